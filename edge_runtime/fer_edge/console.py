@@ -1,0 +1,107 @@
+"""What the three commands share: a main job with subcommands beside it, one-line errors, exit codes."""
+
+import contextlib
+import importlib.metadata
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from fer_edge.errors import FerError, MissingExtraError
+
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+EXIT_TERMINATED = 143  # 128 + SIGTERM
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived: unwinds like KeyboardInterrupt, so that `finally` blocks run."""
+
+
+class MainCommand(click.Command):
+    """A command that runs its main job, or a subcommand when the first argument names one.
+
+    click's own Group would take the first positional argument of the main job for a subcommand's name.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.subcommands: dict[str, click.Command] = {}
+        click.version_option(version=_version(), message="%(prog)s %(version)s")(self)
+
+    def add_command(self, command: click.Command) -> None:
+        """Put `command` beside the main job, under its own name."""
+        assert command.name is not None
+        self.subcommands[command.name] = command
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args and args[0] in self.subcommands:
+            return self.subcommands[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        if self.subcommands:
+            with formatter.section("Commands"):
+                formatter.write_dl([(name, command.get_short_help_str(70)) for name, command in self.subcommands.items()])
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("fer-edge")
+    except importlib.metadata.PackageNotFoundError:  # a source tree on PYTHONPATH
+        return "unknown"
+
+
+@contextlib.contextmanager
+def extra_required(command: str, extra: str) -> Iterator[None]:
+    """Turn a failed import of another distribution's module into MissingExtraError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        module = (error.name or "?").partition(".")[0]
+        if module.startswith("fer_"):
+            raise
+        raise MissingExtraError(command, extra, module) from error
+
+
+def run_main(command: click.Command, prog_name: str, argv: Sequence[str] | None = None) -> NoReturn:
+    """Run `command` and exit with the documented code; every error becomes one line on stderr."""
+
+    def on_sigterm(_signum: int, _frame: FrameType | None) -> NoReturn:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, on_sigterm)
+    sys.exit(_exit_code(lambda: command.main(argv, prog_name=prog_name, standalone_mode=False), prog_name))
+
+
+def _exit_code(job: Callable[[], object], prog_name: str) -> int:
+    try:
+        result = job()
+        sys.stdout.flush()
+    except click.ClickException as error:
+        return _fail(prog_name, error.format_message(), error.exit_code)
+    except FerError as error:
+        return _fail(prog_name, str(error), error.exit_code)
+    except BrokenPipeError:
+        # The reader of our stdout has had enough: that is no error. Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, click.Abort):
+        return _fail(prog_name, "interrupted", EXIT_INTERRUPTED)
+    except Terminated:
+        return _fail(prog_name, "terminated", EXIT_TERMINATED)
+    return result if isinstance(result, int) else 0
+
+
+def _fail(prog_name: str, message: str, code: int) -> int:
+    click.echo(f"{prog_name}: {' '.join(message.split())}", err=True)
+    return code

@@ -1,0 +1,101 @@
+"""Score probabilities against labels: accuracy, macro-F1, confusion, calibration."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+ECE_BINS = 15  # as in Guo et al. 2017, "On Calibration of Modern Neural Networks"
+TEMPERATURE_RANGE = (0.2, 5.0)
+
+
+def softmax(logits: npt.NDArray[np.floating[Any]], temperature: float = 1.0) -> npt.NDArray[np.float64]:
+    """Probabilities [N, classes] of logits [N, classes] divided by `temperature`."""
+    scaled = logits.astype(np.float64) / temperature
+    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def score(
+    probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64], classes: Sequence[str]
+) -> dict[str, Any]:
+    """Accuracy, macro-F1, per-class figures, confusion and ECE of probabilities [N, classes].
+
+    All are fractions 0 to 1; `confusion` has a row per true class and a column per predicted one, in
+    the order of `classes`. A class that never occurs and is never predicted has F1 0.
+    """
+    predicted = probabilities.argmax(axis=1)
+    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+    hits = confusion.diagonal()
+    support, claimed = confusion.sum(axis=1), confusion.sum(axis=0)
+    precision = hits / np.maximum(claimed, 1)
+    recall = hits / np.maximum(support, 1)
+    f1 = 2 * hits / np.maximum(support + claimed, 1)
+    return {
+        "accuracy": float(hits.sum() / max(len(labels), 1)),
+        "macro_f1": float(f1.mean()),
+        "ece": expected_calibration_error(probabilities, labels),
+        "images": len(labels),
+        "per_class": {
+            name: {
+                "precision": float(precision[index]),
+                "recall": float(recall[index]),
+                "f1": float(f1[index]),
+                "support": int(support[index]),
+            }
+            for index, name in enumerate(classes)
+        },
+        "confusion": confusion.tolist(),
+    }
+
+
+def expected_calibration_error(
+    probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64], bins: int = ECE_BINS
+) -> float:
+    """Mean gap between confidence and accuracy over equally wide confidence bins, weighted by their size."""
+    if not len(labels):
+        return 0.0
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    bin_of = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    gap = np.bincount(bin_of, weights=correct - confidence, minlength=bins)
+    return float(np.abs(gap).sum() / len(labels))
+
+
+def fit_temperature(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64]) -> float:
+    """The temperature that minimises the cross-entropy of logits [N, classes] (Guo et al. 2017).
+
+    The cross-entropy is convex in 1/T, so a golden-section search in it finds the minimum.
+    """
+
+    def loss(inverse: float) -> float:
+        chosen = softmax(logits, 1 / inverse)[np.arange(len(labels)), labels]
+        return float(-np.log(np.maximum(chosen, 1e-12)).mean())
+
+    low, high = 1 / TEMPERATURE_RANGE[1], 1 / TEMPERATURE_RANGE[0]
+    ratio = (5**0.5 - 1) / 2
+    while high - low > 1e-4:
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        if loss(left) < loss(right):
+            high = right
+        else:
+            low = left
+    return round(2 / (low + high), 4)
+
+
+def cross_fitted_probabilities(
+    logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Probabilities whose temperature was fitted on the other half of the rows.
+
+    So a calibration error can be told without having been fitted on the very rows it is measured on.
+    """
+    halves = np.arange(len(labels)) % 2
+    probabilities = np.empty(logits.shape, dtype=np.float64)
+    for half in (0, 1):
+        here, other = halves == half, halves != half
+        temperature = fit_temperature(logits[other], labels[other]) if other.any() else 1.0
+        probabilities[here] = softmax(logits[here], temperature)
+    return probabilities
