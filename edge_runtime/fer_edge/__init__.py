@@ -1,0 +1,36 @@
+"""Facial emotion recognition for small computers.
+
+from fer_edge import EmotionRecognizer
+
+recognizer = EmotionRecognizer()
+for face in recognizer.recognize(image_bgr):
+    print(face.emotion, face.confidence, face.box)
+
+for result in recognizer.stream("demo:"):
+    print(result.t, [face.emotion for face in result.faces])
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from fer_edge.errors import FerError
+
+if TYPE_CHECKING:
+    from fer_edge.recognizer import EmotionRecognizer
+    from fer_edge.results import Face, FrameResult
+
+__all__ = ["EmotionRecognizer", "Face", "FerError", "FrameResult"]
+
+_LAZY = {
+    "EmotionRecognizer": "fer_edge.recognizer",
+    "Face": "fer_edge.results",
+    "FrameResult": "fer_edge.results",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # cv2 and onnxruntime take most of a second to import: only those who use them pay.
+    if name in _LAZY:
+        import importlib
+
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

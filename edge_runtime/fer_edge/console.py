@@ -51,7 +51,9 @@ class MainCommand(click.Command):
         super().format_options(ctx, formatter)
         if self.subcommands:
             with formatter.section("Commands"):
-                formatter.write_dl([(name, command.get_short_help_str(70)) for name, command in self.subcommands.items()])
+                formatter.write_dl(
+                    [(name, command.get_short_help_str(70)) for name, command in self.subcommands.items()]
+                )
 
 
 def _version() -> str:

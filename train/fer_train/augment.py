@@ -19,7 +19,8 @@ class Augmentation:
     rotation_deg: up to this many degrees, both ways.
     scale: relative, 0.12 = 88 to 112 %.
     shift: of the picture's side, both ways, in x and y.
-    brightness: added to the normalised face, contrast: relative.
+    flip: mirror every second face, left to right.
+    brightness: added to the normalised face, so 1 is STD grey values; contrast: relative, around the face's mean.
     erase: probability that a random rectangle (2 to 25 % of the area) is filled with noise.
     """
 
@@ -32,6 +33,9 @@ class Augmentation:
     erase: float = 0.5
 
 
+NO_AUGMENTATION = Augmentation(rotation_deg=0, scale=0, shift=0, flip=False, brightness=0, contrast=0, erase=0)
+
+
 def normalise(images: Tensor) -> Tensor:
     """uint8 [N, H, W] to the float32 [N, 1, H, W] that networks take."""
     return ((images.float() - MEAN) / STD).unsqueeze(1)
@@ -40,10 +44,14 @@ def normalise(images: Tensor) -> Tensor:
 def augment(images: Tensor, options: Augmentation, generator: torch.Generator) -> Tensor:
     """uint8 [N, H, W] to float32 [N, 1, H, W], each face changed in its own way.
 
-    Deterministic for a given state of `generator`, which lies on the images' device.
+    Deterministic for a given state of `generator`, which lies on the images' device. The result keeps to the
+    range of `normalise`, but for the noise in erased rectangles, and equals it where nothing is to be changed.
     """
-    faces = _resample(normalise(images), options, generator)
-    faces = _relight(faces, options, generator)
+    faces = normalise(images)
+    if options.rotation_deg or options.scale or options.shift or options.flip:
+        faces = _resample(faces, options, generator)
+    if options.brightness or options.contrast:
+        faces = _relight(faces, options, generator)
     return _erase(faces, options.erase, generator) if options.erase else faces
 
 
@@ -52,6 +60,7 @@ def _uniform(count: int, low: float, high: float, generator: torch.Generator) ->
 
 
 def _resample(faces: Tensor, options: Augmentation, generator: torch.Generator) -> Tensor:
+    """One bilinear resampling. The matrix leads from a place in the result to one in the face: hence 1 / scale."""
     count = len(faces)
     radians = options.rotation_deg * torch.pi / 180
     angle = _uniform(count, -radians, radians, generator)
@@ -78,12 +87,15 @@ def _relight(faces: Tensor, options: Augmentation, generator: torch.Generator) -
 
 
 def _erase(faces: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Random erasing (Zhong et al. 2017) with its paper's aspect ratios, 0.3 to 3.3, and Gaussian noise."""
+    """Random erasing (Zhong et al. 2017) with its paper's aspect ratios, 0.3 to 3.3.
+
+    The noise is Gaussian with the spread of normalised faces, so some of it is blacker than black.
+    """
     count, _, height, width = faces.shape
     area = _uniform(count, 0.02, 0.25, generator)
     aspect = _uniform(count, -1, 1, generator).mul(1.2).exp()  # exp(+-1.2) = 0.30 to 3.3
-    erased_h = (area * aspect).sqrt().clamp(max=1) * height
-    erased_w = (area / aspect).sqrt().clamp(max=1) * width
+    erased_h = (area * aspect).sqrt() * height  # at most sqrt(0.25 * 3.3) = 0.91 of the side
+    erased_w = (area / aspect).sqrt() * width
     top = _uniform(count, 0, 1, generator) * (height - erased_h)
     left = _uniform(count, 0, 1, generator) * (width - erased_w)
     chosen = _uniform(count, 0, 1, generator) < probability

@@ -1,17 +1,16 @@
 """The checkpoint: weights, and all that is needed to rebuild, export and trust the network."""
 
-import pickle
-import zipfile
+import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from fer_edge.errors import ModelError
 from fer_edge.files import written_beside
+from torch import Tensor
+
 from fer_train.augment import MEAN, STD
 from fer_train.data import FACE_SIZE
 from fer_train.networks import Network, build_network
@@ -47,15 +46,14 @@ class Checkpoint:
         try:
             network.load_state_dict(dict(self.state_dict))
         except RuntimeError as error:
-            raise ModelError(f"the weights are not those of a {self.model}: {str(error).splitlines()[-1].strip()}") from error
+            detail = str(error).splitlines()[-1].strip()
+            raise ModelError(f"the weights are not those of the network {self.model}: {detail}") from error
         return network.eval()
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write `checkpoint` to `path`, whole or not at all."""
-    values = asdict(checkpoint) | {"schema": SCHEMA, "classes": list(checkpoint.classes)}
-    with written_beside(path) as part:
-        torch.save(values, part)
+    """Write `checkpoint` to `path`, whole or not at all; OutputError if that can't be done."""
+    save_tensors(asdict(checkpoint) | {"schema": SCHEMA, "classes": list(checkpoint.classes)}, path)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -63,17 +61,36 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises ModelError if `path` is missing, truncated, not a checkpoint of fer-train or of a newer schema.
     """
-    if not path.is_file():
-        raise ModelError(f"{path} is not a file: name the best.pt that fer-train wrote")
-    try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile, ValueError, KeyError, OSError) as error:
-        raise ModelError(f"{path} is not a checkpoint, or is truncated: name the best.pt that fer-train wrote") from error
-    if not isinstance(values, dict) or "schema" not in values:
-        raise ModelError(f"{path} is not a checkpoint of fer-train: name the best.pt that it wrote")
+    hint = "name the best.pt that fer-train wrote"
+    values = load_tensors(path, hint)
+    if "schema" not in values:
+        raise ModelError(f"{path} is not a checkpoint of fer-train: {hint}")
     if values.pop("schema") != SCHEMA:
         raise ModelError(f"{path} was written by another version of fer-train: train again, or use that version")
     try:
         return Checkpoint(**values | {"classes": tuple(values["classes"])})
     except (TypeError, KeyError) as error:
-        raise ModelError(f"{path} is not a checkpoint of fer-train ({error}): name the best.pt that it wrote") from error
+        raise ModelError(f"{path} is not a checkpoint of fer-train ({error}): {hint}") from error
+
+
+def save_tensors(values: Mapping[str, Any], path: Path) -> None:
+    """torch.save to `path`, whole or not at all; OutputError if that can't be done."""
+    buffer = io.BytesIO()  # torch's own writer raises a bare RuntimeError when the disk is full
+    torch.save(dict(values), buffer)
+    with written_beside(path) as part:
+        part.write_bytes(buffer.getbuffer())
+
+
+def load_tensors(path: Path, hint: str) -> dict[str, Any]:
+    """What save_tensors wrote, on the CPU; a ModelError that ends in `hint` if `path` is no such file."""
+    if not path.is_file():
+        raise ModelError(f"{path} is not a file: {hint}")
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
+    except Exception as error:  # torch and pickle raise a dozen unrelated types on damaged files
+        raise ModelError(f"{path} is not a checkpoint, or is damaged: {hint}") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path} is not a checkpoint of fer-train: {hint}")
+    return values

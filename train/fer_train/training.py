@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,24 +11,24 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from fer_edge.errors import ModelError
 from torch import Tensor, nn
 
-from fer_edge.errors import ModelError
-from fer_edge.files import written_beside
 from fer_train.augment import Augmentation, augment, normalise
-from fer_train.checkpoint import Checkpoint, save_checkpoint
+from fer_train.checkpoint import Checkpoint, load_tensors, save_checkpoint, save_tensors
 from fer_train.data import PUBLIC_TEST, TRAINING, FaceData, also_in
 from fer_train.metrics import cross_fitted_probabilities, expected_calibration_error, fit_temperature, score, softmax
 from fer_train.networks import Network, Recipe, build_network
 
 EVALUATION_BATCH = 512
+WARM_UP = 0.2  # share of the steps in which the learning rate rises
 
 
 @dataclass(frozen=True)
 class TrainOptions:
     """How to train.
 
-    seed: two runs with the same seed, device and thread count give the same weights.
+    seed: two runs with the same seed and thread count give the same weights on a CPU, nearly the same on a GPU.
     amp: run convolutions in bfloat16.
     label_smoothing: share of the target spread over all classes.
     ema_decay: of the moving average of the weights; the average is what is evaluated and kept.
@@ -61,8 +61,27 @@ class EpochRecord:
     seconds: float
 
 
-StepCallback = Callable[[int, int, float], None]
-"""Called with (step, steps in the epoch, running loss) after every batch."""
+class RunningMeans:
+    """Loss and accuracy of an epoch so far, summed on the device: only reading them makes a GPU wait."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._loss_sum = torch.zeros((), device=device)
+        self._hits = torch.zeros((), device=device)
+        self._faces = 0
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Count a batch: its mean loss, its logits [N, classes] and labels [N]."""
+        self._loss_sum += loss.detach() * len(labels)
+        self._hits += (logits.argmax(1) == labels).sum()
+        self._faces += len(labels)
+
+    def read(self) -> tuple[float, float]:
+        """Mean loss and accuracy over the faces so far."""
+        return float(self._loss_sum) / self._faces, float(self._hits) / self._faces
+
+
+StepCallback = Callable[[int, RunningMeans], None]
+"""Called after every batch with its number in the epoch, from 1, and the epoch's means so far."""
 EpochCallback = Callable[[EpochRecord, bool], None]
 """Called with the epoch's record and whether it is the best so far."""
 
@@ -83,19 +102,22 @@ class Trainer:
         self.votes = None if training.votes is None else torch.from_numpy(_shares(training.votes)).to(device)
         self.test_images = torch.from_numpy(test.images).to(device)
 
-        self.network = build_network(options.model, len(data.classes)).to(device, memory_format=torch.channels_last)
-        self.average = build_network(options.model, len(data.classes)).to(device, memory_format=torch.channels_last)
+        self.network = _channels_last(build_network(options.model, len(data.classes)), device)
+        self.average = _channels_last(build_network(options.model, len(data.classes)), device)
         self.average.load_state_dict(self.network.state_dict())
         self.ferplus_head = None
         if training.votes is not None:
             self.ferplus_head = nn.Linear(self.network.num_features, training.votes.shape[1]).to(device)
         self.optimizer = _optimizer(options.recipe, [self.network, self.ferplus_head])
-        self.steps_per_epoch = math.ceil(len(training) / options.recipe.batch_size)
+        full, rest = divmod(len(training), options.recipe.batch_size)
+        # A face alone in the last batch gives batch normalisation nothing to compare: it sits the epoch out.
+        self.steps_per_epoch = max(full + (rest > 1), 1)
+        total_steps = options.epochs * self.steps_per_epoch + 1
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
             max_lr=options.recipe.learning_rate,
-            total_steps=options.epochs * self.steps_per_epoch + 1,
-            pct_start=0.2,
+            total_steps=total_steps,
+            pct_start=max(WARM_UP, 2 / total_steps),  # OneCycleLR divides by zero if it can't rise for a step
             cycle_momentum=False,
         )
         self.history: list[EpochRecord] = []
@@ -104,32 +126,38 @@ class Trainer:
     def run(self, on_step: StepCallback, on_epoch: EpochCallback) -> None:
         """Train the epochs that are left, writing last.pt after each and best.pt after the best."""
         while len(self.history) < self.options.epochs:
-            started = time.perf_counter()
-            rate = self.schedule.get_last_lr()[0]
-            loss, accuracy = self._train_epoch(on_step)
-            logits = predict_logits(self.average, self.test_images, self.options.amp)
-            test_loss = float(F.cross_entropy(logits, torch.from_numpy(self.test_labels)))
-            test_accuracy = float((logits.argmax(1).numpy() == self.test_labels).mean())
-            record = EpochRecord(
-                len(self.history) + 1, rate, loss, accuracy, test_loss, test_accuracy, time.perf_counter() - started
-            )
-            self.history.append(record)
-            is_best = test_accuracy > self.best_accuracy
+            record, test_logits = self._epoch(on_step)
+            is_best = record.test_accuracy > self.best_accuracy
             if is_best:
-                self.best_accuracy = test_accuracy
-                save_checkpoint(self._checkpoint(logits.numpy()), self.out / "best.pt")
+                save_checkpoint(self._checkpoint(test_logits, record.epoch), self.out / "best.pt")
+                self.best_accuracy = record.test_accuracy
+            self.history.append(record)
             self._save_state()
             on_epoch(record, is_best)
+
+    def _epoch(self, on_step: StepCallback) -> tuple[EpochRecord, npt.NDArray[np.float32]]:
+        """Train an epoch, then test; returns its record and the test faces' logits."""
+        started = time.perf_counter()
+        epoch, rate = len(self.history) + 1, float(self.schedule.get_last_lr()[0])
+        loss, accuracy = self._train_epoch(on_step)
+        logits = predict_logits(self.average, self.test_images, self.options.amp)
+        test_loss = float(F.cross_entropy(logits, torch.from_numpy(self.test_labels)))
+        if not math.isfinite(loss + test_loss):
+            raise ModelError(
+                f"the loss is not finite in epoch {epoch}: train anew with a lower --lr "
+                f"than {self.options.recipe.learning_rate:g}"
+            )
+        test_accuracy = float((logits.argmax(1).numpy() == self.test_labels).mean())
+        seconds = time.perf_counter() - started
+        return EpochRecord(epoch, rate, loss, accuracy, test_loss, test_accuracy, seconds), logits.numpy()
 
     def _train_epoch(self, on_step: StepCallback) -> tuple[float, float]:
         # All randomness of an epoch follows from (seed, epoch), so that a resumed run equals an unbroken one.
         epoch_seed = self.options.seed * 100_003 + len(self.history)
         torch.manual_seed(epoch_seed)
         generator = torch.Generator(self.images.device).manual_seed(epoch_seed)
+        means = RunningMeans(self.images.device)
         self.network.train()
-        # Summed on the device: reading a value back each step would make a GPU wait.
-        loss_sum = torch.zeros((), device=self.images.device)
-        hits = torch.zeros((), device=self.images.device)
         for step, rows in enumerate(self._batches(generator), start=1):
             faces = augment(self.images[rows], self.options.augmentation, generator)
             loss, logits = self._loss(faces.contiguous(memory_format=torch.channels_last), rows)
@@ -138,19 +166,13 @@ class Trainer:
             self.optimizer.step()
             self.schedule.step()
             self._update_average()
-            loss_sum += loss.detach() * len(rows)
-            hits += (logits.argmax(1) == self.labels[rows]).sum()
-            on_step(step, self.steps_per_epoch, float(loss_sum) / (step * self.options.recipe.batch_size))
-        if not math.isfinite(float(loss_sum)):
-            raise ModelError(
-                f"the loss is not finite after epoch {len(self.history) + 1}: train again with a lower --lr "
-                f"than {self.options.recipe.learning_rate:g}"
-            )
-        return float(loss_sum) / len(self.labels), float(hits) / len(self.labels)
+            means.add(loss, logits, self.labels[rows])
+            on_step(step, means)
+        return means.read()
 
-    def _batches(self, generator: torch.Generator) -> Iterator[Tensor]:
+    def _batches(self, generator: torch.Generator) -> Sequence[Tensor]:
         order = torch.randperm(len(self.labels), device=self.images.device, generator=generator)
-        return iter(order.split(self.options.recipe.batch_size))
+        return torch.split(order, self.options.recipe.batch_size)[: self.steps_per_epoch]
 
     def _loss(self, faces: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         with torch.autocast(faces.device.type, torch.bfloat16, enabled=self.options.amp):
@@ -174,7 +196,7 @@ class Trainer:
             else:
                 average.copy_(current)
 
-    def _checkpoint(self, test_logits: npt.NDArray[np.float32]) -> Checkpoint:
+    def _checkpoint(self, test_logits: npt.NDArray[np.float32], epoch: int) -> Checkpoint:
         temperature = fit_temperature(test_logits, self.test_labels)
         probabilities = softmax(test_logits, temperature)
         metrics = score(probabilities, self.test_labels, self.classes)
@@ -185,7 +207,7 @@ class Trainer:
         new = self.test_is_new
         metrics["accuracy_deduplicated"] = score(probabilities[new], self.test_labels[new], self.classes)["accuracy"]
         metrics["images_deduplicated"] = int(new.sum())
-        metrics |= {"split": PUBLIC_TEST, "epoch": len(self.history), "temperature": temperature}
+        metrics |= {"split": PUBLIC_TEST, "epoch": epoch, "temperature": temperature}
         return Checkpoint(
             model=self.options.model,
             classes=self.classes,
@@ -208,26 +230,36 @@ class Trainer:
             "options": asdict(self.options),
             "images": len(self.labels),
         }
-        with written_beside(self.out / "last.pt") as part:
-            torch.save(state, part)
+        save_tensors(state, self.out / "last.pt")
 
     def resume(self) -> None:
         """Take up the state in last.pt; ModelError if it belongs to other options or data."""
         path = self.out / "last.pt"
+        anew = "train anew with --overwrite"
+        state = load_tensors(path, anew)
         try:
-            state: dict[str, Any] = torch.load(path, map_location=self.options.device, weights_only=True)
-        except Exception as error:  # torch raises a dozen unrelated types on damaged files
-            raise ModelError(f"{path} can't be resumed from ({type(error).__name__}): train again without --resume") from error
-        if state["options"] != asdict(self.options) or state["images"] != len(self.labels):
-            raise ModelError(f"{path} was trained with other options or data: give the same ones, or drop --resume")
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        if self.ferplus_head is not None:
-            self.ferplus_head.load_state_dict(state["ferplus_head"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.history = [EpochRecord(**record) for record in state["history"]]
-        self.best_accuracy = state["best_accuracy"]
+            if changes := _changes(state["options"], asdict(self.options)):
+                raise ModelError(
+                    f"{path} was trained with other options ({', '.join(changes)}): give the same, or {anew}"
+                )
+            if state["images"] != len(self.labels):
+                was, now = state["images"], len(self.labels)
+                raise ModelError(
+                    f"{path} was trained on other data ({was} training faces, now {now}): give the same, or {anew}"
+                )
+            if (state["ferplus_head"] is None) != (self.ferplus_head is None):
+                was = "without" if state["ferplus_head"] is None else "with"
+                raise ModelError(f"{path} was trained {was} --ferplus: give the same, or {anew}")
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            if self.ferplus_head is not None:
+                self.ferplus_head.load_state_dict(state["ferplus_head"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.schedule.load_state_dict(state["schedule"])
+            self.history = [EpochRecord(**record) for record in state["history"]]
+            self.best_accuracy = state["best_accuracy"]
+        except (KeyError, TypeError, RuntimeError) as error:  # a checkpoint, but of something else
+            raise ModelError(f"{path} is not the state of a training run: {anew}") from error
 
 
 @torch.no_grad()
@@ -235,16 +267,32 @@ def predict_logits(network: Network, images: Tensor, amp: bool = False) -> Tenso
     """Logits float32 [N, classes], on the CPU, of uint8 faces [N, H, W]; the network is left in evaluation mode."""
     network.eval()
     batches = []
-    for batch in images.split(EVALUATION_BATCH):
+    for batch in torch.split(images, EVALUATION_BATCH):
         with torch.autocast(images.device.type, torch.bfloat16, enabled=amp):
             features = network.forward_features(normalise(batch).contiguous(memory_format=torch.channels_last))
         batches.append(network.classifier(features.float()).cpu())
     return torch.cat(batches)
 
 
+def _channels_last(network: Network, device: torch.device) -> Network:
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two nested sets of options, as "epochs 48, now 36"."""
+    changes = []
+    for name in {**was, **now}:
+        before, after = was.get(name), now.get(name)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            changes += _changes(before, after)
+        elif before != after:
+            changes.append(f"{name} {before}, now {after}")
+    return changes
+
+
 def _shares(votes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Votes [N, 10] as shares that sum to 1; an image nobody voted on teaches nothing (all 0)."""
-    return votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
+    return np.asarray(votes / np.maximum(votes.sum(axis=1, keepdims=True), 1))
 
 
 def _optimizer(recipe: Recipe, modules: list[nn.Module | None]) -> torch.optim.Optimizer:

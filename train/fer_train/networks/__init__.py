@@ -3,16 +3,15 @@
 To add one, write a module with a subclass of Network and name it in NETWORKS.
 """
 
-from collections.abc import Callable
-
 from fer_edge.errors import ModelError
+
 from fer_train.networks.base import Network, Recipe
 from fer_train.networks.cnn4 import Cnn4
 from fer_train.networks.edgeresnet import EdgeResNet
 
 __all__ = ["NETWORKS", "Cnn4", "EdgeResNet", "Network", "Recipe", "build_network"]
 
-NETWORKS: dict[str, Callable[[int], Network]] = {"edgeresnet": EdgeResNet, "cnn4": Cnn4}
+NETWORKS: dict[str, type[Network]] = {"edgeresnet": EdgeResNet, "cnn4": Cnn4}
 
 
 def build_network(name: str, num_classes: int) -> Network:

@@ -20,7 +20,7 @@ class Recipe:
 
 
 class Network(nn.Module):
-    """A classifier of normalised faces, float32 [N, 1, 48, 48].
+    """A classifier of normalised faces, float32 [N, 1, 48, 48]; its constructor takes the number of classes.
 
     num_features: width of `forward_features`' output, on which training may hang further heads.
     recipe: the settings `fer-train` uses unless told otherwise.

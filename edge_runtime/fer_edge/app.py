@@ -1,0 +1,218 @@
+"""The main job of `fer-edge`: a source through the pipeline into the sinks, with status line and report."""
+
+import contextlib
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from fer_edge.classifier import Classifier
+from fer_edge.detectors import open_detector
+from fer_edge.errors import FerError
+from fer_edge.files import check_output, write_json
+from fer_edge.opencv import cv2
+from fer_edge.pipeline import Frame, Limits, Pipeline
+from fer_edge.report import build_report, render_report
+from fer_edge.results import FrameResult
+from fer_edge.sinks import Sink, SinkRunner
+from fer_edge.sinks.window import Window, screen_available
+from fer_edge.sources import Source, open_source
+
+STATUS_INTERVAL_S = 1.0
+STATUS_INTERVAL_LOG_S = 10.0  # where stderr is a file or a journal
+WAIT_S = 0.05
+STDOUT_CLOSED = "stdout closed"
+
+
+@dataclass(frozen=True)
+class AppOptions:
+    """The command line of `fer-edge`, checked by click; None means the default."""
+
+    source: str
+    model: Path | None
+    detector: str
+    detector_model: Path | None
+    headless: bool
+    limits: Limits
+    json: str | None
+    csv: str | None
+    output: Path | None
+    report: Path | None
+    threads: int
+    min_face_px: int
+    mirror: bool
+    rotate_deg: int
+    camera_size: tuple[int, int] | None
+    overwrite: bool
+
+
+def run(options: AppOptions) -> None:
+    """Run until the source ends, a limit is reached, the window is closed or a signal comes; then report.
+
+    Raises FerError for what can't be opened and when a live source is lost; KeyboardInterrupt and
+    Terminated pass through after everything captured is processed and every output is complete.
+    """
+    for path in (options.json, options.csv, options.report):
+        if path is not None and path != "-":
+            check_output(Path(path), options.overwrite)
+    cv2.setNumThreads(options.threads)
+    model = options.model
+    if model is None:
+        from fer_models import default_model
+
+        model = default_model()
+    classifier = Classifier(model, options.threads)
+    detector = open_detector(options.detector, options.detector_model, options.min_face_px)
+    source = open_source(options.source, options.camera_size)
+    try:
+        window = _open_window(options)
+        sinks = [SinkRunner(sink, source.live) for sink in _open_sinks(options, source, classifier)]
+    except BaseException:
+        source.close()
+        raise
+
+    def publish(frame: Frame, result: FrameResult) -> None:
+        for sink in sinks:
+            sink.offer(frame, result)
+        if window is not None:
+            window.offer(frame, result)
+
+    pipeline = Pipeline(source, detector, classifier, publish, options.limits, options.mirror, options.rotate_deg)
+    started = time.monotonic()
+    try:
+        with _stopped_at_the_end(pipeline):
+            pipeline.start()
+            _watch(pipeline, sinks, window, options, started)
+    finally:
+        for sink in sinks:
+            sink.close()
+        if window is not None:
+            window.close()
+        counts = {sink.name: (sink.written, sink.lost) for sink in sinks}
+        if window is not None:
+            counts["window"] = (window.shown, window.lost)
+        report = build_report(pipeline, time.monotonic() - started, counts)
+        click.echo(render_report(report), err=True)
+        if options.report is not None:
+            write_json(options.report, report)
+    if pipeline.error is not None:
+        raise pipeline.error
+
+
+def _open_window(options: AppOptions) -> Window | None:
+    if options.headless:
+        return None
+    if screen_available():
+        return Window()
+    logging.getLogger(__name__).info("no screen: running without a window (--headless says so from the start)")
+    return None
+
+
+def _open_sinks(options: AppOptions, source: Source, classifier: Classifier) -> list[Sink]:
+    # Pictures are drawn and encoded by code that the rest does not need.
+    sinks: list[Sink] = []
+    if options.output is not None:
+        from fer_edge.sinks.pictures import open_picture_sink
+
+        single = 1 in (source.pictures, options.limits.max_frames)
+        sinks.append(open_picture_sink(options.output, source, options.overwrite, single))
+    if options.json is not None or options.csv is not None:
+        from fer_edge.sinks.text import CsvSink, JsonSink
+
+        if options.json is not None:
+            sinks.append(JsonSink(options.json))
+        if options.csv is not None:
+            sinks.append(CsvSink(options.csv, classifier.labels))
+    return sinks
+
+
+@contextlib.contextmanager
+def _stopped_at_the_end(pipeline: Pipeline) -> Iterator[None]:
+    """Let what is captured be processed, whatever ends the watch; name a signal as the reason."""
+    try:
+        yield
+    except FerError:
+        raise
+    except BaseException as error:
+        pipeline.stop("interrupted" if isinstance(error, KeyboardInterrupt) else "terminated")
+        raise
+    finally:
+        pipeline.release()
+        if pipeline.error is not None:
+            pipeline.exit_reason = "source lost" if isinstance(pipeline.error, FerError) else "error"
+
+
+def _watch(
+    pipeline: Pipeline, sinks: list[SinkRunner], window: Window | None, options: AppOptions, started: float
+) -> None:
+    status = _StatusLine(pipeline, "-" in (options.json, options.csv))
+    # Frames' own times end a run; this is for a live source that has gone silent.
+    deadline = started + (options.limits.duration_s or math.inf) + 1
+    try:
+        while not pipeline.wait(0 if window else WAIT_S):
+            if window is not None and not window.show(status.caption(), WAIT_S):
+                pipeline.stop("window closed")
+            if any(isinstance(sink.failure, BrokenPipeError) for sink in sinks):
+                pipeline.stop(STDOUT_CLOSED)
+            if pipeline.source.live and time.monotonic() > deadline:
+                pipeline.stop("duration")
+                return
+            status.update()
+    finally:
+        status.clear()
+
+
+class _StatusLine:
+    """One line on a terminal, renewed each second; a line now and then where stderr is a log."""
+
+    def __init__(self, pipeline: Pipeline, results_on_stdout: bool) -> None:
+        self._pipeline = pipeline
+        # Result lines and a status line that rewrites itself don't share a terminal.
+        self._in_place = sys.stderr.isatty() and not (results_on_stdout and sys.stdout.isatty())
+        self._interval_s = STATUS_INTERVAL_S if self._in_place else STATUS_INTERVAL_LOG_S
+        self._last = time.monotonic()
+        self._counts = (0, 0, 0)
+        self._rates = (0.0, 0.0, 0.0)
+        self._next_rates = self._last + STATUS_INTERVAL_S
+        self._rates_from = self._last
+
+    def _refresh_rates(self, now: float) -> None:
+        stats = self._pipeline.stats
+        counts = (stats.captured, stats.processed, stats.detect_rate.count)
+        elapsed = max(now - self._rates_from, 1e-3)
+        self._rates = tuple((new - old) / elapsed for new, old in zip(counts, self._counts, strict=True))  # type: ignore[assignment]
+        self._counts, self._rates_from, self._next_rates = counts, now, now + STATUS_INTERVAL_S
+
+    def caption(self) -> str:
+        """What the window shows: frames processed and captured a second, in the last second."""
+        return f"{self._rates[1]:.1f} FPS" + (f" of {self._rates[0]:.1f}" if self._pipeline.source.live else "")
+
+    def update(self) -> None:
+        """Renew the line if it is time."""
+        now = time.monotonic()
+        if now >= self._next_rates:
+            self._refresh_rates(now)
+        if now - self._last < self._interval_s:
+            return
+        self._last = now
+        stats = self._pipeline.stats
+        text = (
+            f"capture {self._rates[0]:5.1f}  processed {self._rates[1]:5.1f}  detect {self._rates[2]:5.1f} frames/s"
+            f"  | {stats.processed} frames, {stats.faces_seen} faces, {self._pipeline.dropped.total()} dropped"
+        )
+        if self._in_place:
+            width = os.get_terminal_size(sys.stderr.fileno()).columns
+            click.echo(f"\r\x1b[K{text[: width - 1]}", nl=False, err=True)
+        else:
+            click.echo(text, err=True)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._in_place:
+            click.echo("\r\x1b[K", nl=False, err=True)

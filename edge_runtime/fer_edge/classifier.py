@@ -1,0 +1,127 @@
+"""Run an emotion network: faces of one frame in, a row of probabilities each out."""
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from fer_edge.contract import METADATA_KEY, Contract, parse_contract
+from fer_edge.errors import ContractError, ModelError
+from fer_edge.framing import Image, Square, crop
+from fer_edge.opencv import cv2
+
+
+def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
+    """An onnxruntime CPU session for `path` with the settings every fer tool uses; ModelError if it can't be loaded.
+
+    One inter-op thread, sequential, no spinning (idle threads would burn a small machine's core), no
+    memory arena (it only grows), warnings off.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path} is not a file: --model names an ONNX file that fer-export wrote")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3  # errors only
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions share no other base
+        reason = " ".join(str(error).split())[:160]
+        raise ModelError(f"{path} is not a usable ONNX file, or is truncated ({reason}): export it again") from error
+
+
+def read_contract(session: onnxruntime.InferenceSession, path: Path, kind: str) -> Contract:
+    """The contract in the session's file, which must be of `kind`; ContractError otherwise."""
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise ContractError(
+            f"{path} has no {METADATA_KEY}, so its labels and input are unknown: make the file with fer-export"
+        )
+    contract = parse_contract(text, str(path))
+    if contract.kind != kind:
+        raise ContractError(f"{path} is a {contract.kind}, and a {kind} is needed here: name another file")
+    return contract
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Classifier:
+    """An emotion network from an ONNX file.
+
+    path: the file. contract: what it says of itself. precision: "int8" or "fp32".
+
+    Raises ModelError or ContractError if the file can't be used.
+    """
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        self.path = path
+        self._session = open_session(path, threads)
+        self.contract = read_contract(self._session, path, "classifier")
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        expected = [self.contract.channels, *self.contract.input_size]
+        if inputs[0].type != "tensor(uint8)" or list(inputs[0].shape[1:]) != expected:
+            raise ContractError(
+                f"{path}: its input is {inputs[0].type} {inputs[0].shape}, but its contract says "
+                f"uint8 [N, {', '.join(map(str, expected))}]: export it again"
+            )
+        if outputs[0].shape[-1] != len(self.contract.labels):
+            raise ContractError(
+                f"{path}: it has {outputs[0].shape[-1]} outputs, but its contract names "
+                f"{len(self.contract.labels)} labels: export it again"
+            )
+        self._input, self._output = inputs[0].name, outputs[0].name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The emotions, in the order of the probabilities."""
+        return self.contract.labels
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """Hash of the file."""
+        return sha256_of(self.path)
+
+    @functools.cached_property
+    def precision(self) -> str:
+        """ "int8" if the file holds quantised operators, else "fp32"."""
+        # Read from the bytes, since the runtime has no onnx package: a quantised file names QuantizeLinear nodes.
+        return "int8" if b"QuantizeLinear" in self.path.read_bytes().replace(b"DequantizeLinear", b"") else "fp32"
+
+    def predict(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Probabilities float32 [N, classes] of faces uint8 [N, C, H, W] as the contract says."""
+        if not len(batch):
+            return np.empty((0, len(self.labels)), dtype=np.float32)
+        probabilities: npt.NDArray[np.float32] = self._session.run([self._output], {self._input: batch})[0]
+        return probabilities
+
+    def classify(self, image: Image, squares: Sequence[Square]) -> npt.NDArray[np.float32]:
+        """Probabilities float32 [N, classes] of the FER2013 squares in `image` (grey or BGR), in one call."""
+        return self.predict(self.batch(image, squares))
+
+    def batch(self, image: Image, squares: Sequence[Square]) -> npt.NDArray[np.uint8]:
+        """The squares as the network's input, uint8 [N, C, H, W]."""
+        height, width = self.contract.input_size
+        faces = np.empty((len(squares), self.contract.channels, height, width), dtype=np.uint8)
+        for face, square in zip(faces, squares, strict=True):
+            framed = Square(square.x, square.y, square.side * self.contract.framing)
+            self._fill(face, crop(image, framed, (height, width)))
+        return faces
+
+    def _fill(self, face: npt.NDArray[np.uint8], pixels: Image) -> None:
+        if self.contract.colour == "grey":
+            face[0] = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+        elif pixels.ndim == 2:
+            face[:] = pixels
+        else:
+            face[:] = pixels[:, :, ::-1].transpose(2, 0, 1)

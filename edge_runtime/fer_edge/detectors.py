@@ -1,0 +1,144 @@
+"""Face detectors by name, each with the framing that turns its box into a FER2013 square."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from fer_edge.errors import FerError, ModelError
+from fer_edge.framing import Box, Framing, Image
+from fer_edge.opencv import cv2
+
+DEFAULT_MIN_FACE_PX = 40
+MAX_DETECTION_SIDE_PX = 640  # larger frames are searched at this size: both detectors' cost grows with the area
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A face box (x, y, width, height in source pixels, not clipped) and the detector's own score."""
+
+    box: Box
+    score: float
+
+
+class Detector(Protocol):
+    """Finds faces in a picture. Not for use by two threads at once."""
+
+    name: str
+    framing: Framing
+
+    def detect(self, image: Image) -> list[Detection]:
+        """Faces of `image`, uint8 [H, W] grey or [H, W, 3] BGR."""
+        ...
+
+
+def _shrunk(image: Image) -> tuple[Image, float]:
+    """`image` at most MAX_DETECTION_SIDE_PX long, and how many source pixels one of its pixels stands for."""
+    factor = max(image.shape[:2]) / MAX_DETECTION_SIDE_PX
+    if factor <= 1:
+        return image, 1.0
+    size = (max(1, round(image.shape[1] / factor)), max(1, round(image.shape[0] / factor)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), factor
+
+
+class HaarDetector:
+    """OpenCV's frontal-face cascade (Viola and Jones 2001): no download needed, upright frontal faces only.
+
+    Scale step 1.1 and 5 neighbours, the customary settings.
+    """
+
+    name = "haar"
+    # Its box is 0.98 x 0.98 of a FER2013 picture, centred (median over enlarged PublicTest faces).
+    framing = Framing(of_width=1 / 0.98)
+
+    def __init__(self, model: Path | None = None, min_face_px: int = DEFAULT_MIN_FACE_PX) -> None:
+        if not hasattr(cv2, "CascadeClassifier"):
+            raise FerError(
+                f"--detector haar: OpenCV {cv2.__version__} has no Haar cascades; "
+                "pip install 'opencv-python<5', or use --detector yunet --detector-model FILE"
+            )
+        path = model or Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
+        if not path.is_file():
+            raise ModelError(f"{path} is not a file: --detector-model names a Haar cascade (.xml)")
+        try:
+            self._cascade = cv2.CascadeClassifier(str(path))
+        except cv2.error as error:
+            raise ModelError(f"{path} is not a Haar cascade: --detector-model names an .xml file") from error
+        if self._cascade.empty():
+            raise ModelError(f"{path} is not a Haar cascade: --detector-model names an .xml file")
+        self._min_face_px = min_face_px
+
+    def detect(self, image: Image) -> list[Detection]:
+        """Faces of `image`; the score is the last stage's weight, above 0 and unbounded."""
+        small, factor = _shrunk(image)
+        gray = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+        side = max(1, round(self._min_face_px / factor))
+        boxes, _levels, weights = self._cascade.detectMultiScale3(
+            gray, scaleFactor=1.1, minNeighbors=5, minSize=(side, side), outputRejectLevels=True
+        )
+        return [
+            Detection((x * factor, y * factor, width * factor, height * factor), float(weight))
+            for (x, y, width, height), weight in zip(np.asarray(boxes).tolist(), np.ravel(weights), strict=True)
+        ]
+
+
+class YunetDetector:
+    """YuNet (Wu, Peng, Yu 2023) through cv2.FaceDetectorYN: finds turned and small faces; its file is the user's."""
+
+    name = "yunet"
+    # Its box is narrower than a FER2013 picture (0.82 wide, 1.06 high); a square of 0.95 of its
+    # height about the same centre restores the framing (measured on enlarged PublicTest faces).
+    framing = Framing(of_height=0.95)
+
+    SCORE_THRESHOLD = 0.6
+    NMS_THRESHOLD = 0.3
+
+    def __init__(self, model: Path | None = None, min_face_px: int = DEFAULT_MIN_FACE_PX) -> None:
+        if model is None:
+            raise FerError(
+                "--detector yunet needs its network: --detector-model FILE names "
+                "face_detection_yunet_2023mar.onnx from OpenCV's zoo"
+            )
+        if not model.is_file():
+            raise ModelError(f"{model} is not a file: --detector-model names YuNet's ONNX file")
+        try:
+            self._network = cv2.FaceDetectorYN.create(
+                str(model), "", (320, 320), self.SCORE_THRESHOLD, self.NMS_THRESHOLD, 5000
+            )
+            self._size = (320, 320)
+            self._run(np.zeros((320, 320, 3), np.uint8))  # a file of another network fails here, not amid a stream
+        except cv2.error as error:
+            raise ModelError(
+                f"{model} is not YuNet's ONNX file, or is truncated: get it from OpenCV's zoo again"
+            ) from error
+        self._min_face_px = min_face_px
+
+    def _run(self, small: Image) -> list[list[float]]:
+        size = (small.shape[1], small.shape[0])
+        if size != self._size:
+            self._network.setInputSize(size)
+            self._size = size
+        faces = self._network.detect(small)[1]
+        return [] if faces is None else np.asarray(faces).tolist()
+
+    def detect(self, image: Image) -> list[Detection]:
+        """Faces of `image`; the score is 0.6 to 1."""
+        small, factor = _shrunk(image)
+        bgr = small if small.ndim == 3 else np.asarray(cv2.cvtColor(small, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
+        found = []
+        for x, y, width, height, *_landmarks, score in self._run(bgr):
+            if max(width, height) * factor >= self._min_face_px:
+                found.append(Detection((x * factor, y * factor, width * factor, height * factor), score))
+        return found
+
+
+DETECTORS: dict[str, Callable[[Path | None, int], Detector]] = {"haar": HaarDetector, "yunet": YunetDetector}
+
+
+def open_detector(name: str, model: Path | None = None, min_face_px: int = DEFAULT_MIN_FACE_PX) -> Detector:
+    """The detector `name`; ValueError if there is none of that name, FerError if it can't be made."""
+    if name not in DETECTORS:
+        raise ValueError(f"no detector is called {name!r}; there are {', '.join(DETECTORS)}")
+    return DETECTORS[name](model, min_face_px)

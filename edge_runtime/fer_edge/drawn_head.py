@@ -1,0 +1,240 @@
+"""The still part of the `demo:` source's drawn person: hair, shaded head, neck and jumper, and the brushes for all of it.
+
+Everything is measured in units of 1/100 of the resting face's height: x = 0 is the middle of the face, y = 0 the
+hairline and y = 100 the chin. "Left" and "right" are the picture's.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Picture = npt.NDArray[np.uint8]
+"""uint8 [H, W, 3] BGR, or [H, W] mask."""
+Floats = npt.NDArray[np.float32]
+Points = Sequence[tuple[float, float]] | npt.NDArray[np.float64]
+Colour = Sequence[float]
+"""B, G, R (or one value for a mask), 0 to 255."""
+
+LEFT, TOP, RIGHT, BOTTOM = -104.0, -36.0, 104.0, 270.0
+"""What the portrait shows, in units."""
+FACE_HALF_WIDTH = 38.0
+"""From the middle of the face to a cheek, in units."""
+_SHIFT = 4  # fractional bits of cv2's drawing coordinates
+
+# Right halves, from top to bottom; the left mirrors them.
+_HEAD = ((0, -12), (18, -9), (31, 4), (37, 24), (38, 45), (36.5, 62), (31.5, 78), (23, 90.5), (12.5, 98), (0, 100))
+_HAIR_BACK = ((0, -28), (18, -26.5), (34, -15), (42, 5), (42.5, 24), (40.5, 39), (37, 46), (34, 46))
+_BODY = ((0, 108), (24, 110), (34, 117), (54, 124), (76, 133), (87, 149), (93, 178), (97, 230), (99, 300), (0, 300))
+_NECK = ((0, 70), (20.5, 70), (21, 88), (20.5, 100), (23, 110), (32, 118), (20, 140), (0, 145))
+# The fringe from the right temple along the hairline to the left one, then back over the crown.
+_HAIR_FRONT = (
+    (40.8, 42), (37.4, 41), (36.6, 31), (35.0, 20), (30, 10.5), (21, 6.5), (8, 7.5), (-5, 5.5), (-15, 0), (-22, 3.5),
+    (-30, 11), (-35, 20), (-36.6, 31), (-37.4, 41), (-40.8, 42), (-43.3, 24), (-43, 4), (-35, -16.5), (-17, -27.5),
+    (3, -30), (22, -26.5), (35.5, -14), (43, 5), (43.3, 24), (40.8, 42),
+)  # fmt: skip
+
+_SKIN_STOPS = (0.0, 0.30, 0.55, 0.80, 1.0)
+_SKIN_BGR = ((44, 58, 104), (82, 108, 168), (124, 158, 216), (166, 196, 240), (206, 226, 250))
+_HAIR = np.array((30, 42, 66), np.float32)
+_JUMPER = np.array((122, 104, 52), np.float32)
+
+
+class Grid(NamedTuple):
+    """A raster over the portrait: `px` pixels a unit, its top left corner at (`left`, `top`) units."""
+
+    px: float
+    left: float
+    top: float
+
+    def fixed(self, points: Points) -> npt.NDArray[np.int32]:
+        """Points in units as cv2's fixed-point pixel coordinates, int32 [N, 2]."""
+        pixels = (np.asarray(points, dtype=np.float64) - (self.left, self.top)) * self.px - 0.5
+        return np.rint(pixels * (1 << _SHIFT)).astype(np.int32)
+
+    def fill(self, image: Picture, points: Points, colour: Colour) -> None:
+        """Fill a polygon."""
+        cv2.fillPoly(image, [self.fixed(points)], colour, cv2.LINE_AA, _SHIFT)
+
+    def line(self, image: Picture, points: Points, colour: Colour, width: float) -> None:
+        """Draw a line through `points`, `width` units wide but at least a pixel."""
+        cv2.polylines(image, [self.fixed(points)], False, colour, max(1, round(width * self.px)), cv2.LINE_AA, _SHIFT)
+
+    def oval(self, image: Picture, centre: tuple[float, float], radii: tuple[float, float], colour: Colour) -> None:
+        """Fill an upright ellipse."""
+        x, y = (int(value) for value in self.fixed([centre])[0])
+        rx, ry = (max(1, round(radius * self.px * (1 << _SHIFT))) for radius in radii)
+        cv2.ellipse(image, (x, y), (rx, ry), 0, 0, 360, colour, -1, cv2.LINE_AA, _SHIFT)
+
+    def window(self, image: Picture, x0: float, y0: float, x1: float, y1: float) -> tuple["Grid", Picture]:
+        """The part of `image` between two corners in units, as a view, and the grid over it."""
+        a, b = round((x0 - self.left) * self.px), round((y0 - self.top) * self.px)
+        c, d = round((x1 - self.left) * self.px), round((y1 - self.top) * self.px)
+        return Grid(self.px, self.left + a / self.px, self.top + b / self.px), image[b:d, a:c]
+
+    def mask(self, shape: tuple[int, ...], points: Points, soft: float) -> Floats:
+        """The inside of a polygon as float32 [H, W], 0 to 1, its edge blurred by `soft` units."""
+        drawn = np.zeros(shape[:2], np.uint8)
+        self.fill(drawn, points, (255,))
+        return np.multiply(blurred(drawn, soft * self.px), np.float32(1 / 255), dtype=np.float32)
+
+
+def blurred(image: Picture, sigma: float) -> Picture:
+    """`image` under a Gaussian of `sigma` pixels."""
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), max(sigma, 0.3)), dtype=np.uint8)
+
+
+@functools.lru_cache(maxsize=64)
+def _spline(count: int, steps: int) -> npt.NDArray[np.float64]:
+    """The matrix [(count - 1) * steps + 1, count] that turns points into the Catmull-Rom curve through them."""
+    ends = np.zeros((count + 2, count))
+    ends[1:-1] = np.eye(count)
+    ends[0, :2], ends[-1, -2:] = (2, -1), (-1, 2)
+    t = np.linspace(0, 1, steps, endpoint=False)[:, None]
+    weights = 0.5 * np.hstack([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2])
+    return np.vstack([*(weights @ ends[k : k + 4] for k in range(count - 1)), ends[-2:-1]])
+
+
+def smooth(points: Points, steps: int = 8) -> npt.NDArray[np.float64]:
+    """A smooth curve through `points`, float64 [M, 2]."""
+    return _spline(len(points), steps) @ np.asarray(points, dtype=np.float64)
+
+
+def _mirrored(half: Points) -> npt.NDArray[np.float64]:
+    """A closed outline from its right half."""
+    right = smooth(half)
+    return np.vstack([right, right[::-1] * (-1, 1)])
+
+
+def _oval(x: float, y: float, rx: float, ry: float) -> npt.NDArray[np.float64]:
+    turn = np.linspace(0, 2 * np.pi, 48)
+    return np.stack([x + rx * np.cos(turn), y + ry * np.sin(turn)], axis=1)
+
+
+def bump(x: Floats, y: Floats, at: tuple[float, float], radius: tuple[float, float]) -> Floats:
+    """A Gaussian hill of height 1."""
+    return np.exp(-(((x - at[0]) / radius[0]) ** 2) - ((y - at[1]) / radius[1]) ** 2)
+
+
+def _over(canvas: Floats, mask: Floats, colour: Colour | Floats) -> None:
+    """Paint `colour` on `canvas` [H, W, 3] where `mask` [H, W] is."""
+    canvas += (np.asarray(colour, dtype=np.float32) - canvas) * mask[:, :, None]
+
+
+def _skin_tone(shade: Floats) -> Floats:
+    """BGR float32 [H, W, 3] of skin lit by `shade`, 0 to 1."""
+    channels = [np.interp(shade, _SKIN_STOPS, [bgr[c] for bgr in _SKIN_BGR]) for c in range(3)]
+    return np.stack(channels, axis=2).astype(np.float32)
+
+
+def _relief(x: Floats, y: Floats) -> Floats:
+    """The head's height towards the viewer, in units: an egg with nose, cheeks, chin and eye sockets."""
+    outline = smooth(_HEAD)
+    half = np.maximum(np.interp(y, outline[:, 1], outline[:, 0]), 14)
+    egg = 30 * np.sqrt(np.clip(1 - (x / (half + 2.5)) ** 2, 0, 1)) * np.sqrt(np.clip(1 - ((y - 44) / 66) ** 2, 0, 1))
+    bridge = np.where(y < 66, np.clip((y - 34) / 30, 0, 1), np.exp(-(((y - 66) / 4) ** 2)))
+    height = egg + 8.5 * bridge * np.exp(-((x / (3.4 + 2.2 * bridge)) ** 2))
+    side = np.abs(x)
+    for at, radius, rise in (
+        ((0, 65), (5.5, 5), 3.2), ((6.6, 67.5), (2.6, 2.8), 2.6),  # the nose's tip and wings
+        ((16.5, 42.5), (9, 5.5), -3.4), ((14, 33), (11, 4), 1.8),  # sockets and brow ridge
+        ((22, 60), (10, 9), 3.2), ((0, 94), (8, 5), 3.0), ((0, 80), (15, 9), 3.0), ((0, 73), (1.8, 3), -0.9),
+    ):  # fmt: skip
+        height += rise * bump(side, y, at, radius)
+    return height.astype(np.float32)
+
+
+def _skin(x: Floats, y: Floats, px: float) -> Floats:
+    """The lit head, float32 BGR [H, W, 3]; the light comes from the upper left."""
+    height = cv2.GaussianBlur(_relief(x, y) * px, (0, 0), 0.7 * px)
+    # A slope of 2 is steep enough: beyond it the rim of the head would go black.
+    slope_y, slope_x = (np.clip(slope, -2, 2) for slope in np.gradient(height))
+    light = (0.42 * slope_x + 0.5 * slope_y + 0.76) / np.sqrt(1 + slope_x**2 + slope_y**2)
+    side = np.abs(x)
+    shade = 0.36 + 0.62 * np.clip(light, 0, 1) - 0.16 * bump(side, y, (16.5, 40.5), (10, 6))
+    shade -= 0.16 * bump(x, y, (1.5, 74), (8, 2.6)) + 0.12 * np.clip((y - 95) / 6, 0, 1)
+    blush = 0.7 * bump(side, y, (22, 63), (9, 7)) + 0.5 * bump(x, y, (0, 65), (6, 5))
+    return _skin_tone(shade) - blush[:, :, None] * np.array((22, 20, 0), np.float32)
+
+
+def _paint_hair(canvas: Floats, grid: Grid, x: Floats, y: Floats) -> Floats:
+    """The front hair with its strands and its soft shadow on the forehead; gives its mask."""
+    mask = grid.mask(canvas.shape, smooth(_HAIR_FRONT), 0.5)
+    shadow = cv2.GaussianBlur(np.roll(mask, round(2.4 * grid.px), axis=0), (0, 0), 2.2 * grid.px)
+    _over(canvas, 0.45 * np.asarray(shadow, dtype=np.float32), (58, 76, 124))
+    lit = 0.8 + 0.9 * bump(x, y, (-14, -14), (22, 10)) + 0.4 * bump(x, y, (24, -9), (14, 14))
+    hair = np.clip(lit[:, :, None] * _HAIR, 0, 255).astype(np.uint8)
+    chance = np.random.default_rng(7)
+    for where in np.linspace(0, 1, 230):
+        # Strands fan out from a parting at the upper left and end along the hair's rim.
+        turn = np.pi * (0.86 - 1.72 * where) + 0.05 * chance.normal()
+        start = np.array([-13 + 3.5 * chance.normal(), -23 + 1.6 * chance.normal()])
+        end = np.array([44 * np.sin(-turn), -3 - 24 * np.cos(turn) + (28 if where < 0.12 or where > 0.88 else 20)])
+        end += chance.normal(0, 2.0, 2)
+        bend = start + 0.55 * (end - start) + (2.0, -7.5)
+        tone = 0.65 + 1.0 * chance.random()
+        grid.line(hair, smooth([start, bend, end]), [c * tone for c in (36, 50, 78)], 0.3)
+    _over(canvas, mask, blurred(hair, 0.3 * grid.px).astype(np.float32))
+    return mask
+
+
+def _paint_body(canvas: Floats, grid: Grid, x: Floats, y: Floats) -> Floats:
+    """Jumper and neck; gives their mask."""
+    shape = canvas.shape
+    body, neck = grid.mask(shape, _mirrored(_BODY), 0.5), grid.mask(shape, _mirrored(_NECK), 0.5)
+    collar, hole = grid.mask(shape, _oval(0, 113, 35, 23), 0.45), grid.mask(shape, _oval(0, 111, 29.5, 18), 0.4)
+    lit = 1.02 + 0.30 * bump(x, y, (-42, 138), (34, 24)) - 0.10 * np.clip((x + 20) / 90, 0, 1)
+    lit += -0.0016 * np.clip(y - 140, 0, 200) - 0.30 * bump(np.abs(x), y, (78, 250), (12, 90))
+    _over(canvas, body, lit[:, :, None] * _JUMPER)
+    below = cv2.GaussianBlur(np.roll(collar, round(2 * grid.px), axis=0), (0, 0), 1.6 * grid.px)
+    _over(canvas, 0.45 * body * np.asarray(below, dtype=np.float32), (60, 48, 22))
+    collar *= y > 111
+    _over(canvas, collar, lit[:, :, None] * (_JUMPER + 22))
+    shade = 0.66 - 0.28 * np.clip((x + 4) / 30, -0.4, 1) - 0.44 * bump(x, y, (3, 101), (30, 10))
+    shade -= 0.2 * bump(x, y, (0, 126), (5, 4))  # the hollow of the throat
+    throat = neck * np.where(y < 111, 1, hole)
+    _over(canvas, throat, _skin_tone(shade))
+    return np.maximum(body, np.maximum(throat, collar))
+
+
+def _paint_ears(canvas: Floats, grid: Grid) -> Floats:
+    """Both ears; gives their mask."""
+    alpha = np.zeros(canvas.shape[:2], np.float32)
+    for sign in (-1, 1):
+        ear = grid.mask(canvas.shape, _oval(sign * 39, 50, 5.2, 10), 0.4)
+        _over(canvas, ear, (112, 140, 206) if sign < 0 else (92, 116, 178))
+        _over(canvas, grid.mask(canvas.shape, _oval(sign * 39.8, 49.5, 2.8, 5.6), 1.0), (74, 92, 152))
+        alpha = np.maximum(alpha, ear)
+    return alpha
+
+
+@functools.lru_cache(maxsize=4)
+def still_portrait(px: float) -> tuple[Picture, Floats]:
+    """All that does not move, at `px` pixels a unit, over LEFT..RIGHT and TOP..BOTTOM; read-only.
+
+    Gives BGR uint8 [H, W, 3] and what it covers, float32 [H, W], 0 to 1. Around it the colours go on, so that the
+    two can be resampled separately.
+    """
+    grid = Grid(px, LEFT, TOP)
+    shape = (round((BOTTOM - TOP) * px), round((RIGHT - LEFT) * px))
+    y, x = (np.indices(shape, dtype=np.float32) + 0.5) / np.float32(px) + np.array([TOP, LEFT], np.float32)[:, None, None]
+    canvas = np.empty((*shape, 3), np.float32)
+    canvas[:] = np.where((y < 90)[:, :, None], _HAIR, _JUMPER)
+    back = grid.mask(shape, _mirrored(_HAIR_BACK), 0.5)
+    _over(canvas, back, 0.7 * _HAIR)
+    body = _paint_body(canvas, grid, x, y)
+    ears = _paint_ears(canvas, grid)
+    head = grid.mask(shape, _mirrored(_HEAD), 0.5)
+    _over(canvas, head, _skin(x, y, px))
+    for sign in (-1, 1):
+        nostril = [(sign * a, b) for a, b in ((1.8, 70.6), (3.4, 69.3), (5.4, 69.4), (6.2, 70.6), (4.4, 71.2))]
+        _over(canvas, 0.75 * grid.mask(shape, nostril, 0.6), (34, 40, 84))
+    hair = _paint_hair(canvas, grid, x, y)
+    picture = np.clip(canvas, 0, 255).round().astype(np.uint8)
+    alpha = np.maximum.reduce([back, body, ears, head, hair])
+    for array in (picture, alpha):
+        array.setflags(write=False)
+    return picture, alpha

@@ -1,0 +1,74 @@
+"""From a detector's face box to the pixels a classifier sees: box, FER2013 square, crop."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fer_edge.opencv import cv2
+
+Image = npt.NDArray[np.uint8]
+"""uint8 [H, W] grey or [H, W, 3] BGR."""
+Box = tuple[float, float, float, float]
+"""x, y of the top left corner, width, height in source pixels."""
+
+
+@dataclass(frozen=True)
+class Square:
+    """A square region by its centre and side, in source pixels; it may reach over the picture's edge."""
+
+    x: float
+    y: float
+    side: float
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How a detector's box becomes the square that FER2013 would show of the face.
+
+    The side is `of_width` x box width + `of_height` x box height; the centre is the box's, moved by
+    `right` box widths and `down` box heights.
+    """
+
+    of_width: float = 0.0
+    of_height: float = 0.0
+    right: float = 0.0
+    down: float = 0.0
+
+    def square(self, box: Box) -> Square:
+        """The FER2013 square of `box`."""
+        x, y, width, height = box
+        return Square(
+            x + width * (0.5 + self.right),
+            y + height * (0.5 + self.down),
+            self.of_width * width + self.of_height * height,
+        )
+
+
+def crop(image: Image, square: Square, size: tuple[int, int]) -> Image:
+    """The pixels in `square`, resized to `size` (height, width); beyond the picture its edge is repeated.
+
+    Shrinking averages the source pixels (INTER_AREA), so that large faces don't alias; enlarging is linear.
+    """
+    side = max(2, round(square.side))
+    left, top = round(square.x - square.side / 2), round(square.y - square.side / 2)
+    height, width = image.shape[:2]
+    # A square wholly outside still gets the nearest pixels.
+    x0, x1 = min(max(left, 0), width - 1), max(min(left + side, width), 1)
+    y0, y1 = min(max(top, 0), height - 1), max(min(top + side, height), 1)
+    inside = image[y0:y1, x0:x1]
+    before_y, after_y, before_x, after_x = y0 - top, top + side - y1, x0 - left, left + side - x1
+    if max(before_y, after_y, before_x, after_x) > 0:
+        inside = cv2.copyMakeBorder(  # type: ignore[assignment]
+            inside, max(before_y, 0), max(after_y, 0), max(before_x, 0), max(after_x, 0), cv2.BORDER_REPLICATE
+        )
+    shrinks = side > size[0]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(inside, (size[1], size[0]), interpolation=interpolation), dtype=np.uint8)
+
+
+def clip(box: Box, width: int, height: int) -> Box:
+    """`box` cut to a picture of that size."""
+    x0, y0 = min(max(box[0], 0.0), float(width)), min(max(box[1], 0.0), float(height))
+    x1, y1 = min(max(box[0] + box[2], 0.0), float(width)), min(max(box[1] + box[3], 0.0), float(height))
+    return x0, y0, x1 - x0, y1 - y0

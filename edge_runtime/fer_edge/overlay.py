@@ -1,0 +1,124 @@
+"""Draw results on a picture: boxes, labels, probability bars, a caption."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fer_edge.framing import Image
+from fer_edge.opencv import cv2
+from fer_edge.results import Face
+
+Colour = tuple[int, int, int]
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+INK: Colour = (255, 255, 255)
+PANEL: Colour = (32, 32, 32)
+PANEL_OPACITY = 0.65
+# BGR. Labels that are not among these take the later colours in turn.
+EMOTION_COLOURS: dict[str, Colour] = {
+    "angry": (60, 60, 230),
+    "disgust": (60, 160, 60),
+    "fear": (200, 90, 160),
+    "happy": (50, 190, 240),
+    "sad": (220, 140, 60),
+    "surprise": (40, 130, 250),
+    "neutral": (170, 170, 170),
+}
+OTHER_COLOURS: tuple[Colour, ...] = ((180, 200, 60), (140, 120, 250), (90, 200, 200), (230, 120, 200))
+MAX_FACES_WITH_BARS = 3
+BAR_ROW_PX, BAR_WIDTH_PX = 16, 150  # at scale 1, a picture 480 pixels high
+
+
+def colour_of(label: str, labels: Sequence[str]) -> Colour:
+    """The colour of `label`, BGR."""
+    if label in EMOTION_COLOURS:
+        return EMOTION_COLOURS[label]
+    return OTHER_COLOURS[list(labels).index(label) % len(OTHER_COLOURS)]
+
+
+def draw(image: Image, faces: Sequence[Face], caption: str = "") -> Image:
+    """A BGR copy of `image` with every face's box and label, bars beside the largest faces, and `caption` on top."""
+    picture = image.copy() if image.ndim == 3 else np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
+    scale = min(max(min(picture.shape[:2]) / 480, 0.5), 3.0)
+    by_size = sorted(faces, key=lambda face: face.box[2] * face.box[3], reverse=True)
+    for face in reversed(by_size):
+        _draw_face(picture, face, scale)
+    taken: list[tuple[int, int, int, int]] = [_pixels(face) for face in faces]
+    for face in by_size[:MAX_FACES_WITH_BARS]:
+        _draw_bars(picture, face, scale, taken)
+    if caption:
+        _draw_text(picture, caption, (round(8 * scale), round(8 * scale)), scale, PANEL)
+    return picture
+
+
+def _pixels(face: Face) -> tuple[int, int, int, int]:
+    x, y, width, height = face.box
+    return round(x), round(y), round(x + width), round(y + height)
+
+
+def _draw_face(picture: Image, face: Face, scale: float) -> None:
+    x0, y0, x1, y1 = _pixels(face)
+    colour = colour_of(face.emotion, tuple(face.probabilities))
+    cv2.rectangle(picture, (x0, y0), (x1, y1), colour, max(1, round(2 * scale)), cv2.LINE_AA)
+    label = f"{face.emotion} {face.confidence:.0%}"
+    height = _text_size(label, scale)[1]
+    _draw_text(picture, label, (x0, y0 - height if y0 >= height else y1), scale, colour)
+
+
+def _text_size(text: str, scale: float) -> tuple[int, int]:
+    """Width and height in pixels of the panel that _draw_text makes."""
+    (width, height), baseline = cv2.getTextSize(text, FONT, 0.5 * scale, 1)
+    margin = round(4 * scale)
+    return width + 2 * margin, height + baseline + 2 * margin
+
+
+def _draw_text(picture: Image, text: str, corner: tuple[int, int], scale: float, background: Colour) -> None:
+    """White or black text on a filled panel whose top left is `corner`, moved into the picture."""
+    width, height = _text_size(text, scale)
+    x = min(max(corner[0], 0), max(picture.shape[1] - width, 0))
+    y = min(max(corner[1], 0), max(picture.shape[0] - height, 0))
+    cv2.rectangle(picture, (x, y), (x + width, y + height), background, cv2.FILLED)
+    luma = 0.114 * background[0] + 0.587 * background[1] + 0.299 * background[2]
+    ink = (0, 0, 0) if luma > 140 else INK
+    baseline = cv2.getTextSize(text, FONT, 0.5 * scale, 1)[1]
+    margin = round(4 * scale)
+    cv2.putText(
+        picture, text, (x + margin, y + height - margin - baseline // 2), FONT, 0.5 * scale, ink,
+        max(1, round(scale)), cv2.LINE_AA,
+    )  # fmt: skip
+
+
+def _draw_bars(picture: Image, face: Face, scale: float, taken: list[tuple[int, int, int, int]]) -> None:
+    """All probabilities beside the face, on the side with room; left out where there is none."""
+    row, width = round(BAR_ROW_PX * scale), round(BAR_WIDTH_PX * scale)
+    height = row * len(face.probabilities) + round(6 * scale)
+    gap = round(8 * scale)
+    x0, y0, x1, _y1 = _pixels(face)
+    y = min(max(y0, 0), picture.shape[0] - height)
+    for x in (x1 + gap, x0 - gap - width):
+        spot = (x, y, x + width, y + height)
+        inside = x >= 0 and y >= 0 and spot[2] <= picture.shape[1]
+        if inside and not any(_overlap(spot, other) for other in taken):
+            break
+    else:
+        return
+    taken.append(spot)
+    panel = picture[y : y + height, x : x + width]
+    panel[:] = (panel * (1 - PANEL_OPACITY) + np.array(PANEL) * PANEL_OPACITY).astype(np.uint8)
+    labels = tuple(face.probabilities)
+    text_width = max(cv2.getTextSize(label, FONT, 0.4 * scale, 1)[0][0] for label in labels) + round(10 * scale)
+    for index, (label, probability) in enumerate(face.probabilities.items()):
+        top = y + round(3 * scale) + index * row
+        cv2.putText(
+            picture, label, (x + round(5 * scale), top + round(0.72 * row)), FONT, 0.4 * scale, INK,
+            max(1, round(0.8 * scale)), cv2.LINE_AA,
+        )  # fmt: skip
+        left, room = x + text_width, width - text_width - round(6 * scale)
+        right = left + round(room * probability)
+        cv2.rectangle(
+            picture, (left, top + round(0.2 * row)), (max(right, left + 1), top + round(0.8 * row)),
+            colour_of(label, labels), cv2.FILLED,
+        )  # fmt: skip
+
+
+def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -1,0 +1,293 @@
+"""Capture, detect and classify in a thread each, on different frames, and tell what became of every frame."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fer_edge.channel import Channel, Closed
+from fer_edge.classifier import Classifier
+from fer_edge.detectors import Detection, Detector
+from fer_edge.framing import Image, clip
+from fer_edge.measure import Latency, Rate
+from fer_edge.opencv import cv2
+from fer_edge.results import Face, FrameResult
+from fer_edge.sources.base import Grab, Source
+from fer_edge.tracking import Tracker
+
+log = logging.getLogger(__name__)
+
+MAX_WARNINGS = 10
+FILE_QUEUE = 4  # frames waiting for the detector; enough to ride out a slow frame, few enough to stay small
+ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A captured frame, read-only from here on.
+
+    index: 0-based capture number. t: seconds since the first frame. image: uint8 BGR [H, W, 3] or grey [H, W].
+    captured_at: monotonic seconds. file: for pictures, where it came from.
+    """
+
+    index: int
+    t: float
+    captured_at: float
+    image: Image
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class Detected:
+    """A frame with its faces, each with its track's number, on the way to the classifier."""
+
+    frame: Frame
+    detections: list[Detection]
+    track_ids: list[int]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop by itself: after so many captured frames, or when a frame's time reaches so many seconds."""
+
+    max_frames: int | None = None
+    duration_s: float | None = None
+
+
+@dataclass
+class Stats:
+    """What happened so far; captured = processed + dropped + errors + in flight.
+
+    Each figure is written by one thread only.
+    """
+
+    captured: int = 0
+    processed: int = 0
+    errors: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    capture_rate: Rate = field(default_factory=Rate)
+    processed_rate: Rate = field(default_factory=Rate)
+    detect_rate: Rate = field(default_factory=Rate)
+    faces_rate: Rate = field(default_factory=Rate)
+    detect_ms: Latency = field(default_factory=Latency)
+    classify_ms: Latency = field(default_factory=Latency)
+    end_to_end_ms: Latency = field(default_factory=Latency)
+    faces_seen: int = 0
+    tracks: int = 0
+    flips: int = 0
+
+
+Publish = Callable[[Frame, FrameResult], None]
+"""Called in the classify thread with every processed frame and its result, in order; should return soon."""
+
+
+class Pipeline:
+    """One run of a source through detector and classifier.
+
+    From a live source the newest frame wins: a frame that is still waiting when the next one comes is
+    dropped and counted. From a file every frame is processed in order. `mirror` and `rotate_deg` (0,
+    90, 180, 270, clockwise) are applied to every frame first.
+
+    Use: start(), then wait() until it returns True; afterwards `error` is what ended it early, or None.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        detector: Detector,
+        classifier: Classifier,
+        publish: Publish,
+        limits: Limits = Limits(),
+        mirror: bool = False,
+        rotate_deg: int = 0,
+    ) -> None:
+        self.source, self.detector, self.classifier = source, detector, classifier
+        self.stats = Stats()
+        self.error: BaseException | None = None
+        self.exit_reason = "end of source"
+        self._publish, self._limits = publish, limits
+        self._mirror, self._rotation = mirror, ROTATIONS.get(rotate_deg)
+        self._stop = threading.Event()
+        self._captured: Channel[Frame] = Channel(1 if source.live else FILE_QUEUE, drop_oldest=source.live)
+        # The detector waits for the classifier, so that one frame is in each and at most one between them.
+        self._detected: Channel[Detected] = Channel(1, drop_oldest=False)
+        self._emotion_of: dict[int, str] = {}
+        self._threads = [
+            threading.Thread(target=self._guard, args=(stage,), name=f"fer-{stage.__name__.strip('_')}", daemon=True)
+            for stage in (self._capture, self._detect, self._classify)
+        ]
+
+    def start(self) -> None:
+        """Start the threads, after one silent pass on a blank picture that loads caches and code."""
+        blank = np.zeros((240, 320), dtype=np.uint8)
+        self.detector.detect(blank)
+        height, width = self.classifier.contract.input_size
+        self.classifier.predict(np.zeros((1, self.classifier.contract.channels, height, width), dtype=np.uint8))
+        for thread in self._threads:
+            thread.start()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether the run is over; waits up to `timeout_s` for that."""
+        deadline = time.monotonic() + timeout_s
+        for thread in self._threads[1:]:  # capture may hang in a dead device: it is a daemon and is left behind
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                return False
+        return True
+
+    def stop(self, reason: str) -> None:
+        """Capture no more; what is captured is still processed. The first reason given stays."""
+        if not self._stop.is_set():
+            self.exit_reason = reason
+            self._stop.set()
+
+    def release(self, timeout_s: float = 2.0) -> None:
+        """Wait up to `timeout_s` for the capture thread, then finish without it."""
+        self._stop.set()
+        self._threads[0].join(timeout_s)
+        self._captured.close()
+        for thread in self._threads[1:]:
+            thread.join()
+
+    @property
+    def in_flight(self) -> int:
+        """Frames captured and neither processed, dropped nor failed yet."""
+        stats = self.stats
+        return stats.captured - stats.processed - stats.errors - self.dropped.total()
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Frames that never reached the detector, by cause."""
+        return Counter({"newer_frame": self._captured.dropped}) if self._captured.dropped else Counter()
+
+    def _guard(self, stage: Callable[[], None]) -> None:
+        # A stage that ends aborts the channel it takes from, so the end travels back to the source.
+        try:
+            stage()
+        except Closed:
+            pass
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            self.error = self.error or error
+            self._stop.set()
+
+    def _capture(self) -> None:
+        try:
+            first_t: float | None = None
+            while not self._stop.is_set():
+                if self.stats.captured == self._limits.max_frames:
+                    self.stop("max frames")
+                    break
+                grab = self.source.read()
+                if grab is None:
+                    break
+                at = grab.captured_at if grab.media_time_s is None else grab.media_time_s
+                first_t = at if first_t is None else first_t
+                if self._limits.duration_s is not None and at - first_t >= self._limits.duration_s:
+                    self.stop("duration")
+                    break
+                self._take(grab, at - first_t)
+        finally:
+            self._captured.close()
+            self.source.close()
+
+    def _take(self, grab: Grab, t: float) -> None:
+        index = self.stats.captured
+        self.stats.captured += 1
+        self.stats.capture_rate.add(grab.captured_at)
+        if grab.image is None:
+            self.stats.errors += 1
+            if self.stats.errors <= MAX_WARNINGS:
+                log.warning("%s can't be read as a picture: skipped", grab.file or f"frame {index}")
+            return
+        self._captured.put(Frame(index, t, grab.captured_at, self._turned(grab.image), grab.file))
+
+    def _turned(self, image: Image) -> Image:
+        if self._rotation is not None:
+            image = np.asarray(cv2.rotate(image, self._rotation), dtype=np.uint8)
+        if self._mirror:
+            image = np.asarray(cv2.flip(image, 1), dtype=np.uint8)
+        return image
+
+    def _detect(self) -> None:
+        tracker = Tracker()
+        stats = self.stats
+        try:
+            while True:
+                frame = self._captured.get()
+                started = time.perf_counter()
+                detections = self.detector.detect(frame.image)
+                stats.detect_ms.add(1000 * (time.perf_counter() - started))
+                stats.detect_rate.add(time.monotonic())
+                track_ids = tracker.update([detection.box for detection in detections], frame.t)
+                stats.tracks = tracker.count
+                self._detected.put(Detected(frame, detections, track_ids))
+        finally:
+            self._captured.abort()
+            self._detected.close()
+
+    def _classify(self) -> None:
+        try:
+            while True:
+                self._classify_one(self._detected.get())
+        finally:
+            self._detected.abort()
+
+    def _classify_one(self, detected: Detected) -> None:
+        stats, frame = self.stats, detected.frame
+        started = time.perf_counter()
+        squares = [self.detector.framing.square(detection.box) for detection in detected.detections]
+        probabilities = self.classifier.classify(frame.image, squares)
+        if squares:
+            stats.classify_ms.add(1000 * (time.perf_counter() - started))
+        now = time.monotonic()
+        age_ms = 1000 * (now - frame.captured_at)
+        faces = make_faces(
+            detected.detections, probabilities, self.classifier.labels, frame.image, detected.track_ids, age_ms
+        )
+        self._count_flips(faces)
+        stats.faces_seen += len(faces)
+        stats.faces_rate.add(now, len(faces))
+        stats.end_to_end_ms.add(age_ms)
+        stats.processed_rate.add(now)
+        stats.processed += 1
+        self._publish(frame, FrameResult(frame.index, frame.t, True, faces, frame.file))
+
+    def _count_flips(self, faces: tuple[Face, ...]) -> None:
+        emotion_of = {}
+        for face in faces:
+            if face.track_id is not None:
+                self.stats.flips += self._emotion_of.get(face.track_id, face.emotion) != face.emotion
+                emotion_of[face.track_id] = face.emotion
+        # Only the faces of the last frame are kept, so that nothing grows over months.
+        self._emotion_of = emotion_of
+
+
+def make_faces(
+    detections: list[Detection],
+    probabilities: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    labels: tuple[str, ...],
+    image: Image,
+    track_ids: list[int] | None = None,
+    age_ms: float = 0.0,
+) -> tuple[Face, ...]:
+    """Join detections and their rows of probabilities [N, classes] into faces."""
+    height, width = image.shape[:2]
+    faces = []
+    for index, (detection, row) in enumerate(zip(detections, probabilities.tolist(), strict=True)):
+        best = max(range(len(labels)), key=row.__getitem__)
+        faces.append(
+            Face(
+                box=clip(detection.box, width, height),
+                score=detection.score,
+                emotion=labels[best],
+                confidence=row[best],
+                probabilities=dict(zip(labels, row, strict=True)),
+                track_id=None if track_ids is None else track_ids[index],
+                age_ms=age_ms,
+            )
+        )
+    return tuple(faces)

@@ -1,0 +1,85 @@
+"""The Python API: faces and emotions of a picture, or of a stream."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from fer_edge.channel import Channel
+from fer_edge.classifier import Classifier
+from fer_edge.detectors import DEFAULT_MIN_FACE_PX, open_detector
+from fer_edge.framing import Image
+from fer_edge.pipeline import Frame, Pipeline, make_faces
+from fer_edge.results import Face, FrameResult
+from fer_edge.sources import IterableSource, open_source
+from fer_edge.sources.iterable import checked_image
+
+
+class EmotionRecognizer:
+    """Finds faces and names their emotions.
+
+    model: an ONNX file from fer-export; the shipped one if None.
+    detector: "haar" or "yunet"; None takes yunet if `detector_model` is given, else haar.
+    detector_model: the detector's file, which yunet needs.
+    threads: CPU threads of one inference. min_face_px: smaller faces are not looked for.
+
+    Raises FerError if a file can't be used, ValueError for an unknown detector.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        detector: str | None = None,
+        *,
+        detector_model: str | Path | None = None,
+        threads: int = 1,
+        min_face_px: int = DEFAULT_MIN_FACE_PX,
+    ) -> None:
+        if model is None:
+            from fer_models import default_model
+
+            model = default_model()
+        name = detector or ("yunet" if detector_model else "haar")
+        self._detector = open_detector(name, Path(detector_model) if detector_model else None, min_face_px)
+        self._classifier = Classifier(Path(model), threads)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The emotions this model tells apart."""
+        return self._classifier.labels
+
+    def recognize(self, image_bgr: Image) -> list[Face]:
+        """The faces of one picture, uint8 BGR [H, W, 3] or grey [H, W], in the detector's order.
+
+        TypeError or ValueError if the array is no such picture.
+        """
+        image = checked_image(image_bgr)
+        detections = self._detector.detect(image)
+        squares = [self._detector.framing.square(detection.box) for detection in detections]
+        return list(make_faces(detections, self._classifier.classify(image, squares), self.labels, image))
+
+    def stream(self, source: str | int | Iterable[Image]) -> Iterator[FrameResult]:
+        """Results of a source as they come: a camera number, file, folder, URL, `demo:`, or an iterable of pictures.
+
+        Capture, detection and classification run in threads of their own. Of a live source, frames that
+        come while the caller is busy are dropped. Ends with the source; SourceError if it is lost.
+        """
+        opened = open_source(source) if isinstance(source, str | int) else IterableSource(source)
+        results: Channel[FrameResult] = Channel(1, drop_oldest=False)
+
+        def publish(_frame: Frame, result: FrameResult) -> None:
+            results.put(result)
+
+        pipeline = Pipeline(opened, self._detector, self._classifier, publish)
+        pipeline.start()
+        try:
+            while True:
+                try:
+                    yield results.get(timeout_s=0.1)
+                except TimeoutError:
+                    if pipeline.wait(0) and not len(results):
+                        break
+        finally:
+            pipeline.stop("closed")
+            results.abort()
+            pipeline.release()
+        if pipeline.error is not None:
+            raise pipeline.error

@@ -1,0 +1,141 @@
+"""The final report: what was captured, what became of it, how fast and how late; as JSON and as text."""
+
+import os
+import platform
+import resource
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fer_edge.measure import SHORT_RUN_FRAMES, WARMUP_FRAMES
+from fer_edge.pipeline import Pipeline
+
+SCHEMA = 1
+MEGABYTE = 1e6
+
+
+def peak_rss_mb() -> float:
+    """The most memory this process has held, in 10^6 bytes.
+
+    VmHWM where /proc tells it: ru_maxrss also holds what the parent process had before exec.
+    """
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / MEGABYTE
+    except OSError:
+        pass
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, KiB elsewhere
+    return peak * (1 if sys.platform == "darwin" else 1024) / MEGABYTE
+
+
+def cpu_name() -> str:
+    """The processor as the kernel names it, or the machine type."""
+    for path, key in ((Path("/proc/device-tree/model"), None), (Path("/proc/cpuinfo"), "model name")):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        if key is None:
+            return text.strip("\0\n ")
+        for line in text.splitlines():
+            if line.startswith(key):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def machine_info() -> dict[str, Any]:
+    """Processor, cores this process may use, and versions."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "cpu": cpu_name(),
+        "architecture": platform.machine(),
+        "cores": cores,
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "fer_edge": version("fer-edge"),
+        "onnxruntime": version("onnxruntime"),
+        "opencv": _opencv_version(),
+        "numpy": version("numpy"),
+    }
+
+
+def _opencv_version() -> str:
+    from fer_edge.opencv import cv2
+
+    return cv2.__version__
+
+
+def _rounded(value: float | None, digits: int = 2) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def build_report(pipeline: Pipeline, seconds: float, sinks: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+    """The value of --report; `sinks` maps a name to (written, lost), `seconds` is the wall time of the run."""
+    stats, classifier = pipeline.stats, pipeline.classifier
+    return {
+        "schema": SCHEMA,
+        "source": pipeline.source.name,
+        "detector": pipeline.detector.name,
+        "model": {"file": classifier.path.name, "sha256": classifier.sha256, "precision": classifier.precision},
+        "seconds": round(seconds, 3),
+        "frames": {
+            "captured": stats.captured,
+            "processed": stats.processed,
+            "dropped": dict(pipeline.dropped),
+            "errors": stats.errors,
+            "in_flight": pipeline.in_flight,
+        },
+        "fps": {
+            "capture": _rounded(stats.capture_rate.per_second()),
+            "processed": _rounded(stats.processed_rate.per_second()),
+            "detect": _rounded(stats.detect_rate.per_second()),
+            "classify_faces": _rounded(stats.faces_rate.per_second()),
+        },
+        "latency_ms": {
+            "detect": stats.detect_ms.summary(),
+            "classify": stats.classify_ms.summary(),
+            "end_to_end": stats.end_to_end_ms.summary(),
+        },
+        "faces": {"seen": stats.faces_seen, "tracks": stats.tracks, "flips": stats.flips},
+        "sinks": {name: {"written": written, "lost": lost} for name, (written, lost) in sinks.items()},
+        "reconnects": 0,
+        "gaps_s": [],
+        "warmup_frames": WARMUP_FRAMES if stats.processed > SHORT_RUN_FRAMES else 0,
+        "peak_rss_mb": round(peak_rss_mb(), 1),
+        "exit_reason": pipeline.exit_reason,
+        "machine": machine_info(),
+    }
+
+
+def render_report(report: Mapping[str, Any]) -> str:
+    """The report as a person reads it."""
+    frames, fps, faces = report["frames"], report["fps"], report["faces"]
+    dropped = sum(frames["dropped"].values())
+    lines = [
+        f"{report['source']}: {report['exit_reason']} after {report['seconds']:.1f} s",
+        f"  frames     {frames['captured']} captured = {frames['processed']} processed + {dropped} dropped "
+        f"+ {frames['errors']} unreadable + {frames['in_flight']} in flight",
+        f"  rate       capture {_number(fps['capture'])}, processed {_number(fps['processed'])}, "
+        f"detect {_number(fps['detect'])} frames/s; {_number(fps['classify_faces'])} faces/s classified",
+    ]
+    for stage, figures in report["latency_ms"].items():
+        lines.append(
+            f"  {stage.replace('_', ' '):10} p50 {_number(figures['p50'])}, p95 {_number(figures['p95'])}, "
+            f"p99 {_number(figures['p99'])}, max {_number(figures['max'])} ms"
+        )
+    lines.append(f"  faces      {faces['seen']} seen in {faces['tracks']} tracks, {faces['flips']} label changes")
+    for name, counts in report["sinks"].items():
+        lines.append(f"  {name:10} {counts['written']} written, {counts['lost']} lost")
+    machine, model = report["machine"], report["model"]
+    lines.append(
+        f"  with       {report['detector']}, {model['file']} ({model['precision']}); "
+        f"peak memory {report['peak_rss_mb']:.0f} MB; {machine['cpu']}, {machine['cores']} cores"
+    )
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"

@@ -1,0 +1,110 @@
+"""What a sink is, and the thread that feeds it so that it neither slows nor stops the pipeline."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fer_edge.channel import Channel, Closed
+from fer_edge.errors import FerError
+from fer_edge.pipeline import Frame
+from fer_edge.results import FrameResult
+
+log = logging.getLogger(__name__)
+
+FLUSH_INTERVAL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Published:
+    """A result with the picture it belongs to; `frame` is None for sinks that need no picture."""
+
+    result: FrameResult
+    frame: Frame | None
+
+
+class Sink:
+    """Takes results one by one. Its methods are called in one thread and may be slow or fail.
+
+    name: as in the report. needs_picture: whether it wants the frames.
+    """
+
+    name: str
+    needs_picture: bool
+
+    def write(self, item: Published) -> None:
+        """Take one result."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Make what was taken visible to other programs."""
+
+    def close(self) -> None:
+        """Finish; the output is complete afterwards."""
+
+
+class SinkRunner:
+    """Feeds a sink from a bounded queue in a thread of its own.
+
+    For a live source a full queue loses its oldest result; for a file the giver waits, so that no
+    frame lacks its line. A sink that fails is told once in the log and loses everything after it.
+    """
+
+    def __init__(self, sink: Sink, live: bool) -> None:
+        self.name = sink.name
+        self.written = 0
+        self.failure: BaseException | None = None
+        self._sink = sink
+        self._offered = 0
+        # Lines are small, pictures are not.
+        self._queue: Channel[Published] = Channel(4 if sink.needs_picture else 256, drop_oldest=live)
+        self._thread = threading.Thread(target=self._run, name=f"fer-{sink.name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def lost(self) -> int:
+        """Results that were offered and not written; those still waiting count until they are."""
+        return self._offered - self.written
+
+    def offer(self, frame: Frame, result: FrameResult) -> None:
+        """Hand a result over."""
+        self._offered += 1
+        self._queue.put(Published(result, frame if self._sink.needs_picture else None))
+
+    def close(self) -> None:
+        """Write what waits and finish the output."""
+        self._queue.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        flushed = time.monotonic()
+        while True:
+            try:
+                item = self._queue.get(FLUSH_INTERVAL_S)
+            except TimeoutError:
+                item = None
+            except Closed:
+                break
+            self._attempt(item)
+            if time.monotonic() - flushed >= FLUSH_INTERVAL_S:
+                flushed = time.monotonic()
+                self._guard(self._sink.flush)
+        self._guard(self._sink.close, even_if_failed=True)
+
+    def _attempt(self, item: Published | None) -> None:
+        if item is not None and self.failure is None and self._guard(lambda: self._sink.write(item)):
+            self.written += 1
+
+    def _guard(self, action: Callable[[], None], even_if_failed: bool = False) -> bool:
+        if self.failure is not None and not even_if_failed:
+            return False
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - whatever a sink does must not reach the pipeline
+            if self.failure is None and not isinstance(error, BrokenPipeError):
+                reason = error if isinstance(error, FerError) else getattr(error, "strerror", None) or error
+                log.warning("the %s output failed and is given up: %s", self.name, reason)
+            self.failure = self.failure or error
+            return False
+        return True

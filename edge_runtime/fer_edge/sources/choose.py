@@ -1,0 +1,55 @@
+"""From what the user wrote to a source."""
+
+import glob
+from pathlib import Path
+
+from fer_edge.errors import SourceError
+from fer_edge.sources.base import Source
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
+
+
+def open_source(uri: str | int, camera_size: tuple[int, int] | None = None) -> Source:
+    """Open a source by camera number, /dev path, file, picture, folder, glob pattern, URL or `demo:`.
+
+    `camera_size` is the (width, height) asked of a camera. Raises SourceError if it can't be opened.
+    """
+    # Only the source that is used gets imported, to keep the start short.
+    text = str(uri)
+    if isinstance(uri, int) or text.isdecimal() or text.startswith("/dev/"):
+        from fer_edge.sources.video import CameraSource
+
+        return CameraSource(int(text) if text.isdecimal() else text, camera_size)
+    if text.startswith("demo:"):
+        from fer_edge.sources.demo import DemoSource
+
+        return DemoSource(text)
+    if "://" in text:
+        from fer_edge.sources.video import UrlSource
+
+        return UrlSource(text)
+    return _open_path(text)
+
+
+def _open_path(text: str) -> Source:
+    from fer_edge.sources.images import ImagesSource
+
+    path = Path(text)
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+        if not files:
+            raise SourceError(f"{text} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}): name another folder")
+        return ImagesSource(text, files)
+    if not path.exists():
+        if glob.has_magic(text):
+            files = sorted(Path(match) for match in glob.glob(text, recursive=True) if Path(match).is_file())  # noqa: PTH207 - the pattern may be absolute
+            if files:
+                return ImagesSource(text, files)
+            raise SourceError(f"no file matches {text}")
+        raise SourceError(f"{text} does not exist: --source takes a file, folder, glob, URL, camera number or demo:")
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return ImagesSource(text, [path])
+
+    from fer_edge.sources.video import VideoFileSource
+
+    return VideoFileSource(path)

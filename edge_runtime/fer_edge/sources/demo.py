@@ -1,0 +1,38 @@
+"""The source `demo:`: a drawn face that moves and acts, for trying everything without a camera."""
+
+import re
+
+from fer_edge.drawn_face import ROUND_S, draw_scene
+from fer_edge.errors import SourceError
+from fer_edge.sources.base import Grab, Source
+
+FPS = 30.0
+SIZE = (640, 480)
+MIN_SIDE, MAX_SIDE = 160, 4096
+
+
+class DemoSource(Source):
+    """`demo:` acts all expressions once, in 10 s at 30 frames a second.
+
+    `demo:320x240` sets the size, `demo:endless` goes on. Every frame is processed, as from a file.
+    """
+
+    fps = FPS
+
+    def __init__(self, uri: str) -> None:
+        match = re.fullmatch(r"demo:(?:(\d+)x(\d+))?(?:,?(endless))?", uri)
+        if not match:
+            raise SourceError(f"{uri}: write demo:, demo:320x240, demo:endless or demo:320x240,endless")
+        self.name = uri
+        self._size = (int(match[1]), int(match[2])) if match[1] else SIZE
+        if not all(MIN_SIDE <= side <= MAX_SIDE for side in self._size):
+            raise SourceError(f"{uri}: width and height must be {MIN_SIDE} to {MAX_SIDE} pixels")
+        self._frames = None if match[3] else round(ROUND_S * FPS)
+        self._next = 0
+
+    def read(self) -> Grab | None:
+        if self._next == self._frames:
+            return None
+        t = self._next / FPS
+        self._next += 1
+        return Grab(draw_scene(t, self._size), media_time_s=t)

@@ -1,0 +1,117 @@
+"""Cameras, video files and URLs through cv2.VideoCapture."""
+
+import re
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from fer_edge.errors import SourceError
+from fer_edge.opencv import cv2
+from fer_edge.sources.base import Grab, Source
+
+OPEN_TIMEOUT_MS = 10_000
+READ_TIMEOUT_MS = 10_000
+DEFAULT_CAMERA_SIZE = (640, 480)
+
+
+def redact(url: str) -> str:
+    """`url` without user name and password."""
+    return re.sub(r"(?<=://)[^/@]*@", "***@", url)
+
+
+class _Capture(Source):
+    """A VideoCapture whose first frame has been read, since some open that never give one."""
+
+    def __init__(self, capture: cv2.VideoCapture, name: str, live: bool, advice: str) -> None:
+        self.name, self.live = name, live
+        self._capture = capture
+        if not capture.isOpened():
+            capture.release()
+            raise SourceError(f"{name} can't be opened: {advice}")
+        self._first = self._grab()
+        if self._first is None:
+            capture.release()
+            raise SourceError(f"{name} opens but gives no frame: {advice}")
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        self.fps = float(fps) if 0 < fps <= 1000 else None
+
+    def _grab(self) -> Grab | None:
+        if not self._capture.grab():
+            return None
+        captured_at = time.monotonic()  # before decoding, which is our own time
+        media_time_s = None if self.live else self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        ok, image = self._capture.retrieve()
+        return Grab(np.asarray(image, dtype=np.uint8) if ok else None, media_time_s, captured_at=captured_at)
+
+    def read(self) -> Grab | None:
+        """The next frame; None at a file's end, SourceError when a live source is lost."""
+        grab, self._first = self._first or self._grab(), None
+        if grab is None and self.live:
+            raise SourceError(f"{self.name} gives no more frames: the source is lost")
+        return grab
+
+    def close(self) -> None:
+        """Release the device or file."""
+        self._capture.release()
+
+
+class VideoFileSource(_Capture):
+    """A video file: every frame, in order, with its media time."""
+
+    def __init__(self, path: Path) -> None:
+        advice = "name a video file (mp4, mkv, mov, avi, webm, gif) or a picture"
+        super().__init__(cv2.VideoCapture(str(path), cv2.CAP_FFMPEG), str(path), False, advice)
+
+
+class CameraSource(_Capture):
+    """A USB or laptop camera by number or /dev path.
+
+    It is asked for MJPG, which USB 2 carries at full rate, and the smallest buffer, so that frames are fresh.
+    """
+
+    def __init__(self, camera: int | str, size: tuple[int, int] | None = None) -> None:
+        name = f"camera {camera}" if isinstance(camera, int) else camera
+        linux = sys.platform == "linux"
+        capture = cv2.VideoCapture(camera, cv2.CAP_V4L2 if linux else cv2.CAP_ANY)
+        if capture.isOpened():
+            width, height = size or DEFAULT_CAMERA_SIZE
+            if linux:
+                capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
+            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        advice = "see fer-edge --list-cameras, or try --source demo: without a camera"
+        super().__init__(capture, name, True, advice)
+
+
+class UrlSource(_Capture):
+    """An RTSP, HTTP or other network stream. One whose length is known is a file and is read whole."""
+
+    def __init__(self, url: str) -> None:
+        # FFmpeg is named explicitly: otherwise the time-outs are ignored.
+        capture = cv2.VideoCapture(
+            url,
+            cv2.CAP_FFMPEG,
+            [
+                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS,
+                cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS,
+            ],
+        )  # fmt: skip
+        live = capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0
+        super().__init__(capture, redact(url), live, "check the address, the network and the credentials")
+
+
+def list_cameras() -> list[tuple[int, str]]:
+    """Number and name of every camera that the kernel knows (Linux), ordered by number; nothing is opened."""
+    found = []
+    for entry in Path("/sys/class/video4linux").glob("video*"):
+        try:
+            name = (entry / "name").read_text(encoding="utf-8").strip()
+            is_capture = (entry / "index").read_text(encoding="utf-8").strip() == "0"
+        except OSError:
+            continue
+        if is_capture:  # further indices are the same camera's metadata
+            found.append((int(entry.name.removeprefix("video")), name))
+    return sorted(found)

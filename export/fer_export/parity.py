@@ -1,0 +1,101 @@
+"""Compare an ONNX file with the PyTorch network it was made from, before the softmax flattens differences."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from onnx import TensorProto, helper
+
+from fer_edge.classifier import open_session
+from fer_edge.errors import ModelError
+from fer_export.convert import INPUT, OUTPUT
+from fer_export.graph import save
+from fer_train.networks import Network
+from fer_train.training import predict_logits
+
+BATCH_SIZES = (1, 2, 5, 64)
+RANDOM_FACES = 64
+REAL_FACES = 64
+Faces = npt.NDArray[np.uint8]
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far a file is from its network; all are largest absolute differences over all faces.
+
+    max_abs_delta: of calibrated logits (logits / temperature), to PyTorch, over every batch size.
+    batch_delta: of calibrated logits, between a face alone and the same face in a batch.
+    sum_error: of a row of probabilities to 1.
+    """
+
+    max_abs_delta: float
+    batch_delta: float
+    sum_error: float
+    batches: tuple[int, ...]
+    faces: int
+
+
+def measure_parity(model: onnx.ModelProto, network: Network, temperature: float, faces: Faces, folder: Path) -> Parity:
+    """Run `faces` (uint8 [N, H, W]) through `model` and `network`; `folder` takes a temporary file.
+
+    onnxruntime runs with all optimisations, as on the device: lower levels give other numbers.
+    """
+    expected = torch_logits(network, temperature, faces)
+    probe = save(with_logits_output(model), folder / "parity.onnx")
+    session = open_session(probe)
+    names = [output.name for output in session.get_outputs()]
+    runs: dict[int, Logits] = {}
+    sum_error = 0.0
+    for size in BATCH_SIZES:
+        batches = [session.run(names, {INPUT: faces[i : i + size, None]}) for i in range(0, len(faces), size)]
+        probabilities, runs[size] = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+        sum_error = max(sum_error, float(np.abs(probabilities.sum(axis=1) - 1).max()))
+    return Parity(
+        max_abs_delta=max(_largest(run - expected) for run in runs.values()),
+        batch_delta=max(_largest(run - runs[1]) for run in runs.values()),
+        sum_error=sum_error,
+        batches=BATCH_SIZES,
+        faces=len(faces),
+    )
+
+
+def torch_logits(network: Network, temperature: float, faces: Faces) -> Logits:
+    """Calibrated logits float32 [N, classes] of uint8 faces [N, H, W], by PyTorch."""
+    logits: Logits = (predict_logits(network, torch.from_numpy(faces)) / temperature).numpy()
+    return logits
+
+
+def with_logits_output(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of `model` with its softmax's input as second output; ModelError if it doesn't end in a softmax."""
+    producers = [node for node in model.graph.node if OUTPUT in node.output]
+    if len(producers) != 1 or producers[0].op_type != "Softmax":
+        raise ModelError("the exported graph does not end in a Softmax, so its logits can't be compared")
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    probe.graph.output.append(helper.make_tensor_value_info(producers[0].input[0], TensorProto.FLOAT, None))
+    return probe
+
+
+def probe_faces(seed: int, size: int, real: Faces | None = None) -> Faces:
+    """Faces to compare on, uint8 [N, size, size]: seeded random ones, then some of `real` ([M, size, size]).
+
+    Half of the random ones are noise, half are coarse blotches, which drive the deep layers further.
+    """
+    generator = np.random.default_rng(seed)
+    half = RANDOM_FACES // 2
+    noise = generator.integers(0, 256, (half, size, size), dtype=np.uint8)
+    cells = generator.integers(0, 256, (half, 6, 6), dtype=np.uint8)
+    index = np.arange(size) * 6 // size
+    blotches = cells[:, index][:, :, index]
+    parts = [noise, blotches]
+    if real is not None:
+        parts.append(real[generator.permutation(len(real))[:REAL_FACES]])
+    return np.concatenate(parts)
+
+
+def _largest(difference: Logits) -> float:
+    return float(np.abs(difference).max())

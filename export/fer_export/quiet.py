@@ -1,0 +1,23 @@
+"""Keep third-party packages from talking on stdout and stderr while they work for us."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hide what torch.onnx, onnxsim and onnxruntime.quantization print, log and warn; errors still raise.
+
+    stdout must hold nothing but our results, and none of that chatter tells the user what to do.
+    """
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
