@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from fer_edge.classifier import Classifier
+from fer_edge.console import CLEAR_LINE, Terminated
 from fer_edge.detectors import open_detector
 from fer_edge.errors import FerError
 from fer_edge.files import check_output, write_json
@@ -23,6 +24,8 @@ from fer_edge.results import FrameResult
 from fer_edge.sinks import Sink, SinkRunner
 from fer_edge.sinks.window import Window, screen_available
 from fer_edge.sources import Source, open_source
+
+log = logging.getLogger(__name__)
 
 STATUS_INTERVAL_S = 1.0
 STATUS_INTERVAL_LOG_S = 10.0  # where stderr is a file or a journal
@@ -58,9 +61,7 @@ def run(options: AppOptions) -> None:
     Raises FerError for what can't be opened and when a live source is lost; KeyboardInterrupt and
     Terminated pass through after everything captured is processed and every output is complete.
     """
-    for path in (options.json, options.csv, options.report):
-        if path is not None and path != "-":
-            check_output(Path(path), options.overwrite)
+    _check_outputs(options)
     cv2.setNumThreads(options.threads)
     model = options.model
     if model is None:
@@ -71,8 +72,8 @@ def run(options: AppOptions) -> None:
     detector = open_detector(options.detector, options.detector_model, options.min_face_px)
     source = open_source(options.source, options.camera_size)
     try:
-        window = _open_window(options)
         sinks = [SinkRunner(sink, source.live) for sink in _open_sinks(options, source, classifier)]
+        window = _open_window(options)
     except BaseException:
         source.close()
         raise
@@ -98,11 +99,22 @@ def run(options: AppOptions) -> None:
         if window is not None:
             counts["window"] = (window.shown, window.lost)
         report = build_report(pipeline, time.monotonic() - started, counts)
-        click.echo(render_report(report), err=True)
+        _tell(render_report(report))
         if options.report is not None:
             write_json(options.report, report)
     if pipeline.error is not None:
         raise pipeline.error
+
+
+def _check_outputs(options: AppOptions) -> None:
+    # Before anything is opened: a camera takes seconds, and an output that is opened is truncated.
+    for path in (options.json, options.csv, options.report):
+        if path is not None and path != "-":
+            check_output(Path(path), options.overwrite)
+    if options.output is not None:
+        from fer_edge.sinks.pictures import check_picture_output
+
+        check_picture_output(options.output, options.overwrite)
 
 
 def _open_window(options: AppOptions) -> Window | None:
@@ -110,7 +122,7 @@ def _open_window(options: AppOptions) -> Window | None:
         return None
     if screen_available():
         return Window()
-    logging.getLogger(__name__).info("no screen: running without a window (--headless says so from the start)")
+    log.info("no screen: running without a window (--headless says so from the start)")
     return None
 
 
@@ -121,7 +133,7 @@ def _open_sinks(options: AppOptions, source: Source, classifier: Classifier) -> 
         from fer_edge.sinks.pictures import open_picture_sink
 
         single = 1 in (source.pictures, options.limits.max_frames)
-        sinks.append(open_picture_sink(options.output, source, options.overwrite, single))
+        sinks.append(open_picture_sink(options.output, source, single))
     if options.json is not None or options.csv is not None:
         from fer_edge.sinks.text import CsvSink, JsonSink
 
@@ -137,10 +149,11 @@ def _stopped_at_the_end(pipeline: Pipeline) -> Iterator[None]:
     """Let what is captured be processed, whatever ends the watch; name a signal as the reason."""
     try:
         yield
-    except FerError:
+    except KeyboardInterrupt:
+        pipeline.stop("interrupted")
         raise
-    except BaseException as error:
-        pipeline.stop("interrupted" if isinstance(error, KeyboardInterrupt) else "terminated")
+    except Terminated:
+        pipeline.stop("terminated")
         raise
     finally:
         pipeline.release()
@@ -157,15 +170,24 @@ def _watch(
     try:
         while not pipeline.wait(0 if window else WAIT_S):
             if window is not None and not window.show(status.caption(), WAIT_S):
-                pipeline.stop("window closed")
+                return pipeline.stop("window closed")
             if any(isinstance(sink.failure, BrokenPipeError) for sink in sinks):
-                pipeline.stop(STDOUT_CLOSED)
+                return pipeline.stop(STDOUT_CLOSED)
             if pipeline.source.live and time.monotonic() > deadline:
-                pipeline.stop("duration")
-                return
+                return pipeline.stop("duration")
             status.update()
+        # Pictures that are shown and nothing else: the last one stays until the user closes it.
+        alone = not sinks and options.report is None
+        while window is not None and pipeline.source.pictures and alone and window.show("", WAIT_S):
+            pass
     finally:
         status.clear()
+
+
+def _tell(text: str, end: str = "\n") -> None:
+    """Write to stderr; that nobody reads it must not end the run."""
+    with contextlib.suppress(OSError):
+        click.echo(text + end, nl=False, err=True)
 
 
 class _StatusLine:
@@ -174,7 +196,7 @@ class _StatusLine:
     def __init__(self, pipeline: Pipeline, results_on_stdout: bool) -> None:
         self._pipeline = pipeline
         # Result lines and a status line that rewrites itself don't share a terminal.
-        self._in_place = sys.stderr.isatty() and not (results_on_stdout and sys.stdout.isatty())
+        self._in_place = bool(sys.stderr and sys.stderr.isatty()) and not (results_on_stdout and sys.stdout.isatty())
         self._interval_s = STATUS_INTERVAL_S if self._in_place else STATUS_INTERVAL_LOG_S
         self._last = time.monotonic()
         self._counts = (0, 0, 0)
@@ -208,11 +230,11 @@ class _StatusLine:
         )
         if self._in_place:
             width = os.get_terminal_size(sys.stderr.fileno()).columns
-            click.echo(f"\r\x1b[K{text[: width - 1]}", nl=False, err=True)
+            _tell(f"{CLEAR_LINE}{text[: width - 1]}", end="")
         else:
-            click.echo(text, err=True)
+            _tell(text)
 
     def clear(self) -> None:
         """Take the line away."""
         if self._in_place:
-            click.echo("\r\x1b[K", nl=False, err=True)
+            _tell(CLEAR_LINE, end="")

@@ -26,9 +26,9 @@ class Channel(Generic[Item]):
         self.dropped = 0
 
     def put(self, item: Item) -> None:
-        """Hand `item` over; counts what it pushed out in `dropped`. Closed if nobody will take it any more."""
+        """Hand `item` over; counts what it pushed out in `dropped`. Closed if it is not taken any more."""
         with self._changed:
-            while len(self._items) >= self._capacity and not self._drop_oldest and not self._aborted:
+            while len(self._items) >= self._capacity and not (self._drop_oldest or self._closed or self._aborted):
                 self._changed.wait()
             if self._closed or self._aborted:
                 raise Closed
@@ -50,7 +50,7 @@ class Channel(Generic[Item]):
             return item
 
     def close(self) -> None:
-        """No more items come; those inside can still be taken."""
+        """Take no more items, a waiting giver's neither; those inside can still be got."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

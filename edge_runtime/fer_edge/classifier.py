@@ -1,6 +1,5 @@
 """Run an emotion network: faces of one frame in, a row of probabilities each out."""
 
-import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,7 +58,8 @@ def sha256_of(path: Path) -> str:
 class Classifier:
     """An emotion network from an ONNX file.
 
-    path: the file. contract: what it says of itself. precision: "int8" or "fp32".
+    path: the file. contract: what it says of itself. precision: "int8" if it holds quantised
+    operators, else "fp32". sha256: hash of the file.
 
     Raises ModelError or ContractError if the file can't be used.
     """
@@ -68,35 +68,38 @@ class Classifier:
         self.path = path
         self._session = open_session(path, threads)
         self.contract = read_contract(self._session, path, "classifier")
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        expected = [self.contract.channels, *self.contract.input_size]
-        if inputs[0].type != "tensor(uint8)" or list(inputs[0].shape[1:]) != expected:
+        # Now, not when the report is written: the file may have been replaced by then.
+        self.sha256 = sha256_of(path)
+        # From the bytes, since the runtime has no onnx package: a quantised file has QuantizeLinear nodes.
+        self.precision = "int8" if b"QuantizeLinear" in path.read_bytes() else "fp32"
+        self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
+        self._check()
+
+    def _check(self) -> None:
+        """Compare the graph with the contract and run it once: what fails, fails here and not amid a stream."""
+        given, expected = self._session.get_inputs()[0], [self.contract.channels, *self.contract.input_size]
+        if given.type != "tensor(uint8)" or list(given.shape[1:]) != expected:
             raise ContractError(
-                f"{path}: its input is {inputs[0].type} {inputs[0].shape}, but its contract says "
+                f"{self.path}: its input is {given.type} {given.shape}, but its contract says "
                 f"uint8 [N, {', '.join(map(str, expected))}]: export it again"
             )
-        if outputs[0].shape[-1] != len(self.contract.labels):
+        batch = np.zeros((2, *expected), dtype=np.uint8)  # two, for a graph that only takes one
+        try:
+            probabilities = self.predict(batch)
+        except Exception as error:  # onnxruntime's own exceptions share no other base
+            reason = " ".join(str(error).split())[:160]
+            raise ModelError(f"{self.path} can't be run on a batch of faces ({reason}): export it again") from error
+        labels = len(self.labels)
+        if probabilities.shape != (2, labels) or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3):
             raise ContractError(
-                f"{path}: it has {outputs[0].shape[-1]} outputs, but its contract names "
-                f"{len(self.contract.labels)} labels: export it again"
+                f"{self.path}: its output {list(probabilities.shape)} is not a row of {labels} probabilities a face, "
+                "as its contract says: export it again"
             )
-        self._input, self._output = inputs[0].name, outputs[0].name
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The emotions, in the order of the probabilities."""
         return self.contract.labels
-
-    @functools.cached_property
-    def sha256(self) -> str:
-        """Hash of the file."""
-        return sha256_of(self.path)
-
-    @functools.cached_property
-    def precision(self) -> str:
-        """ "int8" if the file holds quantised operators, else "fp32"."""
-        # Read from the bytes, since the runtime has no onnx package: a quantised file names QuantizeLinear nodes.
-        return "int8" if b"QuantizeLinear" in self.path.read_bytes().replace(b"DequantizeLinear", b"") else "fp32"
 
     def predict(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Probabilities float32 [N, classes] of faces uint8 [N, C, H, W] as the contract says."""

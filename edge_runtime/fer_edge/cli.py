@@ -1,28 +1,59 @@
 """The command `fer-edge`."""
 
 import logging
+import math
 import os
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
-from fer_edge.console import MainCommand, run_main
+from fer_edge.console import CLEAR_LINE, MainCommand, run_main
 
 DETECTORS = ("haar", "yunet")  # as in fer_edge.detectors, which needs cv2; a test holds them equal
 
 
-class Size(click.ParamType):
-    """WIDTHxHEIGHT in pixels."""
+def _number(
+    kind: type[int] | type[float], least: float, most: float
+) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
+    # click's own ranges fill the help with "[1<=x<=64]".
+    def convert(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
+        if text is None:
+            return None
+        try:
+            number = kind(text)
+        except ValueError:
+            number = math.nan
+        if not least <= number <= most:
+            whole = "whole number" if kind is int else "number"
+            raise click.BadParameter(f"{text!r} is not a {whole} from {least:,} to {most:,}", ctx, param)
+        return number
 
-    name = "WxH"
+    return convert
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        match = re.fullmatch(r"(\d{2,5})x(\d{2,5})", str(value))
-        if not match:
-            self.fail(f"{value!r} is not WIDTHxHEIGHT, such as 640x480", param, ctx)
-        return int(match[1]), int(match[2])
+
+def _size(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{2,5})x(\d{2,5})", text)
+    if not match:
+        raise click.BadParameter(f"{text!r} is not WIDTHxHEIGHT, such as 640x480", ctx, param)
+    return int(match[1]), int(match[2])
+
+
+def _check_distinct(ctx: click.Context, inputs: dict[str, object], outputs: dict[str, object]) -> None:
+    """Refuse two outputs in one file, and an output that would replace what the run reads."""
+    flag_of = {os.path.realpath(str(path)): flag for flag, path in inputs.items() if path}
+    for flag, path in outputs.items():
+        name = "-" if str(path) == "-" else os.path.realpath(str(path))
+        if path is None or name.startswith("/dev/"):
+            continue
+        if name in flag_of:
+            raise click.UsageError(f"{flag_of[name]} and {flag} can't share {path}: name two files", ctx)
+        flag_of[name] = flag
 
 
 def _default_threads() -> int:
@@ -31,7 +62,7 @@ def _default_threads() -> int:
 
 
 @click.command(cls=MainCommand, context_settings={"max_content_width": 100})
-@click.option("--camera", type=click.IntRange(0), metavar="N", help="Camera number.  [default: 0]")
+@click.option("--camera", callback=_number(int, 0, 9999), metavar="N", help="Camera number.  [default: 0]")
 @click.option(
     "--source",
     metavar="URI",
@@ -53,28 +84,28 @@ def _default_threads() -> int:
 )
 @click.option(
     "--min-face",
-    type=click.IntRange(10),
-    default=40,
+    callback=_number(int, 10, 10_000),
+    default="40",
     show_default=True,
     metavar="PX",
     help="Smallest face to look for, in pixels.",
 )
 @click.option(
     "--threads",
-    type=click.IntRange(1, 64),
+    callback=_number(int, 1, 64),
     metavar="N",
     help="CPU threads of one inference.  [default: half the cores]",
 )
 @click.option("--headless", is_flag=True, help="No window. It is also left out where there is no screen.")
-@click.option("--max-frames", type=click.IntRange(1), metavar="N", help="Stop after N captured frames.")
+@click.option("--max-frames", callback=_number(int, 1, 10**12), metavar="N", help="Stop after N captured frames.")
 @click.option(
     "--duration",
-    type=click.FloatRange(0, min_open=True),
+    callback=_number(float, 0.001, 10**9),
     metavar="S",
     help="Stop after S seconds (of the video, for files).",
 )
 @click.option("--json", metavar="FILE", help="A JSON line per frame; - for stdout.")
-@click.option("--csv", metavar="FILE", help="A CSV row per face.")
+@click.option("--csv", metavar="FILE", help="A CSV row per face; - for stdout.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -91,7 +122,9 @@ def _default_threads() -> int:
     metavar="DEG",
     help="Turn the picture clockwise by 90, 180 or 270 degrees.",
 )
-@click.option("--camera-size", type=Size(), metavar="WxH", help="Picture size asked of a camera.  [default: 640x480]")
+@click.option(
+    "--camera-size", callback=_size, metavar="WxH", help="Picture size asked of a camera.  [default: 640x480]"
+)
 @click.option("--list-cameras", is_flag=True, help="List the cameras and exit.")
 @click.pass_context
 def edge(
@@ -117,9 +150,13 @@ def edge(
         raise click.UsageError("--camera and --source are two ways to say one thing: give one", ctx)
     if source == "":
         raise click.UsageError("--source is empty: give a file, folder, URL or demo:", ctx)
-    if json is not None and json == csv:
-        raise click.UsageError(f"--json and --csv can't share {json}: name two files", ctx)
-    logging.basicConfig(level=logging.INFO, format="fer-edge: %(message)s")
+    _check_distinct(
+        ctx,
+        {"--source": source, "--model": model, "--detector-model": detector_model},
+        {"--json": json, "--csv": csv, "--output": output, "--report": report},
+    )
+    over_status_line = CLEAR_LINE if sys.stderr and sys.stderr.isatty() else ""
+    logging.basicConfig(level=logging.INFO, format=over_status_line + "fer-edge: %(message)s")
 
     from fer_edge.app import AppOptions, run
     from fer_edge.pipeline import Limits

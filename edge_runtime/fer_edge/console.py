@@ -15,6 +15,7 @@ from fer_edge.errors import FerError, MissingExtraError
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 EXIT_TERMINATED = 143  # 128 + SIGTERM
+CLEAR_LINE = "\r\x1b[K"  # takes a status line away, on a terminal
 
 
 class Terminated(BaseException):
@@ -30,7 +31,7 @@ class MainCommand(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.subcommands: dict[str, click.Command] = {}
-        click.version_option(version=_version(), message="%(prog)s %(version)s")(self)
+        click.version_option(version=package_version(), message="%(prog)s %(version)s")(self)
 
     def add_command(self, command: click.Command) -> None:
         """Put `command` beside the main job, under its own name."""
@@ -56,7 +57,8 @@ class MainCommand(click.Command):
                 )
 
 
-def _version() -> str:
+def package_version() -> str:
+    """The version of the installed distribution."""
     try:
         return importlib.metadata.version("fer-edge")
     except importlib.metadata.PackageNotFoundError:  # a source tree on PYTHONPATH
@@ -88,15 +90,20 @@ def run_main(command: click.Command, prog_name: str, argv: Sequence[str] | None 
 def _exit_code(job: Callable[[], object], prog_name: str) -> int:
     try:
         result = job()
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None: closed by whoever started us
+            sys.stdout.flush()
     except click.ClickException as error:
         return _fail(prog_name, error.format_message(), error.exit_code)
     except FerError as error:
         return _fail(prog_name, str(error), error.exit_code)
     except BrokenPipeError:
-        # The reader of our stdout has had enough: that is no error. Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our stdout or stderr has had enough: that is no error. Python would complain again at exit.
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return 0
+    except OSError as error:
+        # Of the system's refusals that nobody foresaw, such as no permission to look into a folder.
+        return _fail(prog_name, f"{error.filename or 'a file'}: {error.strerror or error}", FerError.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _fail(prog_name, "interrupted", EXIT_INTERRUPTED)
     except Terminated:

@@ -4,7 +4,8 @@ The runtime holds no label list and no normalisation of its own; it reads this. 
 """
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -72,15 +73,30 @@ def parse_contract(text: str, file: str) -> Contract:
         )
     known = {field.name for field in fields(Contract)}
     try:
-        labels, (height, width) = tuple(map(str, values["labels"])), values["input_size"]
-        values |= {"labels": labels, "input_size": (int(height), int(width))}
+        (*labels,), (height, width) = values["labels"], values["input_size"]
+        values |= {"labels": tuple(labels), "input_size": (height, width)}
         contract = Contract(**{name: value for name, value in values.items() if name in known})
     except (KeyError, TypeError, ValueError) as error:
         raise ContractError(f"{file}: its contract lacks or garbles {error}: export the model again") from error
-    for name, allowed in (("kind", KINDS), ("colour", COLOURS), ("output", OUTPUTS)):
-        value = getattr(contract, name)
-        if value not in allowed:
-            raise ContractError(
-                f"{file}: its contract says {name} {value!r}, none of {', '.join(allowed)}: export the model again"
-            )
+    for name, wanted in _faults(contract):
+        raise ContractError(
+            f"{file}: its contract says {name} {getattr(contract, name)!r}, not {wanted}: export the model again"
+        )
     return contract
+
+
+def _faults(contract: Contract) -> Iterator[tuple[str, str]]:
+    """The name of each field that can't be as it is, and what it should be."""
+    outputs = OUTPUTS[:1] if contract.kind == "classifier" else OUTPUTS
+    for name, allowed in (("kind", KINDS), ("colour", COLOURS), ("output", outputs)):
+        if getattr(contract, name) not in allowed:
+            yield name, " or ".join(allowed)
+    labels, fewest = contract.labels, 2 if contract.kind == "classifier" else 0
+    if not all(isinstance(label, str) and label for label in labels) or not fewest <= len(set(labels)) == len(labels):
+        yield "labels", f"{fewest} or more different names"
+    if not all(type(side) is int and side > 0 for side in contract.input_size):
+        yield "input_size", "height and width in pixels"
+    for name in ("framing", "temperature"):
+        value = getattr(contract, name)
+        if type(value) not in (int, float) or not 0 < value < math.inf:
+            yield name, "a number above 0"

@@ -1,5 +1,6 @@
 """Face detectors by name, each with the framing that turns its box into a FER2013 square."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ class Detection:
 
 
 class Detector(Protocol):
-    """Finds faces in a picture. Not for use by two threads at once."""
+    """Finds faces in a picture. Threads may share it: they take turns."""
 
     name: str
     framing: Framing
@@ -59,7 +60,7 @@ class HaarDetector:
                 f"--detector haar: OpenCV {cv2.__version__} has no Haar cascades; "
                 "pip install 'opencv-python<5', or use --detector yunet --detector-model FILE"
             )
-        path = model or Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
+        path = model or _shipped_cascade()
         if not path.is_file():
             raise ModelError(f"{path} is not a file: --detector-model names a Haar cascade (.xml)")
         try:
@@ -69,19 +70,28 @@ class HaarDetector:
         if self._cascade.empty():
             raise ModelError(f"{path} is not a Haar cascade: --detector-model names an .xml file")
         self._min_face_px = min_face_px
+        self._lock = threading.Lock()  # a CascadeClassifier holds the state of its search
 
     def detect(self, image: Image) -> list[Detection]:
         """Faces of `image`; the score is the last stage's weight, above 0 and unbounded."""
         small, factor = _shrunk(image)
         gray = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
         side = max(1, round(self._min_face_px / factor))
-        boxes, _levels, weights = self._cascade.detectMultiScale3(
-            gray, scaleFactor=1.1, minNeighbors=5, minSize=(side, side), outputRejectLevels=True
-        )
+        with self._lock:
+            boxes, _levels, weights = self._cascade.detectMultiScale3(
+                gray, scaleFactor=1.1, minNeighbors=5, minSize=(side, side), outputRejectLevels=True
+            )
         return [
             Detection((x * factor, y * factor, width * factor, height * factor), float(weight))
             for (x, y, width, height), weight in zip(np.asarray(boxes).tolist(), np.ravel(weights), strict=True)
         ]
+
+
+def _shipped_cascade() -> Path:
+    """The frontal-face cascade of pip's OpenCV, or where Debian's opencv-data has it."""
+    pip_data = getattr(cv2, "data", None)
+    folder = "/usr/share/opencv4/haarcascades" if pip_data is None else pip_data.haarcascades
+    return Path(folder) / "haarcascade_frontalface_default.xml"
 
 
 class YunetDetector:
@@ -103,6 +113,7 @@ class YunetDetector:
             )
         if not model.is_file():
             raise ModelError(f"{model} is not a file: --detector-model names YuNet's ONNX file")
+        self._lock = threading.Lock()
         try:
             self._network = cv2.FaceDetectorYN.create(
                 str(model), "", (320, 320), self.SCORE_THRESHOLD, self.NMS_THRESHOLD, 5000
@@ -117,11 +128,13 @@ class YunetDetector:
 
     def _run(self, small: Image) -> list[list[float]]:
         size = (small.shape[1], small.shape[0])
-        if size != self._size:
-            self._network.setInputSize(size)
-            self._size = size
-        faces = self._network.detect(small)[1]
-        return [] if faces is None else np.asarray(faces).tolist()
+        with self._lock:
+            if size != self._size:
+                self._network.setInputSize(size)
+                self._size = size
+            faces = self._network.detect(small)[1]
+        rows: list[list[float]] = [] if faces is None else np.asarray(faces).tolist()
+        return rows
 
     def detect(self, image: Image) -> list[Detection]:
         """Faces of `image`; the score is 0.6 to 1."""

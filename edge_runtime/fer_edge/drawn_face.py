@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_edge.drawn_features import Pose, draw_portrait
-from fer_edge.drawn_head import FACE_HALF_WIDTH, LEFT, TOP, Floats, Picture
+from fer_edge.drawn_head import FACE_HALF_WIDTH, LEFT, TOP, Picture
 
 ROUND_S = 10.0
 """Seconds after which everything repeats."""
@@ -17,30 +17,32 @@ SIZE = (640, 480)
 
 # In the order they are acted. Exaggerated, as actors do: the networks learned from posed and press pictures.
 _POSES = {
-    "neutral": Pose(),
+    "neutral": Pose(brow_inner=-0.6, lid_up=3.6, lid_low=2.7, lip=0.9),
     "happy": Pose(
-        brow_inner=0.6, brow_outer=0.8, lid_up=3.2, lid_low=1.4, mouth_width=18.0, mouth_up=1.0, mouth_down=7.0,
+        brow_inner=0.6, brow_outer=0.8, lid_up=3.2, lid_low=1.6, mouth_width=18.0, mouth_up=1.0, mouth_down=7.0,
         corner=5.5, mouth_raise=0.5, lip=0.75, teeth=5.2, jaw=2.0, cheek=1.0, fold=0.9,
     ),
     "surprise": Pose(
-        brow_inner=6.0, brow_outer=5.5, lid_up=6.4, lid_low=4.2, mouth_width=9.0, mouth_up=5.0, mouth_down=12.0,
-        corner=0.0, lip=0.9, teeth=2.6, jaw=9.0, forehead=0.9, fold=0.05,
+        brow_inner=5.8, brow_outer=5.0, lid_up=6.3, lid_low=4.0, mouth_width=9.0, mouth_up=5.5, mouth_down=10.5,
+        corner=0.0, lip=0.85, teeth=2.4, jaw=8.5, forehead=0.9, fold=0.05,
     ),
     "fear": Pose(
-        brow_inner=6.0, brow_outer=0.8, brow_pinch=1.5, lid_up=6.2, lid_low=2.6, mouth_width=15.5, mouth_up=2.0,
-        mouth_down=5.0, corner=-2.5, lip=0.8, jaw=4.0, square=0.6, forehead=1.0, furrow=0.4, fold=0.35,
+        brow_inner=5.8, brow_outer=-0.4, brow_pinch=1.4, lid_up=6.3, lid_low=3.2, mouth_width=16.5, mouth_up=2.0,
+        mouth_down=6.0, corner=-2.2, lip=0.8, teeth=3.0, jaw=3.6, square=0.65, forehead=0.9, furrow=0.4, fold=0.35,
     ),
     "sad": Pose(
         brow_inner=5.0, brow_outer=-2.5, brow_pinch=1.0, lid_up=2.6, lid_low=2.4, lid_slant=1.3, mouth_width=12.5,
-        corner=-5.0, lip=1.1, fold=0.5, furrow=0.4, forehead=0.4, gaze_y=1.2, mouth_raise=0.5,
+        corner=-4.5, lip=1.0, fold=0.5, furrow=0.4, forehead=0.4, gaze_y=1.2, mouth_raise=0.5,
     ),
     "angry": Pose(
-        brow_inner=-4.2, brow_outer=2.6, brow_pinch=3.2, lid_up=3.6, lid_low=2.2, lid_slant=-0.8, mouth_width=14.0,
-        mouth_up=2.2, mouth_down=3.4, corner=-3.0, lip=0.7, jaw=1.5, square=0.9, fold=0.6, furrow=1.0, wrinkle=0.3,
+        brow_inner=-5.6, brow_outer=4.4, brow_pinch=2.4, lid_up=3.9, lid_low=2.1, lid_slant=-1.0, mouth_width=16.0,
+        mouth_up=2.6, mouth_down=2.6, corner=-3.8, mouth_raise=-0.5, lip=0.9, teeth=2.4, square=0.4, fold=0.15,
+        wrinkle=0.6, furrow=1.0, gaze_y=0.6,
     ),
     "disgust": Pose(
-        brow_inner=-3.4, brow_outer=-0.6, brow_pinch=2.0, lid_up=2.4, lid_low=1.2, mouth_width=13.5, mouth_up=2.8,
-        mouth_down=1.2, corner=-3.2, mouth_raise=2.2, lip=0.9, fold=1.0, wrinkle=1.0, furrow=0.7, cheek=0.4,
+        brow_inner=-5.2, brow_outer=-0.6, brow_pinch=1.4, lid_up=2.0, lid_low=1.2, mouth_width=11.5, mouth_up=2.2,
+        mouth_down=1.6, corner=-3.6, mouth_raise=1.4, square=0.35, lip=1.1, teeth=2.0, jaw=1.5, cheek=0.3, fold=0.9,
+        wrinkle=1.0, furrow=0.7,
     ),
 }  # fmt: skip
 _NAMES = tuple(_POSES)
@@ -90,14 +92,20 @@ def _pose_at(t: float) -> Pose:
     )
 
 
+def _scale(size: tuple[int, int]) -> float:
+    """How much larger than at 640 x 480 all is drawn."""
+    return min(size) / SIZE[1]
+
+
 def _placement(t: float, size: tuple[int, int]) -> tuple[float, float, float, float]:
     """Where the resting face's centre is, pixels a unit, and the tilt in degrees."""
     width, height = size
     turn = 2 * math.pi * _phase(t) / ROUND_S
-    scale = min(width / SIZE[0], height / SIZE[1])
+    scale = _scale(size)
     unit = scale * (_FACE_PX + 36 * math.sin(turn - 1.1)) / 100
     x = width / 2 + 92 * scale * math.sin(turn)
-    y = height * 0.5 + scale * (6 + 26 * math.sin(2 * turn + 0.6))
+    # In a tall picture the person stands lower, so that the body reaches down to the edge.
+    y = max(height / 2, height - 300 * scale) + scale * (6 + 26 * math.sin(2 * turn + 0.6))
     return x, y, unit, 4.0 * math.sin(2 * turn + 1.9) + 1.5 * math.sin(3 * turn)
 
 
@@ -106,14 +114,12 @@ def face_box_at(t: float, size: tuple[int, int] = SIZE) -> tuple[float, float, f
     x, y, unit, degrees = _placement(t, size)
     turn = math.radians(degrees)
     jaw = _pose_at(t).jaw
-    # The upright box around the tilted face: an ellipse of the face's half axes.
-    across, along = FACE_HALF_WIDTH * unit, (100 - 4 + jaw) / 2 * unit
-    half_w, half_h = (
-        math.hypot(across * math.cos(turn), along * math.sin(turn)),
-        math.hypot(along * math.cos(turn), across * math.sin(turn)),
-    )
-    x, y = x - math.sin(turn) * (jaw + 4) / 2 * unit, y + math.cos(turn) * (jaw + 4) / 2 * unit
-    return x - half_w, y - half_h, 2 * half_w, 2 * half_h
+    # The upright box around the tilted face, which is much like an ellipse; the hair hides the top of the forehead.
+    across, along, below = FACE_HALF_WIDTH * unit, (96 + jaw) / 2 * unit, (4 + jaw) / 2 * unit
+    half_width = math.hypot(across * math.cos(turn), along * math.sin(turn))
+    half_height = math.hypot(along * math.cos(turn), across * math.sin(turn))
+    x, y = x - below * math.sin(turn), y + below * math.cos(turn)
+    return x - half_width, y - half_height, 2 * half_width, 2 * half_height
 
 
 @functools.lru_cache(maxsize=4)
@@ -124,9 +130,8 @@ def _background(size: tuple[int, int]) -> Picture:
     x, y = (x - width / 2) / height, y / height - 0.5
     light = np.exp(-((x + 0.32) ** 2 + (y + 0.30) ** 2) / 0.42)
     warm = np.exp(-((x - 0.62) ** 2 + (y - 0.18) ** 2) / 0.20)
-    wall = np.stack(
-        [132 + 62 * light - 16 * y, 124 + 62 * light - 20 * y + 8 * warm, 112 + 62 * light - 26 * y + 26 * warm], axis=2
-    )
+    channels = ((132, -16, 0), (124, -20, 8), (112, -26, 26))
+    wall = np.stack([level + 62 * light + fall * y + glow * warm for level, fall, glow in channels], axis=2)
     picture = np.clip(wall - _NOISE_LEVELS / 2, 0, 255).astype(np.uint8)
     picture.setflags(write=False)
     return picture
@@ -134,7 +139,7 @@ def _background(size: tuple[int, int]) -> Picture:
 
 @functools.lru_cache(maxsize=4)
 def _noise(size: tuple[int, int]) -> Picture:
-    """A table of sensor noise, uint8 0 to _NOISE_LEVELS [H + 64, W + 64, 3], from which each frame takes another window."""
+    """Sensor noise, uint8 0 to _NOISE_LEVELS [H + 64, W + 64, 3]: each frame takes another window of it; read-only."""
     width, height = size
     chance = np.random.default_rng(1)
     grain = chance.normal(_NOISE_LEVELS / 2, 1.6, (height + 64, width + 64, 3))
@@ -143,30 +148,28 @@ def _noise(size: tuple[int, int]) -> Picture:
     return table
 
 
-def _place(frame: Picture, portrait: Picture, alpha: Floats, to_frame: npt.NDArray[np.float64]) -> None:
-    """Blend `portrait` into `frame`, in place; `to_frame` [2, 3] maps its pixels to the frame's."""
+def _place(frame: Picture, portrait: Picture, to_frame: npt.NDArray[np.float64]) -> None:
+    """Put `portrait` (premultiplied BGRA) into `frame`, in place; `to_frame` [2, 3] maps its pixels to the frame's."""
     rows, columns = portrait.shape[:2]
     corners = np.array([[0, 0, 1], [columns, 0, 1], [0, rows, 1], [columns, rows, 1]]) @ to_frame.T
     x0, y0 = (int(v) for v in np.maximum(np.floor(corners.min(axis=0)), 0))
     x1, y1 = (int(v) for v in np.minimum(np.ceil(corners.max(axis=0)), (frame.shape[1], frame.shape[0])))
-    shifted = to_frame - [[0, 0, x0], [0, 0, y0]]
-    size = (x1 - x0, y1 - y0)
-    warped = cv2.warpAffine(portrait, shifted, size, borderMode=cv2.BORDER_REPLICATE)
-    covered = np.asarray(cv2.warpAffine(alpha, shifted, size), dtype=np.float32)
+    warped = cv2.warpAffine(portrait, to_frame - [[0, 0, x0], [0, 0, y0]], (x1 - x0, y1 - y0))
+    clear = cv2.cvtColor(cv2.bitwise_not(cv2.extractChannel(warped, 3)), cv2.COLOR_GRAY2BGR)
     part = frame[y0:y1, x0:x1]
-    part[:] = cv2.blendLinear(warped, part, covered, 1 - covered)
+    part[:] = cv2.add(cv2.multiply(part, clear, scale=1 / 255), cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR))
 
 
 def draw_scene(t: float, size: tuple[int, int] = SIZE) -> Picture:
     """The picture at `t` seconds, uint8 BGR [H, W, 3] of `size` (width, height); the same t gives the same picture."""
     x, y, unit, degrees = _placement(t, size)
-    px = _PORTRAIT_PX * min(size[0] / SIZE[0], size[1] / SIZE[1])
-    portrait, alpha = draw_portrait(_pose_at(t), px)
+    px = _PORTRAIT_PX * _scale(size)
+    portrait = draw_portrait(_pose_at(t), px)
     c, s = unit / px * math.cos(math.radians(degrees)), unit / px * math.sin(math.radians(degrees))
     at_x, at_y = -LEFT * px, (50 - TOP) * px
     to_frame = np.array([[c, -s, x - c * at_x + s * at_y], [s, c, y - s * at_x - c * at_y]])
     frame = _background(size).copy()
-    _place(frame, portrait, alpha, to_frame)
+    _place(frame, portrait, to_frame)
     moment = int(_phase(t) * 1000)
     left, top = moment * 37 % 64, moment * 53 % 61
     noise = _noise(size)[top : top + size[1], left : left + size[0]]

@@ -14,7 +14,7 @@ class Pose(NamedTuple):
     """What moves in the face; lengths in units (1/100 of the face's height), strengths 0 to 1.
 
     brow_inner, brow_outer: how far the ends of the brows are raised. brow_pinch: how far they close in.
-    lid_up, lid_low: eye opening above and below the line between its corners. lid_slant: how far the outer corner sinks.
+    lid_up, lid_low: eye opening above and below the line between its corners. lid_slant: how far the outer one sinks.
     mouth_width: half of it. mouth_up, mouth_down: gap above and below the line between its corners.
     corner: how far the corners are above the middle. mouth_raise: how far the whole mouth is.
     square: 0 for an oval mouth, 1 for a box. lip: thickness, 1 at rest. teeth: how much of the upper ones is seen.
@@ -25,13 +25,13 @@ class Pose(NamedTuple):
     brow_inner: float = 0.0
     brow_outer: float = 0.0
     brow_pinch: float = 0.0
-    lid_up: float = 4.3
+    lid_up: float = 4.0
     lid_low: float = 2.9
     lid_slant: float = 0.0
     mouth_width: float = 13.0
     mouth_up: float = 0.0
     mouth_down: float = 0.0
-    corner: float = 0.6
+    corner: float = 0.9
     mouth_raise: float = 0.0
     square: float = 0.0
     lip: float = 1.0
@@ -50,9 +50,10 @@ _SPAN = np.linspace(-1, 1, 25)
 _ARCH = (1 - np.abs(_SPAN) ** 2.2) ** 0.85
 _LIP_EDGE = (1 - np.abs(_SPAN) ** 2.4) ** 0.8
 _CUPIDS_BOW = 1 - 0.26 * np.exp(-((_SPAN / 0.16) ** 2))
+_TEETH = np.stack([0 * _SPAN, (1 - np.abs(_SPAN) ** 5) ** 0.7], axis=1)  # they end before the mouth's corners
 _EVEN = 200  # the shading mask's value where the skin keeps its colour
 # Shadow on skin is warm: blue falls off faster than red.
-_TINT = np.stack([_EVEN * (np.arange(256) / _EVEN) ** power for power in (1.25, 1.12, 0.9)], axis=1).clip(0, 255)
+_TINT = np.stack([_EVEN * (np.arange(256) / _EVEN) ** power for power in (1.3, 1.22, 0.78)], axis=1).clip(0, 255)
 _TINT_TABLE = _TINT.astype(np.uint8)[None]
 
 
@@ -61,12 +62,15 @@ def _blend(patch: Picture, over: Picture, mask: Floats) -> None:
     patch[:] = cv2.blendLinear(over, patch, mask, 1 - mask)
 
 
-def _drop_jaw(picture: Picture, grid: Grid, drop: float) -> None:
+def _drop_jaw(portrait: Picture, grid: Grid, drop: float) -> None:
     """Stretch the lower face by `drop` units, in place; the neck below takes it up."""
-    _, part = grid.window(picture, -44, 64, 44, 128)
+    _, part = grid.window(portrait, -38, 64, 38, 118)
     rows, columns = part.shape[:2]
-    source = np.interp(np.linspace(64, 128, rows), (64, 74, 100 + drop, 128), (64, 74, 100, 128))
-    map_y = np.repeat(((source - 64) * (rows - 1) / 64).astype(np.float32)[:, None], columns, axis=1)
+    y = np.linspace(64, 118, rows)
+    moved = np.interp(y, (64, 74, 100 + drop, 118), (64, 74, 100, 118)) - y
+    # Less towards the sides, so that the collar stays where it is.
+    share = np.interp(np.abs(np.linspace(-38, 38, columns)), (27, 37), (1, 0))
+    map_y = (np.arange(rows)[:, None] + moved[:, None] * share * grid.px).astype(np.float32)
     map_x = np.repeat(np.arange(columns, dtype=np.float32)[None], rows, axis=0)
     part[:] = cv2.remap(part, map_x, map_y, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
 
@@ -74,9 +78,11 @@ def _drop_jaw(picture: Picture, grid: Grid, drop: float) -> None:
 @functools.lru_cache(maxsize=4)
 def _smile(px: float, left: float, top: float, shape: tuple[int, int]) -> Picture:
     """How smiling cheeks change the shading mask, uint8 [H, W], 128 for not at all."""
-    y, x = (np.indices(shape, dtype=np.float32) + 0.5) / np.float32(px) + np.array([top, left], np.float32)[:, None, None]
+    y, x = (np.indices(shape, dtype=np.float32) + 0.5) / np.float32(px) + np.array([top, left], np.float32)[
+        :, None, None
+    ]
     side = np.abs(x)
-    light = 34 * bump(side, y, (21, 59), (8, 6)) - 40 * bump(side, y, (24.5, 71), (9, 5))
+    light = 17 * bump(side, y, (21.5, 60), (8, 5)) - 26 * bump(side, y, (25, 72), (9, 5))
     return (128 + light).round().astype(np.uint8)
 
 
@@ -87,16 +93,17 @@ def _folds(pose: Pose) -> list[tuple[Points, float, float]]:
     pinched, rise = 3.2 - 0.2 * pose.brow_pinch, 0.45 * (pose.brow_outer - pose.brow_inner)
     under_lip = mouth_y + pose.mouth_down + 4.8 * pose.lip + 2.2
     lines: list[tuple[Points, float, float]] = [
-        ([(8.8, 66), (12 + 0.3 * w, 71.5), (w + 5.5, mouth_y + 1)], 0.62 * pose.fold, 1.8),
+        ([(8.8, 66), (12 + 0.3 * w, 71.5), (w + 5.5, mouth_y + 1)], 0.52 * pose.fold, 1.6),
         ([(9, lid + 2.0), (16.5, lid - 2.4), (25.5, lid + 2 + pose.lid_slant)], 0.45, 1.0),
         ([(9, low + 2), (15, low + 3.4), (22, low + 2.2)], 0.18 + 0.3 * pose.cheek, 1.3),
         ([(pinched, inner - 3), (pinched - 0.4, inner + 1), (2.6, inner + 5)], 0.8 * pose.furrow, 1.1),
         ([(7.5, 69.5), (9.4, 66.5), (8, 63)], 0.32 + 0.4 * pose.wrinkle, 1.0),
-        ([(0, under_lip + 0.6), (4, under_lip + 0.5), (8, under_lip)], 0.26, 2.2),
+        ([(0, under_lip + 0.6), (3.5, under_lip + 0.4), (7.5, under_lip - 0.6)], 0.24, 2.0),
     ]
+    for k in range(2):
+        lines.append(([(27.5, 41 + 2.4 * k), (32.5, 38.6 + 5.6 * k)], 0.3 * pose.cheek, 0.6))
     for k in range(3):
         lines.append(([(0, 44 + 4 * k), (3, 43 + 4 * k), (6.5, 45.5 + 4.4 * k)], 0.5 * pose.wrinkle, 1.0))
-        lines.append(([(27, 42 + k), (32, 39.5 + 3 * k)], 0.3 * pose.cheek, 0.7))
         y = 15.5 + 4.5 * k
         lines.append(([(0, y + 0.8), (9, y), (21, y + 1.5 - rise)], 0.42 * pose.forehead, 0.9))
     return lines
@@ -110,7 +117,9 @@ def _shade_folds(face: Picture, grid: Grid, pose: Pose) -> None:
         if depth > 0.02:
             right = smooth(points, 5)
             for line in (right, right * (-1, 1)):
-                half.line(mask, line, (_EVEN * (1 - min(depth, 1.0)),), width)
+                # Shallower at its outer end, where a fold runs out.
+                half.line(mask, line, (_EVEN * (1 - 0.55 * depth),), 0.7 * width)
+                half.line(mask, line[:-3], (_EVEN * (1 - depth),), width)
     mask = blurred(mask, 1.05 * half.px)
     if pose.cheek > 0.02:
         smile = _smile(half.px, half.left, half.top, (mask.shape[0], mask.shape[1]))
@@ -152,7 +161,8 @@ def _draw_brow(face: Picture, grid: Grid, pose: Pose, sign: int) -> None:
     """One brow on `face`, in place; sign is -1 for the left."""
     t = np.linspace(0, 1, 16)  # from the nose outwards
     x = sign * (7.2 - pose.brow_pinch * (1 - t) + 20.5 * t)
-    y = 33.4 - 4.2 * np.sin(np.pi * 0.86 * t**1.15) + 0.6 * t
+    arch = 2.8 + 0.14 * max(0.0, pose.brow_inner + pose.brow_outer)
+    y = 32.4 - arch * np.sin(np.pi * 0.86 * t**1.15) + 1.0 * t
     y -= pose.brow_inner * (1 - t) ** 1.6 + pose.brow_outer * t**1.1
     thick = 1.95 * (1 - t) ** 0.45 * (0.55 + 0.45 * np.minimum(1, 6 * t + 0.35))
     brow = np.vstack([np.stack([x, y - thick], 1), np.stack([x, y + thick], 1)[::-1]])
@@ -167,16 +177,18 @@ def _mouth_curves(pose: Pose) -> tuple[npt.NDArray[np.float64], ...]:
     line = 79.5 - pose.mouth_raise - pose.corner * (np.abs(_SPAN) ** 1.7 - 0.35)
     gap = np.sqrt(1 - _SPAN**2) * (1 - pose.square) + (1 - _SPAN**6) * pose.square
     upper, lower = line - pose.mouth_up * gap, line + pose.mouth_down * gap
-    top = upper - 3.0 * pose.lip * _LIP_EDGE * _CUPIDS_BOW - 0.2
-    bottom = lower + 4.2 * pose.lip * _LIP_EDGE + 0.2
+    top = upper - 3.0 * pose.lip * _LIP_EDGE * _CUPIDS_BOW - 0.3
+    bottom = lower + 4.2 * pose.lip * _LIP_EDGE + 0.3
+    # The lips go round the corners of an open mouth.
     x = pose.mouth_width * _SPAN
-    return tuple(np.stack([x, y], axis=1) for y in (top, upper, lower, bottom))
+    wide = x * (1 + 0.008 * (pose.mouth_up + pose.mouth_down))
+    return tuple(np.stack([x, y], axis=1) for x, y in ((wide, top), (x, upper), (x, lower), (wide, bottom)))
 
 
 def _draw_mouth(face: Picture, grid: Grid, pose: Pose) -> None:
     """The mouth on `face`, in place: lips, and what is seen between them."""
     top, upper, lower, bottom = _mouth_curves(pose)
-    reach = pose.mouth_width + 2.5
+    reach = 1.15 * pose.mouth_width + 2
     grid, patch = grid.window(face, -reach, top[:, 1].min() - 2, reach, bottom[:, 1].max() + 2)
     lips = np.empty_like(patch)
     lips[:] = (96, 92, 178)
@@ -189,29 +201,30 @@ def _draw_mouth(face: Picture, grid: Grid, pose: Pose) -> None:
         inside = np.empty_like(patch)
         inside[:] = (32, 26, 62)
         grid.oval(inside, (0, float(lower[12, 1]) + 1.0), (0.62 * pose.mouth_width, 0.36 * gap), (92, 88, 172))
-        depth = min(pose.teeth, 0.75 * gap)
-        grid.fill(inside, np.vstack([upper, (upper * (0.93, 1) + (0, depth))[::-1]]), (216, 226, 232))
-        under = 0.6 * depth * pose.square
-        grid.fill(inside, np.vstack([lower, (lower * (0.9, 1) - (0, under))[::-1]]), (196, 208, 216))
+        depth = min(pose.teeth, 0.75 * gap) * _TEETH
+        grid.fill(inside, np.vstack([upper, (upper + depth)[::-1]]), (216, 226, 232))
+        if pose.square > 0.1:
+            grid.fill(inside, np.vstack([lower, (lower - 0.6 * pose.square * depth)[::-1]]), (196, 208, 216))
         hole = grid.mask(patch.shape, np.vstack([upper, lower[::-1]]), 0.25)
         _blend(patch, blurred(inside, 0.35 * grid.px), hole)
-    grid.line(patch, upper, (48, 44, 96), 0.7)
+    grid.line(patch, upper[1:-1], (48, 44, 96), 0.6)
 
 
-def draw_portrait(pose: Pose, px: float) -> tuple[Picture, Floats]:
-    """The person in `pose` at `px` pixels a unit, over LEFT..RIGHT and TOP..BOTTOM.
+def draw_portrait(pose: Pose, px: float) -> Picture:
+    """The person in `pose` at `px` pixels a unit, uint8 BGRA [H, W, 4] over LEFT..RIGHT and TOP..BOTTOM.
 
-    Gives BGR uint8 [H, W, 3] and what it covers, float32 [H, W], 0 to 1, read-only.
+    The colours are premultiplied by alpha, so that resampling leaves no rim.
     """
-    still, alpha = still_portrait(px)
-    picture, grid = still.copy(), Grid(px, LEFT, TOP)
-    covered = alpha
+    portrait, grid = still_portrait(px).copy(), Grid(px, LEFT, TOP)
     if pose.jaw > 0.05:
-        _drop_jaw(picture, grid, pose.jaw)
-    grid, face = grid.window(picture, -40, 10, 40, 120)
+        _drop_jaw(portrait, grid, pose.jaw)
+    grid, part = grid.window(portrait, -40, 10, 40, 120)
+    face = np.asarray(cv2.cvtColor(part, cv2.COLOR_BGRA2BGR), dtype=np.uint8)
     _shade_folds(face, grid, pose)
     for sign in (-1, 1):
         _draw_eye(face, grid, pose, sign)
         _draw_brow(face, grid, pose, sign)
     _draw_mouth(face, grid, pose)
-    return picture, covered
+    alpha = cv2.extractChannel(part, 3)
+    part[:] = cv2.insertChannel(alpha, cv2.cvtColor(face, cv2.COLOR_BGR2BGRA), 3)
+    return portrait

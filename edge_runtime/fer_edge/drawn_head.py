@@ -1,4 +1,4 @@
-"""The still part of the `demo:` source's drawn person: hair, shaded head, neck and jumper, and the brushes for all of it.
+"""The still part of the `demo:` source's drawn person: hair, shaded head, neck, jumper; and the brushes for it all.
 
 Everything is measured in units of 1/100 of the resting face's height: x = 0 is the middle of the face, y = 0 the
 hairline and y = 100 the chin. "Left" and "right" are the picture's.
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 Picture = npt.NDArray[np.uint8]
-"""uint8 [H, W, 3] BGR, or [H, W] mask."""
+"""uint8 [H, W, 3] BGR, [H, W, 4] BGRA, or [H, W] mask."""
 Floats = npt.NDArray[np.float32]
 Points = Sequence[tuple[float, float]] | npt.NDArray[np.float64]
 Colour = Sequence[float]
@@ -109,19 +109,21 @@ def _mirrored(half: Points) -> npt.NDArray[np.float64]:
     return np.vstack([right, right[::-1] * (-1, 1)])
 
 
-def _oval(x: float, y: float, rx: float, ry: float) -> npt.NDArray[np.float64]:
-    turn = np.linspace(0, 2 * np.pi, 48)
-    return np.stack([x + rx * np.cos(turn), y + ry * np.sin(turn)], axis=1)
+def _oval(x: float, y: float, rx: float, below: float, above: float) -> npt.NDArray[np.float64]:
+    """An outline of two half ellipses that differ in how far they reach below and above (x, y)."""
+    turn = np.linspace(0, 2 * np.pi, 64)
+    return np.stack([x + rx * np.cos(turn), y + np.where(turn < np.pi, below, above) * np.sin(turn)], axis=1)
 
 
 def bump(x: Floats, y: Floats, at: tuple[float, float], radius: tuple[float, float]) -> Floats:
     """A Gaussian hill of height 1."""
-    return np.exp(-(((x - at[0]) / radius[0]) ** 2) - ((y - at[1]) / radius[1]) ** 2)
+    hill = np.exp(-(((x - at[0]) / radius[0]) ** 2) - ((y - at[1]) / radius[1]) ** 2)
+    return np.asarray(hill, dtype=np.float32)
 
 
-def _over(canvas: Floats, mask: Floats, colour: Colour | Floats) -> None:
+def _over(canvas: Floats, mask: npt.ArrayLike, colour: npt.ArrayLike) -> None:
     """Paint `colour` on `canvas` [H, W, 3] where `mask` [H, W] is."""
-    canvas += (np.asarray(colour, dtype=np.float32) - canvas) * mask[:, :, None]
+    canvas += (np.asarray(colour, np.float32) - canvas) * np.asarray(mask, np.float32)[:, :, None]
 
 
 def _skin_tone(shade: Floats) -> Floats:
@@ -157,27 +159,31 @@ def _skin(x: Floats, y: Floats, px: float) -> Floats:
     shade = 0.36 + 0.62 * np.clip(light, 0, 1) - 0.16 * bump(side, y, (16.5, 40.5), (10, 6))
     shade -= 0.16 * bump(x, y, (1.5, 74), (8, 2.6)) + 0.12 * np.clip((y - 95) / 6, 0, 1)
     blush = 0.7 * bump(side, y, (22, 63), (9, 7)) + 0.5 * bump(x, y, (0, 65), (6, 5))
-    return _skin_tone(shade) - blush[:, :, None] * np.array((22, 20, 0), np.float32)
+    skin = _skin_tone(np.asarray(shade, dtype=np.float32))
+    return np.asarray(skin - blush[:, :, None] * (22, 20, 0), dtype=np.float32)
 
 
 def _paint_hair(canvas: Floats, grid: Grid, x: Floats, y: Floats) -> Floats:
     """The front hair with its strands and its soft shadow on the forehead; gives its mask."""
     mask = grid.mask(canvas.shape, smooth(_HAIR_FRONT), 0.5)
     shadow = cv2.GaussianBlur(np.roll(mask, round(2.4 * grid.px), axis=0), (0, 0), 2.2 * grid.px)
-    _over(canvas, 0.45 * np.asarray(shadow, dtype=np.float32), (58, 76, 124))
+    _over(canvas, 0.45 * shadow, (58, 76, 124))
     lit = 0.8 + 0.9 * bump(x, y, (-14, -14), (22, 10)) + 0.4 * bump(x, y, (24, -9), (14, 14))
     hair = np.clip(lit[:, :, None] * _HAIR, 0, 255).astype(np.uint8)
     chance = np.random.default_rng(7)
-    for where in np.linspace(0, 1, 230):
-        # Strands fan out from a parting at the upper left and end along the hair's rim.
-        turn = np.pi * (0.86 - 1.72 * where) + 0.05 * chance.normal()
+    for where in np.linspace(0, 1, 320):
+        # Strands fan out from a parting at the upper left and end along the hair's rim or at the fringe.
         start = np.array([-13 + 3.5 * chance.normal(), -23 + 1.6 * chance.normal()])
-        end = np.array([44 * np.sin(-turn), -3 - 24 * np.cos(turn) + (28 if where < 0.12 or where > 0.88 else 20)])
-        end += chance.normal(0, 2.0, 2)
+        turn = np.pi * (0.86 - 1.72 * where)
+        end = np.array([-44 * np.sin(turn), -5 - 24 * np.cos(turn) + 30 * abs(2 * where - 1) ** 1.3])
         bend = start + 0.55 * (end - start) + (2.0, -7.5)
-        tone = 0.65 + 1.0 * chance.random()
-        grid.line(hair, smooth([start, bend, end]), [c * tone for c in (36, 50, 78)], 0.3)
-    _over(canvas, mask, blurred(hair, 0.3 * grid.px).astype(np.float32))
+        if chance.random() < 0.45:
+            end = np.array([-22 + 60 * where, 5 + 14 * where**3])
+            bend = start + 0.5 * (end - start) + (5.0, -3.0)
+        end += chance.normal(0, 1.8, 2)
+        tone = 0.75 + 0.65 * chance.random()
+        grid.line(hair, smooth(np.stack([start, bend, end])), [c * tone for c in (36, 50, 78)], 0.3)
+    _over(canvas, mask, blurred(hair, 0.4 * grid.px))
     return mask
 
 
@@ -185,18 +191,19 @@ def _paint_body(canvas: Floats, grid: Grid, x: Floats, y: Floats) -> Floats:
     """Jumper and neck; gives their mask."""
     shape = canvas.shape
     body, neck = grid.mask(shape, _mirrored(_BODY), 0.5), grid.mask(shape, _mirrored(_NECK), 0.5)
-    collar, hole = grid.mask(shape, _oval(0, 113, 35, 23), 0.45), grid.mask(shape, _oval(0, 111, 29.5, 18), 0.4)
+    collar = grid.mask(shape, _oval(0, 114, 35, 21, 8), 0.45)
+    hole = grid.mask(shape, _oval(0, 113, 29.5, 16.5, 4), 0.4)
     lit = 1.02 + 0.30 * bump(x, y, (-42, 138), (34, 24)) - 0.10 * np.clip((x + 20) / 90, 0, 1)
     lit += -0.0016 * np.clip(y - 140, 0, 200) - 0.30 * bump(np.abs(x), y, (78, 250), (12, 90))
     _over(canvas, body, lit[:, :, None] * _JUMPER)
     below = cv2.GaussianBlur(np.roll(collar, round(2 * grid.px), axis=0), (0, 0), 1.6 * grid.px)
-    _over(canvas, 0.45 * body * np.asarray(below, dtype=np.float32), (60, 48, 22))
-    collar *= y > 111
+    _over(canvas, 0.45 * body * below, (60, 48, 22))
     _over(canvas, collar, lit[:, :, None] * (_JUMPER + 22))
+    _over(canvas, hole, 0.55 * _JUMPER)
     shade = 0.66 - 0.28 * np.clip((x + 4) / 30, -0.4, 1) - 0.44 * bump(x, y, (3, 101), (30, 10))
     shade -= 0.2 * bump(x, y, (0, 126), (5, 4))  # the hollow of the throat
-    throat = neck * np.where(y < 111, 1, hole)
-    _over(canvas, throat, _skin_tone(shade))
+    throat = neck * np.where(y < 113, 1, hole)
+    _over(canvas, throat, _skin_tone(np.asarray(shade, dtype=np.float32)))
     return np.maximum(body, np.maximum(throat, collar))
 
 
@@ -204,23 +211,24 @@ def _paint_ears(canvas: Floats, grid: Grid) -> Floats:
     """Both ears; gives their mask."""
     alpha = np.zeros(canvas.shape[:2], np.float32)
     for sign in (-1, 1):
-        ear = grid.mask(canvas.shape, _oval(sign * 39, 50, 5.2, 10), 0.4)
+        ear = grid.mask(canvas.shape, _oval(sign * 39, 50, 5.2, 10, 10), 0.4)
         _over(canvas, ear, (112, 140, 206) if sign < 0 else (92, 116, 178))
-        _over(canvas, grid.mask(canvas.shape, _oval(sign * 39.8, 49.5, 2.8, 5.6), 1.0), (74, 92, 152))
+        _over(canvas, grid.mask(canvas.shape, _oval(sign * 39.8, 49.5, 2.8, 5.6, 5.6), 1.0), (74, 92, 152))
         alpha = np.maximum(alpha, ear)
     return alpha
 
 
 @functools.lru_cache(maxsize=4)
-def still_portrait(px: float) -> tuple[Picture, Floats]:
-    """All that does not move, at `px` pixels a unit, over LEFT..RIGHT and TOP..BOTTOM; read-only.
+def still_portrait(px: float) -> Picture:
+    """All that does not move, at `px` pixels a unit, uint8 BGRA [H, W, 4] over LEFT..RIGHT and TOP..BOTTOM; read-only.
 
-    Gives BGR uint8 [H, W, 3] and what it covers, float32 [H, W], 0 to 1. Around it the colours go on, so that the
-    two can be resampled separately.
+    The colours are premultiplied by alpha.
     """
     grid = Grid(px, LEFT, TOP)
     shape = (round((BOTTOM - TOP) * px), round((RIGHT - LEFT) * px))
-    y, x = (np.indices(shape, dtype=np.float32) + 0.5) / np.float32(px) + np.array([TOP, LEFT], np.float32)[:, None, None]
+    y, x = (np.indices(shape, dtype=np.float32) + 0.5) / np.float32(px) + np.array([TOP, LEFT], np.float32)[
+        :, None, None
+    ]
     canvas = np.empty((*shape, 3), np.float32)
     canvas[:] = np.where((y < 90)[:, :, None], _HAIR, _JUMPER)
     back = grid.mask(shape, _mirrored(_HAIR_BACK), 0.5)
@@ -233,8 +241,8 @@ def still_portrait(px: float) -> tuple[Picture, Floats]:
         nostril = [(sign * a, b) for a, b in ((1.8, 70.6), (3.4, 69.3), (5.4, 69.4), (6.2, 70.6), (4.4, 71.2))]
         _over(canvas, 0.75 * grid.mask(shape, nostril, 0.6), (34, 40, 84))
     hair = _paint_hair(canvas, grid, x, y)
-    picture = np.clip(canvas, 0, 255).round().astype(np.uint8)
-    alpha = np.maximum.reduce([back, body, ears, head, hair])
-    for array in (picture, alpha):
-        array.setflags(write=False)
-    return picture, alpha
+    alpha = np.maximum.reduce([back, body, ears, head, hair])[:, :, None]
+    opaque = np.concatenate([np.clip(canvas, 0, 255), np.full_like(alpha, 255)], axis=2)
+    portrait: Picture = (opaque * alpha).round().astype(np.uint8)
+    portrait.setflags(write=False)
+    return portrait

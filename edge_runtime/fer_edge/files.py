@@ -11,9 +11,16 @@ from fer_edge.errors import OutputError
 
 
 def check_output(path: Path, overwrite: bool = False) -> None:
-    """Raise OutputError if `path` can't be written: an existing file, a missing or read-only folder."""
+    """Raise OutputError if `path` can't be written: an existing file, a missing or read-only folder.
+
+    A device or pipe is no output of before, and is written whether `overwrite` or not.
+    """
     if path.is_dir():
         raise OutputError(f"{path} is a folder: name a file in it")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise OutputError(f"{path} must not be written to: name another file, or change its permissions")
+    if _is_device(path):
+        return
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists: name another file, or pass --overwrite to replace it")
     folder = path.parent
@@ -23,20 +30,30 @@ def check_output(path: Path, overwrite: bool = False) -> None:
         raise OutputError(f"{folder} is not writable, so {path.name} can't be written there")
 
 
+def _is_device(path: Path) -> bool:
+    """Whether `path` is something like /dev/null, /dev/stdout or a named pipe."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 @contextlib.contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder; rename it to `path` on success, remove it on failure.
 
-    The temporary name keeps the suffix, by which OpenCV and others choose a format.
+    The temporary name keeps the suffix, by which OpenCV and others choose a format. A device or pipe
+    is yielded itself. OSError becomes OutputError.
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
-        yield part
-        part.replace(path)
+        if _is_device(path):
+            yield path
+        else:
+            yield part
+            part.replace(path)
     except OSError as error:
         raise OutputError(f"{path} can't be written: {error.strerror or error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder may be gone, too
+            part.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

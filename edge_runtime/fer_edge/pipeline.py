@@ -122,11 +122,8 @@ class Pipeline:
         ]
 
     def start(self) -> None:
-        """Start the threads, after one silent pass on a blank picture that loads caches and code."""
-        blank = np.zeros((240, 320), dtype=np.uint8)
-        self.detector.detect(blank)
-        height, width = self.classifier.contract.input_size
-        self.classifier.predict(np.zeros((1, self.classifier.contract.channels, height, width), dtype=np.uint8))
+        """Start the threads, after one silent detection on a blank picture that loads caches and code."""
+        self.detector.detect(np.zeros((240, 320), dtype=np.uint8))
         for thread in self._threads:
             thread.start()
 
@@ -146,12 +143,21 @@ class Pipeline:
             self._stop.set()
 
     def release(self, timeout_s: float = 2.0) -> None:
-        """Wait up to `timeout_s` for the capture thread, then finish without it."""
+        """Capture no more, process what is captured, free the source.
+
+        A capture thread that hangs in its device is left behind after `timeout_s`. May be called at any
+        time, also when start() was interrupted.
+        """
         self._stop.set()
-        self._threads[0].join(timeout_s)
+        capture, *others = self._threads
+        if capture.ident is None:  # never started, so it won't close the source
+            self.source.close()
+        else:
+            capture.join(timeout_s)
         self._captured.close()
-        for thread in self._threads[1:]:
-            thread.join()
+        for thread in others:
+            if thread.ident is not None:
+                thread.join()
 
     @property
     def in_flight(self) -> int:
@@ -161,11 +167,11 @@ class Pipeline:
 
     @property
     def dropped(self) -> Counter[str]:
-        """Frames that never reached the detector, by cause."""
-        return Counter({"newer_frame": self._captured.dropped}) if self._captured.dropped else Counter()
+        """Frames that never reached the detector, by cause: a newer one came, or the run was stopped."""
+        return self.stats.dropped + Counter(newer_frame=self._captured.dropped)
 
     def _guard(self, stage: Callable[[], None]) -> None:
-        # A stage that ends aborts the channel it takes from, so the end travels back to the source.
+        # A stage that ends closes the channel it gives to and aborts those before it, so that all others end, too.
         try:
             stage()
         except Closed:
@@ -203,13 +209,20 @@ class Pipeline:
             if self.stats.errors <= MAX_WARNINGS:
                 log.warning("%s can't be read as a picture: skipped", grab.file or f"frame {index}")
             return
-        self._captured.put(Frame(index, t, grab.captured_at, self._turned(grab.image), grab.file))
+        frame = Frame(index, t, grab.captured_at, self._turned(grab.image), grab.file)
+        try:
+            self._captured.put(frame)
+        except Closed:
+            self.stats.dropped["stopped"] += 1
+            raise
 
     def _turned(self, image: Image) -> Image:
         if self._rotation is not None:
             image = np.asarray(cv2.rotate(image, self._rotation), dtype=np.uint8)
         if self._mirror:
             image = np.asarray(cv2.flip(image, 1), dtype=np.uint8)
+        image = image.view()
+        image.flags.writeable = False  # several threads look at it from here on
         return image
 
     def _detect(self) -> None:
@@ -235,6 +248,7 @@ class Pipeline:
                 self._classify_one(self._detected.get())
         finally:
             self._detected.abort()
+            self._captured.abort()  # the detector may be waiting for a frame that never comes
 
     def _classify_one(self, detected: Detected) -> None:
         stats, frame = self.stats, detected.frame

@@ -56,21 +56,22 @@ class EmotionRecognizer:
         squares = [self._detector.framing.square(detection.box) for detection in detections]
         return list(make_faces(detections, self._classifier.classify(image, squares), self.labels, image))
 
-    def stream(self, source: str | int | Iterable[Image]) -> Iterator[FrameResult]:
+    def stream(self, source: str | int | Path | Iterable[Image]) -> Iterator[FrameResult]:
         """Results of a source as they come: a camera number, file, folder, URL, `demo:`, or an iterable of pictures.
 
         Capture, detection and classification run in threads of their own. Of a live source, frames that
-        come while the caller is busy are dropped. Ends with the source; SourceError if it is lost.
+        come while the caller is busy are dropped. Ends with the source; SourceError if it can't be opened
+        or is lost. Leaving the loop early stops the threads.
         """
-        opened = open_source(source) if isinstance(source, str | int) else IterableSource(source)
+        opened = open_source(source) if isinstance(source, str | int | Path) else IterableSource(source)
         results: Channel[FrameResult] = Channel(1, drop_oldest=False)
 
         def publish(_frame: Frame, result: FrameResult) -> None:
             results.put(result)
 
         pipeline = Pipeline(opened, self._detector, self._classifier, publish)
-        pipeline.start()
         try:
+            pipeline.start()
             while True:
                 try:
                     yield results.get(timeout_s=0.1)

@@ -5,11 +5,15 @@ import platform
 import resource
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime
+
+from fer_edge.console import package_version
 from fer_edge.measure import SHORT_RUN_FRAMES, WARMUP_FRAMES
+from fer_edge.opencv import cv2
 from fer_edge.pipeline import Pipeline
 
 SCHEMA = 1
@@ -22,7 +26,7 @@ def peak_rss_mb() -> float:
     VmHWM where /proc tells it: ru_maxrss also holds what the parent process had before exec.
     """
     try:
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024 / MEGABYTE
     except OSError:
@@ -55,17 +59,11 @@ def machine_info() -> dict[str, Any]:
         "cores": cores,
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "fer_edge": version("fer-edge"),
-        "onnxruntime": version("onnxruntime"),
-        "opencv": _opencv_version(),
-        "numpy": version("numpy"),
+        "fer_edge": package_version(),
+        "onnxruntime": onnxruntime.__version__,
+        "opencv": cv2.__version__,
+        "numpy": np.__version__,
     }
-
-
-def _opencv_version() -> str:
-    from fer_edge.opencv import cv2
-
-    return cv2.__version__
 
 
 def _rounded(value: float | None, digits: int = 2) -> float | None:

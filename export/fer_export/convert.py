@@ -50,6 +50,7 @@ def to_onnx(network: Network, checkpoint: Checkpoint) -> onnx.ModelProto:
     checkpoints give equal bytes. Raises ModelError if the network can't be exported, GateError if
     torch did not keep to the asked opset.
     """
+    check_normalisation(checkpoint.mean, checkpoint.std)
     model = trace(network, checkpoint.temperature, checkpoint.input_size)
     accept_uint8(model, checkpoint.mean, checkpoint.std)
     model = simplify(model)
@@ -76,41 +77,45 @@ def trace(network: Network, temperature: float, size: int) -> onnx.ModelProto:
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
-        raise ModelError(f"torch can't export this network ({str(error).strip().splitlines()[0]}): change its layers") from error
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"torch can't export this network ({reason}): change its layers") from error
     assert program is not None  # only the old exporter returns nothing
     return program.model_proto
+
+
+def check_normalisation(mean: float, std: float) -> None:
+    """ModelError unless `mean` is a whole number 0 to 255 and `std` a power of two: DequantizeLinear only
+    approximates others, so that the file would not compute what was trained.
+    """
+    if not (math.isfinite(mean) and mean == int(mean) and 0 <= mean <= 255):
+        raise ModelError(f"the checkpoint's mean {mean} is no whole number 0 to 255, as uint8 input needs: train again")
+    if not (math.isfinite(std) and std > 0 and math.frexp(std)[0] == 0.5):
+        raise ModelError(f"the checkpoint's std {std} is no power of two, as uint8 input needs: train again")
 
 
 def accept_uint8(model: onnx.ModelProto, mean: float, std: float) -> None:
     """Put DequantizeLinear(faces, 1/std, mean) before the graph, in place, so that its input is uint8.
 
     (x - 128) / 64 is then computed exactly as in training. onnxruntime fuses the node with the first
-    int8 convolution, so fp32 and int8 share one interface at no cost. Raises ModelError unless `mean`
-    is a whole number 0 to 255 and `std` a power of two: others would only be met approximately.
+    int8 convolution, so fp32 and int8 share one interface at no cost.
     """
-    if not (math.isfinite(mean) and mean == int(mean) and 0 <= mean <= 255):
-        raise ModelError(f"the checkpoint's mean {mean} is not a whole number 0 to 255, which the uint8 input needs: train again")
-    if not (math.isfinite(std) and std > 0 and math.frexp(std)[0] == 0.5):
-        raise ModelError(f"the checkpoint's std {std} is not a power of two, which the uint8 input needs: train again")
-    graph = model.graph
+    graph, inputs = model.graph, [INPUT, "input_scale", "input_zero_point"]
     for node in graph.node:
         node.input[:] = [NORMALISED if name == INPUT else name for name in node.input]
     graph.initializer.extend(
         [
-            numpy_helper.from_array(np.array(1 / std, dtype=np.float32), "input_scale"),
-            numpy_helper.from_array(np.array(mean, dtype=np.uint8), "input_zero_point"),
+            numpy_helper.from_array(np.array(1 / std, dtype=np.float32), inputs[1]),
+            numpy_helper.from_array(np.array(mean, dtype=np.uint8), inputs[2]),
         ]
     )
-    graph.node.insert(
-        0, helper.make_node("DequantizeLinear", [INPUT, "input_scale", "input_zero_point"], [NORMALISED], name="normalise")
-    )
+    graph.node.insert(0, helper.make_node("DequantizeLinear", inputs, [NORMALISED], name="normalise"))
     graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     """onnxsim's result. Its own random check is off: it feeds values below 1, which are all 0 as uint8."""
     with quiet():
-        simplified, _ = onnxsim.simplify(model, check_n=0)
+        simplified: onnx.ModelProto = onnxsim.simplify(model, check_n=0)[0]
     return simplified
 
 
@@ -119,4 +124,4 @@ def check_opset(model: onnx.ModelProto) -> None:
     found = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     if found != {"ai.onnx": OPSET}:
         said = ", ".join(f"{domain} {version}" for domain, version in sorted(found.items()))
-        raise GateError(f"the exported graph uses {said}, and fer-edge needs ai.onnx {OPSET} alone: install the pinned torch")
+        raise GateError(f"the exported graph uses {said} and not ai.onnx {OPSET} alone: install the pinned torch")

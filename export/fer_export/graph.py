@@ -1,16 +1,19 @@
 """What fer-export does to an ONNX model's frame: metadata, contract, bytes."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import Message
+from google.protobuf.message import Message  # type: ignore[import-untyped]  # no stubs
 
 from fer_edge.contract import METADATA_KEY, Contract
 from fer_train.checkpoint import Checkpoint
 
 PRODUCER = "fer-export"
+Accuracy = Mapping[str, Any]
+"""As in Contract.accuracy: {"split", "images", "accuracy"}."""
 
 
 def strip_metadata(model: onnx.ModelProto) -> None:
@@ -45,7 +48,7 @@ def contract_of(checkpoint: Checkpoint, checkpoint_sha256: str) -> Contract:
     )
 
 
-def with_contract(model: onnx.ModelProto, contract: Contract, accuracy: dict[str, Any] | None = None) -> onnx.ModelProto:
+def with_contract(model: onnx.ModelProto, contract: Contract, accuracy: Accuracy | None = None) -> onnx.ModelProto:
     """A copy of `model` whose one metadata entry is `contract`, with `accuracy` in it."""
     stamped = onnx.ModelProto()
     stamped.CopyFrom(model)

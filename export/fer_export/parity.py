@@ -28,11 +28,13 @@ class Parity:
     """How far a file is from its network; all are largest absolute differences over all faces.
 
     max_abs_delta: of calibrated logits (logits / temperature), to PyTorch, over every batch size.
+    largest_logit: of PyTorch's calibrated logits, by absolute value; float rounding grows with it.
     batch_delta: of calibrated logits, between a face alone and the same face in a batch.
     sum_error: of a row of probabilities to 1.
     """
 
     max_abs_delta: float
+    largest_logit: float
     batch_delta: float
     sum_error: float
     batches: tuple[int, ...]
@@ -56,6 +58,7 @@ def measure_parity(model: onnx.ModelProto, network: Network, temperature: float,
         sum_error = max(sum_error, float(np.abs(probabilities.sum(axis=1) - 1).max()))
     return Parity(
         max_abs_delta=max(_largest(run - expected) for run in runs.values()),
+        largest_logit=_largest(expected),
         batch_delta=max(_largest(run - runs[1]) for run in runs.values()),
         sum_error=sum_error,
         batches=BATCH_SIZES,
@@ -97,5 +100,5 @@ def probe_faces(seed: int, size: int, real: Faces | None = None) -> Faces:
     return np.concatenate(parts)
 
 
-def _largest(difference: Logits) -> float:
-    return float(np.abs(difference).max())
+def _largest(values: Logits) -> float:
+    return float(np.abs(values).max())

@@ -35,8 +35,9 @@ def choose_calibration_faces(data: FaceData, count: int, seed: int) -> FaceData:
     candidates = training.rows(~also_in(training.images, data.split(PUBLIC_TEST).images))
     if len(candidates) < MIN_CALIBRATION_IMAGES:
         raise DataError(
-            f"{data.path} has {len(candidates)} training faces that are not test faces too, and calibration "
-            f"needs at least {MIN_CALIBRATION_IMAGES} ({DEFAULT_CALIBRATION_IMAGES} are better): add faces, or export without --quantize"
+            f"{data.path} has {len(candidates)} training faces that are not test faces too, and calibration needs at "
+            f"least {MIN_CALIBRATION_IMAGES} ({DEFAULT_CALIBRATION_IMAGES} are better): "
+            "add faces, or export without --quantize"
         )
     shares = _even_shares(list(candidates.counts().values()), count)
     generator = np.random.default_rng(seed)

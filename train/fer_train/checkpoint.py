@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fer_edge.errors import ModelError
-from fer_edge.files import written_beside
 from torch import Tensor
 
+from fer_edge.errors import ModelError
+from fer_edge.files import written_beside
 from fer_train.augment import MEAN, STD
 from fer_train.data import FACE_SIZE
 from fer_train.networks import Network, build_network

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+
 from fer_edge.console import MainCommand, extra_required, run_main
 from fer_edge.errors import FerError, OutputError
 from fer_edge.files import write_json, written_beside
@@ -35,7 +36,8 @@ STEPS_PER_LOOK = 20  # batches between two readings of the loss, which make a GP
               help="Where to train; auto takes a GPU if there is one.")
 @click.option("--ferplus", type=click.Path(path_type=Path), metavar="CSV",
               help="FER+ votes (fer2013new.csv), taught beside the labels.")
-@click.option("--batch-size", type=click.IntRange(2), metavar="N", show_default="the network's own", help="Faces a step.")
+@click.option("--batch-size", type=click.IntRange(2), metavar="N",
+              show_default="the network's own", help="Faces a step.")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), metavar="RATE",
               show_default="the network's own", help="Peak learning rate.")
 @click.option("--weight-decay", type=click.FloatRange(0), metavar="X",
@@ -159,7 +161,7 @@ def _describe(faces: "FaceData", trainer: "Trainer") -> None:
     )
     click.echo(
         f"{options.model}: {trainer.network.num_parameters():,} parameters; {options.epochs} epochs on {options.device}"
-        + (f" ({torch.get_num_threads()} threads)" if options.device == "cpu" else "")
+        + (f", threads: {torch.get_num_threads()}" if options.device == "cpu" else "")
         + (", bfloat16" if options.amp else ""),
         err=True,
     )
@@ -189,7 +191,13 @@ def _train_with_progress(trainer: "Trainer") -> None:
     from tqdm import tqdm
 
     total = trainer.options.epochs
-    bar = tqdm(total=trainer.steps_per_epoch, unit="batch", leave=False, disable=None, dynamic_ncols=True)
+    bar = tqdm(
+        total=trainer.steps_per_epoch,
+        bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} batches, {remaining} left{postfix}",
+        leave=False,
+        disable=None,  # shown on a terminal only
+        dynamic_ncols=True,
+    )
 
     def on_step(step: int, means: "RunningMeans") -> None:
         if bar.disable:

@@ -10,6 +10,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
 from fer_edge.errors import DataError
 
 # The order of fer2013.csv's `emotion` column, 0 to 6.

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fer_edge.files import written_beside
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from fer_edge.files import written_beside
 from fer_train.data import PUBLIC_TEST, TRAINING, FaceData
 from fer_train.training import EpochRecord
 
@@ -23,7 +23,7 @@ def plot_curves(history: Sequence[EpochRecord], path: Path) -> None:
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [record.epoch for record in history]
-    style = {"marker": "o" if len(history) <= FEW_EPOCHS else "", "markersize": 4, "linewidth": 1.8}
+    style: dict[str, Any] = {"marker": "o" if len(history) <= FEW_EPOCHS else "", "markersize": 4, "linewidth": 1.8}
     train, test = {"color": TRAIN_COLOUR, **style}, {"color": TEST_COLOUR, **style}
     left.plot(epochs, [r.train_loss for r in history], label="training (what is minimised)", **train)
     left.plot(epochs, [r.test_loss for r in history], label=f"{PUBLIC_TEST} (cross-entropy)", **test)
@@ -55,7 +55,7 @@ def plot_confusion(metrics: dict[str, Any], path: Path) -> None:
     axes.imshow(rates, cmap="Blues", vmin=0, vmax=1)
     for (row, column), rate in np.ndenumerate(rates):
         colour = "white" if rate > 0.55 else "black"
-        centred = {"ha": "center", "va": "center", "color": colour}
+        centred: dict[str, Any] = {"ha": "center", "va": "center", "color": colour}
         axes.text(column, row - 0.1, f"{100 * rate:.0f} %", fontsize=11, **centred)
         axes.text(column, row + 0.25, f"{counts[row, column]:,}", fontsize=7.5, **centred)
     axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")

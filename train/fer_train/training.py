@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from fer_edge.errors import ModelError
 from torch import Tensor, nn
 
+from fer_edge.errors import ModelError
 from fer_train.augment import Augmentation, augment, normalise
 from fer_train.checkpoint import Checkpoint, load_tensors, save_checkpoint, save_tensors
 from fer_train.data import PUBLIC_TEST, TRAINING, FaceData, also_in
@@ -240,7 +240,7 @@ class Trainer:
         try:
             if changes := _changes(state["options"], asdict(self.options)):
                 raise ModelError(
-                    f"{path} was trained with other options ({', '.join(changes)}): give the same, or {anew}"
+                    f"{path} was trained with other options ({'; '.join(changes)}): give the same, or {anew}"
                 )
             if state["images"] != len(self.labels):
                 was, now = state["images"], len(self.labels)

@@ -1,5 +1,6 @@
 """What a sink is, and the thread that feeds it so that it neither slows nor stops the pipeline."""
 
+import functools
 import logging
 import threading
 import time
@@ -7,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fer_edge.channel import Channel, Closed
-from fer_edge.errors import FerError
 from fer_edge.pipeline import Frame
 from fer_edge.results import FrameResult
 
 log = logging.getLogger(__name__)
 
 FLUSH_INTERVAL_S = 1.0
+CLOSE_TIMEOUT_S = 30.0  # for a reader of our pipe that has stopped reading, or a disk that hangs
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class Published:
 class Sink:
     """Takes results one by one. Its methods are called in one thread and may be slow or fail.
 
-    name: as in the report. needs_picture: whether it wants the frames.
+    name: as in the report. needs_picture: whether it wants the frames. written: how many results are
+    in the output for certain.
     """
 
     name: str
     needs_picture: bool
+    written: int = 0
 
     def write(self, item: Published) -> None:
         """Take one result."""
@@ -53,7 +56,6 @@ class SinkRunner:
 
     def __init__(self, sink: Sink, live: bool) -> None:
         self.name = sink.name
-        self.written = 0
         self.failure: BaseException | None = None
         self._sink = sink
         self._offered = 0
@@ -63,9 +65,14 @@ class SinkRunner:
         self._thread.start()
 
     @property
+    def written(self) -> int:
+        """Results that are in the output."""
+        return self._sink.written
+
+    @property
     def lost(self) -> int:
         """Results that were offered and not written; those still waiting count until they are."""
-        return self._offered - self.written
+        return self._offered - self._sink.written
 
     def offer(self, frame: Frame, result: FrameResult) -> None:
         """Hand a result over."""
@@ -73,9 +80,11 @@ class SinkRunner:
         self._queue.put(Published(result, frame if self._sink.needs_picture else None))
 
     def close(self) -> None:
-        """Write what waits and finish the output."""
+        """Write what waits and finish the output; give up on one that hangs."""
         self._queue.close()
-        self._thread.join()
+        self._thread.join(CLOSE_TIMEOUT_S)
+        if self._thread.is_alive():
+            log.warning("the %s output hangs and is given up: its last results are lost", self.name)
 
     def _run(self) -> None:
         flushed = time.monotonic()
@@ -83,28 +92,23 @@ class SinkRunner:
             try:
                 item = self._queue.get(FLUSH_INTERVAL_S)
             except TimeoutError:
-                item = None
+                pass
             except Closed:
                 break
-            self._attempt(item)
+            else:
+                self._guard(functools.partial(self._sink.write, item))
             if time.monotonic() - flushed >= FLUSH_INTERVAL_S:
                 flushed = time.monotonic()
                 self._guard(self._sink.flush)
         self._guard(self._sink.close, even_if_failed=True)
 
-    def _attempt(self, item: Published | None) -> None:
-        if item is not None and self.failure is None and self._guard(lambda: self._sink.write(item)):
-            self.written += 1
-
-    def _guard(self, action: Callable[[], None], even_if_failed: bool = False) -> bool:
+    def _guard(self, action: Callable[[], None], even_if_failed: bool = False) -> None:
         if self.failure is not None and not even_if_failed:
-            return False
+            return
         try:
             action()
         except Exception as error:  # noqa: BLE001 - whatever a sink does must not reach the pipeline
             if self.failure is None and not isinstance(error, BrokenPipeError):
-                reason = error if isinstance(error, FerError) else getattr(error, "strerror", None) or error
+                reason = " ".join(str(getattr(error, "strerror", None) or error).split())
                 log.warning("the %s output failed and is given up: %s", self.name, reason)
             self.failure = self.failure or error
-            return False
-        return True

@@ -1,6 +1,7 @@
 """Annotated video or pictures, written beside their name and renamed when complete."""
 
 import contextlib
+import os
 from pathlib import Path
 
 from fer_edge.errors import OutputError
@@ -14,31 +15,48 @@ from fer_edge.sources.choose import IMAGE_SUFFIXES
 
 # pip's OpenCV has no H.264 encoder.
 FOURCC = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
+COLOUR_SUFFIXES = IMAGE_SUFFIXES - {".pgm"}  # a grey map can't hold the coloured boxes
 DEFAULT_FPS = 30.0
 
 
-def open_picture_sink(path: Path, source: Source, overwrite: bool, single: bool) -> Sink:
-    """The sink for --output: a video by its suffix, one picture by its suffix, otherwise a folder of pictures.
-
-    `single` says that only one frame will come. OutputError if `path` can't be written or doesn't fit the source.
-    """
+def check_picture_output(path: Path, overwrite: bool = False) -> None:
+    """Raise OutputError if `path` names no video, picture or folder that can be written."""
     suffix = path.suffix.lower()
-    if suffix in FOURCC:
+    if suffix in FOURCC or suffix in COLOUR_SUFFIXES:
         check_output(path, overwrite)
-        return VideoSink(path, source.fps or DEFAULT_FPS, live=source.live)
-    if suffix in IMAGE_SUFFIXES:
-        if not single:
-            raise OutputError(
-                f"{path} is one picture but {source.name} gives more: "
-                "name a video (.mp4) or a folder, or pass --max-frames 1"
-            )
-        check_output(path, overwrite)
-        return PictureSink(path)
-    if suffix and not path.is_dir():
+    elif path.is_dir() or not suffix:
+        _check_folder(path, overwrite)
+    else:
         raise OutputError(
             f"{path}: can't write {suffix} files: name a video ({', '.join(FOURCC)}), a picture or a folder"
         )
-    return FolderSink(path, overwrite)
+
+
+def _check_folder(folder: Path, overwrite: bool) -> None:
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise OutputError(f"{folder} is not empty: name another folder, or pass --overwrite")
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise OutputError(f"{folder} can't be a folder of pictures: {existing} is not a folder that can be written to")
+
+
+def open_picture_sink(path: Path, source: Source, single: bool) -> Sink:
+    """The sink for --output: a video by its suffix, one picture by its suffix, otherwise a folder of pictures.
+
+    `path` has passed check_picture_output; `single` says that only one frame will come. OutputError if
+    `path` doesn't fit the source.
+    """
+    suffix = path.suffix.lower()
+    if suffix in FOURCC:
+        return VideoSink(path, source.fps or DEFAULT_FPS, live=source.live)
+    if suffix not in COLOUR_SUFFIXES:
+        return FolderSink(path)
+    if not single:
+        raise OutputError(
+            f"{path} is one picture but {source.name} gives more: "
+            "name a video (.mp4) or a folder, or pass --max-frames 1"
+        )
+    return PictureSink(path)
 
 
 class VideoSink(Sink):
@@ -52,39 +70,45 @@ class VideoSink(Sink):
 
     def __init__(self, path: Path, fps: float, live: bool) -> None:
         self._path, self._fps, self._live = path, fps, live
-        self._files = contextlib.ExitStack()
+        self._renamed_at_end = contextlib.ExitStack()
+        self._part = path
         self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
-        self._written = 0
+        self._size = (0, 0)  # width, height
+        self._frames = 0
 
     def write(self, item: Published) -> None:
         assert item.frame is not None
         picture = draw(item.frame.image, item.result.faces)
-        if self._writer is None:
-            self._open(picture)
-        assert self._writer is not None
+        writer = self._writer or self._open(picture)
         if (picture.shape[1], picture.shape[0]) != self._size:  # a stream that changes its size, or pictures of several
             picture = cv2.resize(picture, self._size)  # type: ignore[assignment]
-        due = round(item.result.t * self._fps) + 1 if self._live else self._written + 1
-        while self._written < due:
-            self._writer.write(picture)
-            self._written += 1
+        due = round(item.result.t * self._fps) + 1 if self._live else self._frames + 1
+        while self._frames < due:
+            writer.write(picture)
+            self._frames += 1
+        self.written += 1
 
-    def _open(self, picture: Image) -> None:
-        part = self._files.enter_context(written_beside(self._path))
+    def _open(self, picture: Image) -> cv2.VideoWriter:
+        self._part = self._renamed_at_end.enter_context(written_beside(self._path))
         self._size = (picture.shape[1], picture.shape[0])
         fourcc = cv2.VideoWriter.fourcc(*FOURCC[self._path.suffix.lower()])
-        self._writer = cv2.VideoWriter(str(part), cv2.CAP_FFMPEG, fourcc, self._fps, self._size)
+        self._writer = cv2.VideoWriter(str(self._part), cv2.CAP_FFMPEG, fourcc, self._fps, self._size)
         if not self._writer.isOpened():
             raise OutputError(
                 f"{self._path}: this OpenCV can't encode it at {self._size[0]}x{self._size[1]}: "
                 "name an .mp4 or .avi file"
             )
+        return self._writer
 
     def close(self) -> None:
-        if self._writer is not None:
+        with self._renamed_at_end:
+            if self._writer is None:
+                return
             self._writer.release()
-        self._files.close()
+            # The writer tells nothing of a full disk.
+            if not cv2.VideoCapture(str(self._part), cv2.CAP_FFMPEG).isOpened():
+                self.written = 0
+                raise OutputError(f"{self._path} could not be completed (is the disk full?) and is left out")
 
 
 class PictureSink(Sink):
@@ -99,6 +123,7 @@ class PictureSink(Sink):
     def write(self, item: Published) -> None:
         assert item.frame is not None
         _save(draw(item.frame.image, item.result.faces), self._path)
+        self.written += 1
 
 
 class FolderSink(Sink):
@@ -107,23 +132,39 @@ class FolderSink(Sink):
     name = "output"
     needs_picture = True
 
-    def __init__(self, folder: Path, overwrite: bool) -> None:
+    def __init__(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{folder} can't be made a folder: {error.strerror}") from error
-        if any(folder.iterdir()) and not overwrite:
-            raise OutputError(f"{folder} is not empty: name another folder, or pass --overwrite")
         self._folder = folder
-        check_output(folder / "frame", overwrite)
+        self._taken: set[str] = set()  # no more names than the source has pictures
 
     def write(self, item: Published) -> None:
         assert item.frame is not None
-        name = f"frame_{item.result.frame:06}.jpg" if item.result.file is None else Path(item.result.file).name
-        _save(draw(item.frame.image, item.result.faces), self._folder / name)
+        path = self._folder / self._name(item.result.frame, item.result.file)
+        if item.result.file is not None and path.exists() and path.samefile(item.result.file):
+            raise OutputError(f"{path} is a picture of the source: name another folder")
+        _save(draw(item.frame.image, item.result.faces), path)
+        self.written += 1
+
+    def _name(self, frame: int, file: str | None) -> str:
+        if file is None:
+            return f"frame_{frame:06}.jpg"
+        name = Path(file).name
+        if Path(name).suffix.lower() not in COLOUR_SUFFIXES:
+            name += ".png"
+        if name in self._taken:  # pictures of two folders
+            name = f"{Path(name).stem}_{frame:06}{Path(name).suffix}"
+        self._taken.add(name)
+        return name
 
 
 def _save(picture: Image, path: Path) -> None:
     with written_beside(path) as part:
-        if not cv2.imwrite(str(part), picture):
-            raise OSError(0, "OpenCV can't encode it")
+        try:
+            written = cv2.imwrite(str(part), picture)
+        except cv2.error:  # of a size that the format does not know
+            written = False
+        if not written:
+            raise OutputError(f"{path} can't be written: is the disk full, or the picture too large for its format?")

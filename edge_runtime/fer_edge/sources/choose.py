@@ -1,6 +1,8 @@
 """From what the user wrote to a source."""
 
 import glob
+import os
+import re
 from pathlib import Path
 
 from fer_edge.errors import SourceError
@@ -9,17 +11,18 @@ from fer_edge.sources.base import Source
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 
 
-def open_source(uri: str | int, camera_size: tuple[int, int] | None = None) -> Source:
+def open_source(uri: str | int | Path, camera_size: tuple[int, int] | None = None) -> Source:
     """Open a source by camera number, /dev path, file, picture, folder, glob pattern, URL or `demo:`.
 
     `camera_size` is the (width, height) asked of a camera. Raises SourceError if it can't be opened.
     """
     # Only the source that is used gets imported, to keep the start short.
     text = str(uri)
-    if isinstance(uri, int) or text.isdecimal() or text.startswith("/dev/"):
+    is_number = re.fullmatch(r"\d{1,4}", text, re.ASCII)
+    if is_number or text.startswith("/dev/"):
         from fer_edge.sources.video import CameraSource
 
-        return CameraSource(int(text) if text.isdecimal() else text, camera_size)
+        return CameraSource(int(text) if is_number else text, camera_size)
     if text.startswith("demo:"):
         from fer_edge.sources.demo import DemoSource
 
@@ -36,16 +39,16 @@ def _open_path(text: str) -> Source:
 
     path = Path(text)
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
         if not files:
             raise SourceError(f"{text} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}): name another folder")
         return ImagesSource(text, files)
-    if not path.exists():
+    if not os.path.exists(text):  # noqa: PTH110 - unlike Path.exists it says no to a name that is too long
         if glob.has_magic(text):
             files = sorted(Path(match) for match in glob.glob(text, recursive=True) if Path(match).is_file())  # noqa: PTH207 - the pattern may be absolute
             if files:
                 return ImagesSource(text, files)
-            raise SourceError(f"no file matches {text}")
+            raise SourceError(f"no file matches {text}: mind the quotes and the folder")
         raise SourceError(f"{text} does not exist: --source takes a file, folder, glob, URL, camera number or demo:")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImagesSource(text, [path])

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_edge.errors import SourceError
+from fer_edge.framing import Image
 from fer_edge.opencv import cv2
 from fer_edge.sources.base import Grab, Source
 
@@ -18,13 +19,26 @@ class ImagesSource(Source):
         self.pictures = len(files)
         self._files = list(files)
         self._next = 0
+        self._readable = 0
+        if len(files) == 1 and _read(files[0]) is None:
+            raise SourceError(f"{files[0]} is not a readable picture: name another one")
 
     def read(self) -> Grab | None:
         if self._next == len(self._files):
+            if not self._readable:
+                raise SourceError(f"{self.name}: none of its {self._next} pictures can be read")
             return None
         path = self._files[self._next]
         self._next += 1
+        image = _read(path)
+        self._readable += image is not None
+        return Grab(image, file=str(path))
+
+
+def _read(path: Path) -> Image | None:
+    """The picture as uint8 BGR [H, W, 3], upright as its Exif says; None if it can't be read."""
+    try:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None and self.pictures == 1:
-            raise SourceError(f"{path} is not a readable picture")
-        return Grab(None if image is None else np.asarray(image, dtype=np.uint8), file=str(path))
+    except cv2.error:  # of more than 2^30 pixels
+        return None
+    return None if image is None else np.asarray(image, dtype=np.uint8)

@@ -2,21 +2,29 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from fer_edge.framing import Image
 from fer_edge.sources.base import Grab, Source
 
 
 class IterableSource(Source):
-    """Arrays uint8 [H, W, 3] BGR or [H, W] grey, every one in order; TypeError or ValueError for others."""
+    """Arrays uint8 [H, W, 3] BGR or [H, W] grey, every one in order; TypeError or ValueError for others.
+
+    They are copied, so that the giver may draw the next picture into the same array.
+    """
 
     name = "iterable"
 
     def __init__(self, images: Iterable[Image]) -> None:
+        if isinstance(images, np.ndarray) and images.ndim < 4 and images.dtype != object:
+            raise TypeError("a source is an iterable of pictures: put a single picture into a list")
         self._images = iter(images)
 
     def read(self) -> Grab | None:
-        image = next(self._images, None)
-        return None if image is None else Grab(checked_image(image))
+        for image in self._images:
+            return Grab(checked_image(image).copy())
+        return None
 
 
 def checked_image(image: Image) -> Image:

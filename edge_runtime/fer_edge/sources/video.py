@@ -17,8 +17,8 @@ DEFAULT_CAMERA_SIZE = (640, 480)
 
 
 def redact(url: str) -> str:
-    """`url` without user name and password."""
-    return re.sub(r"(?<=://)[^/@]*@", "***@", url)
+    """`url` without user name, password and query, where cameras take passwords and tokens, too."""
+    return re.sub(r"\?.*", "?***", re.sub(r"(?<=://)[^/?#]*@", "***@", url))
 
 
 class _Capture(Source):
@@ -27,7 +27,8 @@ class _Capture(Source):
     def __init__(self, capture: cv2.VideoCapture, name: str, live: bool, advice: str) -> None:
         self.name, self.live = name, live
         self._capture = capture
-        if not capture.isOpened():
+        # FFmpeg's `ansi` decoder makes a video of any text.
+        if not capture.isOpened() or capture.get(cv2.CAP_PROP_FOURCC) == cv2.VideoWriter.fourcc(*"ansi"):
             capture.release()
             raise SourceError(f"{name} can't be opened: {advice}")
         self._first = self._grab()

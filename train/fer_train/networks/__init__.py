@@ -4,7 +4,6 @@ To add one, write a module with a subclass of Network and name it in NETWORKS.
 """
 
 from fer_edge.errors import ModelError
-
 from fer_train.networks.base import Network, Recipe
 from fer_train.networks.cnn4 import Cnn4
 from fer_train.networks.edgeresnet import EdgeResNet

@@ -1,0 +1,100 @@
+"""The command `fer-export`."""
+
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from fer_edge.console import MainCommand, extra_required, run_main
+
+PathType = click.Path(path_type=Path)
+SETTINGS = {"show_default": True, "max_content_width": 110}
+SPLITS = click.Choice(["Training", "PublicTest", "PrivateTest"])
+CALIBRATION_RANGE = click.IntRange(64)  # quantise.MIN_CALIBRATION_IMAGES; importing it would make --help load torch
+DATA_HELP = "fer2013.csv: its Training rows calibrate int8, its PublicTest rows measure."
+
+
+@click.command(cls=MainCommand, context_settings=SETTINGS)
+@click.argument("checkpoint", type=PathType)
+@click.option("--out", type=PathType, required=True, metavar="FILE.onnx", help="The fp32 file; names the others too.")
+@click.option("--quantize", is_flag=True, help="Write FILE.int8.onnx too: smaller, and faster on most machines.")
+@click.option("--calibration-data", type=PathType, metavar="CSV", help=DATA_HELP)
+@click.option("--calibration-images", type=CALIBRATION_RANGE, default=512, help="Training faces to calibrate on.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the faces that are drawn.")
+@click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+@click.option("--force", is_flag=True, help="Write even if a gate fails; FILE.export.json tells which.")
+def export(
+    checkpoint: Path, out: Path, quantize: bool, calibration_data: Path | None, calibration_images: int,
+    seed: int, overwrite: bool, force: bool,
+) -> None:  # fmt: skip
+    """Turn CHECKPOINT (the best.pt of fer-train) into one ONNX file that fer-edge runs.
+
+    Writes FILE.onnx, with --quantize also FILE.int8.onnx, and FILE.export.json with all that was
+    measured: parity with PyTorch, accuracy, agreement of int8 with fp32, and the time a face.
+    Nothing is written if a figure is out of bounds, unless --force is given.
+    """
+    if out.suffix != ".onnx":
+        raise click.BadParameter(f"{out} must end in .onnx", param_hint="--out")
+    if quantize and calibration_data is None:
+        raise click.UsageError("--quantize needs faces to calibrate on: add --calibration-data fer2013.csv")
+    with extra_required("fer-export", "export"):
+        import onnxscript  # noqa: F401 - torch's exporter wants it, and would say so less clearly
+
+        from fer_export.pipeline import ExportOptions, run_export
+        from fer_export.report import table
+
+    options = ExportOptions(checkpoint, out, quantize, calibration_data, calibration_images, seed, overwrite, force)
+    report, written = run_export(options, _say)
+    click.echo(table(report, written))
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("file", type=PathType)
+def inspect(file: Path) -> None:
+    """Tell what an ONNX file holds: contract, operators, size.
+
+    "stored" counts the operators in the file, "running" those that onnxruntime makes of them on this machine.
+    """
+    with extra_required("fer-export", "export"):
+        from fer_export.inspection import describe
+
+    click.echo(describe(file))
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("file", type=PathType, metavar="FILE.onnx")
+@click.option("--data", type=PathType, required=True, metavar="CSV", help="fer2013.csv, or labelled faces in its form.")
+@click.option("--split", type=SPLITS, default="PublicTest", help="Rows to score.")
+@click.option("--threads", type=click.IntRange(1), default=1, help="CPU threads.")
+@click.option("--json", "json_file", type=PathType, metavar="FILE", help="Write the scores there too.")
+@click.option("--overwrite", is_flag=True, help="Replace the --json file if it exists.")
+def evaluate(file: Path, data: Path, split: str, threads: int, json_file: Path | None, overwrite: bool) -> None:
+    """Score an ONNX file on labelled faces."""
+    from fer_edge.files import check_output, write_json
+
+    if json_file is not None:
+        check_output(json_file, overwrite)
+    with extra_required("fer-export", "export"):
+        from fer_export.evaluation import evaluate as score_file
+
+    evaluation = score_file(file, data, split, threads)
+    click.echo(str(evaluation))
+    if json_file is not None:
+        write_json(json_file, evaluation.to_json())
+
+
+export.add_command(inspect)
+export.add_command(evaluate)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    run_main(export, "fer-export")
+
+
+if __name__ == "__main__":
+    main()

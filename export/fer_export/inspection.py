@@ -1,0 +1,44 @@
+"""Tell what an ONNX file is: its contract, its operators, and how onnxruntime runs them."""
+
+import json
+from pathlib import Path
+
+import onnx
+
+from fer_edge.classifier import open_session, sha256_of
+from fer_edge.contract import METADATA_KEY
+from fer_export.operators import running_operators, stored_operators
+
+MAX_GARBLED_SHOWN = 60
+
+
+def describe(path: Path) -> str:
+    """Plain text about the ONNX file `path`, with or without a contract; ModelError if it can't be run."""
+    session = open_session(path)
+    model = onnx.load(path)
+    contract = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    facts = [
+        ("size", f"{path.stat().st_size / 1e6:.2f} MB"),
+        ("sha256", sha256_of(path)),
+        ("opset", ", ".join(f"{entry.domain or 'ai.onnx'} {entry.version}" for entry in model.opset_import)),
+        *(("input", f"{item.name} {item.type} {item.shape}") for item in session.get_inputs()),
+        *(("output", f"{item.name} {item.type} {item.shape}") for item in session.get_outputs()),
+        ("stored", _listed(stored_operators(model))),
+        ("running", _listed(running_operators(path))),
+    ]
+    lines = [str(path), *(f"{name:10}{value}" for name, value in facts)]
+    return "\n".join([*lines, *_contract_lines(contract)])
+
+
+def _listed(operators: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in operators.items())
+
+
+def _contract_lines(text: str | None) -> list[str]:
+    if text is None:
+        return [f"contract  none (no metadata {METADATA_KEY}), so fer-edge will refuse it"]
+    try:
+        contract = json.dumps(json.loads(text), indent=2, sort_keys=True)
+    except ValueError:
+        contract = f"not JSON: {text[:MAX_GARBLED_SHOWN]}"
+    return [f"contract  {contract}"]

@@ -1,0 +1,45 @@
+"""The files of an export: their names, whether they may be written, and writing all of them at the end."""
+
+import contextlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fer_edge.files import check_output, write_json, written_beside
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where an export writes. models: by precision, "fp32" first; report: the JSON file."""
+
+    models: Mapping[str, Path]
+    report: Path
+
+    @classmethod
+    def named_after(cls, out: Path, quantize: bool) -> "Outputs":
+        """For m.onnx: m.onnx, m.int8.onnx if quantised, and m.export.json, in one folder."""
+        models = {"fp32": out} | ({"int8": out.with_suffix(".int8.onnx")} if quantize else {})
+        return cls(models, out.with_suffix(".export.json"))
+
+    @property
+    def paths(self) -> list[Path]:
+        """Every file, models first."""
+        return [*self.models.values(), self.report]
+
+    def check(self, overwrite: bool) -> None:
+        """OutputError if one of them can't or must not be written."""
+        for path in self.paths:
+            check_output(path, overwrite)
+
+    def write(self, files: Mapping[str, Path], report: Mapping[str, Any]) -> None:
+        """Copy `files` (finished models by precision) and `report` into place, each whole.
+
+        All are written beside their names before the first one is renamed, so that a full disk or an
+        interruption leaves what was there before. OutputError if that fails.
+        """
+        with contextlib.ExitStack() as renames:
+            for name, path in self.models.items():
+                shutil.copyfile(files[name], renames.enter_context(written_beside(path)))
+            write_json(self.report, report)

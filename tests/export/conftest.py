@@ -1,0 +1,232 @@
+"""Small things to export: drawn faces, a checkpoint that can tell them apart, and one finished export."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from fer_edge.console import run_main
+from fer_export.cli import export
+from fer_export.convert import to_onnx, trace, usable_network
+from fer_export.pipeline import ExportOptions
+from fer_export.quantise import choose_calibration_faces, quantise
+from fer_train.augment import normalise
+from fer_train.checkpoint import Checkpoint, save_checkpoint
+from fer_train.data import FER2013_CLASSES, FaceData, load_faces
+from fer_train.networks import Network, build_network
+
+TRAINING_FACES, TEST_FACES = 14, 6  # a class
+FEW_DISGUST = 5
+
+
+def copied(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy that may be changed."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def draw_faces(labels: np.ndarray, seed: int) -> np.ndarray:
+    """uint8 [N, 48, 48]: each class its own coarse pattern, each face its own noise."""
+    patterns = np.random.default_rng(7).integers(40, 216, (len(FER2013_CLASSES), 6, 6))
+    noise = np.random.default_rng(seed).integers(-25, 26, (len(labels), 48, 48))
+    return (np.kron(patterns[labels], np.ones((8, 8), dtype=np.int64)) + noise).astype(np.uint8)
+
+
+def write_csv(path: Path, splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> Path:
+    """A FER2013 CSV of {usage: (labels, images)}."""
+    lines = ["emotion,pixels,Usage"]
+    for usage, (labels, images) in splits.items():
+        lines += [
+            f"{label},{' '.join(map(str, image.ravel()))},{usage}" for label, image in zip(labels, images, strict=True)
+        ]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small work is slower on many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def faces_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Training and PublicTest faces of seven classes, few of them disgust; one test face stands in training too."""
+    counts = [TRAINING_FACES] * len(FER2013_CLASSES)
+    counts[FER2013_CLASSES.index("disgust")] = FEW_DISGUST
+    training = np.repeat(np.arange(len(counts)), counts)
+    test = np.repeat(np.arange(len(counts)), TEST_FACES)
+    training_images, test_images = draw_faces(training, 1), draw_faces(test, 2)
+    test_images[0] = training_images[0]
+    path = tmp_path_factory.mktemp("data") / "faces.csv"
+    return write_csv(path, {"Training": (training, training_images), "PublicTest": (test, test_images)})
+
+
+@pytest.fixture(scope="session")
+def faces(faces_csv: Path) -> FaceData:
+    return load_faces(faces_csv)
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(faces: FaceData) -> Callable[[str], Checkpoint]:
+    """Build a checkpoint of a named network: seeded random layers under a readout fitted to the drawn faces.
+
+    So its answers are as clear-cut as a trained network's, without any training.
+    """
+
+    def make(name: str) -> Checkpoint:
+        torch.manual_seed(3)
+        network = build_network(name, len(FER2013_CLASSES))
+        batch = normalise(torch.from_numpy(faces.images))
+        with torch.no_grad():
+            network.train()
+            for module in network.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    module.momentum = None  # statistics of all batches seen
+            network.forward_features(batch)
+            network.eval()
+            features = network.forward_features(batch)
+            mean, spread = features.mean(0), features.std(0) + 1e-3
+            targets = torch.nn.functional.one_hot(torch.from_numpy(faces.labels)).float()
+            scaled = (features - mean) / spread
+            ridge = 0.1 * len(scaled) * torch.eye(scaled.shape[1])
+            weights = (
+                torch.linalg.solve(scaled.T @ scaled + ridge, scaled.T @ (targets - targets.mean(0))) / spread[:, None]
+            )
+            network.classifier.weight.copy_(8 * weights.T)
+            network.classifier.bias.copy_(8 * (targets.mean(0) - mean @ weights))
+        return Checkpoint(name, FER2013_CLASSES, network.state_dict(), temperature=1.25, dataset="faces.csv")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def checkpoint(make_checkpoint: Callable[[str], Checkpoint]) -> Checkpoint:
+    return make_checkpoint("edgeresnet")
+
+
+@pytest.fixture(scope="session")
+def checkpoint_file(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "best.pt"
+    save_checkpoint(checkpoint, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def network(checkpoint: Checkpoint) -> Network:
+    return usable_network(checkpoint, "best.pt")
+
+
+@pytest.fixture(scope="session")
+def traced(network: Network, checkpoint: Checkpoint) -> onnx.ModelProto:
+    """The network as torch exports it, with float input. Copy it before changing it."""
+    return trace(network, checkpoint.temperature, 48)
+
+
+@pytest.fixture(scope="session")
+def fp32(network: Network, checkpoint: Checkpoint, traced: onnx.ModelProto) -> onnx.ModelProto:
+    """The converted network. Copy it before changing it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fer_export.convert.trace", lambda *_: copied(traced))  # tracing takes seconds
+        return to_onnx(network, checkpoint)
+
+
+@pytest.fixture(scope="session")
+def int8(fp32: onnx.ModelProto, faces: FaceData, tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
+    """The quantised network. Copy it before changing it."""
+    return quantise(fp32, choose_calibration_faces(faces, 64, seed=0).images, tmp_path_factory.mktemp("int8"))
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run of fer-export ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def fer_export(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Result]]:
+    """Run the command in this process, as its console script would."""
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: object) -> Result:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            run_main(export, "fer-export", [str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Result(ended.value.code, captured.out, captured.err)
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+
+
+def run_in_process_of_its_own(*arguments: object, cwd: Path) -> Result:
+    done = subprocess.run(
+        [sys.executable, "-m", "fer_export.cli", *map(str, arguments)],
+        cwd=cwd, capture_output=True, text=True, timeout=300, env=os.environ | {"PYTHONHASHSEED": "1"},
+    )  # fmt: skip
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def fer_export_process() -> Callable[..., Result]:
+    return run_in_process_of_its_own
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished export: the folder with m.onnx, m.int8.onnx and m.export.json."""
+
+    folder: Path
+    result: Result
+
+    @property
+    def report(self) -> dict:
+        return json.loads((self.folder / "m.export.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def finished(checkpoint_file: Path, faces_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A whole quantised export, by a process of its own."""
+    folder = tmp_path_factory.mktemp("finished")
+    result = run_in_process_of_its_own(
+        checkpoint_file, "--out", "m.onnx", "--quantize", "--calibration-data", faces_csv,
+        "--calibration-images", 64, cwd=folder,
+    )  # fmt: skip
+    assert result.code == 0, result.stderr
+    return Finished(folder, result)
+
+
+@pytest.fixture
+def options(checkpoint_file: Path, faces_csv: Path, tmp_path: Path) -> ExportOptions:
+    """Options of the same export, into a folder of the test's own."""
+    return ExportOptions(checkpoint_file, tmp_path / "m.onnx", True, faces_csv, 64)
+
+
+@pytest.fixture(autouse=True)
+def short_timing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time fewer rounds, except in processes of their own."""
+    monkeypatch.setattr("fer_export.measure.LATENCY_ROUNDS", 6)
+
+
+@pytest.fixture
+def ready_conversion(fp32: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let run_export take the converted network from the fixture, which saves seconds."""
+
+    monkeypatch.setattr("fer_export.pipeline.to_onnx", lambda *_: copied(fp32))

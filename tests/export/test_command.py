@@ -1,0 +1,180 @@
+"""The command line: exit codes, single lines on stderr, what `--help` loads, and the subcommands."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from fer_export import cli, pipeline, quantise
+
+
+@pytest.fixture
+def good(checkpoint_file: Path, tmp_path: Path) -> list[object]:
+    return [checkpoint_file, "--out", tmp_path / "m.onnx"]
+
+
+def test_help_lists_everything_and_loads_no_heavy_package() -> None:
+    code = (
+        "import sys, fer_export.cli as cli\n"
+        "try: cli.export.main(['--help'], prog_name='fer-export')\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'onnx', 'onnxruntime', 'onnxsim', 'onnxscript', 'pandas', 'matplotlib', 'cv2'}\n"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    for word in (
+        "--quantize",
+        "--calibration-data",
+        "--calibration-images",
+        "--seed",
+        "--force",
+        "inspect",
+        "evaluate",
+    ):
+        assert word in done.stdout
+
+
+def test_a_missing_checkpoint_is_one_line_and_exit_1(fer_export_process, tmp_path: Path) -> None:
+    result = fer_export_process("nowhere.pt", "--out", "m.onnx", cwd=tmp_path)
+    assert result.code == 1 and result.stdout == ""
+    assert result.stderr == "fer-export: nowhere.pt is not a file: name the best.pt that fer-train wrote\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def one_line(result, code: int, words: str) -> None:
+    assert result.code == code, result.stderr
+    assert result.stdout == ""
+    assert words in result.stderr.splitlines()[-1]
+    assert [line for line in result.stderr.splitlines() if not line.startswith("Reading")] == [
+        result.stderr.splitlines()[-1]
+    ]
+    assert result.stderr.splitlines()[-1].startswith("fer-export: ")
+
+
+def test_a_file_that_is_no_checkpoint(fer_export, tmp_path: Path) -> None:
+    (tmp_path / "best.pt").write_text("not a checkpoint")
+    one_line(fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx"), 1, "is not a checkpoint")
+
+
+def test_a_truncated_checkpoint(fer_export, checkpoint_file: Path, tmp_path: Path) -> None:
+    content = checkpoint_file.read_bytes()
+    (tmp_path / "best.pt").write_bytes(content[: len(content) // 2])
+    one_line(fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx"), 1, "truncated")
+
+
+def test_a_missing_folder(fer_export, checkpoint_file: Path, tmp_path: Path) -> None:
+    one_line(fer_export(checkpoint_file, "--out", tmp_path / "no" / "m.onnx"), 1, "is not a folder")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder(fer_export, good, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    one_line(fer_export(*good), 1, "is not writable")
+
+
+def test_an_existing_file_is_refused_and_kept(fer_export, good, tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_text("mine")
+    one_line(fer_export(*good), 1, "exists")
+    assert (tmp_path / "m.onnx").read_text() == "mine"
+
+
+def test_quantize_without_data_is_a_usage_error(fer_export, good) -> None:
+    one_line(fer_export(*good, "--quantize"), 2, "--calibration-data")
+
+
+def test_an_output_that_is_no_onnx_file_is_a_usage_error(fer_export, checkpoint_file: Path, tmp_path: Path) -> None:
+    one_line(fer_export(checkpoint_file, "--out", tmp_path / "m.pt"), 2, "must end in .onnx")
+
+
+@pytest.mark.parametrize("number", ["63", "0", "many"])
+def test_too_few_calibration_images_are_a_usage_error(fer_export, good, number: str) -> None:
+    one_line(fer_export(*good, "--calibration-images", number), 2, "--calibration-images")
+
+
+def test_the_command_knows_the_quantisers_limits() -> None:
+    defaults = {option.name: option for option in cli.export.params}
+    assert cli.CALIBRATION_RANGE.min == quantise.MIN_CALIBRATION_IMAGES
+    assert defaults["calibration_images"].default == quantise.DEFAULT_CALIBRATION_IMAGES
+
+
+def test_missing_data(fer_export, good, tmp_path: Path) -> None:
+    one_line(fer_export(*good, "--quantize", "--calibration-data", tmp_path / "no.csv"), 1, "no.csv is not a file")
+
+
+def test_garbled_data(fer_export, good, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("emotion,pixels,Usage\n0,1 2 3,Training\n")
+    result = fer_export(*good, "--quantize", "--calibration-data", tmp_path / "bad.csv")
+    one_line(result, 1, "bad.csv, row 1")
+
+
+def test_data_without_a_face_to_test_on(fer_export, good, tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text(f"emotion,pixels\n0,{' '.join(['7'] * 2304)}\n")
+    result = fer_export(*good, "--quantize", "--calibration-data", tmp_path / "one.csv")
+    one_line(result, 1, "hold any out for testing")
+
+
+@pytest.mark.usefixtures("ready_conversion")
+def test_ctrl_c_leaves_nothing(fer_export, good, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "measure_latency", interrupt)
+    result = fer_export(*good)
+    assert result.code == 130 and result.stderr.splitlines()[-1] == "fer-export: interrupted"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_inspect_tells_contract_and_operators(fer_export, finished) -> None:
+    result = fer_export("inspect", finished.folder / "m.int8.onnx")
+    assert (result.code, result.stderr) == (0, "")
+    assert "10 QLinearConv" in result.stdout and "10 Conv" in result.stdout
+    assert finished.report["files"]["int8"]["sha256"] in result.stdout
+    assert '"kind": "classifier"' in result.stdout and '"temperature": 1.25' in result.stdout
+
+
+def test_inspect_knows_files_without_a_contract(fer_export, fp32: onnx.ModelProto, tmp_path: Path) -> None:
+    onnx.save(fp32, tmp_path / "plain.onnx")
+    result = fer_export("inspect", tmp_path / "plain.onnx")
+    assert result.code == 0 and "contract  none" in result.stdout
+
+
+@pytest.mark.parametrize("command", [["inspect"], ["evaluate", "--data", "faces.csv"]])
+def test_a_broken_onnx_file_is_refused(fer_export, tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"\x08\x0anot a model")
+    one_line(fer_export(*command, tmp_path / "m.onnx"), 1, "is not a usable ONNX file")
+    one_line(fer_export(*command, tmp_path / "no.onnx"), 1, "no.onnx is not a file")
+
+
+def test_evaluate_tells_what_the_export_measured(fer_export, finished, faces_csv: Path, tmp_path: Path) -> None:
+    scores = tmp_path / "scores.json"
+    result = fer_export("evaluate", finished.folder / "m.onnx", "--data", faces_csv, "--json", scores)
+    assert (result.code, result.stderr) == (0, "")
+    stored, accuracy = json.loads(scores.read_text()), finished.report["accuracy"]
+    for ours, theirs in (
+        ("accuracy", "fp32"), ("accuracy_deduplicated", "fp32_deduplicated"), ("macro_f1", "fp32_macro_f1"),
+        ("ece", "fp32_ece"), ("images", "images"),
+    ):  # fmt: skip
+        assert stored[ours] == accuracy[theirs]
+    assert np.sum(stored["confusion"]) == 42
+    assert f"{accuracy['fp32']:.2%}" in result.stdout and "de-duplicated" in result.stdout
+    assert [line.split()[0] for line in result.stdout.splitlines()[-7:]] == stored["labels"]
+
+
+def test_evaluate_refuses_a_split_without_rows(fer_export, finished, faces_csv: Path) -> None:
+    result = fer_export("evaluate", finished.folder / "m.onnx", "--data", faces_csv, "--split", "PrivateTest")
+    one_line(result, 1, "choose --split from PublicTest, Training")
+
+
+def test_evaluate_keeps_an_existing_json_file(fer_export, finished, faces_csv: Path, tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text("mine")
+    one_line(
+        fer_export("evaluate", finished.folder / "m.onnx", "--data", faces_csv, "--json", tmp_path / "s.json"),
+        1, "exists",
+    )  # fmt: skip
+    assert (tmp_path / "s.json").read_text() == "mine"

@@ -1,0 +1,44 @@
+"""What may be loaded when: the device never loads the training side, and --help answers without heavy modules."""
+
+import subprocess
+import sys
+
+import pytest
+
+TRAINING_SIDE = {"torch", "onnx", "onnxsim", "onnxscript", "pandas", "matplotlib", "tqdm", "fer_train", "fer_export"}
+HEAVY = TRAINING_SIDE - {"fer_train", "fer_export"} | {"cv2", "onnxruntime"}
+
+
+def modules_after(code: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has loaded after running `code`."""
+    script = f"import sys\ntry:\n    {code}\nfinally:\n    print(*sys.modules, file=sys.stderr)"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    return {name.partition(".")[0] for name in ran.stderr.splitlines()[-1].split()}
+
+
+@pytest.mark.parametrize("module", sorted(TRAINING_SIDE))
+def test_the_training_side_is_installed_here(module: str) -> None:
+    """Without it the tests below would pass for nothing."""
+    import importlib.util
+
+    assert importlib.util.find_spec(module) is not None
+
+
+def test_importing_fer_edge_loads_nothing_of_the_training_side() -> None:
+    loaded = modules_after("import fer_edge")
+    assert "fer_edge" in loaded
+    assert loaded & HEAVY == set()
+
+
+def test_the_recognizer_loads_nothing_of_the_training_side() -> None:
+    loaded = modules_after("from fer_edge import EmotionRecognizer; EmotionRecognizer()")
+    assert {"cv2", "onnxruntime"} <= loaded
+    assert loaded & TRAINING_SIDE == set()
+
+
+@pytest.mark.parametrize("command", ["edge", "train", "export"])
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_load_no_heavy_module(command: str, option: str) -> None:
+    loaded = modules_after(f"sys.argv = ['x', {option!r}]; import fer_{command}.cli as cli; cli.main()")
+    assert f"fer_{command}" in loaded
+    assert loaded & HEAVY == set()

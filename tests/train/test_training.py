@@ -1,0 +1,206 @@
+"""Runs learn, repeat, and survive interruption."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from fer_edge.errors import ModelError
+from fer_train.augment import NO_AUGMENTATION
+from fer_train.checkpoint import load_checkpoint
+from fer_train.data import FaceData
+from fer_train.networks import NETWORKS, Recipe
+from fer_train.training import EpochRecord, RunningMeans, Trainer, TrainOptions, predict_logits
+
+from .conftest import face_data
+
+OPTIONS = TrainOptions(model="edgeresnet", epochs=3, recipe=Recipe("adamw", learning_rate=3e-3, batch_size=16), seed=1)
+
+
+class StoppedError(Exception):
+    """Breaks a run off, as a signal would."""
+
+
+def _run(data: FaceData, options: TrainOptions, out: Path, stop_at: int | None = None, resume: bool = False) -> Trainer:
+    """Train in `out`; `stop_at` breaks it off in the middle, after that many steps."""
+    out.mkdir(exist_ok=True)
+    trainer = Trainer(data, options, out)
+    if resume:
+        trainer.resume()
+    steps = 0
+
+    def on_step(_step: int, _means: RunningMeans) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == stop_at:
+            raise StoppedError
+
+    trainer.run(on_step, lambda _record, _is_best: None)
+    return trainer
+
+
+def _equal(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def _rows(history: list[EpochRecord]) -> list[EpochRecord]:
+    return [replace(record, seconds=0) for record in history]
+
+
+@pytest.fixture(scope="module")
+def data() -> FaceData:
+    return face_data(train=12, test=3)
+
+
+@pytest.fixture(scope="module")
+def unbroken(data: FaceData, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    return _run(data, OPTIONS, tmp_path_factory.mktemp("unbroken"))
+
+
+def test_a_run_learns_separable_faces(unbroken: Trainer) -> None:
+    assert unbroken.best_accuracy > 0.6  # chance is 1/7
+    assert unbroken.history[-1].train_loss < unbroken.history[0].train_loss
+
+
+def test_the_best_epoch_is_what_is_kept(unbroken: Trainer, data: FaceData) -> None:
+    best = load_checkpoint(unbroken.out / "best.pt")
+    accuracies = [record.test_accuracy for record in unbroken.history]
+    assert best.metrics["accuracy"] == max(accuracies)
+    assert best.metrics["epoch"] == accuracies.index(max(accuracies)) + 1
+    test = data.split("PublicTest")
+    logits = predict_logits(best.network(), torch.from_numpy(test.images))
+    assert float((logits.argmax(1).numpy() == test.labels).mean()) == max(accuracies)
+    assert best.temperature == best.metrics["temperature"] > 0
+
+
+def test_a_resumed_run_equals_an_unbroken_one(unbroken: Trainer, data: FaceData, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        _run(data, OPTIONS, tmp_path, stop_at=9)  # of 6 steps an epoch: in the middle of the second
+    resumed = _run(data, OPTIONS, tmp_path, resume=True)
+    assert _rows(resumed.history) == _rows(unbroken.history)
+    assert _equal(resumed.network.state_dict(), unbroken.network.state_dict())
+    best, expected = (load_checkpoint(trainer.out / "best.pt") for trainer in (resumed, unbroken))
+    assert _equal(best.state_dict, expected.state_dict)
+    assert best.metrics == expected.metrics
+
+
+def test_the_same_seed_repeats_bit_for_bit_and_another_does_not(data: FaceData, tmp_path: Path) -> None:
+    first, same, other = (
+        _run(data, replace(OPTIONS, epochs=1, seed=seed), tmp_path / name).average.state_dict()
+        for name, seed in (("first", 1), ("same", 1), ("other", 2))
+    )
+    assert _equal(same, first)
+    assert not _equal(other, first)
+
+
+def test_nothing_is_left_beside_the_results(unbroken: Trainer) -> None:
+    assert sorted(path.name for path in unbroken.out.iterdir()) == ["best.pt", "last.pt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"epochs": 5}, "epochs 3, now 5"),
+        ({"seed": 9}, "seed 1, now 9"),
+        ({"recipe": replace(OPTIONS.recipe, batch_size=8)}, "batch_size 16, now 8"),
+        ({"augmentation": NO_AUGMENTATION}, "rotation_deg 15.0, now 0; .*erase 0.5, now 0"),
+        ({"model": "cnn4"}, "model edgeresnet, now cnn4"),
+    ],
+)
+def test_resuming_with_other_options_names_them(
+    unbroken: Trainer, data: FaceData, changes: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ModelError, match=rf"last\.pt was trained with other options \({told}\): give the same"):
+        Trainer(data, replace(OPTIONS, **changes), unbroken.out).resume()
+
+
+def test_resuming_with_other_data_or_votes_is_refused(unbroken: Trainer) -> None:
+    with pytest.raises(ModelError, match=r"other data \(84 training faces, now 70\)"):
+        Trainer(face_data(train=10, test=3), OPTIONS, unbroken.out).resume()
+    with pytest.raises(ModelError, match="was trained without --ferplus"):
+        Trainer(face_data(train=12, test=3, votes=True), OPTIONS, unbroken.out).resume()
+
+
+def test_resuming_from_what_is_no_training_state_is_refused(unbroken: Trainer, data: FaceData, tmp_path: Path) -> None:
+    trainer = Trainer(data, OPTIONS, tmp_path)
+    state = (unbroken.out / "last.pt").read_bytes()
+    (tmp_path / "last.pt").write_bytes(state[: len(state) // 2])
+    with pytest.raises(ModelError, match="is not a checkpoint, or is damaged: train anew with --overwrite"):
+        trainer.resume()
+    torch.save({"epoch": 3}, tmp_path / "last.pt")
+    with pytest.raises(ModelError, match="is not the state of a training run: train anew with --overwrite"):
+        trainer.resume()
+
+
+def test_a_finished_run_has_nothing_left_to_train(unbroken: Trainer, data: FaceData) -> None:
+    before = (unbroken.out / "best.pt").read_bytes()
+    resumed = _run(data, OPTIONS, unbroken.out, stop_at=1, resume=True)
+    assert len(resumed.history) == 3
+    assert (unbroken.out / "best.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_face_left_over_for_the_last_batch_does_no_harm(name: str, tmp_path: Path) -> None:
+    data = face_data(train=1, test=1)  # 7 faces
+    options = replace(OPTIONS, model=name, epochs=1, recipe=Recipe(batch_size=3, learning_rate=1e-3))
+    trainer = _run(data, options, tmp_path)
+    assert trainer.steps_per_epoch == 2
+    assert len(trainer.history) == 1
+
+
+@pytest.mark.parametrize(("epochs", "batch_size"), [(1, 7), (1, 3), (2, 4), (4, 7), (1, 64)])
+def test_runs_of_very_few_steps_have_a_schedule(epochs: int, batch_size: int, tmp_path: Path) -> None:
+    options = replace(OPTIONS, epochs=epochs, recipe=Recipe(batch_size=batch_size, learning_rate=1e-3))
+    trainer = _run(face_data(train=1, test=1), options, tmp_path)
+    assert len(trainer.history) == epochs
+    assert trainer.schedule.last_epoch == epochs * trainer.steps_per_epoch
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing(data: FaceData, tmp_path: Path) -> None:
+    trainer = Trainer(data, replace(OPTIONS, epochs=10), tmp_path)
+    rates = []
+    for _ in range(10 * trainer.steps_per_epoch):
+        rates.append(trainer.schedule.get_last_lr()[0])
+        trainer.optimizer.step()
+        trainer.schedule.step()
+    peak = rates.index(max(rates))
+    assert rates[peak] == pytest.approx(OPTIONS.recipe.learning_rate, rel=0.02)
+    assert 10 <= peak <= 13  # a fifth of 60 steps
+    assert rates[-1] < 0.01 * OPTIONS.recipe.learning_rate
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_advice(data: FaceData, tmp_path: Path) -> None:
+    options = replace(OPTIONS, recipe=Recipe("sgd", learning_rate=1e30, batch_size=16))
+    with pytest.raises(ModelError, match=r"the loss is not finite in epoch 1: .* lower --lr than 1e\+30"):
+        _run(data, options, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_ferplus_votes_teach_and_leave_no_trace_in_the_network(unbroken: Trainer, tmp_path: Path) -> None:
+    trainer = _run(face_data(train=12, test=3, votes=True), OPTIONS, tmp_path)
+    best = load_checkpoint(tmp_path / "best.pt")
+    assert best.options["ferplus"] is True
+    assert best.state_dict.keys() == load_checkpoint(unbroken.out / "best.pt").state_dict.keys()
+    assert not _equal(trainer.network.state_dict(), unbroken.network.state_dict())
+    assert trainer.best_accuracy > 0.6
+
+
+def test_test_faces_that_stand_in_training_are_counted_apart(tmp_path: Path) -> None:
+    data = face_data(train=3, test=3)
+    images = data.images.copy()
+    images[21:28] = images[:7]  # the first test face of every class is its first training face
+    trainer = _run(replace(data, images=images), replace(OPTIONS, epochs=1), tmp_path)
+    metrics = load_checkpoint(trainer.out / "best.pt").metrics
+    assert metrics["images"] == 21
+    assert metrics["images_deduplicated"] == 14
+
+
+def test_running_means_weigh_batches_by_their_size() -> None:
+    means = RunningMeans(torch.device("cpu"))
+    means.add(torch.tensor(1.0), torch.eye(3), torch.tensor([0, 1, 0]))
+    means.add(torch.tensor(5.0), torch.eye(3)[:1], torch.tensor([0]))
+    assert means.read() == (pytest.approx((3 * 1 + 5) / 4), pytest.approx(3 / 4))
