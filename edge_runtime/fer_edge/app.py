@@ -212,7 +212,9 @@ class _StatusLine:
         self._counts, self._rates_from, self._next_rates = counts, now, now + STATUS_INTERVAL_S
 
     def caption(self) -> str:
-        """What the window shows: frames processed and captured a second, in the last second."""
+        """What the window shows: frames processed and captured a second, in the last second; at first nothing."""
+        if not any(self._rates):
+            return ""
         return f"{self._rates[1]:.1f} FPS" + (f" of {self._rates[0]:.1f}" if self._pipeline.source.live else "")
 
     def update(self) -> None:

@@ -140,8 +140,8 @@ def edge(
     is stored unless --output asks for it.
 
     \b
-    Try it without a camera:    fer-edge --source demo:
-    A video to data and video:  fer-edge --source in.mp4 --headless --json out.jsonl --output out.mp4
+    Try it without a camera:  fer-edge --source demo:
+    A video into data:        fer-edge --source in.mp4 --headless --json out.jsonl
     """
     if list_cameras:
         _list_cameras()

@@ -22,6 +22,10 @@ class Terminated(BaseException):
     """SIGTERM arrived: unwinds like KeyboardInterrupt, so that `finally` blocks run."""
 
 
+class Interrupted(BaseException):
+    """KeyboardInterrupt by a name for which click does not print an empty line."""
+
+
 class MainCommand(click.Command):
     """A command that runs its main job, or a subcommand when the first argument names one.
 
@@ -46,7 +50,10 @@ class MainCommand(click.Command):
         return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
+        try:
+            return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(ctx, formatter)
@@ -103,8 +110,9 @@ def _exit_code(job: Callable[[], object], prog_name: str) -> int:
         return 0
     except OSError as error:
         # Of the system's refusals that nobody foresaw, such as no permission to look into a folder.
-        return _fail(prog_name, f"{error.filename or 'a file'}: {error.strerror or error}", FerError.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+        reason = error.strerror or str(error)
+        return _fail(prog_name, f"{error.filename}: {reason}" if error.filename else reason, FerError.exit_code)
+    except (Interrupted, KeyboardInterrupt, click.Abort):
         return _fail(prog_name, "interrupted", EXIT_INTERRUPTED)
     except Terminated:
         return _fail(prog_name, "terminated", EXIT_TERMINATED)

@@ -63,11 +63,12 @@ class HaarDetector:
         path = model or _shipped_cascade()
         if not path.is_file():
             raise ModelError(f"{path} is not a file: --detector-model names a Haar cascade (.xml)")
+        self._cascade = cv2.CascadeClassifier()
         try:
-            self._cascade = cv2.CascadeClassifier(str(path))
-        except cv2.error as error:
-            raise ModelError(f"{path} is not a Haar cascade: --detector-model names an .xml file") from error
-        if self._cascade.empty():
+            loaded = self._cascade.load(str(path))
+        except cv2.error:
+            loaded = False
+        if not loaded:
             raise ModelError(f"{path} is not a Haar cascade: --detector-model names an .xml file")
         self._min_face_px = min_face_px
         self._lock = threading.Lock()  # a CascadeClassifier holds the state of its search

@@ -23,6 +23,11 @@ MAX_ACCURACY_DROP = 0.003
 MIN_IMAGES_FOR_ACCURACY_DROP = 1000
 
 
+def finite(value: float) -> float | None:
+    """`value`, or None, which JSON can hold, for one that is not a finite number."""
+    return value if math.isfinite(value) else None
+
+
 @dataclass(frozen=True)
 class Gate:
     """One bound: `value` must be at most, or at least, `bound`. advice: what to do if it isn't."""
@@ -40,8 +45,13 @@ class Gate:
 
     def to_json(self) -> dict[str, Any]:
         """As stored in export.json; a value that is not finite, which JSON can't hold, becomes null."""
-        value = self.value if math.isfinite(self.value) else None
-        return {"name": self.name, "value": value, "limit": self.limit, "bound": self.bound, "passed": self.passed}
+        return {
+            "name": self.name,
+            "value": finite(self.value),
+            "limit": self.limit,
+            "bound": self.bound,
+            "passed": self.passed,
+        }
 
     def __str__(self) -> str:
         return f"{self.name} is {self.value:.4g}, must be {self.limit} {self.bound:g}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_edge.report import machine_info
-from fer_export.gates import Gate
+from fer_export.gates import Gate, finite
 from fer_export.measure import Accuracy, Latency
 from fer_export.parity import Parity
 
@@ -56,7 +56,7 @@ class Report:
             "schema": SCHEMA,
             "checkpoint": self.checkpoint,
             "files": {name: asdict(file) for name, file in self.files.items()},
-            "parity": asdict(self.parity),
+            "parity": self._parity(),
             "agreement": self.agreement,
             "accuracy": self._accuracy(),
             "calibration": None if self.calibration is None else asdict(self.calibration),
@@ -68,6 +68,10 @@ class Report:
             "versions": versions(),
             "machine": machine_info(),
         }
+
+    def _parity(self) -> dict[str, Any]:
+        values = asdict(self.parity)
+        return {name: finite(value) if isinstance(value, float) else value for name, value in values.items()}
 
     def _accuracy(self) -> dict[str, Any]:
         values: dict[str, Any] = {}

@@ -48,6 +48,22 @@ def test_one_corrupted_weight_fails_the_gate(
         enforce(parity_gates(parity), force=False)
 
 
+def test_faces_that_influence_each_other_in_a_batch_fail_the_gate(
+    fp32: onnx.ModelProto, network: Network, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    model = onnx.ModelProto()
+    model.CopyFrom(fp32)
+    softmax = model.graph.node[-1]
+    alone = softmax.input[0]
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0]), "batch_axis"))
+    mean = onnx.helper.make_node("ReduceMean", [alone, "batch_axis"], ["batch_mean"])
+    softmax.input[0] = "coupled"
+    for node in (mean, onnx.helper.make_node("Sub", [alone, "batch_mean"], ["coupled"])):
+        model.graph.node.insert(len(model.graph.node) - 1, node)
+    parity = measure_parity(model, network, checkpoint.temperature, probe_faces(0, 48), tmp_path)
+    assert "parity_batch_delta" in failed(parity)
+
+
 def test_a_wrong_temperature_fails_the_gate(
     fp32: onnx.ModelProto, network: Network, checkpoint: Checkpoint, tmp_path: Path
 ) -> None:

@@ -94,6 +94,13 @@ def test_another_networks_weights_are_refused(checkpoint: Checkpoint) -> None:
         replace(checkpoint, classes=("a", "b")).network()
 
 
+def test_incomplete_weights_are_refused(checkpoint: Checkpoint) -> None:
+    weights = dict(checkpoint.state_dict)
+    del weights["classifier.bias"]
+    with pytest.raises(ModelError, match=r"the weights are not those of .*classifier\.bias"):
+        replace(checkpoint, state_dict=weights).network()
+
+
 def test_a_folder_that_is_gone_is_one_error(checkpoint: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="can't be written"):
         save_checkpoint(checkpoint, tmp_path / "gone" / "best.pt")

@@ -134,9 +134,13 @@ def test_overwriting_leaves_nothing_of_the_old_run(faces_csv: Path, tmp_path: Pa
     assert not [name for name in RESULT_FILES if (tmp_path / name).read_bytes() == b"old"]
 
 
-def test_a_diverging_run_ends_with_advice(faces_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert fer_train("--data", faces_csv, "--out", tmp_path, *QUICK, "--lr", "1e30") == 1
+def test_a_diverging_run_ends_with_advice_and_no_older_result_passes_for_its_own(
+    faces_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "best.pt").write_text("old")
+    assert fer_train("--data", faces_csv, "--out", tmp_path, *QUICK, "--lr", "1e30", "--overwrite") == 1
     assert "lower --lr than 1e+30" in refusal(capsys)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fer_edge.errors import ModelError
+from fer_train import training
 from fer_train.augment import NO_AUGMENTATION
 from fer_train.checkpoint import load_checkpoint
 from fer_train.data import FaceData
@@ -86,6 +87,33 @@ def test_a_resumed_run_equals_an_unbroken_one(unbroken: Trainer, data: FaceData,
     best, expected = (load_checkpoint(trainer.out / "best.pt") for trainer in (resumed, unbroken))
     assert _equal(best.state_dict, expected.state_dict)
     assert best.metrics == expected.metrics
+
+
+def test_a_worse_epoch_does_not_replace_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = face_data(train=1, test=2)
+    right = torch.eye(7).repeat(2, 1) * 5
+    answers = [right.roll(1, 0), right, right.roll(2, 0)]  # all wrong, all right, all wrong
+    monkeypatch.setattr(training, "predict_logits", lambda *_: answers.pop(0))
+    trainer = _run(data, OPTIONS, tmp_path)
+    assert [record.test_accuracy for record in trainer.history] == [0, 1, 0]
+    assert load_checkpoint(tmp_path / "best.pt").metrics["epoch"] == 2
+
+
+def test_every_epoch_sees_every_face_once_and_in_another_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = face_data(train=2, test=1)
+    seen: list[int] = []
+    augment = training.augment
+
+    def watched(images: Tensor, *rest: Any) -> Tensor:
+        seen.extend(images.flatten(1).sum(dim=1, dtype=torch.int64).tolist())
+        return augment(images, *rest)
+
+    monkeypatch.setattr(training, "augment", watched)
+    _run(data, replace(OPTIONS, epochs=2, recipe=Recipe(batch_size=4, learning_rate=1e-3)), tmp_path)
+    expected = data.split("Training").images.reshape(14, -1).sum(axis=1, dtype="int64").tolist()
+    assert sorted(seen[:14]) == sorted(seen[14:]) == sorted(expected)
+    assert seen[:14] != seen[14:]
+    assert seen[:14] != expected
 
 
 def test_the_same_seed_repeats_bit_for_bit_and_another_does_not(data: FaceData, tmp_path: Path) -> None:

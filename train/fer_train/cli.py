@@ -193,7 +193,7 @@ def _train_with_progress(trainer: "Trainer") -> None:
     total = trainer.options.epochs
     bar = tqdm(
         total=trainer.steps_per_epoch,
-        bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} batches, {remaining} left{postfix}",
+        bar_format="{desc} {percentage:3.0f}%|{bar:24}| {n_fmt}/{total_fmt} batches, {remaining} left{postfix}",
         leave=False,
         disable=None,  # shown on a terminal only
         dynamic_ncols=True,
@@ -203,8 +203,9 @@ def _train_with_progress(trainer: "Trainer") -> None:
         if bar.disable:
             return
         if step == 1:
-            bar.reset()
             bar.set_description_str(f"epoch {len(trainer.history) + 1:3}/{total}", refresh=False)
+            bar.set_postfix_str("", refresh=False)
+            bar.reset()
         if step % STEPS_PER_LOOK == 1:
             loss, accuracy = means.read()
             bar.set_postfix_str(f"loss {loss:.3f}, accuracy {accuracy:.1%}", refresh=False)
@@ -215,9 +216,9 @@ def _train_with_progress(trainer: "Trainer") -> None:
         left_s = (total - record.epoch) * sum(recent) / len(recent)
         bar.clear()
         click.echo(
-            f"epoch {record.epoch:3}/{total}  loss {record.train_loss:.4f}  accuracy {record.train_accuracy:6.2%}"
-            f"  test loss {record.test_loss:.4f}  test accuracy {record.test_accuracy:6.2%} {'*' if is_best else ' '}"
-            f"  {record.seconds:4.0f} s, {_duration(left_s)} left",
+            f"epoch {record.epoch:3}/{total}  loss {record.train_loss:.3f}  accuracy {record.train_accuracy:6.2%}"
+            f"  test: loss {record.test_loss:.3f}  accuracy {record.test_accuracy:6.2%} {'*' if is_best else ' '}"
+            f"  {record.seconds:.0f} s, {_duration(left_s)} left",
             err=True,
         )
 

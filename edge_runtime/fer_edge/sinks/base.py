@@ -84,7 +84,7 @@ class SinkRunner:
         self._queue.close()
         self._thread.join(CLOSE_TIMEOUT_S)
         if self._thread.is_alive():
-            log.warning("the %s output hangs and is given up: its last results are lost", self.name)
+            log.warning("--%s hangs and is given up: its last results are lost", self.name)
 
     def _run(self) -> None:
         flushed = time.monotonic()
@@ -110,5 +110,5 @@ class SinkRunner:
         except Exception as error:  # noqa: BLE001 - whatever a sink does must not reach the pipeline
             if self.failure is None and not isinstance(error, BrokenPipeError):
                 reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-                log.warning("the %s output failed and is given up: %s", self.name, reason)
+                log.warning("--%s failed and is given up: %s", self.name, reason)
             self.failure = self.failure or error

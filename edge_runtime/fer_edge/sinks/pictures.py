@@ -105,8 +105,9 @@ class VideoSink(Sink):
             if self._writer is None:
                 return
             self._writer.release()
-            # The writer tells nothing of a full disk.
-            if not cv2.VideoCapture(str(self._part), cv2.CAP_FFMPEG).isOpened():
+            # The writer tells nothing of a full disk, but then the file's index is missing or wrong.
+            frames = cv2.VideoCapture(str(self._part), cv2.CAP_FFMPEG).get(cv2.CAP_PROP_FRAME_COUNT)
+            if frames < 0.99 * self._frames - 1:  # made from times that are rounded
                 self.written = 0
                 raise OutputError(f"{self._path} could not be completed (is the disk full?) and is left out")
 

@@ -56,7 +56,7 @@ class Window:
             pass
         else:
             if not self.shown:
-                cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+                cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
                 cv2.resizeWindow(TITLE, frame.image.shape[1], frame.image.shape[0])
             cv2.imshow(TITLE, draw(frame.image, result.faces, caption))
             self.shown += 1

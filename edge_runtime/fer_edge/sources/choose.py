@@ -1,7 +1,6 @@
 """From what the user wrote to a source."""
 
 import glob
-import os
 import re
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def _open_path(text: str) -> Source:
         if not files:
             raise SourceError(f"{text} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}): name another folder")
         return ImagesSource(text, files)
-    if not os.path.exists(text):  # noqa: PTH110 - unlike Path.exists it says no to a name that is too long
+    if not path.exists():
         if glob.has_magic(text):
             files = sorted(Path(match) for match in glob.glob(text, recursive=True) if Path(match).is_file())  # noqa: PTH207 - the pattern may be absolute
             if files:

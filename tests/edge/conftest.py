@@ -1,0 +1,206 @@
+"""A tiny emotion network, fakes for the pipeline's stages, and pictures: no test here needs a file from outside."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from fer_edge.classifier import Classifier
+from fer_edge.contract import METADATA_KEY, Contract
+from fer_edge.detectors import Detection
+from fer_edge.drawn_face import draw_scene
+from fer_edge.framing import Framing, Image
+from fer_edge.pipeline import Pipeline
+from fer_edge.results import Face, FrameResult
+from fer_edge.sources.base import Grab, Source
+
+LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+CONTRACT = Contract(kind="classifier", labels=LABELS, input_size=(48, 48), colour="grey", dataset="none")
+
+
+def _build_onnx(path: Path, contract: Contract | str | None, outputs: int = 7, batch: str | int = "batch") -> Path:
+    """Probabilities that follow the face's mean grey: dark faces are the first label, bright ones the last."""
+    weights = np.linspace(-0.02, 0.02, outputs, dtype=np.float32)[None]
+    bias = -weights[0] * 127
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["faces"], ["float"], to=TensorProto.FLOAT),
+            helper.make_node("GlobalAveragePool", ["float"], ["pooled"]),
+            helper.make_node("Flatten", ["pooled"], ["flat"]),
+            helper.make_node("Gemm", ["flat", "weights", "bias"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("faces", TensorProto.UINT8, [batch, 1, 48, 48])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [batch, outputs])],
+        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(bias.astype(np.float32), "bias")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    if contract is not None:
+        text = contract if isinstance(contract, str) else contract.to_json()
+        helper.set_model_props(model, {METADATA_KEY: text})
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.fixture
+def build_onnx() -> Callable[..., Path]:
+    return _build_onnx
+
+
+@pytest.fixture
+def contract() -> Contract:
+    return replace(CONTRACT)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _build_onnx(tmp_path_factory.mktemp("model") / "tiny.onnx", CONTRACT)
+
+
+@pytest.fixture(scope="session")
+def classifier(model: Path) -> Classifier:
+    return Classifier(model)
+
+
+@pytest.fixture(scope="session")
+def face_image() -> Image:
+    """A drawn face of 320 x 240, which the Haar cascade finds."""
+    return np.asarray(draw_scene(0.5, (320, 240)))
+
+
+@pytest.fixture
+def make_face() -> Callable[..., Face]:
+    def make(box: tuple[float, float, float, float] = (10, 20, 30, 40), emotion: str = "happy", track_id: int = 0) -> Face:
+        shares = dict.fromkeys(LABELS, 0.05) | {emotion: 0.7}
+        return Face(box, 0.9, emotion, 0.7, shares, track_id, 12.5)
+
+    return make
+
+
+@pytest.fixture
+def make_result(make_face: Callable[..., Face]) -> Callable[..., FrameResult]:
+    def make(frame: int = 0, faces: int = 1, file: str | None = None) -> FrameResult:
+        return FrameResult(frame, frame / 30, True, tuple(make_face(track_id=index) for index in range(faces)), file)
+
+    return make
+
+
+class FakeSource(Source):
+    """Blank frames whose first pixel holds their number; `before` is called with the number ahead of each."""
+
+    name = "fake"
+
+    def __init__(self, frames: int, live: bool = False, before: Callable[[int], None] = lambda _number: None) -> None:
+        self.live, self.frames, self.before = live, frames, before
+        self.number = 0
+        self.closed = False
+
+    def read(self) -> Grab | None:
+        self.before(self.number)
+        if self.number == self.frames:
+            return None
+        image = np.full((60, 80), self.number % 256, dtype=np.uint8)
+        grab = Grab(image, media_time_s=None if self.live else self.number / 30)
+        self.number += 1
+        return grab
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeDetector:
+    """The same boxes in every picture; `before` is called with the frame's number (None for the warm-up) ahead."""
+
+    name = "fake"
+    framing = Framing(of_width=1.0)
+
+    def __init__(self, faces: int = 1, before: Callable[[int], None] = lambda _number: None) -> None:
+        self.before = before
+        self.boxes = [(5.0 + 20 * index, 5.0, 15.0, 15.0) for index in range(faces)]
+        self.warmed = False
+
+    def detect(self, image: Image) -> list[Detection]:
+        if not self.warmed:
+            self.warmed = True
+            return []
+        self.before(int(image.flat[0]))
+        return [Detection(box, 1.0) for box in self.boxes]
+
+
+class FakeClassifier:
+    """Counts its calls; `before` is called with the frame's number ahead of each."""
+
+    labels = LABELS
+    contract = CONTRACT
+    path, sha256, precision = Path("fake.onnx"), "0" * 64, "fp32"
+
+    def __init__(self, before: Callable[[int], None] = lambda _number: None) -> None:
+        self.before = before
+        self.batches: list[int] = []
+
+    def classify(self, image: Image, squares: Iterable[object]) -> np.ndarray:
+        self.before(int(image.flat[0]))
+        count = len(list(squares))
+        self.batches.append(count)
+        return np.tile(np.float32([0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]), (count, 1))
+
+
+class Fakes:
+    """The fakes by short names, and a pipeline of them that keeps what it publishes."""
+
+    Source, Detector, Classifier = FakeSource, FakeDetector, FakeClassifier
+
+    def __init__(self) -> None:
+        self.published: list[FrameResult] = []
+
+    def pipeline(self, source: Source, detector: object = None, classifier: object = None, **options: object) -> Pipeline:
+        return Pipeline(
+            source, detector or FakeDetector(), classifier or FakeClassifier(),
+            lambda _frame, result: self.published.append(result), **options,
+        )  # fmt: skip
+
+    @staticmethod
+    def finish(pipeline: Pipeline) -> Pipeline:
+        """Start it, wait for its end, release it; a deadlock fails the test and does not hang it."""
+        pipeline.start()
+        assert pipeline.wait(20), "the pipeline does not end"
+        pipeline.release()
+        return pipeline
+
+
+@pytest.fixture
+def fakes() -> Fakes:
+    return Fakes()
+
+
+@pytest.fixture
+def no_threads_left() -> Iterator[None]:
+    """The test must leave no thread of the pipeline or a sink behind."""
+    yield
+    left = [thread for thread in threading.enumerate() if thread.name.startswith("fer-")]
+    for thread in left:
+        thread.join(5)
+    assert not [thread.name for thread in left if thread.is_alive()]
+
+
+@pytest.fixture
+def fer_edge(model: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command in `tmp_path` with the tiny network, without a screen."""
+
+    def run(*arguments: str, with_model: bool = True) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "fer_edge.cli", *(["--model", str(model)] if with_model else []), *arguments]
+        environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run

@@ -1,0 +1,73 @@
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_edge.classifier import Classifier
+from fer_edge.framing import Square
+
+
+@pytest.fixture
+def faces() -> np.ndarray:
+    shades = np.array([0, 60, 128, 200, 255], dtype=np.uint8)
+    return np.broadcast_to(shades[:, None, None, None], (5, 1, 48, 48)).copy()
+
+
+def test_a_batch_gives_what_its_faces_give_one_by_one(classifier: Classifier, faces: np.ndarray) -> None:
+    together = classifier.predict(faces)
+    singly = np.concatenate([classifier.predict(faces[index : index + 1]) for index in range(len(faces))])
+    np.testing.assert_allclose(together, singly, atol=1e-6)
+
+
+def test_rows_are_probabilities(classifier: Classifier, faces: np.ndarray) -> None:
+    rows = classifier.predict(faces)
+    assert rows.shape == (5, 7)
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-6)
+
+
+def test_the_network_sees_the_pixels_and_not_something_normalised(classifier: Classifier, faces: np.ndarray) -> None:
+    rows = classifier.predict(faces)
+    assert rows[0].argmax() == 0  # black: the first label, as the tiny network was built
+    assert rows[-1].argmax() == 6  # white: the last
+    assert np.ptp(rows[2]) < 0.01  # middle grey: undecided
+
+
+def test_no_faces_give_no_rows(classifier: Classifier) -> None:
+    rows = classifier.classify(np.zeros((10, 10), dtype=np.uint8), [])
+    assert rows.shape == (0, 7)
+
+
+def test_the_input_is_uint8_as_the_contract_says(classifier: Classifier) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)
+    batch = classifier.batch(image, [Square(45, 45, 60), Square(0, 0, 30)])
+    assert batch.shape == (2, 1, 48, 48)
+    assert batch.dtype == np.uint8
+
+
+def test_grey_and_coloured_pictures_of_the_same_thing_give_the_same_batch(classifier: Classifier) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (90, 90), dtype=np.uint8)
+    squares = [Square(45, 45, 60)]
+    np.testing.assert_array_equal(
+        classifier.batch(grey, squares), classifier.batch(np.repeat(grey[:, :, None], 3, axis=2), squares)
+    )
+
+
+def test_faces_of_one_picture_keep_their_order(classifier: Classifier) -> None:
+    image = np.zeros((50, 100), dtype=np.uint8)
+    image[:, 50:] = 255
+    left, right = classifier.classify(image, [Square(25, 25, 40), Square(75, 25, 40)])
+    assert (left.argmax(), right.argmax()) == (0, 6)
+
+
+def test_hash_and_precision_are_of_the_file_that_was_opened(
+    tmp_path: Path, build_onnx: Callable[..., Path], model: Path
+) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.read_bytes())
+    classifier = Classifier(path)
+    path.unlink()
+    assert classifier.sha256 == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert classifier.precision == "fp32"

@@ -1,0 +1,108 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fer_edge.classifier import Classifier
+from fer_edge.contract import Contract, parse_contract
+from fer_edge.errors import ContractError, ModelError
+
+
+def test_a_contract_survives_the_way_through_json(contract: Contract) -> None:
+    rich = replace(contract, framing=1.25, temperature=1.7, accuracy={"split": "test", "images": 9, "accuracy": 0.5})
+    assert parse_contract(rich.to_json(), "m.onnx") == rich
+
+
+def test_equal_contracts_give_equal_text(contract: Contract) -> None:
+    assert contract.to_json() == parse_contract(contract.to_json(), "m.onnx").to_json()
+
+
+def test_unknown_fields_of_the_same_schema_are_ignored(contract: Contract) -> None:
+    values = json.loads(contract.to_json()) | {"later": 1}
+    assert parse_contract(json.dumps(values), "m.onnx") == contract
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("schema", 2),
+        ("schema", None),
+        ("kind", "generator"),
+        ("colour", "yuv"),
+        ("output", "boxes"),  # of a classifier
+        ("labels", "happy"),
+        ("labels", []),
+        ("labels", ["happy", "happy"]),
+        ("labels", ["happy", 3]),
+        ("labels", None),
+        ("input_size", [48]),
+        ("input_size", [0, 48]),
+        ("input_size", ["48", "48"]),
+        ("framing", 0),
+        ("framing", "1.0"),
+        ("framing", float("nan")),
+        ("temperature", -1),
+    ],
+)
+def test_a_garbled_contract_is_refused_with_its_file_and_what_to_do(contract: Contract, field: str, value: Any) -> None:
+    values = json.loads(contract.to_json()) | {field: value}
+    with pytest.raises(ContractError, match=r"m\.onnx: .*export") as caught:
+        parse_contract(json.dumps(values), "m.onnx")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7"])
+def test_what_is_no_json_object_is_refused(text: str) -> None:
+    with pytest.raises(ContractError, match="JSON"):
+        parse_contract(text, "m.onnx")
+
+
+def test_a_missing_field_is_named(contract: Contract) -> None:
+    values = json.loads(contract.to_json())
+    del values["input_size"]
+    with pytest.raises(ContractError, match="input_size"):
+        parse_contract(json.dumps(values), "m.onnx")
+
+
+def test_a_model_without_a_contract_is_refused(tmp_path: Path, build_onnx: Callable[..., Path]) -> None:
+    with pytest.raises(ContractError, match=r"fer\.contract.*fer-export"):
+        Classifier(build_onnx(tmp_path / "bare.onnx", None))
+
+
+def test_a_detector_is_no_classifier(tmp_path: Path, build_onnx: Callable[..., Path], contract: Contract) -> None:
+    path = build_onnx(tmp_path / "d.onnx", replace(contract, kind="detector", output="boxes"))
+    with pytest.raises(ContractError, match="is a detector"):
+        Classifier(path)
+
+
+def test_a_contract_that_does_not_fit_its_graph_is_refused(
+    tmp_path: Path, build_onnx: Callable[..., Path], contract: Contract
+) -> None:
+    for wrong in (
+        replace(contract, input_size=(64, 64)),
+        replace(contract, colour="rgb"),
+        replace(contract, labels=("yes", "no")),
+    ):
+        with pytest.raises(ContractError, match="its contract"):
+            Classifier(build_onnx(tmp_path / "m.onnx", wrong))
+
+
+def test_a_graph_that_takes_one_face_only_is_refused(
+    tmp_path: Path, build_onnx: Callable[..., Path], contract: Contract
+) -> None:
+    with pytest.raises(ModelError, match="batch of faces"):
+        Classifier(build_onnx(tmp_path / "one.onnx", contract, batch=1))
+
+
+def test_files_that_are_no_onnx_are_refused(tmp_path: Path, model: Path) -> None:
+    truncated, text = tmp_path / "truncated.onnx", tmp_path / "text.onnx"
+    truncated.write_bytes(model.read_bytes()[:200])
+    text.write_text("hello")
+    for path in (truncated, text, tmp_path, tmp_path / "missing.onnx"):
+        with pytest.raises(ModelError) as caught:
+            Classifier(path)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)

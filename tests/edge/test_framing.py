@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from fer_edge.framing import Framing, Square, clip, crop
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
+
+
+def test_framing_moves_and_scales_a_box_to_its_square() -> None:
+    framing = Framing(of_width=0.5, of_height=0.25, right=0.1, down=-0.2)
+    assert framing.square((10, 20, 40, 80)) == Square(10 + 40 * 0.6, 20 + 80 * 0.3, 40.0)
+
+
+def test_a_crop_of_its_own_size_is_the_pixels_themselves(image: np.ndarray) -> None:
+    np.testing.assert_array_equal(crop(image, Square(30, 25, 48), (48, 48)), image[1:49, 6:54])
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (80, 60), (0, 60), (80, 0)])
+def test_beyond_the_border_its_pixels_are_repeated(image: np.ndarray, x: int, y: int) -> None:
+    padded = np.pad(image, 24, mode="edge")
+    expected = padded[y : y + 48, x : x + 48]
+    np.testing.assert_array_equal(crop(image, Square(x, y, 48), (48, 48)), expected)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "pixel"), [(-200, -200, (0, 0)), (500, -200, (0, 79)), (-200, 500, (59, 0)), (500, 500, (59, 79))]
+)
+def test_a_square_wholly_outside_gives_the_nearest_pixel(
+    image: np.ndarray, x: float, y: float, pixel: tuple[int, int]
+) -> None:
+    assert (crop(image, Square(x, y, 20), (48, 48)) == image[pixel]).all()
+
+
+@pytest.mark.parametrize("side", [0, 0.3, 1, 2.5, 47.5, 333.3])
+@pytest.mark.parametrize("shape", [(60, 80), (61, 81, 3), (1, 1), (1, 200, 3)])
+def test_every_side_and_shape_gives_the_size_asked_for(side: float, shape: tuple[int, ...]) -> None:
+    image = np.full(shape, 77, dtype=np.uint8)
+    cut = crop(image, Square(10.4, 0.6, side), (48, 32))
+    assert cut.shape == (48, 32, *shape[2:])
+    assert cut.dtype == np.uint8
+    assert (cut == 77).all()
+
+
+def test_shrinking_averages_instead_of_picking_pixels() -> None:
+    stripes = np.zeros((96, 96), dtype=np.uint8)
+    stripes[:, ::2] = 200
+    assert (crop(stripes, Square(48, 48, 96), (48, 48)) == 100).all()
+
+
+def test_cropping_leaves_the_picture_alone(image: np.ndarray) -> None:
+    before = image.copy()
+    crop(image, Square(40, 30, 48), (48, 48))[:] = 0
+    crop(image, Square(0, 0, 48), (48, 48))[:] = 0
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((10, 10, 20, 20), (10, 10, 20, 20)),
+        ((-5, -6, 20, 20), (0, 0, 15, 14)),
+        ((70.5, 50.25, 20, 20), (70.5, 50.25, 9.5, 9.75)),
+        ((100, 100, 20, 20), (80, 60, 0, 0)),
+        ((-50, -50, 20, 20), (0, 0, 0, 0)),
+    ],
+)
+def test_a_box_is_cut_to_its_picture(box: tuple[float, ...], expected: tuple[float, ...]) -> None:
+    assert clip(box, 80, 60) == expected  # type: ignore[arg-type]
