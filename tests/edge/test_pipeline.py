@@ -29,29 +29,22 @@ def test_every_frame_of_a_file_is_processed_in_order(fakes) -> None:
 
 
 def test_of_a_live_source_the_newest_frame_wins_and_the_others_are_counted(fakes) -> None:
-    captured_all, go_on = threading.Event(), threading.Event()
+    detector_has_0, captured_all = threading.Event(), threading.Event()
 
     def before_read(number: int) -> None:
+        if number == 1:
+            assert detector_has_0.wait(WAIT_S)
         if number == 10:
             captured_all.set()
-            go_on.wait(WAIT_S)
 
     def before_detect(number: int) -> None:
         if number == 0:
+            detector_has_0.set()
             assert captured_all.wait(WAIT_S)
-            go_on.set()
 
-    # The detector is held on frame 0 (or whichever it gets first) until ten frames were captured.
-    first_seen: list[int] = []
-
-    def detect(number: int) -> None:
-        if not first_seen:
-            first_seen.append(number)
-            before_detect(0)
-
-    pipeline = fakes.finish(fakes.pipeline(fakes.Source(10, live=True, before=before_read), fakes.Detector(before=detect)))
-    published = [result.frame for result in fakes.published]
-    assert published == [first_seen[0], 9]
+    source = fakes.Source(10, live=True, before=before_read)
+    pipeline = fakes.finish(fakes.pipeline(source, fakes.Detector(before=before_detect)))
+    assert [result.frame for result in fakes.published] == [0, 9]
     assert pipeline.dropped == {"newer_frame": 8}
     assert accounted(pipeline) == pipeline.stats.captured == 10
     assert pipeline.in_flight == 0

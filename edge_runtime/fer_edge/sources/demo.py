@@ -20,7 +20,7 @@ class DemoSource(Source):
     fps = FPS
 
     def __init__(self, uri: str) -> None:
-        match = re.fullmatch(r"demo:(?:(\d{1,5})x(\d{1,5}))?(?:(?:(?<=:)|,)(endless))?", uri)
+        match = re.fullmatch(r"demo:(?:(\d{1,5})x(\d{1,5}))?(?:(?:(?<=:)|(?<=\d),)(endless))?", uri)
         if not match:
             raise SourceError(f"{uri}: write demo:, demo:320x240, demo:endless or demo:320x240,endless")
         self.name = uri
