@@ -103,6 +103,7 @@ class YunetDetector:
     # height about the same centre restores the framing (measured on enlarged PublicTest faces).
     framing = Framing(of_height=0.95)
 
+    MIN_SIDE_PX = 64  # at 32 and less, OpenCV's FaceDetectorYN gives boxes of garbage, some infinite
     SCORE_THRESHOLD = 0.6
     NMS_THRESHOLD = 0.3
 
@@ -141,6 +142,9 @@ class YunetDetector:
         """Faces of `image`; the score is 0.6 to 1."""
         small, factor = _shrunk(image)
         bgr = small if small.ndim == 3 else np.asarray(cv2.cvtColor(small, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
+        below, right = (max(0, self.MIN_SIDE_PX - side) for side in bgr.shape[:2])
+        if below or right:
+            bgr = np.asarray(cv2.copyMakeBorder(bgr, 0, below, 0, right, cv2.BORDER_CONSTANT), dtype=np.uint8)
         found = []
         for x, y, width, height, *_landmarks, score in self._run(bgr):
             if max(width, height) * factor >= self._min_face_px:

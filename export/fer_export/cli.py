@@ -10,7 +10,9 @@ from fer_edge.console import MainCommand, extra_required, run_main
 PathType = click.Path(path_type=Path)
 SETTINGS = {"show_default": True, "max_content_width": 110}
 SPLITS = click.Choice(["Training", "PublicTest", "PrivateTest"])
-CALIBRATION_RANGE = click.IntRange(64)  # quantise.MIN_CALIBRATION_IMAGES; importing it would make --help load torch
+# quantise.MIN_CALIBRATION_IMAGES and tuning's calibrators; importing them would make --help load torch.
+CALIBRATION_RANGE = click.IntRange(512)
+CALIBRATORS = click.Choice(["auto", "minmax", "percentile-99.999", "percentile-99.99", "entropy"])
 DATA_HELP = "fer2013.csv: its Training rows calibrate int8, its PublicTest rows measure."
 
 
@@ -20,18 +22,19 @@ DATA_HELP = "fer2013.csv: its Training rows calibrate int8, its PublicTest rows 
 @click.option("--quantize", is_flag=True, help="Write FILE.int8.onnx too: smaller, and faster on most machines.")
 @click.option("--calibration-data", type=PathType, metavar="CSV", help=DATA_HELP)
 @click.option("--calibration-images", type=CALIBRATION_RANGE, default=512, help="Training faces to calibrate on.")
+@click.option("--calibrator", type=CALIBRATORS, default="auto", help="auto: the one that agrees best with fp32.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the faces that are drawn.")
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
-@click.option("--force", is_flag=True, help="Write even if a gate fails; FILE.export.json tells which.")
+@click.option("--force", is_flag=True, help="Write even if a gate fails; the file is marked as failed.")
 def export(
     checkpoint: Path, out: Path, quantize: bool, calibration_data: Path | None, calibration_images: int,
-    seed: int, overwrite: bool, force: bool,
+    calibrator: str, seed: int, overwrite: bool, force: bool,
 ) -> None:  # fmt: skip
     """Turn CHECKPOINT (the best.pt of fer-train) into one ONNX file that fer-edge runs.
 
     Writes FILE.onnx, with --quantize also FILE.int8.onnx, and FILE.export.json with all that was
     measured: parity with PyTorch, accuracy, agreement of int8 with fp32, and the time a face.
-    Nothing is written if a figure is out of bounds, unless --force is given.
+    Nothing is written if a figure is out of bounds, unless --force is given; fer-edge then warns.
     """
     if out.suffix != ".onnx":
         raise click.BadParameter(f"{out} must end in .onnx", param_hint="--out")
@@ -43,7 +46,9 @@ def export(
         from fer_export.pipeline import ExportOptions, run_export
         from fer_export.report import table
 
-    options = ExportOptions(checkpoint, out, quantize, calibration_data, calibration_images, seed, overwrite, force)
+    options = ExportOptions(
+        checkpoint, out, quantize, calibration_data, calibration_images, calibrator, seed, overwrite, force
+    )
     report, written = run_export(options, _say)
     click.echo(table(report, written))
 

@@ -1,19 +1,16 @@
 """What fer-export does to an ONNX model's frame: metadata, contract, bytes."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import onnx
 from google.protobuf.message import Message  # type: ignore[import-untyped]  # no stubs
+from onnx import TensorProto, helper
 
 from fer_edge.contract import METADATA_KEY, Contract
 from fer_train.checkpoint import Checkpoint
 
 PRODUCER = "fer-export"
-Accuracy = Mapping[str, Any]
-"""As in Contract.accuracy: {"split", "images", "accuracy"}."""
 
 
 def strip_metadata(model: onnx.ModelProto) -> None:
@@ -48,12 +45,25 @@ def contract_of(checkpoint: Checkpoint, checkpoint_sha256: str) -> Contract:
     )
 
 
-def with_contract(model: onnx.ModelProto, contract: Contract, accuracy: Accuracy | None = None) -> onnx.ModelProto:
-    """A copy of `model` whose one metadata entry is `contract`, with `accuracy` in it."""
-    stamped = onnx.ModelProto()
-    stamped.CopyFrom(model)
-    onnx.helper.set_model_props(stamped, {METADATA_KEY: replace(contract, accuracy=accuracy).to_json()})
+def with_contract(model: onnx.ModelProto, contract: Contract) -> onnx.ModelProto:
+    """A copy of `model` whose one metadata entry is `contract`."""
+    stamped = copied(model)
+    onnx.helper.set_model_props(stamped, {METADATA_KEY: contract.to_json()})
     return stamped
+
+
+def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
+    """A copy of `model` that gives the named float tensors as well."""
+    probe = copied(model)
+    probe.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    return probe
+
+
+def copied(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of `model`, to be changed."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
 
 
 def save(model: onnx.ModelProto, path: Path) -> Path:

@@ -7,12 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
-from onnx import TensorProto, helper
 
 from fer_edge.classifier import open_session
 from fer_edge.errors import ModelError
 from fer_export.convert import INPUT, OUTPUT
-from fer_export.graph import save
+from fer_export.graph import save, with_outputs
 from fer_train.networks import Network
 from fer_train.training import predict_logits
 
@@ -29,8 +28,7 @@ class Parity:
 
     max_abs_delta: of calibrated logits (logits / temperature), to PyTorch, over every batch size.
     largest_logit: of PyTorch's calibrated logits, by absolute value; float rounding grows with it.
-    batch_delta: of calibrated logits, between a face alone and the same face in a batch.
-    sum_error: of a row of probabilities to 1.
+    batch_delta, sum_error: as in Runs.
     """
 
     max_abs_delta: float
@@ -47,22 +45,53 @@ def measure_parity(model: onnx.ModelProto, network: Network, temperature: float,
     onnxruntime runs with all optimisations, as on the device: lower levels give other numbers.
     """
     expected = torch_logits(network, temperature, faces)
-    probe = save(with_logits_output(model), folder / "parity.onnx")
-    session = open_session(probe)
+    runs = run_in_batches(model, faces, folder)
+    return Parity(
+        max_abs_delta=max(_largest(logits - expected) for logits in runs.logits.values()),
+        largest_logit=_largest(expected),
+        batch_delta=runs.batch_delta,
+        sum_error=runs.sum_error,
+        batches=BATCH_SIZES,
+        faces=len(faces),
+    )
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What a file answers, by batch size: calibrated logits float32 [N, classes].
+
+    sum_error: largest difference of a row of probabilities to 1.
+    """
+
+    logits: dict[int, Logits]
+    sum_error: float
+
+    @property
+    def batch_delta(self) -> float:
+        """Largest difference of a logit between a face alone and the same face in a batch."""
+        return max(_largest(logits - self.logits[1]) for logits in self.logits.values())
+
+
+def run_in_batches(model: onnx.ModelProto, faces: Faces, folder: Path) -> Runs:
+    """Run `faces` (uint8 [N, H, W]) through `model` in batches of each of BATCH_SIZES, with the runtime's settings."""
+    session = open_session(save(with_logits_output(model), folder / "parity.onnx"))
     names = [output.name for output in session.get_outputs()]
-    runs: dict[int, Logits] = {}
+    logits: dict[int, Logits] = {}
     sum_error = 0.0
     for size in BATCH_SIZES:
         batches = [session.run(names, {INPUT: faces[i : i + size, None]}) for i in range(0, len(faces), size)]
-        probabilities, runs[size] = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+        probabilities, logits[size] = (np.concatenate(parts) for parts in zip(*batches, strict=True))
         sum_error = max(sum_error, float(np.abs(probabilities.sum(axis=1) - 1).max()))
-    return Parity(
-        max_abs_delta=max(_largest(run - expected) for run in runs.values()),
-        largest_logit=_largest(expected),
-        batch_delta=max(_largest(run - runs[1]) for run in runs.values()),
-        sum_error=sum_error,
-        batches=BATCH_SIZES,
-        faces=len(faces),
+    return Runs(logits, sum_error)
+
+
+def logits_of(model: onnx.ModelProto, faces: Faces, folder: Path) -> Logits:
+    """Calibrated logits float32 [N, classes] that `model` gives uint8 faces [N, H, W]."""
+    probe = with_logits_output(model)
+    session, name = open_session(save(probe, folder / "logits.onnx")), probe.graph.output[-1].name
+    size = BATCH_SIZES[-1]
+    return np.concatenate(
+        [session.run([name], {INPUT: faces[i : i + size, None]})[0] for i in range(0, len(faces), size)]
     )
 
 
@@ -74,13 +103,15 @@ def torch_logits(network: Network, temperature: float, faces: Faces) -> Logits:
 
 def with_logits_output(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of `model` with its softmax's input as second output; ModelError if it doesn't end in a softmax."""
+    return with_outputs(model, [softmax_node(model).input[0]])
+
+
+def softmax_node(model: onnx.ModelProto) -> onnx.NodeProto:
+    """The node that gives the probabilities; ModelError if it is no softmax."""
     producers = [node for node in model.graph.node if OUTPUT in node.output]
     if len(producers) != 1 or producers[0].op_type != "Softmax":
         raise ModelError("the exported graph does not end in a Softmax, so its logits can't be compared")
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    probe.graph.output.append(helper.make_tensor_value_info(producers[0].input[0], TensorProto.FLOAT, None))
-    return probe
+    return producers[0]
 
 
 def probe_faces(seed: int, size: int, real: Faces | None = None) -> Faces:

@@ -10,7 +10,9 @@ from typing import Any
 from fer_edge.report import machine_info
 from fer_export.gates import Gate, finite
 from fer_export.measure import Accuracy, Latency
-from fer_export.parity import Parity
+from fer_export.parity import Parity, Runs
+from fer_export.temperature import Refit
+from fer_export.tuning import Candidate
 
 SCHEMA = 1
 _PACKAGES = ("fer-edge", "torch", "onnx", "onnxruntime", "onnxsim", "onnxscript", "numpy")
@@ -18,11 +20,27 @@ _PACKAGES = ("fer-edge", "torch", "onnx", "onnxruntime", "onnxsim", "onnxscript"
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the int8 ranges were measured on: images, how many a class, and the seed they were drawn with."""
+    """How int8 was made.
+
+    images, per_class, seed: the faces that its ranges were measured on. tuning_images: others, on which the
+    `candidates` were measured. chosen: the candidate in the file.
+    """
 
     images: int
     per_class: dict[str, int]
     seed: int
+    tuning_images: int
+    chosen: Candidate
+    candidates: Sequence[Candidate]
+
+    def __str__(self) -> str:
+        if self.chosen.agreement is None:
+            return f"calibrator {self.chosen.calibrator}, by {self.images} training faces"
+        others = ", ".join(str(candidate) for candidate in self.candidates if candidate != self.chosen)
+        return (
+            f"calibrator {self.chosen} agreement on {self.tuning_images} other training faces"
+            f"{f' ({others})' if others else ''}"
+        )
 
 
 @dataclass(frozen=True)
@@ -48,6 +66,8 @@ class Report:
     accuracy: Mapping[str, Accuracy]
     agreement: float | None = None
     calibration: Calibration | None = None
+    consistency: Runs | None = None
+    temperature: Refit | None = None
     notes: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -60,6 +80,8 @@ class Report:
             "agreement": self.agreement,
             "accuracy": self._accuracy(),
             "calibration": None if self.calibration is None else asdict(self.calibration),
+            "int8_consistency": None if self.consistency is None else self._consistency(self.consistency),
+            "temperature": None if self.temperature is None else asdict(self.temperature),
             "latency_ms": {name: asdict(spread) for name, spread in self.latency.milliseconds.items()},
             "latency_ratio": None if self.latency.ratio is None else asdict(self.latency.ratio),
             "fused_operators": {"convolutions": self.convolutions, **self.operators},
@@ -72,6 +94,15 @@ class Report:
     def _parity(self) -> dict[str, Any]:
         values = asdict(self.parity)
         return {name: finite(value) if isinstance(value, float) else value for name, value in values.items()}
+
+    @staticmethod
+    def _consistency(runs: Runs) -> dict[str, Any]:
+        return {
+            "batch_delta": finite(runs.batch_delta),
+            "sum_error": finite(runs.sum_error),
+            "batches": list(runs.logits),
+            "faces": len(runs.logits[1]),
+        }
 
     def _accuracy(self) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -117,7 +148,8 @@ def table(report: Report, written: Sequence[Path]) -> str:
             )
         )
     lines = aligned(rows)
-    lines += [line for line in (report.advice, *report.notes) if line]
+    made = [str(part) for part in (report.calibration, report.temperature) if part is not None]
+    lines += [line for line in (*made, report.advice, *report.notes) if line]
     gates = [("gate", "value", "bound", "")]
     gates += [(gate.name, f"{gate.value:.4g}", f"{gate.limit} {gate.bound:g}", _verdict(gate)) for gate in report.gates]
     lines += ["", *aligned(gates), ""]

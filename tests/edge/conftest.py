@@ -79,7 +79,9 @@ def face_image() -> Image:
 
 @pytest.fixture
 def make_face() -> Callable[..., Face]:
-    def make(box: tuple[float, float, float, float] = (10, 20, 30, 40), emotion: str = "happy", track_id: int = 0) -> Face:
+    def make(
+        box: tuple[float, float, float, float] = (10, 20, 30, 40), emotion: str = "happy", track_id: int = 0
+    ) -> Face:
         shares = dict.fromkeys(LABELS, 0.05) | {emotion: 0.7}
         return Face(box, 0.9, emotion, 0.7, shares, track_id, 12.5)
 
@@ -162,7 +164,9 @@ class Fakes:
     def __init__(self) -> None:
         self.published: list[FrameResult] = []
 
-    def pipeline(self, source: Source, detector: object = None, classifier: object = None, **options: object) -> Pipeline:
+    def pipeline(
+        self, source: Source, detector: object = None, classifier: object = None, **options: object
+    ) -> Pipeline:
         return Pipeline(
             source, detector or FakeDetector(), classifier or FakeClassifier(),
             lambda _frame, result: self.published.append(result), **options,

@@ -56,7 +56,7 @@ def test_a_giver_that_waits_for_room_is_woken_by_the_end(ending: str) -> None:
         except Closed:
             refused.set()
 
-    thread = threading.Thread(target=give)
+    thread = threading.Thread(target=give, daemon=True)
     thread.start()
     getattr(channel, ending)()
     thread.join(5)
@@ -74,7 +74,7 @@ def test_a_taker_that_waits_is_woken_by_an_item_and_by_the_end() -> None:
         except Closed:
             taken.append("end")
 
-    thread = threading.Thread(target=take)
+    thread = threading.Thread(target=take, daemon=True)
     thread.start()
     channel.put(7)
     while len(channel):
@@ -86,7 +86,7 @@ def test_a_taker_that_waits_is_woken_by_an_item_and_by_the_end() -> None:
 
 def test_room_made_by_the_taker_lets_the_giver_go_on() -> None:
     channel: Channel[int] = Channel(1, drop_oldest=False)
-    given = threading.Thread(target=lambda: [channel.put(item) for item in range(100)])
+    given = threading.Thread(target=lambda: [channel.put(item) for item in range(100)], daemon=True)
     given.start()
     assert [channel.get(timeout_s=5) for _ in range(100)] == list(range(100))
     given.join(5)

@@ -1,5 +1,4 @@
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -62,9 +61,7 @@ def test_faces_of_one_picture_keep_their_order(classifier: Classifier) -> None:
     assert (left.argmax(), right.argmax()) == (0, 6)
 
 
-def test_hash_and_precision_are_of_the_file_that_was_opened(
-    tmp_path: Path, build_onnx: Callable[..., Path], model: Path
-) -> None:
+def test_hash_and_precision_are_of_the_file_that_was_opened(tmp_path: Path, model: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(model.read_bytes())
     classifier = Classifier(path)

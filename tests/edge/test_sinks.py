@@ -13,7 +13,7 @@ from fer_edge.errors import OutputError
 from fer_edge.pipeline import Frame
 from fer_edge.results import FrameResult
 from fer_edge.sinks import Published, Sink, SinkRunner
-from fer_edge.sinks.pictures import FolderSink, check_picture_output, open_picture_sink
+from fer_edge.sinks.pictures import FolderSink, VideoSink, check_picture_output, open_picture_sink
 from fer_edge.sinks.text import CsvSink, JsonSink
 from fer_edge.sources.base import Source
 
@@ -40,7 +40,7 @@ class FailingSink(Sink):
         self.error, self.after = error, after
         self.closed = 0
 
-    def write(self, item: Published) -> None:
+    def write(self, _item: Published) -> None:
         if self.written == self.after:
             raise self.error
         self.written += 1
@@ -188,6 +188,24 @@ def test_a_video_that_can_not_be_encoded_leaves_the_old_one(tmp_path: Path) -> N
     runner.close()
     assert path.read_text() == "old"
     assert (runner.written, runner.lost) == (0, 1)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_a_video_that_a_full_disk_cut_short_leaves_the_old_one(
+    tmp_path: Path, make_result: Callable[..., FrameResult]
+) -> None:
+    path = tmp_path / "out.mp4"
+    path.write_text("old")
+    sink = VideoSink(path, 25.0, live=False)
+    for index in range(5):
+        sink.write(Published(make_result(index), frame_of(index)))
+    assert sink._writer is not None
+    sink._writer.release()
+    os.truncate(sink._part, sink._part.stat().st_size // 2)
+    with pytest.raises(OutputError, match="disk full"):
+        sink.close()
+    assert path.read_text() == "old"
+    assert sink.written == 0
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"]
 
 

@@ -1,0 +1,46 @@
+"""Tell systemd that the service is up, alive and stopping (sd_notify(3)); silent where there is no systemd."""
+
+import os
+import socket
+import time
+
+
+class Notifier:
+    """Sends the notifications of Type=notify. `alive` is to be called while frames flow, as often as one likes."""
+
+    def __init__(self) -> None:
+        self._address = os.environ.get("NOTIFY_SOCKET", "")
+        watchdog_us = os.environ.get("WATCHDOG_USEC", "")
+        # systemd's own advice is to ping at half the interval.
+        self._interval_s = int(watchdog_us) / 2e6 if watchdog_us.isdecimal() else None
+        self._pinged_at = 0.0
+
+    def ready(self) -> None:
+        """The first frame has been processed."""
+        self._send("READY=1")
+
+    def alive(self) -> None:
+        """A frame was processed since the last call."""
+        now = time.monotonic()
+        if self._interval_s is not None and now - self._pinged_at >= self._interval_s / 2:
+            self._pinged_at = now
+            self._send("WATCHDOG=1")
+
+    def status(self, text: str) -> None:
+        """A line for `systemctl status`."""
+        self._send(f"STATUS={text}")
+
+    def stopping(self) -> None:
+        """The end has begun."""
+        self._send("STOPPING=1")
+
+    def _send(self, message: str) -> None:
+        if not self._address:
+            return
+        # A leading @ stands for the abstract namespace's null byte.
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
+                connection.sendto(message.encode(), address)
+        except OSError:
+            self._address = ""  # nobody listens: don't try again each second

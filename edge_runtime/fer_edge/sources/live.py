@@ -1,0 +1,147 @@
+"""A live source that survives: read in a thread of its own, given up when silent, opened again with back-off."""
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fer_edge.channel import Channel, Closed
+from fer_edge.errors import SourceError
+from fer_edge.sources.base import Grab, Source
+
+log = logging.getLogger(__name__)
+
+MAX_GAPS_KEPT = 100
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for a live source, all in seconds.
+
+    open_s: for its first frame. silent_s: between two frames, before it is taken for dead. first_retry_s,
+    longest_retry_s: the pause between attempts doubles from one to the other, shortened at random by up
+    to a half so that many devices don't call a server at once. give_up_s: without a frame, before it is
+    lost for good.
+    """
+
+    open_s: float = 20.0
+    silent_s: float = 10.0
+    first_retry_s: float = 1.0
+    longest_retry_s: float = 30.0
+    give_up_s: float = 600.0
+
+
+class _Reader:
+    """One generation: opens the source and reads it in a daemon thread, since neither call can be interrupted."""
+
+    def __init__(self, open_once: Callable[[], Source]) -> None:
+        self.source: Source | None = None
+        self.error: SourceError | None = None
+        self._open_once = open_once
+        self._grabs: Channel[Grab] = Channel(1, drop_oldest=False)
+        threading.Thread(target=self._run, name="fer-read", daemon=True).start()
+
+    def _run(self) -> None:
+        source = None
+        try:
+            source = self.source = self._open_once()
+            while (grab := source.read()) is not None:
+                self._grabs.put(grab)
+        except SourceError as error:
+            self.error = error
+        except Closed:
+            pass  # abandoned while it hung: nobody wants the frame any more
+        finally:
+            self._grabs.close()
+            if source is not None:
+                source.close()
+
+    def get(self, timeout_s: float) -> Grab:
+        """The next frame; Closed when the source has ended, TimeoutError when it is silent."""
+        return self._grabs.get(timeout_s)
+
+    def abandon(self) -> None:
+        """Take nothing more from it. Its thread ends, and frees the device, when its call returns."""
+        self._grabs.abort()
+
+
+class LiveSource(Source):
+    """Keeps a live source going.
+
+    `open_once` opens it, and is called again after every loss. The first opening must succeed, or its
+    SourceError is raised here; later ones are tried again until `patience` ends, when `read` raises it.
+
+    reconnects: how often it came back. gaps_s: the last lengths of its absences, in seconds.
+    """
+
+    live = True
+
+    def __init__(self, name: str, open_once: Callable[[], Source], patience: Patience = Patience()) -> None:
+        self.name = name
+        self.reconnects = 0
+        self.gaps_s: deque[float] = deque(maxlen=MAX_GAPS_KEPT)
+        self._open_once, self._patience = open_once, patience
+        self._closing = threading.Event()
+        self._reader = _Reader(open_once)
+        self._first: Grab | None = self._first_grab()
+        self._last_at = self._first.captured_at if self._first else 0.0
+
+    def _first_grab(self) -> Grab:
+        try:
+            grab = self._reader.get(self._patience.open_s)
+        except TimeoutError:
+            self._reader.abandon()
+            raise SourceError(f"{self.name} gives no frame within {self._patience.open_s:g} s: check that it is on") from None
+        except Closed:
+            raise self._reader.error or SourceError(f"{self.name} opens but gives no frame") from None
+        if self._reader.source is not None:
+            self.fps = self._reader.source.fps
+        return grab
+
+    def read(self) -> Grab | None:
+        """The next frame, after a reconnection if need be; None once closed. SourceError if it is lost for good."""
+        if self._first is not None:
+            grab, self._first = self._first, None
+            return grab
+        while not self._closing.is_set():
+            try:
+                grab = self._reader.get(self._patience.silent_s)
+            except (TimeoutError, Closed) as error:
+                if self._closing.is_set():
+                    break
+                self._reconnect(f"silent for {self._patience.silent_s:g} s" if isinstance(error, TimeoutError) else "gone")
+                continue
+            self._last_at = grab.captured_at
+            return grab
+        return None
+
+    def _reconnect(self, why: str) -> None:
+        log.warning("%s is %s: connecting again", self.name, why)
+        pause_s = self._patience.first_retry_s
+        while True:
+            self._reader.abandon()
+            absent_s = time.monotonic() - self._last_at
+            if absent_s > self._patience.give_up_s:
+                raise SourceError(f"{self.name} is lost: no frame for {absent_s:.0f} s")
+            if self._closing.wait(pause_s * random.uniform(0.5, 1)):
+                return
+            pause_s = min(2 * pause_s, self._patience.longest_retry_s)
+            self._reader = _Reader(self._open_once)
+            try:
+                self._first = self._reader.get(self._patience.open_s)
+            except (TimeoutError, Closed):
+                continue
+            break
+        gap_s = self._first.captured_at - self._last_at
+        self._last_at = self._first.captured_at
+        self.reconnects += 1
+        self.gaps_s.append(round(gap_s, 3))
+        log.warning("%s is back after %.1f s", self.name, gap_s)
+
+    def close(self) -> None:
+        """End a `read` that waits, and free the device; one that hangs is left behind."""
+        self._closing.set()
+        self._reader.abandon()

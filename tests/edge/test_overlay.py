@@ -1,0 +1,57 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from fer_edge.overlay import EMOTION_COLOURS, OTHER_COLOURS, colour_of, draw
+from fer_edge.results import Face
+
+
+@pytest.mark.parametrize("shape", [(240, 320), (240, 320, 3)])
+def test_a_copy_is_drawn_on_and_the_picture_is_left_alone(
+    shape: tuple[int, ...], make_face: Callable[..., Face]
+) -> None:
+    image = np.full(shape, 90, dtype=np.uint8)
+    drawn = draw(image, [make_face((100, 80, 60, 60))], "9.9 FPS")
+    assert drawn.shape == (240, 320, 3)
+    assert (image == 90).all()
+    assert (drawn != 90).any()
+
+
+def test_nothing_to_draw_gives_the_same_picture() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
+    drawn = draw(image, [])
+    np.testing.assert_array_equal(drawn, image)
+    assert drawn is not image
+
+
+def test_the_box_has_the_colour_of_its_emotion(make_face: Callable[..., Face]) -> None:
+    drawn = draw(np.zeros((480, 640, 3), dtype=np.uint8), [make_face((100, 80, 60, 60), "happy")])
+    assert tuple(drawn[120, 100].tolist()) == EMOTION_COLOURS["happy"]
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(0, 0, 50, 50), (270, 190, 50, 50), (0, 0, 320, 240), (319, 239, 1, 1), (0, 0, 0, 0), (0.4, 0.6, 319.5, 2.2)],
+)
+@pytest.mark.parametrize("shape", [(240, 320, 3), (1, 1), (7, 2000, 3)])
+def test_faces_at_borders_and_odd_pictures_are_drawn(
+    box: tuple[float, float, float, float], shape: tuple[int, ...], make_face: Callable[..., Face]
+) -> None:
+    drawn = draw(np.zeros(shape, dtype=np.uint8), [make_face(box)], "caption")
+    assert drawn.shape == (*shape[:2], 3)
+
+
+def test_bars_of_two_faces_do_not_cover_a_face(make_face: Callable[..., Face]) -> None:
+    image = np.full((480, 640, 3), 90, dtype=np.uint8)
+    drawn = draw(image, [make_face((100, 150, 150, 150)), make_face((260, 150, 150, 150))])
+    assert (drawn[170:280, 110:240] == 90).all()
+    assert (drawn[170:280, 270:400] == 90).all()
+
+
+def test_labels_of_the_user_have_colours_of_their_own() -> None:
+    labels = ("happy", "bored", "asleep")
+    colours = [colour_of(label, labels) for label in labels]
+    assert colours[0] == EMOTION_COLOURS["happy"]
+    assert set(colours[1:]) <= set(OTHER_COLOURS)
+    assert len(set(colours)) == 3

@@ -1,0 +1,58 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from fer_edge import report
+from fer_edge.report import build_report, machine_info, peak_rss_mb, render_report
+
+KEYS = {
+    "schema", "source", "detector", "model", "seconds", "frames", "fps", "latency_ms", "faces", "sinks", "reconnects",
+    "gaps_s", "warmup_frames", "peak_rss_mb", "exit_reason", "machine",
+}  # fmt: skip
+
+
+def test_the_report_of_a_run_has_the_documented_keys_and_is_json(fakes) -> None:
+    pipeline = fakes.finish(fakes.pipeline(fakes.Source(60), fakes.Detector(faces=2)))
+    made = build_report(pipeline, 1.5, {"json": (60, 0)})
+    assert set(made) == KEYS
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
+    assert made["frames"] == {"captured": 60, "processed": 60, "dropped": {}, "errors": 0, "in_flight": 0}
+    assert set(made["fps"]) == {"capture", "processed", "detect", "classify_faces"}
+    for figures in made["latency_ms"].values():
+        assert figures["p50"] <= figures["p95"] <= figures["p99"] <= figures["max"]
+    assert made["faces"] == {"seen": 120, "tracks": 2, "flips": 0}
+    assert made["sinks"] == {"json": {"written": 60, "lost": 0}}
+    assert made["warmup_frames"] > 0
+
+
+def test_a_run_without_frames_has_a_report_too(fakes) -> None:
+    made = build_report(fakes.finish(fakes.pipeline(fakes.Source(0))), 0.0, {})
+    assert made["fps"]["processed"] is None
+    assert made["latency_ms"]["detect"]["p50"] is None
+    assert made["warmup_frames"] == 0
+    assert "0 captured" in render_report(made)
+
+
+def test_the_text_names_what_a_reader_needs(fakes) -> None:
+    pipeline = fakes.finish(fakes.pipeline(fakes.Source(30)))
+    text = render_report(build_report(pipeline, 2.0, {"csv": (28, 2)}))
+    for part in ("30 captured = 30 processed", "p95", "csv", "28 written, 2 lost", "end of source", "fake.onnx"):
+        assert part in text
+
+
+def test_a_machine_without_proc_is_described_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_path: Path, *_args: object, **_kwargs: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(report.Path, "read_text", missing)
+    info = machine_info()
+    assert info["cpu"]
+    assert info["cores"] >= 1
+    assert peak_rss_mb() > 1
+
+
+def test_peak_memory_is_the_kernel_s_high_water_mark_in_megabytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    status = "Name:\tpython\nVmPeak:\t 9000 kB\nVmHWM:\t    2000 kB\nVmRSS:\t 1000 kB\n"
+    monkeypatch.setattr(report.Path, "read_text", lambda *_args, **_kwargs: status)
+    assert peak_rss_mb() == 2.048
