@@ -18,12 +18,14 @@ from fer_edge.detectors import open_detector
 from fer_edge.errors import FerError
 from fer_edge.files import check_output, write_json
 from fer_edge.opencv import cv2
-from fer_edge.pipeline import Frame, Limits, Pipeline
+from fer_edge.pipeline import Flow, Frame, Limits, Pipeline
 from fer_edge.report import build_report, render_report
 from fer_edge.results import FrameResult
+from fer_edge.service import Notifier
 from fer_edge.sinks import Sink, SinkRunner
 from fer_edge.sinks.window import Window, screen_available
 from fer_edge.sources import Source, open_source
+from fer_edge.sources.live import Patience
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +41,23 @@ class AppOptions:
 
     source: str
     model: Path | None
+    precision: str | None
     detector: str
     detector_model: Path | None
     headless: bool
     limits: Limits
+    flow: Flow
     json: str | None
     csv: str | None
     output: Path | None
     report: Path | None
     threads: int
     min_face_px: int
+    detect_size_px: int
     mirror: bool
     rotate_deg: int
     camera_size: tuple[int, int] | None
+    give_up_s: float
     overwrite: bool
 
 
@@ -65,14 +71,15 @@ def run(options: AppOptions) -> None:
     cv2.setNumThreads(options.threads)
     model = options.model
     if model is None:
-        from fer_models import default_model
+        from fer_models import default_model, model_path
 
-        model = default_model()
+        model = model_path(options.precision) if options.precision else default_model()
     classifier = Classifier(model, options.threads)
-    detector = open_detector(options.detector, options.detector_model, options.min_face_px)
-    source = open_source(options.source, options.camera_size)
+    detector = open_detector(options.detector, options.detector_model, options.min_face_px, options.detect_size_px)
+    source = open_source(options.source, options.camera_size, Patience(give_up_s=options.give_up_s))
     try:
-        sinks = [SinkRunner(sink, source.live) for sink in _open_sinks(options, source, classifier)]
+        lossless = not source.live if options.flow.lossless is None else options.flow.lossless
+        sinks = [SinkRunner(sink, not lossless) for sink in _open_sinks(options, source, classifier)]
         window = _open_window(options)
     except BaseException:
         source.close()
@@ -84,7 +91,9 @@ def run(options: AppOptions) -> None:
         if window is not None:
             window.offer(frame, result)
 
-    pipeline = Pipeline(source, detector, classifier, publish, options.limits, options.mirror, options.rotate_deg)
+    pipeline = Pipeline(
+        source, detector, classifier, publish, options.limits, options.flow, options.mirror, options.rotate_deg
+    )
     started = time.monotonic()
     try:
         with _stopped_at_the_end(pipeline):
@@ -165,6 +174,7 @@ def _watch(
     pipeline: Pipeline, sinks: list[SinkRunner], window: Window | None, options: AppOptions, started: float
 ) -> None:
     status = _StatusLine(pipeline, "-" in (options.json, options.csv))
+    notifier, processed = Notifier(), 0
     # Frames' own times end a run; this is for a live source that has gone silent.
     deadline = started + (options.limits.duration_s or math.inf) + 1
     try:
@@ -176,11 +186,15 @@ def _watch(
             if pipeline.source.live and time.monotonic() > deadline:
                 return pipeline.stop("duration")
             status.update()
+            if pipeline.stats.processed > processed:
+                notifier.alive(first=not processed)
+                processed = pipeline.stats.processed
         # Pictures that are shown and nothing else: the last one stays until the user closes it.
         alone = not sinks and options.report is None
         while window is not None and pipeline.source.pictures and alone and window.show("", WAIT_S):
             pass
     finally:
+        notifier.stopping()
         status.clear()
 
 

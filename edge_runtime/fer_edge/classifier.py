@@ -1,6 +1,6 @@
 """Run an emotion network: faces of one frame in, a row of probabilities each out."""
 
-import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,15 +10,18 @@ import onnxruntime
 
 from fer_edge.contract import METADATA_KEY, Contract, parse_contract
 from fer_edge.errors import ContractError, ModelError
+from fer_edge.files import sha256_of
 from fer_edge.framing import Image, Square, crop
 from fer_edge.opencv import cv2
+
+log = logging.getLogger(__name__)
 
 
 def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
     """An onnxruntime CPU session for `path` with the settings every fer tool uses; ModelError if it can't be loaded.
 
     One inter-op thread, sequential, no spinning (idle threads would burn a small machine's core), no
-    memory arena (it only grows), warnings off.
+    memory arena (it only grows), its own log off.
     """
     if not path.is_file():
         raise ModelError(f"{path} is not a file: --model names an ONNX file that fer-export wrote")
@@ -27,7 +30,7 @@ def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.enable_cpu_mem_arena = False
-    options.log_severity_level = 3  # errors only
+    options.log_severity_level = 4  # fatal only: errors are raised as well, and told in our own words
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -49,12 +52,6 @@ def read_contract(session: onnxruntime.InferenceSession, path: Path, kind: str) 
     return contract
 
 
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 class Classifier:
     """An emotion network from an ONNX file.
 
@@ -74,6 +71,9 @@ class Classifier:
         self.precision = "int8" if b"QuantizeLinear" in path.read_bytes() else "fp32"
         self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
         self._check()
+        if self.contract.failed_gates:
+            failed = ", ".join(self.contract.failed_gates)
+            log.warning("%s was exported with --force and fails %s: its answers may be wrong", path, failed)
 
     def _check(self) -> None:
         """Compare the graph with the contract and run it once: what fails, fails here and not amid a stream."""

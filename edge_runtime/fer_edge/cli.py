@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from fer_edge.console import CLEAR_LINE, MainCommand, run_main
+from fer_edge.defaults import load_defaults
 
 DETECTORS = ("haar", "yunet")  # as in fer_edge.detectors, which needs cv2; a test holds them equal
 
@@ -66,13 +67,17 @@ def _default_threads() -> int:
 @click.option(
     "--source",
     metavar="URI",
-    help="Instead of a camera: a video, picture, folder, glob, /dev path, URL, or demo: (drawn, needs nothing).",
+    help="Instead of a camera number: a video, picture, folder, glob, /dev path, URL, rpicam: (a Pi's ribbon camera), "
+    "or demo: (drawn, needs nothing).",
 )
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Emotion network (.onnx from fer-export).  [default: the shipped one]",
+)
+@click.option(
+    "--precision", type=click.Choice(["int8", "fp32"]), help="Which shipped network, without --model.  [default: int8]"
 )
 @click.option(
     "--detector",
@@ -90,6 +95,37 @@ def _default_threads() -> int:
     metavar="PX",
     help="Smallest face to look for, in pixels.",
 )
+@click.option(
+    "--detect-size",
+    callback=_number(int, 64, 8192),
+    default="640",
+    show_default=True,
+    metavar="PX",
+    help="Longer frames are shrunk to this for the search: smaller is faster and misses small faces.",
+)
+@click.option(
+    "--detect-hz",
+    callback=_number(float, 0.1, 1000),
+    metavar="HZ",
+    help="Detect at most so often and follow the faces in between.  [default: every frame]",
+)
+@click.option("--no-follow", is_flag=True, help="Forget a face as soon as the detector misses it.")
+@click.option(
+    "--classify-interval",
+    callback=_number(float, 0, 60_000),
+    metavar="MS",
+    help="Classify a followed face again after so long.  [default: live 100, files 0: every frame]",
+)
+@click.option(
+    "--smooth",
+    callback=_number(float, 0, 60),
+    default="0.3",
+    show_default=True,
+    metavar="S",
+    help="Average a face's probabilities over about so many seconds; 0: not at all.",
+)
+@click.option("--realtime", "lossless", flag_value="no", help="Play a file at its own speed; the newest frame wins.")
+@click.option("--lossless", "lossless", flag_value="yes", help="Process every frame, of a live source too.")
 @click.option(
     "--threads",
     callback=_number(int, 1, 64),
@@ -125,13 +161,23 @@ def _default_threads() -> int:
 @click.option(
     "--camera-size", callback=_size, metavar="WxH", help="Picture size asked of a camera.  [default: 640x480]"
 )
+@click.option(
+    "--give-up",
+    callback=_number(float, 1, 10**9),
+    default="600",
+    show_default=True,
+    metavar="S",
+    help="A camera or stream that is gone is tried again; end after S seconds without a frame.",
+)
 @click.option("--list-cameras", is_flag=True, help="List the cameras and exit.")
 @click.pass_context
 def edge(
-    ctx: click.Context, camera: int | None, source: str | None, model: Path | None, detector: str | None,
-    detector_model: Path | None, min_face: int, threads: int | None, headless: bool, max_frames: int | None,
+    ctx: click.Context, camera: int | None, source: str | None, model: Path | None, precision: str | None,
+    detector: str | None, detector_model: Path | None, min_face: int, detect_size: int, detect_hz: float | None,
+    no_follow: bool, classify_interval: float | None, smooth: float, lossless: str | None,
+    threads: int | None, headless: bool, max_frames: int | None,
     duration: float | None, json: str | None, csv: str | None, output: Path | None, report: Path | None,
-    overwrite: bool, mirror: bool, rotate: str, camera_size: tuple[int, int] | None, list_cameras: bool,
+    overwrite: bool, mirror: bool, rotate: str, camera_size: tuple[int, int] | None, give_up: float, list_cameras: bool,
 ) -> None:  # fmt: skip
     """Watch a camera or a video, find the faces and name the emotion of each.
 
@@ -159,25 +205,35 @@ def edge(
     logging.basicConfig(level=logging.INFO, format=over_status_line + "fer-edge: %(message)s")
 
     from fer_edge.app import AppOptions, run
-    from fer_edge.pipeline import Limits
+    from fer_edge.pipeline import Flow, Limits
 
     run(
         AppOptions(
             source=source if source is not None else str(camera or 0),
             model=model,
+            precision=precision,
             detector=detector or ("yunet" if detector_model else "haar"),
             detector_model=detector_model,
             headless=headless,
             limits=Limits(max_frames, duration),
+            flow=Flow(
+                lossless=None if lossless is None else lossless == "yes",
+                detect_hz=detect_hz,
+                follow=not no_follow,
+                classify_interval_s=None if classify_interval is None else classify_interval / 1000,
+                smooth_s=smooth,
+            ),
             json=json,
             csv=csv,
             output=output,
             report=report,
             threads=threads or _default_threads(),
             min_face_px=min_face,
+            detect_size_px=detect_size,
             mirror=mirror,
             rotate_deg=int(rotate),
             camera_size=camera_size,
+            give_up_s=give_up,
             overwrite=overwrite,
         )
     )
@@ -193,9 +249,49 @@ def _list_cameras() -> None:
         click.echo("fer-edge: no camera is known to the system: plug one in, or try --source demo:", err=True)
 
 
+@click.command()
+def doctor() -> int:
+    """Look at all that a run needs, and say what is there and what to do."""
+    from fer_edge.doctor import examine
+
+    marks = {"ok": "ok  ", "note": "note", "bad": "BAD "}
+    bad = 0
+    for finding in examine():
+        click.echo(f"{marks[finding.level]}  {finding.what:14} {finding.text}")
+        bad += finding.level == "bad"
+    return int(bad > 0)
+
+
+@click.command()
+@click.option(
+    "--detector", type=click.Choice(DETECTORS), default="haar", show_default=True, help="Detector to tune for."
+)
+@click.option("--detector-model", type=click.Path(path_type=Path), metavar="FILE", help="Its file; yunet needs one.")
+@click.option(
+    "--seconds",
+    callback=_number(float, 1, 600),
+    default="10",
+    show_default=True,
+    metavar="S",
+    help="How long to measure.",
+)
+@click.option("--dry-run", is_flag=True, help="Measure and tell, but keep nothing.")
+def tune(detector: str, detector_model: Path | None, seconds: float, dry_run: bool) -> None:
+    """Find the precision, threads and detection size that are best on this machine, and keep them as defaults."""
+    from fer_edge.tune import keep, run_tuning
+
+    best = run_tuning(detector, detector_model, seconds)
+    if not dry_run:
+        click.echo(f"kept in {keep(best)}; options on the command line come first", err=True)
+
+
+edge.add_command(doctor)
+edge.add_command(tune)
+
+
 def main() -> NoReturn:
     """Entry point of the console script."""
-    run_main(edge, "fer-edge")
+    run_main(edge, "fer-edge", defaults=load_defaults)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import importlib.metadata
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -84,14 +84,25 @@ def extra_required(command: str, extra: str) -> Iterator[None]:
         raise MissingExtraError(command, extra, module) from error
 
 
-def run_main(command: click.Command, prog_name: str, argv: Sequence[str] | None = None) -> NoReturn:
-    """Run `command` and exit with the documented code; every error becomes one line on stderr."""
+def run_main(
+    command: click.Command,
+    prog_name: str,
+    argv: Sequence[str] | None = None,
+    defaults: Callable[[], Mapping[str, Any]] = dict,
+) -> NoReturn:
+    """Run `command` and exit with the documented code; every error becomes one line on stderr.
+
+    `defaults` gives values by parameter name for options that the command line leaves out.
+    """
+
+    def job() -> object:
+        return command.main(argv, prog_name=prog_name, standalone_mode=False, default_map=dict(defaults()))
 
     def on_sigterm(_signum: int, _frame: FrameType | None) -> NoReturn:
         raise Terminated
 
     signal.signal(signal.SIGTERM, on_sigterm)
-    sys.exit(_exit_code(lambda: command.main(argv, prog_name=prog_name, standalone_mode=False), prog_name))
+    sys.exit(_exit_code(job, prog_name))
 
 
 def _exit_code(job: Callable[[], object], prog_name: str) -> int:

@@ -34,6 +34,7 @@ class Contract:
     dataset: name of what it was trained on.
     accuracy: {"split": str, "images": int, "accuracy": fraction 0-1} measured on this very file, or None.
     checkpoint_sha256: hash of the checkpoint it was made from, or "" for an adopted network.
+    failed_gates: names of fer-export's bounds that the file does not keep, if it was written with --force.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Contract:
     dataset: str = ""
     accuracy: Mapping[str, Any] | None = None
     checkpoint_sha256: str = ""
+    failed_gates: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The metadata value; equal contracts give equal strings."""
@@ -74,7 +76,8 @@ def parse_contract(text: str, file: str) -> Contract:
     known = {field.name for field in fields(Contract)}
     try:
         (*labels,), (height, width) = values["labels"], values["input_size"]
-        values |= {"labels": tuple(labels), "input_size": (height, width)}
+        failed = tuple(values.get("failed_gates", ()))
+        values |= {"labels": tuple(labels), "input_size": (height, width), "failed_gates": failed}
         contract = Contract(**{name: value for name, value in values.items() if name in known})
     except (KeyError, TypeError, ValueError) as error:
         raise ContractError(f"{file}: its contract lacks or garbles {error}: export the model again") from error
@@ -96,6 +99,8 @@ def _faults(contract: Contract) -> Iterator[tuple[str, str]]:
         yield "labels", f"{fewest} or more different names"
     if not all(type(side) is int and side > 0 for side in contract.input_size):
         yield "input_size", "height and width in pixels"
+    if not all(isinstance(gate, str) for gate in contract.failed_gates):
+        yield "failed_gates", "names"
     for name in ("framing", "temperature"):
         value = getattr(contract, name)
         if type(value) not in (int, float) or not 0 < value < math.inf:

@@ -13,7 +13,7 @@ from fer_edge.framing import Box, Framing, Image
 from fer_edge.opencv import cv2
 
 DEFAULT_MIN_FACE_PX = 40
-MAX_DETECTION_SIDE_PX = 640  # larger frames are searched at this size: both detectors' cost grows with the area
+DEFAULT_DETECT_SIZE_PX = 640  # longer frames are searched at this size: detectors' cost grows with the area
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,16 @@ class Detector(Protocol):
 
     name: str
     framing: Framing
+    wants_colour: bool  # whether BGR gives it more than grey does
 
     def detect(self, image: Image) -> list[Detection]:
         """Faces of `image`, uint8 [H, W] grey or [H, W, 3] BGR."""
         ...
 
 
-def _shrunk(image: Image) -> tuple[Image, float]:
-    """`image` at most MAX_DETECTION_SIDE_PX long, and how many source pixels one of its pixels stands for."""
-    factor = max(image.shape[:2]) / MAX_DETECTION_SIDE_PX
+def _shrunk(image: Image, longest_px: int) -> tuple[Image, float]:
+    """`image` at most `longest_px` long, and how many source pixels one of its pixels stands for."""
+    factor = max(image.shape[:2]) / longest_px
     if factor <= 1:
         return image, 1.0
     size = (max(1, round(image.shape[1] / factor)), max(1, round(image.shape[0] / factor)))
@@ -53,8 +54,14 @@ class HaarDetector:
     name = "haar"
     # Its box is 0.98 x 0.98 of a FER2013 picture, centred (median over enlarged PublicTest faces).
     framing = Framing(of_width=1 / 0.98)
+    wants_colour = False
 
-    def __init__(self, model: Path | None = None, min_face_px: int = DEFAULT_MIN_FACE_PX) -> None:
+    def __init__(
+        self,
+        model: Path | None = None,
+        min_face_px: int = DEFAULT_MIN_FACE_PX,
+        detect_size_px: int = DEFAULT_DETECT_SIZE_PX,
+    ) -> None:
         if not hasattr(cv2, "CascadeClassifier"):
             raise FerError(
                 f"--detector haar: OpenCV {cv2.__version__} has no Haar cascades; "
@@ -70,12 +77,12 @@ class HaarDetector:
             loaded = False
         if not loaded:
             raise ModelError(f"{path} is not a Haar cascade: --detector-model names an .xml file")
-        self._min_face_px = min_face_px
+        self._min_face_px, self._detect_size_px = min_face_px, detect_size_px
         self._lock = threading.Lock()  # a CascadeClassifier holds the state of its search
 
     def detect(self, image: Image) -> list[Detection]:
         """Faces of `image`; the score is the last stage's weight, above 0 and unbounded."""
-        small, factor = _shrunk(image)
+        small, factor = _shrunk(image, self._detect_size_px)
         gray = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
         side = max(1, round(self._min_face_px / factor))
         with self._lock:
@@ -102,12 +109,18 @@ class YunetDetector:
     # Its box is narrower than a FER2013 picture (0.82 wide, 1.06 high); a square of 0.95 of its
     # height about the same centre restores the framing (measured on enlarged PublicTest faces).
     framing = Framing(of_height=0.95)
+    wants_colour = True
 
     MIN_SIDE_PX = 64  # at 32 and less, OpenCV's FaceDetectorYN gives boxes of garbage, some infinite
     SCORE_THRESHOLD = 0.6
     NMS_THRESHOLD = 0.3
 
-    def __init__(self, model: Path | None = None, min_face_px: int = DEFAULT_MIN_FACE_PX) -> None:
+    def __init__(
+        self,
+        model: Path | None = None,
+        min_face_px: int = DEFAULT_MIN_FACE_PX,
+        detect_size_px: int = DEFAULT_DETECT_SIZE_PX,
+    ) -> None:
         if model is None:
             raise FerError(
                 "--detector yunet needs its network: --detector-model FILE names "
@@ -126,7 +139,7 @@ class YunetDetector:
             raise ModelError(
                 f"{model} is not YuNet's ONNX file, or is truncated: get it from OpenCV's zoo again"
             ) from error
-        self._min_face_px = min_face_px
+        self._min_face_px, self._detect_size_px = min_face_px, detect_size_px
 
     def _run(self, small: Image) -> list[list[float]]:
         size = (small.shape[1], small.shape[0])
@@ -140,7 +153,7 @@ class YunetDetector:
 
     def detect(self, image: Image) -> list[Detection]:
         """Faces of `image`; the score is 0.6 to 1."""
-        small, factor = _shrunk(image)
+        small, factor = _shrunk(image, self._detect_size_px)
         bgr = small if small.ndim == 3 else np.asarray(cv2.cvtColor(small, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
         below, right = (max(0, self.MIN_SIDE_PX - side) for side in bgr.shape[:2])
         if below or right:
@@ -152,11 +165,19 @@ class YunetDetector:
         return found
 
 
-DETECTORS: dict[str, Callable[[Path | None, int], Detector]] = {"haar": HaarDetector, "yunet": YunetDetector}
+DETECTORS: dict[str, Callable[[Path | None, int, int], Detector]] = {"haar": HaarDetector, "yunet": YunetDetector}
 
 
-def open_detector(name: str, model: Path | None = None, min_face_px: int = DEFAULT_MIN_FACE_PX) -> Detector:
-    """The detector `name`; ValueError if there is none of that name, FerError if it can't be made."""
+def open_detector(
+    name: str,
+    model: Path | None = None,
+    min_face_px: int = DEFAULT_MIN_FACE_PX,
+    detect_size_px: int = DEFAULT_DETECT_SIZE_PX,
+) -> Detector:
+    """The detector `name`; ValueError if there is none of that name, FerError if it can't be made.
+
+    Frames longer than `detect_size_px` are shrunk to it for the search.
+    """
     if name not in DETECTORS:
         raise ValueError(f"no detector is called {name!r}; there are {', '.join(DETECTORS)}")
-    return DETECTORS[name](model, min_face_px)
+    return DETECTORS[name](model, min_face_px, detect_size_px)

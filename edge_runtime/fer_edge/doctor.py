@@ -42,7 +42,15 @@ class Finding:
 
 def examine() -> Iterator[Finding]:
     """All findings, as they are made."""
-    checks: list[Callable[[], Iterator[Finding]]] = [_python, _packages, _processor, _models, _network, _cameras, _screen]
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _python,
+        _packages,
+        _processor,
+        _models,
+        _network,
+        _cameras,
+        _screen,
+    ]
     for check in checks:
         yield from check()
 
@@ -81,7 +89,11 @@ def _processor() -> Iterator[Finding]:
     if flag:
         yield Finding("ok", "int8", f"dot-product instructions ({flag}): int8 pays")
     else:
-        yield Finding("note", "int8", "no dot-product instructions seen: int8 may be no faster than fp32; fer-edge tune measures it")
+        yield Finding(
+            "note",
+            "int8",
+            "no dot-product instructions seen: int8 may be no faster than fp32; fer-edge tune measures it",
+        )
     readings = sensors.readings()
     if readings["temperature_c"] is not None:
         yield Finding("ok", "temperature", f"{readings['temperature_c']:.0f} °C")
@@ -98,9 +110,15 @@ def _models() -> Iterator[Finding]:
         if not path.is_file():
             yield Finding("bad", f"{precision} model", f"{path.name} is missing: install fer-edge again")
         elif sha256_of(path) != entry["sha256"]:
-            yield Finding("bad", f"{precision} model", f"{path.name} is not the file that was shipped: install fer-edge again")
+            yield Finding(
+                "bad", f"{precision} model", f"{path.name} is not the file that was shipped: install fer-edge again"
+            )
         else:
-            yield Finding("ok", f"{precision} model", f"{path.name}, {entry['bytes'] / 1000:.0f} kB, sha256 {entry['sha256'][:12]}…")
+            yield Finding(
+                "ok",
+                f"{precision} model",
+                f"{path.name}, {entry['bytes'] / 1000:.0f} kB, sha256 {entry['sha256'][:12]}…",
+            )
 
 
 def _network() -> Iterator[Finding]:
@@ -108,7 +126,9 @@ def _network() -> Iterator[Finding]:
     if code == 0:
         yield Finding("ok", "inference", "the shipped network runs")
     elif code == -4:  # SIGILL
-        yield Finding("bad", "inference", "onnxruntime uses an instruction this processor lacks: install another version of it")
+        yield Finding(
+            "bad", "inference", "onnxruntime uses an instruction this processor lacks: install another version of it"
+        )
     else:
         yield Finding("bad", "inference", f"the shipped network does not run ({output or f'exit {code}'})")
 

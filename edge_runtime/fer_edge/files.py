@@ -1,6 +1,7 @@
 """Output files: refused when they exist, written beside their name and renamed into place."""
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -60,3 +61,9 @@ def write_json(path: Path, value: Any) -> None:
     """Write `value` to `path` as indented JSON, whole or not at all; not-a-number is refused."""
     with written_beside(path) as part:
         part.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from fer_edge.detectors import Detection
 from fer_edge.framing import Box, Image, Square, crop
@@ -52,7 +53,9 @@ class Follower:
     once. A face that sits still is detected, or matches, again and again: it is never dropped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hold: bool = True) -> None:
+        """With `hold` false a face that the detector misses is forgotten at once, and nothing is followed."""
+        self._hold = hold
         self._tracks: list[Track] = []
         self.count = 0
 
@@ -62,7 +65,7 @@ class Follower:
 
     def detected(self, gray: Image, detections: Sequence[Detection], t: float) -> list[Track]:
         """Take in the detector's faces of a frame (gray uint8 [H, W]) at time `t` in seconds."""
-        known = self._moved(gray)
+        known = self._moved(gray) if self._hold else self._tracks
         pairs = _matches([track.box for track in known], [detection.box for detection in detections])
         updated = []
         for index, detection in enumerate(detections):
@@ -77,7 +80,7 @@ class Follower:
         updated += [
             track
             for track in missed
-            if self._is_there(track, t) and all(iou(track.box, other.box) < MIN_IOU for other in updated)
+            if self._hold and self._is_there(track, t) and all(iou(track.box, other.box) < MIN_IOU for other in updated)
         ]
         self._tracks = updated
         return list(updated)
@@ -129,7 +132,9 @@ def _find(gray: Image, track: Track) -> Track:
     square = _square(track.box)
     searched_px = round(SEARCH * TEMPLATE_PX)
     region = crop(gray, replace(square, side=square.side * SEARCH), (searched_px, searched_px))
-    fit = np.nan_to_num(cv2.matchTemplate(region, track.template, cv2.TM_CCOEFF_NORMED), posinf=0, neginf=0)
+    fit: npt.NDArray[np.floating] = np.nan_to_num(
+        cv2.matchTemplate(region, track.template, cv2.TM_CCOEFF_NORMED), posinf=0, neginf=0
+    )
     _, match, _, (column, row) = cv2.minMaxLoc(fit)
     middle = (searched_px - TEMPLATE_PX) / 2
     pixel = square.side / TEMPLATE_PX  # source pixels that one template pixel stands for
@@ -139,7 +144,7 @@ def _find(gray: Image, track: Track) -> Track:
     return replace(track, box=(x + right, y + down, width, height), match=float(match))
 
 
-def _peak(line: np.ndarray[tuple[int], np.dtype[np.float32]], at: int) -> float:
+def _peak(line: npt.NDArray[np.floating], at: int) -> float:
     """Offset (-0.5 to 0.5) of the top of the parabola through the maximum at index `at` and its neighbours."""
     if at == 0 or at == len(line) - 1:
         return 0.0

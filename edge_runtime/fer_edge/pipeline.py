@@ -1,23 +1,27 @@
 """Capture, detect and classify in a thread each, on different frames, and tell what became of every frame."""
 
 import logging
+import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from fer_edge.channel import Channel, Closed
 from fer_edge.classifier import Classifier
-from fer_edge.detectors import Detection, Detector
-from fer_edge.framing import Image, clip
+from fer_edge.detectors import Detector
+from fer_edge.following import Follower, Track
+from fer_edge.framing import Image
+from fer_edge.labelling import Labeller
 from fer_edge.measure import Latency, Rate
 from fer_edge.opencv import cv2
-from fer_edge.results import Face, FrameResult
+from fer_edge.results import FrameResult
+from fer_edge.smoothing import DEFAULT_TIME_CONSTANT_S
 from fer_edge.sources.base import Grab, Source
-from fer_edge.tracking import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -40,14 +44,21 @@ class Frame:
     image: Image
     file: str | None = None
 
+    @cached_property
+    def gray(self) -> Image:
+        """The luma, uint8 [H, W]; made when first asked for, in the detector's thread."""
+        if self.image.ndim == 2:
+            return self.image
+        return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
+
 
 @dataclass(frozen=True)
-class Detected:
-    """A frame with its faces, each with its track's number, on the way to the classifier."""
+class Followed:
+    """A frame with its faces on the way to the classifier; `detected`: the detector ran on it."""
 
     frame: Frame
-    detections: list[Detection]
-    track_ids: list[int]
+    tracks: list[Track]
+    detected: bool
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,28 @@ class Limits:
 
     max_frames: int | None = None
     duration_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Flow:
+    """How frames and faces pass through.
+
+    lossless: every frame is processed (True), or the newest wins and a file is played in real time
+        (False); None: files are lossless, live sources are not.
+    detect_hz: how often the detector runs at most; in between faces are followed. None: on every frame.
+    follow: hold on to faces that the detector misses.
+    classify_interval_s: how old a face's label may get; None: 0 if lossless, else 0.1.
+    smooth_s: time constant of the labels' smoothing in seconds; 0: none.
+    """
+
+    lossless: bool | None = None
+    detect_hz: float | None = None
+    follow: bool = True
+    classify_interval_s: float | None = None
+    smooth_s: float = DEFAULT_TIME_CONSTANT_S
+
+
+LIVE_CLASSIFY_INTERVAL_S = 0.1  # a face holds an expression for longer
 
 
 @dataclass
@@ -89,8 +122,8 @@ class Pipeline:
     """One run of a source through detector and classifier.
 
     From a live source the newest frame wins: a frame that is still waiting when the next one comes is
-    dropped and counted. From a file every frame is processed in order. `mirror` and `rotate_deg` (0,
-    90, 180, 270, clockwise) are applied to every frame first.
+    dropped and counted. From a file every frame is processed in order. `flow` can say otherwise.
+    `mirror` and `rotate_deg` (0, 90, 180, 270, clockwise) are applied to every frame first.
 
     Use: start(), then wait() until it returns True; afterwards `error` is what ended it early, or None.
     """
@@ -102,6 +135,7 @@ class Pipeline:
         classifier: Classifier,
         publish: Publish,
         limits: Limits = Limits(),
+        flow: Flow = Flow(),
         mirror: bool = False,
         rotate_deg: int = 0,
     ) -> None:
@@ -111,11 +145,19 @@ class Pipeline:
         self.exit_reason = "end of source"
         self._publish, self._limits = publish, limits
         self._mirror, self._rotation = mirror, ROTATIONS.get(rotate_deg)
+        self._flow = flow
+        self.lossless = not source.live if flow.lossless is None else flow.lossless
         self._stop = threading.Event()
-        self._captured: Channel[Frame] = Channel(1 if source.live else FILE_QUEUE, drop_oldest=source.live)
+        self._captured: Channel[Frame] = Channel(FILE_QUEUE if self.lossless else 1, drop_oldest=not self.lossless)
         # The detector waits for the classifier, so that one frame is in each and at most one between them.
-        self._detected: Channel[Detected] = Channel(1, drop_oldest=False)
-        self._emotion_of: dict[int, str] = {}
+        self._followed: Channel[Followed] = Channel(1, drop_oldest=False)
+        interval_s = flow.classify_interval_s
+        if interval_s is None:
+            interval_s = 0.0 if self.lossless else LIVE_CLASSIFY_INTERVAL_S
+        # Pictures have nothing to do with each other: nothing is followed or smoothed from one to the next.
+        smooth_s = flow.smooth_s if source.pictures is None else 0.0
+        self._played_since: float | None = None
+        self._labeller = Labeller(classifier, detector.framing, interval_s, smooth_s)
         self._threads = [
             threading.Thread(target=self._guard, args=(stage,), name=f"fer-{stage.__name__.strip('_')}", daemon=True)
             for stage in (self._capture, self._detect, self._classify)
@@ -149,6 +191,7 @@ class Pipeline:
         time, also when start() was interrupted.
         """
         self._stop.set()
+        self.source.interrupt()
         capture, *others = self._threads
         if capture.ident is None:  # never started, so it won't close the source
             self.source.close()
@@ -192,6 +235,8 @@ class Pipeline:
                     break
                 at = grab.captured_at if grab.media_time_s is None else grab.media_time_s
                 first_t = at if first_t is None else first_t
+                if not self.lossless and not self.source.live:
+                    grab = self._in_real_time(grab, at - first_t)
                 if self._limits.duration_s is not None and at - first_t >= self._limits.duration_s:
                     self.stop("duration")
                     break
@@ -199,6 +244,14 @@ class Pipeline:
         finally:
             self._captured.close()
             self.source.close()
+
+    def _in_real_time(self, grab: Grab, t: float) -> Grab:
+        """`grab` of a file when its time has come."""
+        now = time.monotonic()
+        if self._played_since is None:
+            self._played_since = now - t
+        self._stop.wait(max(0.0, self._played_since + t - now))
+        return replace(grab, captured_at=time.monotonic())
 
     def _take(self, grab: Grab, t: float) -> None:
         index = self.stats.captured
@@ -226,82 +279,57 @@ class Pipeline:
         return image
 
     def _detect(self) -> None:
-        tracker = Tracker()
-        stats = self.stats
+        follower = Follower(self._flow.follow)
+        due_t = -math.inf
         try:
             while True:
                 frame = self._captured.get()
-                started = time.perf_counter()
-                detections = self.detector.detect(frame.image)
-                stats.detect_ms.add(1000 * (time.perf_counter() - started))
-                stats.detect_rate.add(time.monotonic())
-                track_ids = tracker.update([detection.box for detection in detections], frame.t)
-                stats.tracks = tracker.count
-                self._detected.put(Detected(frame, detections, track_ids))
+                if self.source.pictures is not None:
+                    follower.reset()
+                detected = self._flow.detect_hz is None or frame.t >= due_t or self.source.pictures is not None
+                if detected:
+                    if self._flow.detect_hz is not None:
+                        due_t = frame.t + 1 / self._flow.detect_hz
+                    tracks = self._run_detector(frame, follower)
+                else:
+                    tracks = follower.follow(frame.gray, frame.t)
+                self.stats.tracks = follower.count
+                self._followed.put(Followed(frame, tracks, detected))
         finally:
             self._captured.abort()
-            self._detected.close()
+            self._followed.close()
+
+    def _run_detector(self, frame: Frame, follower: Follower) -> list[Track]:
+        started = time.perf_counter()
+        detections = self.detector.detect(frame.image if self.detector.wants_colour else frame.gray)
+        self.stats.detect_ms.add(1000 * (time.perf_counter() - started))
+        self.stats.detect_rate.add(time.monotonic())
+        return follower.detected(frame.gray, detections, frame.t)
 
     def _classify(self) -> None:
         try:
             while True:
-                self._classify_one(self._detected.get())
+                self._classify_one(self._followed.get())
         finally:
-            self._detected.abort()
+            self._followed.abort()
             self._captured.abort()  # the detector may be waiting for a frame that never comes
 
-    def _classify_one(self, detected: Detected) -> None:
-        stats, frame = self.stats, detected.frame
+    def _classify_one(self, followed: Followed) -> None:
+        stats, frame = self.stats, followed.frame
+        image = frame.gray if self.classifier.contract.colour == "grey" else frame.image
+        before = self._labeller.classified
         started = time.perf_counter()
-        squares = [self.detector.framing.square(detection.box) for detection in detected.detections]
-        probabilities = self.classifier.classify(frame.image, squares)
-        if squares:
+        faces = self._labeller.label(image, followed.tracks, frame.t, frame.captured_at)
+        classified = self._labeller.classified - before
+        if classified:
             stats.classify_ms.add(1000 * (time.perf_counter() - started))
         now = time.monotonic()
-        age_ms = 1000 * (now - frame.captured_at)
-        faces = make_faces(
-            detected.detections, probabilities, self.classifier.labels, frame.image, detected.track_ids, age_ms
-        )
-        self._count_flips(faces)
+        late_ms = 1000 * (now - frame.captured_at)
+        faces = tuple(replace(face, age_ms=face.age_ms + late_ms) for face in faces)
+        stats.flips = self._labeller.flips
         stats.faces_seen += len(faces)
-        stats.faces_rate.add(now, len(faces))
-        stats.end_to_end_ms.add(age_ms)
+        stats.faces_rate.add(now, classified)
+        stats.end_to_end_ms.add(late_ms)
         stats.processed_rate.add(now)
         stats.processed += 1
-        self._publish(frame, FrameResult(frame.index, frame.t, True, faces, frame.file))
-
-    def _count_flips(self, faces: tuple[Face, ...]) -> None:
-        emotion_of = {}
-        for face in faces:
-            if face.track_id is not None:
-                self.stats.flips += self._emotion_of.get(face.track_id, face.emotion) != face.emotion
-                emotion_of[face.track_id] = face.emotion
-        # Only the faces of the last frame are kept, so that nothing grows over months.
-        self._emotion_of = emotion_of
-
-
-def make_faces(
-    detections: list[Detection],
-    probabilities: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-    labels: tuple[str, ...],
-    image: Image,
-    track_ids: list[int] | None = None,
-    age_ms: float = 0.0,
-) -> tuple[Face, ...]:
-    """Join detections and their rows of probabilities [N, classes] into faces."""
-    height, width = image.shape[:2]
-    faces = []
-    for index, (detection, row) in enumerate(zip(detections, probabilities.tolist(), strict=True)):
-        best = max(range(len(labels)), key=row.__getitem__)
-        faces.append(
-            Face(
-                box=clip(detection.box, width, height),
-                score=detection.score,
-                emotion=labels[best],
-                confidence=row[best],
-                probabilities=dict(zip(labels, row, strict=True)),
-                track_id=None if track_ids is None else track_ids[index],
-                age_ms=age_ms,
-            )
-        )
-    return tuple(faces)
+        self._publish(frame, FrameResult(frame.index, frame.t, followed.detected, faces, frame.file))

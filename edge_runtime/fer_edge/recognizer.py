@@ -7,7 +7,8 @@ from fer_edge.channel import Channel
 from fer_edge.classifier import Classifier
 from fer_edge.detectors import DEFAULT_MIN_FACE_PX, open_detector
 from fer_edge.framing import Image
-from fer_edge.pipeline import Frame, Pipeline, make_faces
+from fer_edge.labelling import to_face
+from fer_edge.pipeline import Frame, Pipeline
 from fer_edge.results import Face, FrameResult
 from fer_edge.sources import IterableSource, open_source
 from fer_edge.sources.iterable import checked_image
@@ -54,7 +55,11 @@ class EmotionRecognizer:
         image = checked_image(image_bgr)
         detections = self._detector.detect(image)
         squares = [self._detector.framing.square(detection.box) for detection in detections]
-        return list(make_faces(detections, self._classifier.classify(image, squares), self.labels, image))
+        rows = self._classifier.classify(image, squares)
+        return [
+            to_face(detection.box, detection.score, row, self.labels, image)
+            for detection, row in zip(detections, rows, strict=True)
+        ]
 
     def stream(self, source: str | int | Path | Iterable[Image]) -> Iterator[FrameResult]:
         """Results of a source as they come: a camera number, file, folder, URL, `demo:`, or an iterable of pictures.

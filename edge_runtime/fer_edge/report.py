@@ -1,6 +1,5 @@
 """The final report: what was captured, what became of it, how fast and how late; as JSON and as text."""
 
-import os
 import platform
 import resource
 import sys
@@ -15,6 +14,7 @@ from fer_edge.console import package_version
 from fer_edge.measure import SHORT_RUN_FRAMES, WARMUP_FRAMES
 from fer_edge.opencv import cv2
 from fer_edge.pipeline import Pipeline
+from fer_edge.sensors import cpu_name, dot_product_flag, readings, usable_cores
 
 SCHEMA = 1
 MEGABYTE = 1e6
@@ -35,35 +35,20 @@ def peak_rss_mb() -> float:
     return peak * (1 if sys.platform == "darwin" else 1024) / MEGABYTE
 
 
-def cpu_name() -> str:
-    """The processor as the kernel names it, or the machine type."""
-    for path, key in ((Path("/proc/device-tree/model"), None), (Path("/proc/cpuinfo"), "model name")):
-        try:
-            text = path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        if key is None:
-            return text.strip("\0\n ")
-        for line in text.splitlines():
-            if line.startswith(key):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 def machine_info() -> dict[str, Any]:
-    """Processor, cores this process may use, and versions."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    """Processor, cores this process may use, versions, and what it tells of temperature, clock and throttling now."""
     return {
-        "cpu": cpu_name(),
+        "cpu": cpu_name() or platform.processor() or platform.machine(),
         "architecture": platform.machine(),
-        "cores": cores,
+        "cores": usable_cores(),
+        "dot_product": dot_product_flag(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "fer_edge": package_version(),
         "onnxruntime": onnxruntime.__version__,
         "opencv": cv2.__version__,
         "numpy": np.__version__,
-    }
+    } | readings()
 
 
 def _rounded(value: float | None, digits: int = 2) -> float | None:
@@ -99,8 +84,8 @@ def build_report(pipeline: Pipeline, seconds: float, sinks: Mapping[str, tuple[i
         },
         "faces": {"seen": stats.faces_seen, "tracks": stats.tracks, "flips": stats.flips},
         "sinks": {name: {"written": written, "lost": lost} for name, (written, lost) in sinks.items()},
-        "reconnects": 0,
-        "gaps_s": [],
+        "reconnects": pipeline.source.reconnects,
+        "gaps_s": list(pipeline.source.gaps_s),
         "warmup_frames": WARMUP_FRAMES if stats.processed > SHORT_RUN_FRAMES else 0,
         "peak_rss_mb": round(peak_rss_mb(), 1),
         "exit_reason": pipeline.exit_reason,

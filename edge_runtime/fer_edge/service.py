@@ -6,29 +6,22 @@ import time
 
 
 class Notifier:
-    """Sends the notifications of Type=notify. `alive` is to be called while frames flow, as often as one likes."""
+    """Sends the notifications of Type=notify; call `alive` while frames flow, as often as you like."""
 
     def __init__(self) -> None:
         self._address = os.environ.get("NOTIFY_SOCKET", "")
         watchdog_us = os.environ.get("WATCHDOG_USEC", "")
-        # systemd's own advice is to ping at half the interval.
-        self._interval_s = int(watchdog_us) / 2e6 if watchdog_us.isdecimal() else None
+        self._interval_s = int(watchdog_us) / 1e6 if watchdog_us.isdecimal() else None
         self._pinged_at = 0.0
 
-    def ready(self) -> None:
-        """The first frame has been processed."""
-        self._send("READY=1")
-
-    def alive(self) -> None:
-        """A frame was processed since the last call."""
+    def alive(self, first: bool) -> None:
+        """A frame was processed since the last call; with the first one the service is up."""
+        if first:
+            self._send("READY=1")
         now = time.monotonic()
-        if self._interval_s is not None and now - self._pinged_at >= self._interval_s / 2:
+        if self._interval_s is not None and now - self._pinged_at >= self._interval_s / 4:
             self._pinged_at = now
             self._send("WATCHDOG=1")
-
-    def status(self, text: str) -> None:
-        """A line for `systemctl status`."""
-        self._send(f"STATUS={text}")
 
     def stopping(self) -> None:
         """The end has begun."""

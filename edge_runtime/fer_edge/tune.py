@@ -1,16 +1,21 @@
 """`fer-edge tune`: measure precision, threads and detection size on this machine, and keep the best as defaults."""
 
+import itertools
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 
+import fer_models
 from fer_edge.classifier import Classifier
+from fer_edge.defaults import defaults_file, save_defaults
 from fer_edge.detectors import open_detector
 from fer_edge.drawn_face import ROUND_S, draw_scene
+from fer_edge.errors import FerError
 from fer_edge.framing import Image
 from fer_edge.opencv import cv2
 from fer_edge.sensors import usable_cores
@@ -44,8 +49,8 @@ def thread_choices(cores: int) -> list[int]:
     return [count for count in (1, 2, 4, 8) if count <= cores] or [1]
 
 
-def measure(models: dict[str, Path], detector: str, detector_model: Path | None, rounds: int) -> Iterator[list[Timing]]:
-    """All settings' timings, better with every round; settings take turns, so that a busy moment hits all alike."""
+def measure(models: dict[str, Path], detector: str, detector_model: Path | None, seconds: float) -> list[Timing]:
+    """All settings' timings, over about `seconds`; settings take turns, so that a busy moment hits all alike."""
     frames = [draw_scene(ROUND_S * index / FRAMES, FRAME_SIZE) for index in range(FRAMES)]
     threads = thread_choices(usable_cores())
     classify = {
@@ -57,26 +62,28 @@ def measure(models: dict[str, Path], detector: str, detector_model: Path | None,
     classify_ms: dict[tuple[str, int], list[float]] = {key: [] for key in classify}
     detect_ms: dict[tuple[int, int], list[float]] = {key: [] for key in detect}
     found: dict[tuple[int, int], list[bool]] = {key: [] for key in detect}
-    for index in range(rounds):
-        frame = frames[index % FRAMES]
+    deadline = time.monotonic() + seconds
+    for frame in itertools.cycle(frames):
         for key, job in detect.items():
             elapsed, count = _timed(job, frame)
             detect_ms[key].append(elapsed)
             found[key].append(count > 0)
         for choice, classify_job in classify.items():
             classify_ms[choice].append(min(_timed(classify_job, frame)[0] for _ in range(3)))
-        yield [
-            Timing(
-                precision,
-                count,
-                size,
-                statistics.median(detect_ms[count, size]),
-                statistics.median(classify_ms[precision, count]),
-                statistics.fmean(found[count, size]),
-            )
-            for precision, count in classify
-            for size in DETECT_SIZES
-        ]
+        if time.monotonic() > deadline:
+            break
+    return [
+        Timing(
+            precision,
+            count,
+            size,
+            statistics.median(detect_ms[count, size]),
+            statistics.median(classify_ms[precision, count]),
+            statistics.fmean(found[count, size]),
+        )
+        for precision, count in classify
+        for size in DETECT_SIZES
+    ]
 
 
 def best(timings: Sequence[Timing]) -> Timing:
@@ -126,3 +133,33 @@ def _detect_job(name: str, model: Path | None, threads: int, size: int) -> Job:
         return len(detector.detect(frame))
 
     return job
+
+
+def run_tuning(detector: str, detector_model: Path | None, seconds: float) -> Timing:
+    """Measure the shipped networks for about `seconds`, print the table on stdout, return the best setting."""
+    models = {precision: fer_models.model_path(precision) for precision in fer_models.manifest()["models"]}
+    click.echo(f"measuring for {seconds:g} s ...", err=True)
+    timings = measure(models, detector, detector_model, seconds)
+    chosen = best(timings)
+    click.echo("precision  threads  detect size   detect   classify   frames/s   demo faces found")
+    for timing in timings:
+        mark = "   <- best" if timing is chosen else ""
+        click.echo(
+            f"{timing.precision:9}  {timing.threads:7}  {timing.detect_size:8} px  {timing.detect_ms:6.1f}   "
+            f"{timing.classify_ms:5.2f} ms  {timing.fps:9.1f}  {timing.found:12.0%}{mark}"
+        )
+    return chosen
+
+
+def keep(timing: Timing) -> Path:
+    """Write the setting as defaults and return the file; FerError if there is no place for it."""
+    path = defaults_file()
+    if path is None:
+        raise FerError("FER_EDGE_DEFAULTS is empty, so nothing can be kept: unset it, or name a file in it")
+    values: dict[str, str | int] = {
+        "precision": timing.precision,
+        "threads": timing.threads,
+        "detect_size": timing.detect_size,
+    }
+    save_defaults(values, path, "measured by fer-edge tune; delete this file to go back to the built-in defaults")
+    return path

@@ -57,8 +57,8 @@ def percentile(share: float) -> Callable[[Histogram], Range]:
     def calibrate(histogram: Histogram) -> Range:
         below = np.cumsum(histogram.counts) / histogram.counts.sum()
         edges = np.linspace(histogram.low, histogram.high, BINS + 1)
-        low = edges[np.searchsorted(below, 1 - share / 100, side="right")]
-        high = edges[min(np.searchsorted(below, share / 100) + 1, BINS)]
+        low = edges[int(np.searchsorted(below, 1 - share / 100, side="right"))]
+        high = edges[min(int(np.searchsorted(below, share / 100)) + 1, BINS)]
         return min(float(low), 0.0), max(float(high), 0.0)
 
     return calibrate

@@ -1,5 +1,6 @@
 """The command `fer-export`."""
 
+import math
 from pathlib import Path
 from typing import NoReturn
 
@@ -88,8 +89,92 @@ def evaluate(file: Path, data: Path, split: str, threads: int, json_file: Path |
         write_json(json_file, evaluation.to_json())
 
 
-export.add_command(inspect)
-export.add_command(evaluate)
+@click.command(context_settings=SETTINGS)
+@click.argument("first", type=PathType, metavar="A.onnx")
+@click.argument("second", type=PathType, metavar="B.onnx")
+@click.option("--data", type=PathType, required=True, metavar="CSV", help="fer2013.csv, or labelled faces in its form.")
+@click.option("--split", type=SPLITS, default="PublicTest", help="Rows to score.")
+@click.option("--threads", type=click.IntRange(1), default=1, help="CPU threads.")
+@click.option("--json", "json_file", type=PathType, metavar="FILE", help="Write the comparison there too.")
+@click.option("--overwrite", is_flag=True, help="Replace the --json file if it exists.")
+def compare(
+    first: Path, second: Path, data: Path, split: str, threads: int, json_file: Path | None, overwrite: bool
+) -> None:
+    """Compare two ONNX files: accuracy, agreement, time, and where they differ.
+
+    Both are timed in turns in this process, on one face at a time.
+    """
+    from fer_edge.files import check_output, write_json
+
+    if json_file is not None:
+        check_output(json_file, overwrite)
+    with extra_required("fer-export", "export"):
+        from fer_export.compare import compare as compare_files
+
+    comparison = compare_files(first, second, data, split, threads)
+    click.echo(str(comparison))
+    if json_file is not None:
+        write_json(json_file, comparison.to_json())
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("file", type=PathType, metavar="FILE.onnx")
+@click.option("--labels", required=True, metavar="A,B,...", help="The emotions, in the order of the network's output.")
+@click.option("--input-size", required=True, metavar="N|HxW", help="Pixels a side, or height x width.")
+@click.option("--mean", required=True, metavar="M[,M,M]", help="Subtracted from pixels 0 to 255; one a channel.")
+@click.option("--std", required=True, metavar="S[,S,S]", help="What the difference is divided by; one a channel.")
+@click.option("--colour", type=click.Choice(["grey", "rgb", "bgr"]), required=True, help="Channels the network takes.")
+@click.option("--layout", type=click.Choice(["nchw", "nhwc"]), default="nchw", help="Order of the network's input.")
+@click.option("--softmax/--no-softmax", default=None, help="Add one or not.  [default: if the answers need it]")
+@click.option("--framing", type=float, default=1.0, help="Side of the view, as a multiple of FER2013's square.")
+@click.option("--dataset", default="", help="What it was trained on, for the contract.")
+@click.option("--out", type=PathType, required=True, metavar="FILE.onnx", help="The file to write.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+def adopt(
+    file: Path, labels: str, input_size: str, mean: str, std: str, colour: str, layout: str, softmax: bool | None,
+    framing: float, dataset: str, out: Path, overwrite: bool,
+) -> None:  # fmt: skip
+    """Make a third-party emotion network one that fer-edge runs.
+
+    Puts a front that takes uint8 faces and normalises them before the network, a softmax behind it if
+    it has none, and a contract into the file. For pixels / 255 say --mean 0 --std 255, for -1 to 1
+    say --mean 127.5 --std 127.5.
+    """
+    with extra_required("fer-export", "export"):
+        from fer_export.adopt import Adoption
+        from fer_export.adopt import adopt as adopt_file
+
+    names = tuple(name.strip() for name in labels.split(","))
+    if len(set(names)) < 2 or len(set(names)) != len(names) or not all(names):
+        raise click.BadParameter(f"{labels!r} must be two or more different names", param_hint="--labels")
+    if not 0 < framing < math.inf:
+        raise click.BadParameter(f"{framing:g} must be above 0", param_hint="--framing")
+    size, means, deviations = _size(input_size), _numbers("--mean", mean), _numbers("--std", std)
+    try:
+        adoption = Adoption(names, size, colour, layout, means, deviations, softmax, framing, dataset)
+    except ValueError as error:
+        raise click.UsageError(f"--{error}, for --colour {colour}") from error
+    changes = adopt_file(file, adoption, out, overwrite)
+    click.echo(f"wrote {out}: {file} with {', '.join(changes)} and a contract")
+
+
+for command in (inspect, evaluate, compare, adopt):
+    export.add_command(command)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """(height, width) of "112" or "64x48"."""
+    sides = text.lower().split("x")
+    if not (len(sides) <= 2 and all(side.isascii() and side.isdigit() and int(side) > 0 for side in sides)):
+        raise click.BadParameter(f"{text!r} is neither pixels a side nor HEIGHTxWIDTH", param_hint="--input-size")
+    return int(sides[0]), int(sides[-1])
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(value) for value in text.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no list of numbers", param_hint=option) from error
 
 
 def _say(line: str) -> None:

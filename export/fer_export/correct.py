@@ -40,12 +40,22 @@ def correct_biases(int8: onnx.ModelProto, fp32: onnx.ModelProto, faces: Faces, f
 
 def channel_means(model: onnx.ModelProto, names: list[str], faces: Faces, folder: Path) -> Mapping[str, Means]:
     """Mean over faces and positions of each channel of the named tensors [N, C, H, W]: float64 [C] by name."""
-    session = open_session(save(with_outputs(model, names), folder / "means.onnx"))
+    session = open_session(save(up_to(model, names), folder / "means.onnx"))
     sums: dict[str, list[Means]] = {name: [] for name in names}
     for start in range(0, len(faces), BATCH):
         for name, values in zip(names, session.run(names, {INPUT: faces[start : start + BATCH, None]}), strict=True):
             sums[name].append(values.mean(axis=(2, 3), dtype=np.float64).sum(axis=0))
     return {name: np.sum(parts, axis=0) / len(faces) for name, parts in sums.items()}
+
+
+def up_to(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
+    """A copy of `model` that gives the named float tensors only, and ends with the last of them."""
+    probe = copied(model)
+    del probe.graph.output[:]
+    probe = with_outputs(probe, names)
+    last = max(place for place, node in enumerate(probe.graph.node) if set(names) & set(node.output))
+    del probe.graph.node[last + 1 :]
+    return probe
 
 
 def _convolutions(model: onnx.ModelProto) -> list[onnx.NodeProto]:

@@ -8,7 +8,7 @@ from fer_edge.classifier import Classifier
 from fer_edge.errors import DataError
 from fer_export.measure import Accuracy, measure_accuracy, predict
 from fer_export.report import aligned
-from fer_train.data import load_faces
+from fer_train.data import FaceData, load_faces
 
 SCHEMA = 1
 
@@ -62,9 +62,14 @@ def evaluate(file: Path, data: Path, split: str, threads: int = 1) -> Evaluation
     """
     classifier = Classifier(file, threads)
     faces = load_faces(data)
+    accuracy = measure_accuracy(predict(classifier, chosen_faces(faces, split), "evaluating"), faces, split)
+    return Evaluation(file, classifier.sha256, classifier.precision, data, faces.classes, accuracy)
+
+
+def chosen_faces(faces: FaceData, split: str) -> FaceData:
+    """The rows of the split; DataError if there is none."""
     chosen = faces.split(split)
     if not len(chosen):
         present = ", ".join(sorted(set(faces.usage.tolist())))
-        raise DataError(f"{data} has no row whose Usage is {split}: choose --split from {present}")
-    accuracy = measure_accuracy(predict(classifier, chosen, "evaluating"), faces, split)
-    return Evaluation(file, classifier.sha256, classifier.precision, data, faces.classes, accuracy)
+        raise DataError(f"{faces.path} has no row whose Usage is {split}: choose --split from {present}")
+    return chosen

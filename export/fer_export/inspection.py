@@ -5,8 +5,9 @@ from pathlib import Path
 
 import onnx
 
-from fer_edge.classifier import open_session, sha256_of
+from fer_edge.classifier import open_session
 from fer_edge.contract import METADATA_KEY
+from fer_edge.files import sha256_of
 from fer_export.operators import running_operators, stored_operators
 
 MAX_GARBLED_SHOWN = 60
@@ -38,7 +39,9 @@ def _contract_lines(text: str | None) -> list[str]:
     if text is None:
         return [f"contract  none (no metadata {METADATA_KEY}), so fer-edge will refuse it"]
     try:
-        contract = json.dumps(json.loads(text), indent=2, sort_keys=True)
+        values = json.loads(text)
     except ValueError:
-        contract = f"not JSON: {text[:MAX_GARBLED_SHOWN]}"
-    return [f"contract  {contract}"]
+        return [f"contract  not JSON: {text[:MAX_GARBLED_SHOWN]}"]
+    failed = values.get("failed_gates") if isinstance(values, dict) else None
+    marked = [f"FAILED    {', '.join(map(str, failed))} (exported with --force)"] if failed else []
+    return [*marked, f"contract  {json.dumps(values, indent=2, sort_keys=True)}"]

@@ -3,14 +3,13 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from fer_edge.classifier import Classifier, open_session
+from fer_edge.classifier import Classifier
 from fer_edge.errors import DataError
 from fer_edge.framing import Square
 from fer_train.data import TRAINING, FaceData, also_in
@@ -48,9 +47,9 @@ class Spread:
 
 @dataclass(frozen=True)
 class Latency:
-    """Time a face, one thread, batch 1. milliseconds: by precision. ratio: fp32 time / int8 time, None without int8.
+    """Time a face, batch 1. milliseconds: by precision or name. ratio: the first's time / the second's, None for one.
 
-    A ratio above 1 means that int8 is faster. Each of its samples comes from a round that ran both.
+    A ratio above 1 means that the second, int8, is faster. Each of its samples comes from a round that ran both.
     """
 
     milliseconds: dict[str, Spread]
@@ -69,11 +68,9 @@ def predict(classifier: Classifier, data: FaceData, label: str) -> Probabilities
             f"{', '.join(classifier.labels)}: measure it on data with its own classes"
         )
     order = [classifier.labels.index(name) for name in data.classes]
-    side = data.images.shape[1]
-    square = Square(side / 2, side / 2, side)
     parts = [np.empty((0, len(order)), dtype=np.float32)]
     for start in tqdm(range(0, len(data), BATCH), desc=label, unit="batch", leave=False, disable=None):
-        faces = [classifier.batch(image, [square]) for image in data.images[start : start + BATCH]]
+        faces = [classifier.batch(image, [_whole(image)]) for image in data.images[start : start + BATCH]]
         parts.append(classifier.predict(np.concatenate(faces))[:, order])
     return np.concatenate(parts)
 
@@ -94,32 +91,37 @@ def agreement(first: Probabilities, second: Probabilities) -> float:
     return float((first.argmax(axis=1) == second.argmax(axis=1)).mean())
 
 
-def measure_latency(files: Mapping[str, Path], face: npt.NDArray[np.uint8]) -> Latency:
-    """Time one face (uint8 [H, W]) through each file, by precision ("fp32", "int8"), in this process.
+def measure_latency(classifiers: Mapping[str, Classifier], face: npt.NDArray[np.uint8]) -> Latency:
+    """Time one face (uint8 [H, W]) through each classifier, by its name, in this process.
 
-    Files take turns within a round, in changing order, so that a busy or throttled machine slows both.
+    They take turns within a round, in changing order, so that a busy or throttled machine slows all. The ratio is
+    the first one's time / the second one's.
     """
-    batch = np.ascontiguousarray(face[None, None])
-    jobs = {name: _job(path, batch) for name, path in files.items()}
+    jobs = {name: _job(classifier, face) for name, classifier in classifiers.items()}
     samples: dict[str, list[float]] = {name: [] for name in jobs}
     for turn in range(LATENCY_ROUNDS):
         for name in sorted(jobs, reverse=bool(turn % 2)):
             samples[name] += [_seconds(jobs[name]) * 1000 for _ in range(RUNS_A_ROUND)]
-    rounds = {name: np.median(np.reshape(values, (LATENCY_ROUNDS, -1)), axis=1) for name, values in samples.items()}
-    ratio = _spread(rounds["fp32"] / rounds["int8"]) if "int8" in rounds else None
+    rounds = [np.median(np.reshape(values, (LATENCY_ROUNDS, -1)), axis=1) for values in samples.values()]
+    ratio = _spread(rounds[0] / rounds[1]) if len(rounds) > 1 else None
     return Latency({name: _spread(values) for name, values in samples.items()}, ratio)
 
 
-def _job(path: Path, batch: npt.NDArray[np.uint8]) -> Callable[[], object]:
-    session = open_session(path, threads=1)
-    feed = {session.get_inputs()[0].name: batch}
+def _job(classifier: Classifier, face: npt.NDArray[np.uint8]) -> Callable[[], object]:
+    batch = classifier.batch(face, [_whole(face)])
 
     def run() -> object:
-        return session.run(None, feed)
+        return classifier.predict(batch)
 
     for _ in range(WARM_UP_RUNS):
         run()
     return run
+
+
+def _whole(image: npt.NDArray[np.uint8]) -> Square:
+    """The square that a picture of a face (uint8 [H, W], as wide as high) is."""
+    side = image.shape[0]
+    return Square(side / 2, side / 2, side)
 
 
 def _seconds(job: Callable[[], object]) -> float:

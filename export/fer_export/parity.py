@@ -108,7 +108,7 @@ def with_logits_output(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def softmax_node(model: onnx.ModelProto) -> onnx.NodeProto:
     """The node that gives the probabilities; ModelError if it is no softmax."""
-    producers = [node for node in model.graph.node if OUTPUT in node.output]
+    producers: list[onnx.NodeProto] = [node for node in model.graph.node if OUTPUT in node.output]
     if len(producers) != 1 or producers[0].op_type != "Softmax":
         raise ModelError("the exported graph does not end in a Softmax, so its logits can't be compared")
     return producers[0]

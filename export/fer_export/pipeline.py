@@ -1,21 +1,25 @@
 """Run a whole export: a checkpoint in, two ONNX files and a report out, or nothing at all."""
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx
 
-from fer_edge.classifier import Classifier, sha256_of
+from fer_edge.classifier import Classifier
+from fer_edge.contract import Contract
 from fer_edge.errors import DataError
+from fer_edge.files import sha256_of
 from fer_export.convert import to_onnx, usable_network
 from fer_export.gates import (
     MIN_IMAGES_FOR_ACCURACY_DROP,
     Gate,
     accuracy_gates,
     agreement_gate,
+    consistency_gates,
     enforce,
+    failed_names,
     folding_gate,
     fusion_gates,
     parity_gates,
@@ -24,9 +28,11 @@ from fer_export.graph import contract_of, save, with_contract
 from fer_export.measure import Accuracy, Latency, agreement, measure_accuracy, measure_latency, predict
 from fer_export.operators import running_operators, stored_operators
 from fer_export.outputs import Outputs
-from fer_export.parity import Parity, measure_parity, probe_faces
-from fer_export.quantise import choose_calibration_faces, quantise
+from fer_export.parity import Faces, Parity, Runs, measure_parity, probe_faces, run_in_batches
+from fer_export.quantise import DEFAULT_TUNING_IMAGES, choose_faces
 from fer_export.report import Calibration, Report, WrittenFile
+from fer_export.temperature import MIN_IMAGES, Refit, refit, with_temperature
+from fer_export.tuning import AUTO, MIN_TUNING_IMAGES, tune
 from fer_train.checkpoint import Checkpoint, load_checkpoint
 from fer_train.data import PUBLIC_TEST, FaceData, load_faces
 from fer_train.networks import Network
@@ -40,7 +46,7 @@ class ExportOptions:
     """What to export and how.
 
     data: a FER2013 CSV, whose Training rows calibrate and whose PublicTest rows measure; needed to quantise.
-    calibration_images: how many Training faces the int8 ranges are taken from.
+    calibration_images: how many Training faces the int8 ranges are taken from. calibrator: how, or "auto".
     seed: of every random choice. force: write even if a gate fails.
     """
 
@@ -49,6 +55,7 @@ class ExportOptions:
     quantize: bool
     data: Path | None
     calibration_images: int
+    calibrator: str = AUTO
     seed: int = 0
     overwrite: bool = False
     force: bool = False
@@ -75,7 +82,7 @@ def run_export(options: ExportOptions, say: Say) -> tuple[Report, list[Path]]:
         calibration = export.quantise() if options.quantize else None
         accuracy, agreed = export.measure()
         latency = export.time()
-        files = export.stamp(accuracy)
+        files = export.stamp(export.final_contracts(accuracy))
         report = Report(
             checkpoint={"file": options.checkpoint.name, "sha256": export.checkpoint_sha256, "model": checkpoint.model},
             files={name: _written_file(path, outputs.models[name].name) for name, path in files.items()},
@@ -87,6 +94,8 @@ def run_export(options: ExportOptions, say: Say) -> tuple[Report, list[Path]]:
             accuracy=accuracy,
             agreement=agreed,
             calibration=calibration,
+            consistency=export.consistency,
+            temperature=export.temperature,
             notes=export.notes,
         )
         outputs.write(files, report.to_json())
@@ -112,8 +121,9 @@ def load_data(path: Path, checkpoint: Checkpoint, say: Say) -> FaceData:
 class Export:
     """One export under way: what it works on, and what its steps have made and found so far.
 
-    folder: for temporary files. models: by precision, without contract. operators: by precision, as
-    onnxruntime runs them. convolutions: in the network. gates: all that were checked. notes: what the user should know.
+    folder: for temporary files. models: by precision, without contract. contracts: by precision, without what
+    is only known at the end. operators: by precision, as onnxruntime runs them. convolutions: in the network.
+    gates: all that were checked. consistency, temperature: of int8. notes: what the user should know.
     """
 
     options: ExportOptions
@@ -123,14 +133,18 @@ class Export:
     network: Network
     data: FaceData | None
     models: dict[str, onnx.ModelProto] = field(default_factory=dict)
+    contracts: dict[str, Contract] = field(default_factory=dict)
     operators: dict[str, dict[str, int]] = field(default_factory=dict)
     convolutions: int = 0
     gates: list[Gate] = field(default_factory=list)
+    consistency: Runs | None = None
+    temperature: Refit | None = None
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.checkpoint_sha256 = sha256_of(self.options.checkpoint)
-        self.contract = contract_of(self.checkpoint, self.checkpoint_sha256)
+        contract = contract_of(self.checkpoint, self.checkpoint_sha256)
+        self.contracts |= dict.fromkeys(("fp32", "int8") if self.options.quantize else ("fp32",), contract)
 
     def check(self, *gates: Gate) -> None:
         """Record the gates; GateError if one failed, unless forced."""
@@ -147,25 +161,47 @@ class Export:
         stored = stored_operators(model)
         self.convolutions = stored.get("Conv", 0)
         self.operators["fp32"] = running_operators(save(model, self.folder / "plain.onnx"))
-        real = None if self.data is None else self.data.split(PUBLIC_TEST).images
-        faces = probe_faces(self.options.seed, self.checkpoint.input_size, real)
-        parity = measure_parity(model, self.network, self.checkpoint.temperature, faces, self.folder)
+        parity = measure_parity(model, self.network, self.checkpoint.temperature, self.probes(), self.folder)
         self.check(folding_gate(stored), *parity_gates(parity))
         return parity
 
+    def probes(self) -> Faces:
+        """Faces to compare answers on."""
+        real = None if self.data is None else self.data.split(PUBLIC_TEST).images
+        return probe_faces(self.options.seed, self.checkpoint.input_size, real)
+
     def quantise(self) -> Calibration:
-        """Make the int8 model and see that all its convolutions run in int8."""
+        """Make the int8 model, fit its temperature, and see that all its convolutions run in int8."""
         assert self.data is not None  # ExportOptions sees to it
-        faces = choose_calibration_faces(self.data, self.options.calibration_images, self.options.seed)
-        self.say(f"Quantising with {len(faces)} training faces ...")
-        model = self.models["int8"] = quantise(self.models["fp32"], faces.images, self.folder)
-        self.operators["int8"] = running_operators(save(model, self.folder / "plain.int8.onnx"))
+        options = self.options
+        faces, judges = choose_faces(self.data, options.calibration_images, DEFAULT_TUNING_IMAGES, options.seed)
+        self.say(f"Quantising with {len(faces)} training faces, judged by {len(judges)} others ...")
+        tuned = tune(self.models["fp32"], faces.images, judges.images, options.calibrator, self.folder, self.say)
+        if tuned.chosen.agreement is None:
+            self.notes.append(
+                f"calibrator not chosen by agreement, nor biases corrected: {len(judges)} training faces are left for "
+                f"that, and {MIN_TUNING_IMAGES} are needed"
+            )
+        self.models["int8"] = tuned.model
+        self.operators["int8"] = running_operators(save(tuned.model, self.folder / "plain.int8.onnx"))
         self.check(*fusion_gates(self.convolutions, self.operators["int8"]))
-        return Calibration(len(faces), faces.counts(), self.options.seed)
+        self.refit_temperature(self.data.split(PUBLIC_TEST))
+        self.consistency = run_in_batches(self.models["int8"], self.probes(), self.folder)
+        self.check(*consistency_gates(self.consistency))
+        return Calibration(len(faces), faces.counts(), options.seed, len(judges), tuned.chosen, tuned.candidates)
+
+    def refit_temperature(self, test: FaceData) -> None:
+        """Give int8 a temperature of its own, fitted on the split on which fer-train fitted the checkpoint's."""
+        if len(test) < MIN_IMAGES:
+            self.notes.append(f"temperature not refitted for int8: {len(test)} test faces, and {MIN_IMAGES} are needed")
+            return
+        self.temperature = refit(self.models["int8"], self.checkpoint.temperature, test, PUBLIC_TEST, self.folder)
+        self.models["int8"] = with_temperature(self.models["int8"], self.temperature.after)
+        self.contracts["int8"] = replace(self.contracts["int8"], temperature=self.temperature.after)
 
     def measure(self) -> tuple[dict[str, Accuracy], float | None]:
         """Score every model on the test faces, as the runtime runs it, and compare int8 with fp32."""
-        files = self.stamp({})
+        files = self.stamp(self.contracts)
         if self.data is None:
             self.notes.append("accuracy not measured: no --calibration-data was given")
             return {}, None
@@ -188,15 +224,24 @@ class Export:
         """Time the models against each other, one face at a time."""
         self.say("Timing ...")
         face = probe_faces(self.options.seed, self.checkpoint.input_size)[-1]
-        return measure_latency(self.stamp({}), face)
+        files = self.stamp(self.contracts)
+        return measure_latency({name: Classifier(path) for name, path in files.items()}, face)
 
-    def stamp(self, accuracy: dict[str, Accuracy]) -> dict[str, Path]:
-        """Write every model with its contract, holding its accuracy where that is known; paths by precision."""
-        files = {}
-        for name, model in self.models.items():
-            stamped = with_contract(model, self.contract, _for_contract(accuracy.get(name)))
-            files[name] = save(stamped, self.folder / f"{name}.onnx")
-        return files
+    def final_contracts(self, accuracy: dict[str, Accuracy]) -> dict[str, Contract]:
+        """What each file says of itself, with its measured accuracy and, if forced, its failed gates."""
+        return {
+            name: replace(
+                contract, accuracy=_for_contract(accuracy.get(name)), failed_gates=failed_names(self.gates, name)
+            )
+            for name, contract in self.contracts.items()
+        }
+
+    def stamp(self, contracts: Mapping[str, Contract]) -> dict[str, Path]:
+        """Write every model with its contract; paths by precision."""
+        return {
+            name: save(with_contract(model, contracts[name]), self.folder / f"{name}.onnx")
+            for name, model in self.models.items()
+        }
 
 
 def _for_contract(accuracy: Accuracy | None) -> dict[str, object] | None:

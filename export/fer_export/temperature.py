@@ -58,7 +58,7 @@ def _error(probabilities: npt.NDArray[np.float64], test: FaceData) -> float:
 
 
 def with_temperature(model: onnx.ModelProto, temperature: float) -> onnx.ModelProto:
-    """A copy of `model` whose logits are divided by `temperature`, instead of what they are divided by now, if anything.
+    """A copy of `model` whose logits are divided by `temperature`, and no longer by what they are divided by now.
 
     The division and the softmax stay fp32 in an int8 model.
     """

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,10 +44,8 @@ class Candidate:
         agreed = "not measured" if self.agreement is None else f"{self.agreement:.2%}"
         return f"{self.calibrator}{' + bias correction' if self.corrected else ''} {agreed}"
 
-    @property
-    def rank(self) -> tuple[float, float]:
-        """Greater is better: agreement first, then nearness of the probabilities."""
-        return (self.agreement or 0.0, -(self.distance or 0.0))
+
+Attempt = tuple[Candidate, onnx.ModelProto]
 
 
 @dataclass(frozen=True)
@@ -64,27 +63,46 @@ def tune(
     """Quantise with each calibrator (or the one named), then the best of them with corrected biases; keep the best.
 
     faces: uint8 [N, H, W], which calibrate. judges: others, on which agreement is measured; neither are test
-    faces, to which the choice would be fitted. Equally good ones: the earlier, simpler one is kept.
+    faces, to which the choice would be fitted. Among equal agreements the nearest probabilities win.
     """
     measurable = len(judges) >= MIN_TUNING_IMAGES
-    expected = probabilities(fp32, judges, folder) if measurable else None
+    judge = Judge(judges, probabilities(fp32, judges, folder) if measurable else None, folder, say)
     histograms = observe(fp32, faces, folder)
     names = [calibrator] if calibrator != AUTO else list(CALIBRATORS) if measurable else [SAFE]
+    tried = []
+    for name in names:
+        tried.append(judge.attempt(name, False, partial(quantise, fp32, ranges(histograms, name), folder)))
+    if measurable:
+        best, model = max(tried, key=_rank)
+        tried.append(judge.attempt(best.calibrator, True, partial(correct_biases, model, fp32, faces, folder)))
+    chosen, model = max(tried, key=_rank)
+    return Tuned(model, [candidate for candidate, _ in tried], chosen)
 
-    def attempt(name: str, corrected: bool, make: Callable[[], onnx.ModelProto]) -> tuple[Candidate, onnx.ModelProto]:
+
+@dataclass(frozen=True)
+class Judge:
+    """Measures int8 models on uint8 faces [N, H, W], of which fp32 says `expected`; None: there are too few."""
+
+    faces: Faces
+    expected: Probabilities | None
+    folder: Path
+    say: Callable[[str], None]
+
+    def attempt(self, calibrator: str, corrected: bool, make: Callable[[], onnx.ModelProto]) -> Attempt:
+        """Make a model, measure it, and tell how it did."""
         started = time.perf_counter()
-        model = make()
-        near = (None, None) if expected is None else nearness(expected, probabilities(model, judges, folder))
-        candidate = Candidate(name, corrected, *near, round(time.perf_counter() - started, 1))
-        say(f"  {candidate} ({candidate.seconds:.1f} s)")
+        model, agreed, distance = make(), None, None
+        if self.expected is not None:
+            agreed, distance = nearness(self.expected, probabilities(model, self.faces, self.folder))
+        candidate = Candidate(calibrator, corrected, agreed, distance, round(time.perf_counter() - started, 1))
+        self.say(f"  {candidate} ({candidate.seconds:.1f} s)")
         return candidate, model
 
-    tried = [attempt(name, False, lambda name=name: quantise(fp32, ranges(histograms, name), folder)) for name in names]
-    if measurable:
-        best, model = max(tried, key=lambda made: made[0].rank)
-        tried.append(attempt(best.calibrator, True, lambda: correct_biases(model, fp32, faces, folder)))
-    chosen, model = max(tried, key=lambda made: made[0].rank)
-    return Tuned(model, [candidate for candidate, _ in tried], chosen)
+
+def _rank(attempt: Attempt) -> tuple[float, float]:
+    """Greater is better: agreement first, then nearness of the probabilities."""
+    candidate = attempt[0]
+    return candidate.agreement or 0.0, -(candidate.distance or 0.0)
 
 
 def probabilities(model: onnx.ModelProto, faces: Faces, folder: Path) -> Probabilities:

@@ -124,6 +124,7 @@ class FakeDetector:
 
     name = "fake"
     framing = Framing(of_width=1.0)
+    wants_colour = False
 
     def __init__(self, faces: int = 1, before: Callable[[int], None] = lambda _number: None) -> None:
         self.before = before

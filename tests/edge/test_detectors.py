@@ -7,8 +7,8 @@ from fer_edge import cli
 from fer_edge.detectors import DETECTORS, Detector, HaarDetector, YunetDetector, open_detector
 from fer_edge.drawn_face import draw_scene
 from fer_edge.errors import FerError, ModelError
+from fer_edge.following import iou
 from fer_edge.framing import Image
-from fer_edge.tracking import iou
 
 YUNET = Path(__file__).parents[3] / "shared" / "models" / "face_detection_yunet_2023mar.onnx"
 

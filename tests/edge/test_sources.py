@@ -12,6 +12,7 @@ import pytest
 from fer_edge.errors import SourceError
 from fer_edge.sources import Source, open_source
 from fer_edge.sources.base import Grab
+from fer_edge.sources.live import Patience
 from fer_edge.sources.video import redact
 
 
@@ -193,12 +194,15 @@ def test_a_video_behind_an_address_is_read_whole(server: str, tmp_path: Path) ->
     assert len(read_all(source)) == 10
 
 
-def test_a_stream_of_jpegs_is_live_and_its_end_is_a_loss(server: str) -> None:
-    source = open_source(f"{server}/live")
+def test_a_stream_of_jpegs_is_live_and_is_opened_again_when_it_ends(server: str) -> None:
+    source = open_source(f"{server}/live", patience=Patience(first_retry_s=0.05))
     assert source.live
-    first = source.read()
-    assert first is not None
-    assert first.media_time_s is None
-    with pytest.raises(SourceError, match="lost"):
-        read_all(source)
+    for _ in range(100):
+        grab = source.read()
+        assert grab is not None
+        assert grab.media_time_s is None
+        if source.reconnects == 2:
+            break
+    assert source.reconnects == len(source.gaps_s) == 2
+    assert all(gap_s > 0 for gap_s in source.gaps_s)
     source.close()

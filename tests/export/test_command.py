@@ -4,13 +4,21 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
-from fer_export import cli, pipeline, quantise
+from fer_edge.contract import parse_contract
+from fer_export import cli, pipeline, quantise, tuning
+from fer_export.calibrate import CALIBRATORS
+from fer_export.graph import save, with_contract
+from fer_train.checkpoint import Checkpoint, save_checkpoint
+from fer_train.data import FaceData
 
 
 @pytest.fixture
@@ -36,6 +44,9 @@ def test_help_lists_everything_and_loads_no_heavy_package() -> None:
         "--force",
         "inspect",
         "evaluate",
+        "--calibrator",
+        "compare",
+        "adopt",
     ):
         assert word in done.stdout
 
@@ -68,6 +79,41 @@ def test_a_truncated_checkpoint(fer_export, checkpoint_file: Path, tmp_path: Pat
     one_line(fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx"), 1, "truncated")
 
 
+def test_a_checkpoint_of_another_network(fer_export, checkpoint: Checkpoint, tmp_path: Path) -> None:
+    save_checkpoint(replace(checkpoint, model="cnn4"), tmp_path / "best.pt")
+    one_line(fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx"), 1, "not those of the network cnn4")
+    save_checkpoint(replace(checkpoint, model="resnet999"), tmp_path / "best.pt")
+    one_line(fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx"), 1, "there is no network 'resnet999'")
+
+
+def test_a_file_of_torch_that_is_no_checkpoint_of_ours(fer_export, tmp_path: Path) -> None:
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "best.pt")
+    one_line(fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx"), 1, "is not a checkpoint of fer-train")
+
+
+def test_data_whose_classes_the_checkpoint_does_not_know(
+    fer_export, checkpoint: Checkpoint, faces_csv: Path, tmp_path: Path
+) -> None:
+    save_checkpoint(replace(checkpoint, classes=("glad", *checkpoint.classes[1:])), tmp_path / "best.pt")
+    result = fer_export(
+        tmp_path / "best.pt", "--out", tmp_path / "m.onnx", "--quantize", "--calibration-data", faces_csv
+    )
+    one_line(result, 1, "but the checkpoint was trained on glad, disgust")
+
+
+@pytest.mark.usefixtures("ready_conversion")
+def test_too_few_faces_to_calibrate_on_are_told_with_the_number_needed(
+    fer_export, good, faces: FaceData, write_csv: Callable[..., Path], tmp_path: Path
+) -> None:
+    few = tmp_path / "few.csv"
+    splits = {usage: faces.split(usage) for usage in ("Training", "PublicTest")}
+    write_csv(few, {usage: (part.labels[::10], part.images[::10]) for usage, part in splits.items()})
+    result = fer_export(*good, "--quantize", "--calibration-data", few)
+    assert (result.code, result.stdout) == (1, "")
+    assert "training faces that are not test faces too, and calibration needs at least 512" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["few.csv"]
+
+
 def test_a_missing_folder(fer_export, checkpoint_file: Path, tmp_path: Path) -> None:
     one_line(fer_export(checkpoint_file, "--out", tmp_path / "no" / "m.onnx"), 1, "is not a folder")
 
@@ -92,7 +138,7 @@ def test_an_output_that_is_no_onnx_file_is_a_usage_error(fer_export, checkpoint_
     one_line(fer_export(checkpoint_file, "--out", tmp_path / "m.pt"), 2, "must end in .onnx")
 
 
-@pytest.mark.parametrize("number", ["63", "0", "many"])
+@pytest.mark.parametrize("number", ["511", "0", "many"])
 def test_too_few_calibration_images_are_a_usage_error(fer_export, good, number: str) -> None:
     one_line(fer_export(*good, "--calibration-images", number), 2, "--calibration-images")
 
@@ -100,7 +146,8 @@ def test_too_few_calibration_images_are_a_usage_error(fer_export, good, number: 
 def test_the_command_knows_the_quantisers_limits() -> None:
     defaults = {option.name: option for option in cli.export.params}
     assert cli.CALIBRATION_RANGE.min == quantise.MIN_CALIBRATION_IMAGES
-    assert defaults["calibration_images"].default == quantise.DEFAULT_CALIBRATION_IMAGES
+    assert defaults["calibration_images"].default == quantise.MIN_CALIBRATION_IMAGES
+    assert [*cli.CALIBRATORS.choices] == [tuning.AUTO, *CALIBRATORS]
 
 
 def test_missing_data(fer_export, good, tmp_path: Path) -> None:
@@ -117,6 +164,20 @@ def test_data_without_a_face_to_test_on(fer_export, good, tmp_path: Path) -> Non
     (tmp_path / "one.csv").write_text(f"emotion,pixels\n0,{' '.join(['7'] * 2304)}\n")
     result = fer_export(*good, "--quantize", "--calibration-data", tmp_path / "one.csv")
     one_line(result, 1, "hold any out for testing")
+
+
+def test_a_forced_file_runs_in_fer_edge_with_one_warning(finished, tmp_path: Path) -> None:
+    model = onnx.load(finished.folder / "m.int8.onnx")
+    contract = parse_contract(model.metadata_props[0].value, "m.int8.onnx")
+    save(with_contract(model, replace(contract, failed_gates=("agreement", "accuracy_drop"))), tmp_path / "m.onnx")
+    done = subprocess.run(
+        [sys.executable, "-m", "fer_edge.cli", "--source", "demo:", "--max-frames", "3", "--headless",
+         "--model", tmp_path / "m.onnx"],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    warnings = [line for line in done.stderr.splitlines() if "--force" in line]
+    assert len(warnings) == 1 and warnings[0].endswith("fails agreement, accuracy_drop: its answers may be wrong")
 
 
 @pytest.mark.usefixtures("ready_conversion")

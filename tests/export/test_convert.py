@@ -14,17 +14,11 @@ from onnx import numpy_helper
 from fer_edge.errors import GateError, ModelError
 from fer_export.convert import check_normalisation, check_opset, simplify, usable_network
 from fer_export.gates import folding_gate
-from fer_export.graph import strip_metadata
+from fer_export.graph import copied, strip_metadata
 from fer_export.operators import running_operators, stored_operators
 from fer_train.augment import normalise
 from fer_train.checkpoint import Checkpoint
 from fer_train.networks import Network
-
-
-def copied(model: onnx.ModelProto) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return copy
 
 
 def shape(value: onnx.ValueInfoProto) -> list[object]:

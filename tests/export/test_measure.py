@@ -60,15 +60,15 @@ def test_agreement_counts_equal_answers() -> None:
 
 
 def test_a_file_timed_against_itself_has_a_ratio_near_one(finished, faces: FaceData) -> None:
-    path = finished.folder / "m.int8.onnx"
-    latency = measure_latency({"fp32": path, "int8": path}, faces.images[0])
+    classifier = Classifier(finished.folder / "m.int8.onnx")
+    latency = measure_latency({"fp32": classifier, "int8": classifier}, faces.images[0])
     assert latency.ratio is not None and 0.6 < latency.ratio.median < 1.6
     assert latency.ratio.low <= latency.ratio.median <= latency.ratio.high
     assert all(spread.low > 0 for spread in latency.milliseconds.values())
 
 
 def test_without_int8_there_is_no_ratio(finished, faces: FaceData) -> None:
-    latency = measure_latency({"fp32": finished.folder / "m.onnx"}, faces.images[0])
+    latency = measure_latency({"fp32": Classifier(finished.folder / "m.onnx")}, faces.images[0])
     assert latency.ratio is None and list(latency.milliseconds) == ["fp32"]
 
 
@@ -98,7 +98,7 @@ def test_a_failed_gate_tells_figure_bound_and_advice() -> None:
 def test_a_value_that_is_no_number_is_null_in_json() -> None:
     stored = Gate("x", float("nan"), "at most", 2, "").to_json()
     assert json.loads(json.dumps(stored, allow_nan=False)) == {
-        "name": "x", "value": None, "limit": "at most", "bound": 2, "passed": False,
+        "name": "x", "value": None, "limit": "at most", "bound": 2, "passed": False, "precision": "fp32",
     }  # fmt: skip
 
 

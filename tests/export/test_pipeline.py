@@ -14,11 +14,14 @@ from onnx import numpy_helper
 
 from fer_edge.classifier import Classifier
 from fer_edge.contract import METADATA_KEY, Contract, parse_contract
-from fer_edge.errors import DataError, GateError, ModelError, OutputError
+from fer_edge.errors import ContractError, DataError, GateError, ModelError, OutputError
 from fer_export import pipeline
+from fer_export.inspection import describe
+from fer_export.measure import Latency, Spread
 from fer_export.outputs import Outputs
 from fer_export.parity import torch_logits
 from fer_export.pipeline import ExportOptions, run_export
+from fer_export.report import table
 from fer_train.checkpoint import Checkpoint, save_checkpoint
 from fer_train.data import FER2013_CLASSES, FaceData
 from fer_train.metrics import softmax
@@ -87,6 +90,7 @@ def test_the_report_has_every_figure(finished) -> None:
     assert set(report) == {
         "schema", "checkpoint", "files", "parity", "agreement", "accuracy", "calibration", "latency_ms",
         "latency_ratio", "fused_operators", "gates", "notes", "versions", "machine",
+        "int8_consistency", "temperature",
     }  # fmt: skip
     for key, name in (("fp32", "m.onnx"), ("int8", "m.int8.onnx")):
         content = (finished.folder / name).read_bytes()
@@ -98,12 +102,20 @@ def test_the_report_has_every_figure(finished) -> None:
     assert report["checkpoint"]["file"] == "best.pt"
     assert report["parity"]["batches"] == [1, 2, 5, 64]
     assert report["fused_operators"]["convolutions"] == report["fused_operators"]["int8"]["QLinearConv"] == 10
-    assert report["calibration"]["images"] == 64
+    calibration = report["calibration"]
+    assert (calibration["images"], calibration["tuning_images"], calibration["seed"]) == (512, 212, 0)
+    assert [(way["calibrator"], way["corrected"]) for way in calibration["candidates"]] == [
+        ("minmax", False), ("percentile-99.999", False), ("percentile-99.99", False), ("entropy", False),
+        (calibration["candidates"][-1]["calibrator"], True),
+    ]  # fmt: skip
+    assert calibration["chosen"]["agreement"] == max(way["agreement"] for way in calibration["candidates"])
+    assert report["int8_consistency"]["batch_delta"] == 0
+    assert report["temperature"] is None  # 42 test faces are too few to fit it
     assert (report["accuracy"]["images"], report["accuracy"]["split"]) == (42, "PublicTest")
     assert all(gate["passed"] for gate in report["gates"])
     assert [gate["name"] for gate in report["gates"]] == [
         "batch_norms_left", "parity_max_abs_delta", "parity_batch_delta", "probability_sum_error",
-        "int8_convolutions", "float_convolutions", "agreement",
+        "int8_convolutions", "float_convolutions", "int8_batch_delta", "int8_probability_sum_error", "agreement",
     ]  # fmt: skip
     assert any("accuracy drop not judged" in note for note in report["notes"])
 
@@ -113,13 +125,17 @@ def test_the_table_is_all_of_stdout_and_aligned(finished) -> None:
     assert lines[0].split() == ["size", "accuracy", "de-duplicated", "macro-F1", "agreement", "latency"]
     assert lines[1].startswith("fp32") and lines[2].startswith("int8")
     assert len({len(line) for line in lines[:3]}) == 1
-    assert re.match(r"(int8 runs \d+\.\d\d times as fast|use fp32 here)", lines[3])
+    assert re.match(r"calibrator \S+.* agreement on 212 other training faces \(.*entropy", lines[3])
+    assert re.match(r"(int8 runs \d+\.\d\d times as fast|use fp32 here)", lines[4])
     assert lines[-1] == "wrote m.onnx, m.int8.onnx, m.export.json"
 
 
 def test_stderr_holds_our_own_progress_and_no_chatter(finished) -> None:
-    words = [line.split()[0] for line in finished.result.stderr.splitlines()]
+    words = [line.split()[0] for line in finished.result.stderr.splitlines() if not line.startswith("  ")]
     assert words == ["Reading", "Converting", "Quantising", "Measuring", "Timing"]
+    tried = [line.split() for line in finished.result.stderr.splitlines() if line.startswith("  ")]
+    assert [words[0] for words in tried[:4]] == ["minmax", "percentile-99.999", "percentile-99.99", "entropy"]
+    assert tried[4][1:4] == ["+", "bias", "correction"] and all(words[-1] == "s)" for words in tried)
 
 
 @pytest.mark.usefixtures("ready_conversion")
@@ -151,15 +167,15 @@ def test_a_failed_gate_writes_nothing(
 
 @pytest.mark.usefixtures("ready_conversion")
 def test_a_late_failed_gate_writes_nothing_either(
-    options: ExportOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    quick: ExportOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(pipeline, "agreement", lambda *_: 0.5)
     with pytest.raises(GateError, match=r"agreement is 0\.5"):
-        run_export(options, ignore)
+        run_export(quick, ignore)
     assert left_in(tmp_path) == []
 
 
-def test_force_writes_and_records_the_failure(
+def test_force_writes_records_the_failure_and_marks_the_contract(
     options: ExportOptions, fp32: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(pipeline, "to_onnx", lambda *_: corrupt(fp32))
@@ -169,6 +185,61 @@ def test_force_writes_and_records_the_failure(
     gates = {gate["name"]: gate for gate in json.loads((tmp_path / "m.export.json").read_text())["gates"]}
     assert not gates["parity_max_abs_delta"]["passed"] and gates["parity_max_abs_delta"]["value"] > 0.05
     assert any("gate failed" in line for line in said)
+    assert Classifier(tmp_path / "m.onnx").contract.failed_gates == ("parity_max_abs_delta",)
+    assert "FAILED    parity_max_abs_delta" in describe(tmp_path / "m.onnx")
+
+
+@pytest.mark.usefixtures("ready_conversion")
+def test_a_failed_int8_file_warns_once_and_the_fp32_one_beside_it_does_not(
+    quick: ExportOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pipeline, "agreement", lambda *_: 0.5)
+    run_export(replace(quick, force=True), ignore)
+    assert caplog.messages == []  # the export itself has told
+    assert Classifier(tmp_path / "m.onnx").contract.failed_gates == ()
+    classifier = Classifier(tmp_path / "m.int8.onnx")
+    classifier.predict(np.zeros((3, 1, 48, 48), dtype=np.uint8))
+    assert classifier.contract.failed_gates == ("agreement",)
+    path = tmp_path / "m.int8.onnx"
+    assert caplog.messages == [f"{path} was exported with --force and fails agreement: its answers may be wrong"]
+
+
+@pytest.mark.parametrize("garbled", ["[1, 2]", "7", "null"])
+def test_a_contract_with_garbled_failed_gates_is_refused(garbled: str) -> None:
+    good = Contract("classifier", ("happy", "sad"), (48, 48), "grey", failed_gates=("agreement",)).to_json()
+    assert parse_contract(good, "m.onnx").failed_gates == ("agreement",)
+    with pytest.raises(ContractError, match=r"m\.onnx: its contract"):
+        parse_contract(good.replace('["agreement"]', garbled), "m.onnx")
+
+
+@pytest.mark.usefixtures("ready_conversion")
+def test_the_report_tells_where_fp32_is_the_better_choice(
+    quick: ExportOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Latency({name: Spread(1, 1, 1) for name in ("fp32", "int8")}, Spread(0.8, 0.7, 0.9))
+    monkeypatch.setattr(pipeline, "measure_latency", lambda *_: slow)
+    report, _ = run_export(quick, ignore)
+    assert "use fp32 here: int8 runs only 0.80 times as fast (90 % of rounds: 0.70 to 0.90; " in table(report, [])
+    fast = replace(report, latency=replace(slow, ratio=Spread(3, 2.9, 3.1)))
+    assert (fast.advice or "").startswith("int8 runs 3.00 times as fast as fp32 here (90 % of rounds: 2.90 to 3.10; ")
+    monkeypatch.setattr("fer_export.report.dot_product_flag", lambda: "asimddp")
+    middling = replace(report, latency=replace(slow, ratio=Spread(2, 1.9, 2.1)))
+    assert "2.00 times as fast as fp32 here, below the 2.5 usual with asimddp instructions" in (middling.advice or "")
+
+
+@pytest.mark.usefixtures("ready_conversion")
+def test_int8_gets_a_temperature_of_its_own_where_test_faces_suffice(
+    quick: ExportOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pipeline, "MIN_IMAGES", 42)
+    report, _ = run_export(quick, ignore)
+    fitted = report.temperature
+    assert fitted is not None and (fitted.before, fitted.images, fitted.split) == (1.25, 42, "PublicTest")
+    assert f"temperature of int8 {fitted.after:g}, fitted on 42 PublicTest faces (fp32: 1.25)" in table(report, [])
+    assert Classifier(tmp_path / "m.onnx").contract.temperature == 1.25
+    assert Classifier(tmp_path / "m.int8.onnx").contract.temperature == fitted.after != 1.25
+    stored = json.loads((tmp_path / "m.export.json").read_text())["temperature"]
+    assert stored["after"] == fitted.after and 0 <= stored["ece_after"] <= 1
 
 
 @pytest.mark.parametrize("name", ["m.onnx", "m.int8.onnx", "m.export.json"])

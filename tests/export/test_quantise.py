@@ -1,7 +1,6 @@
 """Which faces calibrate, and what onnxruntime makes of the int8 file."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,51 +9,70 @@ import pytest
 from onnxruntime.quantization import quantize_static
 
 from fer_edge.errors import DataError, GateError
+from fer_export.calibrate import observe, ranges
 from fer_export.convert import to_onnx, usable_network
 from fer_export.gates import enforce, fusion_gates
 from fer_export.graph import save
 from fer_export.operators import running_operators
-from fer_export.quantise import FaceReader, choose_calibration_faces, quantise
+from fer_export.quantise import OneBatch, choose_faces, quantise
 from fer_export.quiet import quiet
 from fer_train.checkpoint import Checkpoint
 from fer_train.data import FaceData, also_in
 
 
+def quantised(fp32: onnx.ModelProto, images: np.ndarray, folder: Path, calibrator: str = "minmax") -> onnx.ModelProto:
+    return quantise(fp32, ranges(observe(fp32, images, folder), calibrator), folder)
+
+
+USABLE = 6 * 120 + 5 - 1  # training faces but the one that is a test face
+
+
+def calibrating(faces: FaceData, count: int, seed: int = 0) -> FaceData:
+    return choose_faces(faces, count, 0, seed)[0]
+
+
 def test_calibration_faces_are_balanced_though_disgust_is_rare(faces: FaceData) -> None:
-    chosen = choose_calibration_faces(faces, 65, seed=0)
-    assert chosen.counts() == {
+    assert calibrating(faces, 65).counts() == {
         "angry": 10, "disgust": 5, "fear": 10, "happy": 10, "sad": 10, "surprise": 10, "neutral": 10,
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("count", [64, 66, 70, 80])
+@pytest.mark.parametrize("count", [64, 66, 70, 512])
 def test_as_many_are_chosen_as_were_asked_for(faces: FaceData, count: int) -> None:
-    counts = choose_calibration_faces(faces, count, seed=0).counts()
+    counts = calibrating(faces, count).counts()
     assert sum(counts.values()) == count
     common = [number for label, number in counts.items() if label != "disgust"]
     assert max(common) - min(common) <= 1
 
 
 def test_all_there_are_are_taken_if_more_are_asked_for(faces: FaceData) -> None:
-    assert len(choose_calibration_faces(faces, 512, seed=0)) == 6 * 14 + 5 - 1  # but the one that is a test face
+    calibration, tuning = choose_faces(faces, 5000, 100, seed=0)
+    assert (len(calibration), len(tuning)) == (USABLE, 0)
 
 
-def test_only_training_faces_calibrate_and_none_that_measures(faces: FaceData) -> None:
-    chosen = choose_calibration_faces(faces, 512, seed=0)
-    assert set(chosen.usage) == {"Training"}
-    assert not also_in(chosen.images, faces.split("PublicTest").images).any()
+def test_the_calibrator_is_chosen_on_balanced_training_faces_that_neither_calibrate_nor_measure(
+    faces: FaceData,
+) -> None:
+    calibration, tuning = choose_faces(faces, 512, 120, seed=0)
+    for chosen in (calibration, tuning):
+        assert set(chosen.usage) == {"Training"}
+        assert not also_in(chosen.images, faces.split("PublicTest").images).any()
     assert also_in(faces.split("Training").images, faces.split("PublicTest").images).any()
+    assert not also_in(tuning.images, calibration.images).any()
+    assert set(tuning.counts().values()) == {0, 20}  # all disgusted faces calibrate
 
 
 def test_the_choice_follows_from_the_seed(faces: FaceData) -> None:
-    first, again, other = (choose_calibration_faces(faces, 64, seed).images for seed in (1, 1, 2))
-    assert (first == again).all() and (first != other).any()
+    first, again, other = (choose_faces(faces, 64, 64, seed) for seed in (1, 1, 2))
+    for place in (0, 1):
+        assert (first[place].images == again[place].images).all()
+        assert (first[place].images != other[place].images).any()
 
 
 def test_too_few_faces_are_refused_with_the_number_needed(faces: FaceData) -> None:
     few = faces.rows((faces.usage == "PublicTest") | (np.cumsum(faces.usage == "Training") <= 20))
-    with pytest.raises(DataError, match=r"has 19 training faces .* needs at least 64"):
-        choose_calibration_faces(few, 512, seed=0)
+    with pytest.raises(DataError, match=r"has 19 training faces .* needs at least 512"):
+        choose_faces(few, 512, 0, seed=0)
 
 
 def test_every_convolution_runs_in_int8_and_the_dense_tail_in_float(int8: onnx.ModelProto, tmp_path: Path) -> None:
@@ -70,13 +88,13 @@ def test_the_baseline_network_fuses_as_well(
 ) -> None:
     checkpoint = make_checkpoint("cnn4")
     model = to_onnx(usable_network(checkpoint, "c4.pt"), checkpoint)
-    running = running_operators(save(quantise(model, faces.images[:64], tmp_path), tmp_path / "m.onnx"))
+    running = running_operators(save(quantised(model, faces.images[:64], tmp_path), tmp_path / "m.onnx"))
     assert all(gate.passed for gate in fusion_gates(4, running))
 
 
 def test_the_quantisers_defaults_fail_the_fusion_gate(fp32: onnx.ModelProto, faces: FaceData, tmp_path: Path) -> None:
     with quiet():
-        quantize_static(save(fp32, tmp_path / "fp32.onnx"), tmp_path / "m.onnx", FaceReader(faces.images[:16]))
+        quantize_static(save(fp32, tmp_path / "fp32.onnx"), tmp_path / "m.onnx", OneBatch(faces.images[:16, None]))
     gates = fusion_gates(10, running_operators(tmp_path / "m.onnx"))
     assert [gate.passed for gate in gates] == [False, False]
     with pytest.raises(GateError, match=r"int8_convolutions is 4, must be at least 10 .*float_convolutions is 6"):
@@ -91,10 +109,10 @@ def test_a_float_file_fails_the_fusion_gate(fp32: onnx.ModelProto, tmp_path: Pat
 def test_quantising_says_nothing(
     fp32: onnx.ModelProto, faces: FaceData, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    quantise(fp32, faces.images[:8], tmp_path)
+    quantised(fp32, faces.images[:8], tmp_path)
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_class_without_faces_is_left_out(faces: FaceData) -> None:
     without = faces.rows(faces.labels != 1)
-    assert choose_calibration_faces(replace(without), 72, seed=0).counts()["disgust"] == 0
+    assert calibrating(without, 72).counts()["disgust"] == 0

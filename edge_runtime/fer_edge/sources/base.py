@@ -1,6 +1,7 @@
 """What the pipeline asks of a source."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fer_edge.framing import Image
@@ -29,16 +30,22 @@ class Source:
     live: whether it goes on without us, so that only its newest frame matters.
     fps: nominal frames a second, or None.
     pictures: how many single pictures it holds, or None if it is a video.
+    reconnects: how often it came back after a loss. gaps_s: the last lengths of its absences, in seconds.
     """
 
     name: str
     live: bool = False
     fps: float | None = None
     pictures: int | None = None
+    reconnects: int = 0
+    gaps_s: Sequence[float] = ()
 
     def read(self) -> Grab | None:
         """The next picture, or None at the end. SourceError if a live source is lost."""
         raise NotImplementedError
+
+    def interrupt(self) -> None:
+        """Make a `read` that waits in another thread return, where that is possible."""
 
     def close(self) -> None:
         """Free the device or file."""

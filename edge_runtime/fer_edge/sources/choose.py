@@ -6,31 +6,55 @@ from pathlib import Path
 
 from fer_edge.errors import SourceError
 from fer_edge.sources.base import Source
+from fer_edge.sources.live import LiveSource, Patience
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 
 
-def open_source(uri: str | int | Path, camera_size: tuple[int, int] | None = None) -> Source:
-    """Open a source by camera number, /dev path, file, picture, folder, glob pattern, URL or `demo:`.
+def open_source(
+    uri: str | int | Path, camera_size: tuple[int, int] | None = None, patience: Patience = Patience()
+) -> Source:
+    """Open a source by camera number, /dev path, file, picture, folder, glob pattern, URL, `rpicam:` or `demo:`.
 
-    `camera_size` is the (width, height) asked of a camera. Raises SourceError if it can't be opened.
+    `camera_size` is the (width, height) asked of a camera; `patience` is had with live sources. Raises
+    SourceError if it can't be opened.
     """
     # Only the source that is used gets imported, to keep the start short.
     text = str(uri)
     is_number = re.fullmatch(r"\d{1,4}", text, re.ASCII)
     if is_number or text.startswith("/dev/"):
-        from fer_edge.sources.video import CameraSource
-
-        return CameraSource(int(text) if is_number else text, camera_size)
+        return _open_camera(int(text) if is_number else text, camera_size, patience)
     if text.startswith("demo:"):
         from fer_edge.sources.demo import DemoSource
 
         return DemoSource(text)
+    if text.startswith("rpicam:"):
+        return _open_rpicam(text, patience)
     if "://" in text:
-        from fer_edge.sources.video import UrlSource
-
-        return UrlSource(text)
+        return _open_url(text, patience)
     return _open_path(text)
+
+
+def _open_camera(camera: int | str, size: tuple[int, int] | None, patience: Patience) -> Source:
+    from fer_edge.sources.video import CameraSource, camera_name
+
+    return LiveSource(camera_name(camera), lambda: CameraSource(camera, size), patience)
+
+
+def _open_rpicam(uri: str, patience: Patience) -> Source:
+    from fer_edge.sources.rpicam import RpicamSource
+
+    return LiveSource(uri, lambda: RpicamSource(uri), patience)
+
+
+def _open_url(url: str, patience: Patience) -> Source:
+    from fer_edge.sources.video import UrlSource
+
+    first = UrlSource(url)
+    if not first.live:
+        return first
+    opened = [first]
+    return LiveSource(first.name, lambda: opened.pop() if opened else UrlSource(url), patience)
 
 
 def _open_path(text: str) -> Source:

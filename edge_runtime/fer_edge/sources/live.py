@@ -66,6 +66,8 @@ class _Reader:
     def abandon(self) -> None:
         """Take nothing more from it. Its thread ends, and frees the device, when its call returns."""
         self._grabs.abort()
+        if self.source is not None:
+            self.source.interrupt()
 
 
 class LiveSource(Source):
@@ -73,15 +75,12 @@ class LiveSource(Source):
 
     `open_once` opens it, and is called again after every loss. The first opening must succeed, or its
     SourceError is raised here; later ones are tried again until `patience` ends, when `read` raises it.
-
-    reconnects: how often it came back. gaps_s: the last lengths of its absences, in seconds.
     """
 
     live = True
 
     def __init__(self, name: str, open_once: Callable[[], Source], patience: Patience = Patience()) -> None:
         self.name = name
-        self.reconnects = 0
         self.gaps_s: deque[float] = deque(maxlen=MAX_GAPS_KEPT)
         self._open_once, self._patience = open_once, patience
         self._closing = threading.Event()
@@ -94,7 +93,9 @@ class LiveSource(Source):
             grab = self._reader.get(self._patience.open_s)
         except TimeoutError:
             self._reader.abandon()
-            raise SourceError(f"{self.name} gives no frame within {self._patience.open_s:g} s: check that it is on") from None
+            raise SourceError(
+                f"{self.name} gives no frame within {self._patience.open_s:g} s: check that it is on"
+            ) from None
         except Closed:
             raise self._reader.error or SourceError(f"{self.name} opens but gives no frame") from None
         if self._reader.source is not None:
@@ -103,22 +104,24 @@ class LiveSource(Source):
 
     def read(self) -> Grab | None:
         """The next frame, after a reconnection if need be; None once closed. SourceError if it is lost for good."""
-        if self._first is not None:
-            grab, self._first = self._first, None
-            return grab
         while not self._closing.is_set():
+            if self._first is not None:
+                grab, self._first = self._first, None
+                return grab
             try:
                 grab = self._reader.get(self._patience.silent_s)
-            except (TimeoutError, Closed) as error:
-                if self._closing.is_set():
-                    break
-                self._reconnect(f"silent for {self._patience.silent_s:g} s" if isinstance(error, TimeoutError) else "gone")
-                continue
-            self._last_at = grab.captured_at
-            return grab
+            except TimeoutError:
+                self._reconnect(f"silent for {self._patience.silent_s:g} s")
+            except Closed:
+                self._reconnect("gone")
+            else:
+                self._last_at = grab.captured_at
+                return grab
         return None
 
     def _reconnect(self, why: str) -> None:
+        if self._closing.is_set():
+            return
         log.warning("%s is %s: connecting again", self.name, why)
         pause_s = self._patience.first_retry_s
         while True:
@@ -141,7 +144,11 @@ class LiveSource(Source):
         self.gaps_s.append(round(gap_s, 3))
         log.warning("%s is back after %.1f s", self.name, gap_s)
 
+    def interrupt(self) -> None:
+        """End a `read` that waits; its device is freed when its own call returns."""
+        self.close()
+
     def close(self) -> None:
-        """End a `read` that waits, and free the device; one that hangs is left behind."""
+        """End, and free the device; one that hangs is left behind."""
         self._closing.set()
         self._reader.abandon()

@@ -66,6 +66,11 @@ class VideoFileSource(_Capture):
         super().__init__(cv2.VideoCapture(str(path), cv2.CAP_FFMPEG), str(path), False, advice)
 
 
+def camera_name(camera: int | str) -> str:
+    """How messages call a camera."""
+    return f"camera {camera}" if isinstance(camera, int) else camera
+
+
 class CameraSource(_Capture):
     """A USB or laptop camera by number or /dev path.
 
@@ -73,7 +78,6 @@ class CameraSource(_Capture):
     """
 
     def __init__(self, camera: int | str, size: tuple[int, int] | None = None) -> None:
-        name = f"camera {camera}" if isinstance(camera, int) else camera
         linux = sys.platform == "linux"
         capture = cv2.VideoCapture(camera, cv2.CAP_V4L2 if linux else cv2.CAP_ANY)
         if capture.isOpened():
@@ -84,7 +88,7 @@ class CameraSource(_Capture):
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
             capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         advice = "see fer-edge --list-cameras, or try --source demo: without a camera"
-        super().__init__(capture, name, True, advice)
+        super().__init__(capture, camera_name(camera), True, advice)
 
 
 class UrlSource(_Capture):

@@ -1,0 +1,188 @@
+"""Networks of other makers: layouts, colours, fixed batches, missing softmax, and what can't be adopted."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from fer_edge.classifier import Classifier
+from fer_edge.contract import Contract
+from fer_edge.framing import Square
+from fer_train.metrics import softmax
+
+LABELS = ("happy", "sad", "neutral")
+
+
+def network(
+    folder: Path, shape: list[object], *, layout: str = "nchw", ending: str = "", flatten: list[int] | None = None
+) -> Path:
+    """An ONNX classifier of 3 classes: mean of each channel, a dense layer, and maybe a softmax."""
+    channels = int(shape[1 if layout == "nchw" else 3])  # type: ignore[call-overload]
+    weights = np.random.default_rng(3).normal(0, 1, (channels, 3)).astype(np.float32)
+    axes = [2, 3] if layout == "nchw" else [1, 2]
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["means"], axes=axes, keepdims=0),
+        helper.make_node("Reshape", ["means", "shape"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["faces"]),  # a name that the front has, too
+    ]
+    last = "faces"
+    if ending:
+        nodes.append(helper.make_node(ending, [last], ["answer"], **({"axis": 1} if ending == "Softmax" else {})))
+        last = "answer"
+    constants = {"weights": weights, "shape": np.array(flatten or [-1, channels], dtype=np.int64)}
+    graph = helper.make_graph(
+        nodes,
+        "theirs",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(last, TensorProto.FLOAT, [shape[0], 3])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6)
+    path = folder / "theirs.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def logits(images: np.ndarray, mean: list[float], std: list[float]) -> np.ndarray:
+    """Of uint8 faces [N, C, H, W], by the definition of `network`."""
+    normal = (images - np.reshape(mean, (1, -1, 1, 1))) / np.reshape(std, (1, -1, 1, 1))
+    weights = np.random.default_rng(3).normal(0, 1, (images.shape[1], 3)).astype(np.float32)
+    return normal.mean(axis=(2, 3)) @ weights
+
+
+def adopting(source: Path, out: Path, **changes: object) -> list[object]:
+    options = {"labels": ",".join(LABELS), "mean": "0", "std": "255", "colour": "rgb", "input-size": "112"} | changes
+    return ["adopt", source, "--out", out, *(word for name, value in options.items() for word in (f"--{name}", value))]
+
+
+RGB = {"mean": "123.7,116.3,103.5", "std": "58.4,57.1,57.4", "layout": "nhwc"}
+
+
+def test_an_nhwc_rgb_network_without_softmax_runs(fer_export, tmp_path: Path) -> None:
+    source, out = network(tmp_path, [1, 112, 112, 3], layout="nhwc", flatten=[1, 3]), tmp_path / "ours.onnx"
+    result = fer_export(*adopting(source, out, framing="1.3", dataset="AffectNet", **RGB))
+    assert (result.code, result.stderr) == (0, "")
+    assert result.stdout == (
+        f"wrote {out}: {source} with uint8 input with normalisation, free batch size, softmax and a contract\n"
+    )
+    classifier = Classifier(out)
+    assert classifier.contract == Contract("classifier", LABELS, (112, 112), "rgb", framing=1.3, dataset="AffectNet")
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 112, 112), dtype=np.uint8)
+    expected = softmax(logits(images, [123.7, 116.3, 103.5], [58.4, 57.1, 57.4]))
+    np.testing.assert_allclose(classifier.predict(images), expected, atol=1e-5)
+    picture = np.full((200, 200, 3), (10, 120, 250), dtype=np.uint8)  # blue, green, red
+    red_first = np.broadcast_to(np.reshape([250, 120, 10], (1, 3, 1, 1)), (1, 3, 112, 112))
+    expected = softmax(logits(red_first, [123.7, 116.3, 103.5], [58.4, 57.1, 57.4]))
+    np.testing.assert_allclose(classifier.classify(picture, [Square(100, 100, 80)]), expected, atol=1e-5)
+
+
+def test_a_grey_nchw_network_of_values_from_minus_one_to_one_keeps_its_softmax(fer_export, tmp_path: Path) -> None:
+    source, out = network(tmp_path, ["n", 1, 64, 48], ending="Softmax"), tmp_path / "ours.onnx"
+    changes = {"mean": "127.5", "std": "127.5", "colour": "grey", "input-size": "64x48"}
+    result = fer_export(*adopting(source, out, **changes))
+    assert result.code == 0 and "softmax" not in result.stdout and "free batch" not in result.stdout
+    classifier = Classifier(out)
+    assert classifier.contract.input_size == (64, 48)
+    images = np.random.default_rng(0).integers(0, 256, (3, 1, 64, 48), dtype=np.uint8)
+    np.testing.assert_allclose(classifier.predict(images), softmax(logits(images, [127.5], [127.5])), atol=1e-5)
+
+
+def test_a_bgr_network_gets_its_channels_in_its_own_order(fer_export, tmp_path: Path) -> None:
+    source, out = network(tmp_path, ["n", 3, 112, 112]), tmp_path / "ours.onnx"
+    assert fer_export(*adopting(source, out, colour="bgr", mean="10,20,30")).code == 0
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 112, 112), dtype=np.uint8)
+    expected = softmax(logits(images[:, ::-1], [10, 20, 30], [255] * 3))
+    np.testing.assert_allclose(Classifier(out).predict(images), expected, atol=1e-5)
+
+
+def test_an_adopted_file_goes_through_inspect_and_evaluate(fer_export, faces_csv: Path, tmp_path: Path) -> None:
+    source, out = network(tmp_path, ["n", 1, 48, 48]), tmp_path / "ours.onnx"
+    assert fer_export(*adopting(source, out, colour="grey", **{"input-size": "48"})).code == 0
+    assert '"checkpoint_sha256": ""' in fer_export("inspect", out).stdout
+    result = fer_export("evaluate", out, "--data", faces_csv)  # its three classes are not the data's seven
+    assert result.code == 1 and "knows happy, sad, neutral" in result.stderr
+
+
+def refused(result, code: int, words: str, out: Path) -> None:
+    assert result.code == code and result.stdout == "" and words in result.stderr, result.stderr
+    assert len(result.stderr.splitlines()) == 1 and not out.exists()
+    assert not list(out.parent.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"input-size": "96"}, "theirs.onnx takes [?, 3, 112, 112], not [N, 3, 96, 96]: check --input-size"),
+        ({"layout": "nhwc"}, "not [N, 112, 112, 3]"),
+        ({"colour": "grey"}, "not [N, 1, 112, 112]"),
+        ({"labels": "a,b,c,d"}, "gives [?, 3], and --labels names 4 emotions"),
+    ],
+)
+def test_a_network_that_is_not_what_was_said_is_refused(
+    fer_export, tmp_path: Path, changes: dict[str, str], words: str
+) -> None:
+    source, out = network(tmp_path, ["n", 3, 112, 112]), tmp_path / "ours.onnx"
+    refused(fer_export(*adopting(source, out, **changes)), 1, words, out)
+
+
+def test_a_network_that_needs_a_softmax_and_must_not_get_one_is_refused(fer_export, tmp_path: Path) -> None:
+    source, out = network(tmp_path, ["n", 3, 112, 112]), tmp_path / "ours.onnx"
+    refused(fer_export(*adopting(source, out), "--no-softmax"), 1, "is not a row of 3 probabilities", out)
+
+
+def test_a_graph_made_for_one_face_is_refused(fer_export, tmp_path: Path) -> None:
+    # Its Reshape wants [3], which no number of faces but one has.
+    source, out = network(tmp_path, [1, 3, 112, 112], flatten=[3]), tmp_path / "ours.onnx"
+    refused(fer_export(*adopting(source, out)), 1, "takes one face at a time", out)
+
+
+def test_a_network_of_other_values_than_floats_is_refused(fer_export, tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["image"], ["answer"])], "theirs",
+        [helper.make_tensor_value_info("image", TensorProto.INT64, ["n", 3])],
+        [helper.make_tensor_value_info("answer", TensorProto.INT64, ["n", 3])],
+    )  # fmt: skip
+    source, out = tmp_path / "theirs.onnx", tmp_path / "ours.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), source)
+    refused(fer_export(*adopting(source, out)), 1, "takes int64 values", out)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"labels": "happy"}, "two or more different names"),
+        ({"labels": "a,a,b"}, "two or more different names"),
+        ({"labels": "a,,b"}, "two or more different names"),
+        ({"input-size": "big"}, "--input-size"),
+        ({"input-size": "0"}, "--input-size"),
+        ({"input-size": "1x2x3"}, "--input-size"),
+        ({"mean": "1,2"}, "--mean must be 1 or 3 finite numbers"),
+        ({"mean": "nan"}, "--mean must be"),
+        ({"std": "x"}, "--std"),
+        ({"std": "0"}, "--std must be above 0"),
+        ({"framing": "0"}, "--framing"),
+        ({"colour": "hsv"}, "--colour"),
+        ({"layout": "chw"}, "--layout"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exit_2(
+    fer_export, tmp_path: Path, changes: dict[str, str], words: str
+) -> None:
+    refused(fer_export(*adopting(tmp_path / "no.onnx", tmp_path / "o.onnx", **changes)), 2, words, tmp_path / "o.onnx")
+
+
+def test_a_missing_a_broken_and_an_existing_file(fer_export, tmp_path: Path) -> None:
+    out = tmp_path / "ours.onnx"
+    refused(fer_export(*adopting(tmp_path / "no.onnx", out)), 1, "no.onnx is not a file", out)
+    (tmp_path / "bad.onnx").write_bytes(b"nonsense")
+    refused(fer_export(*adopting(tmp_path / "bad.onnx", out)), 1, "bad.onnx is not a usable ONNX file", out)
+    source = network(tmp_path, ["n", 3, 112, 112])
+    out.write_text("mine")
+    assert "exists" in fer_export(*adopting(source, out)).stderr and out.read_text() == "mine"
+    assert fer_export(*adopting(source, out), "--overwrite").code == 0
+    metadata = onnx.load(out).metadata_props
+    assert [entry.key for entry in metadata] == ["fer.contract"]
+    assert json.loads(metadata[0].value)["labels"] == list(LABELS)
