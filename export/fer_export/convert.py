@@ -77,10 +77,20 @@ def trace(network: Network, temperature: float, size: int) -> onnx.ModelProto:
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
+        if interruption := _interruption(error):
+            raise interruption from None
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"torch can't export this network ({reason}): change its layers") from error
     assert program is not None  # only the old exporter returns nothing
     return program.model_proto
+
+
+def _interruption(error: BaseException) -> BaseException | None:
+    """A signal's exception that torch has taken for a failure of its own, somewhere among the causes of `error`."""
+    cause: BaseException | None = error
+    while isinstance(cause, Exception):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def check_normalisation(mean: float, std: float) -> None:

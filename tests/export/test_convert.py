@@ -11,8 +11,9 @@ import pytest
 import torch
 from onnx import numpy_helper
 
+from fer_edge.console import Terminated
 from fer_edge.errors import GateError, ModelError
-from fer_export.convert import check_normalisation, check_opset, simplify, usable_network
+from fer_export.convert import check_normalisation, check_opset, simplify, trace, usable_network
 from fer_export.gates import folding_gate
 from fer_export.graph import copied, strip_metadata
 from fer_export.operators import running_operators, stored_operators
@@ -33,6 +34,21 @@ def test_tracing_gives_opset_18_and_a_free_batch_size(traced: onnx.ModelProto) -
 
 def test_tracing_keeps_every_weight_in_the_one_file(traced: onnx.ModelProto) -> None:
     assert all(tensor.data_location == onnx.TensorProto.DEFAULT for tensor in traced.graph.initializer)
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, Terminated])
+def test_an_interruption_that_torch_wraps_is_still_one(
+    network: Network, monkeypatch: pytest.MonkeyPatch, interruption: type[BaseException]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        try:
+            raise interruption
+        except BaseException as error:
+            raise torch.onnx.OnnxExporterError("Failed to export the model") from error
+
+    monkeypatch.setattr(torch.onnx, "export", interrupted)
+    with pytest.raises(interruption):
+        trace(network, 1.0, 48)
 
 
 def test_the_graph_starts_with_the_normalisation_of_uint8_faces(fp32: onnx.ModelProto) -> None:
