@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,11 @@ def check_output(path: Path, overwrite: bool = False) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise OutputError(f"{folder} is not a folder, so {path.name} can't be written there: create it first")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"{folder} is not writable, so {path.name} can't be written there")
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # permissions alone don't tell of read-only disks and odd filesystems
+            pass
+    except OSError as error:
+        raise OutputError(f"{path.name} can't be written in {folder}: {error.strerror}") from error
 
 
 def _is_device(path: Path) -> bool:

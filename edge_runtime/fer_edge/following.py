@@ -14,7 +14,12 @@ MIN_IOU = 0.3  # boxes of one face at 5 frames a second and more overlap at leas
 TEMPLATE_PX = 32  # a face is followed at this size: enough to tell it, cheap to search
 SEARCH = 2.0  # side of the searched square in faces: a face may move half its size between two frames
 MIN_MATCH = 0.6  # normalised correlation below which a face is not the one we knew
+SURE_MATCH = 0.9  # above it the face has its old size; below, a little larger and smaller are tried as well
+SCALE_STEP = 1.08  # between two frames; a face that comes nearer at walking pace grows less
 HOLD_S = 3.0  # how long a face that the detector misses is believed, as long as it is seen to be there
+REMEMBER_S = 1.0  # how long a face that is no longer seen keeps its number, in case it comes back
+REACH = 2.0  # in face sizes: how far it may come back from where it was last seen
+MAX_GROWTH = 1.5  # and how much larger or smaller
 FLAT_STD = 2.0  # grey levels; a patch without structure can't be found again
 
 
@@ -24,7 +29,8 @@ class Track:
 
     track_id: its number. box: (x, y, width, height) in source pixels. score: of its last detection.
     detected_t: the time in seconds of its last detection. template: uint8 [32, 32], its look then.
-    match: normalised correlation with that look, 1 at a detection.
+    match: normalised correlation with that look, 1 at a detection. known_s: how long it had been known
+    by then. missed_t: the time at which the detector first missed it since then, or None.
     """
 
     track_id: int
@@ -33,6 +39,8 @@ class Track:
     detected_t: float
     template: Image
     match: float = 1.0
+    known_s: float = 0.0
+    missed_t: float | None = None
 
 
 def iou(a: Box, b: Box) -> float:
@@ -48,59 +56,90 @@ def iou(a: Box, b: Box) -> float:
 class Follower:
     """Numbers faces from 0 and follows them. Give it every frame in order: to `detected` or to `follow`.
 
-    A face that the detector misses is kept while it still looks as it did, for at most HOLD_S
-    seconds, so a single miss ends nothing; one that has left no longer matches and is forgotten at
-    once. A face that sits still is detected, or matches, again and again: it is never dropped.
+    A face that the detector misses is kept while it still looks as it did, for as long as it was known
+    before, at most HOLD_S seconds: a miss now and then ends nothing, and a false alarm of one frame is not
+    held. A face that has left no longer matches and is forgotten at once; its number is remembered for
+    REMEMBER_S, for one that passes behind another or turns away and comes back. A face that sits still
+    is detected, or matches, again and again: it is never dropped.
     """
 
     def __init__(self, hold: bool = True) -> None:
-        """With `hold` false a face that the detector misses is forgotten at once, and nothing is followed."""
+        """With `hold` false a face is forgotten as soon as the detector misses it."""
         self._hold = hold
         self._tracks: list[Track] = []
+        self._lost: list[tuple[float, Track]] = []  # with the time at which it was last believed
         self.count = 0
 
     def reset(self) -> None:
         """Forget every face, as at a new picture that has nothing to do with the last."""
-        self._tracks = []
+        self._tracks, self._lost = [], []
 
     def detected(self, gray: Image, detections: Sequence[Detection], t: float) -> list[Track]:
         """Take in the detector's faces of a frame (gray uint8 [H, W]) at time `t` in seconds."""
-        known = self._moved(gray) if self._hold else self._tracks
+        known = [_find(gray, track) for track in self._tracks] if self._hold else self._tracks
         pairs = _matches([track.box for track in known], [detection.box for detection in detections])
+        unmatched = [track for row, track in enumerate(known) if row not in pairs.values()]
+        missed = [replace(track, missed_t=t if track.missed_t is None else track.missed_t) for track in unmatched]
+        there = self._still_there(gray, missed, t)
         updated = []
         for index, detection in enumerate(detections):
             row = pairs.get(index)
-            if row is None:
-                track_id, self.count = self.count, self.count + 1
-            else:
-                track_id = known[row].track_id
-            template = crop(gray, _square(detection.box), (TEMPLATE_PX, TEMPLATE_PX))
-            updated.append(Track(track_id, detection.box, detection.score, t, template))
-        missed = [track for row, track in enumerate(known) if row not in pairs.values()]
-        updated += [
-            track
-            for track in missed
-            if self._hold and self._is_there(track, t) and all(iou(track.box, other.box) < MIN_IOU for other in updated)
-        ]
-        self._tracks = updated
-        return list(updated)
+            before = self._returned(gray, detection.box) if row is None else known[row]
+            updated.append(self._track(gray, detection, before, t))
+        covered = [track.box for track in updated]
+        self._tracks = updated + [track for track in there if all(iou(track.box, box) < MIN_IOU for box in covered)]
+        return list(self._tracks)
 
     def follow(self, gray: Image, t: float) -> list[Track]:
         """Where the known faces are in a frame on which the detector does not run."""
-        self._tracks = [track for track in self._moved(gray) if self._is_there(track, t)]
+        self._tracks = self._still_there(gray, [_find(gray, track) for track in self._tracks], t)
         return list(self._tracks)
 
-    def _moved(self, gray: Image) -> list[Track]:
-        return [_find(gray, track) for track in self._tracks]
+    def _track(self, gray: Image, detection: Detection, before: Track | None, t: float) -> Track:
+        if before is None:
+            track_id, self.count, known_s = self.count, self.count + 1, 0.0
+        else:
+            track_id, known_s = before.track_id, before.known_s + abs(t - before.detected_t)
+        template = crop(gray, _square(detection.box), (TEMPLATE_PX, TEMPLATE_PX))
+        return Track(track_id, detection.box, detection.score, t, template, known_s=known_s)
 
-    @staticmethod
-    def _is_there(track: Track, t: float) -> bool:
-        return track.match >= MIN_MATCH and t - track.detected_t <= HOLD_S
+    def _is_there(self, gray: Image, track: Track, t: float) -> bool:
+        square = _square(track.box)
+        inside = 0 <= square.x < gray.shape[1] and 0 <= square.y < gray.shape[0]
+        held = track.missed_t is None or (self._hold and abs(t - track.missed_t) < min(track.known_s, HOLD_S))
+        return inside and held and track.match >= MIN_MATCH
+
+    def _still_there(self, gray: Image, tracks: Sequence[Track], t: float) -> list[Track]:
+        """Those that are; the others are lost."""
+        self._lost = [(lost_t, track) for lost_t, track in self._lost if abs(t - lost_t) <= REMEMBER_S]
+        there = []
+        for track in tracks:
+            if self._is_there(gray, track, t):
+                there.append(track)
+            elif self._hold:
+                self._lost.append((t, track))
+        return there
+
+    def _returned(self, gray: Image, box: Box) -> Track | None:
+        """The lost face that the one in `box` looks most like, if any; it is lost no more."""
+        here = _square(box)
+        likeness = [
+            _find(gray, replace(track, box=box, match=0.0)).match if _near(_square(track.box), here) else 0.0
+            for _lost_t, track in self._lost
+        ]
+        if not likeness or max(likeness) < MIN_MATCH:
+            return None
+        return self._lost.pop(int(np.argmax(likeness)))[1]
 
 
 def _square(box: Box) -> Square:
     x, y, width, height = box
     return Square(x + width / 2, y + height / 2, max(width, height))
+
+
+def _near(a: Square, b: Square) -> bool:
+    smaller, larger = sorted((a.side, b.side))
+    return max(abs(a.x - b.x), abs(a.y - b.y)) <= REACH * larger and larger <= MAX_GROWTH * smaller
 
 
 def _matches(known: Sequence[Box], found: Sequence[Box]) -> dict[int, int]:
@@ -126,22 +165,32 @@ def _matches(known: Sequence[Box], found: Sequence[Box]) -> dict[int, int]:
 
 
 def _find(gray: Image, track: Track) -> Track:
-    """`track` where its template fits best in `gray`, by normalised correlation (cv2.TM_CCOEFF_NORMED)."""
+    """`track` where, and at the size at which, its template fits best in `gray`."""
     if float(track.template.std()) < FLAT_STD:
         return track
+    best = _find_at(gray, track, 1.0)
+    if best.match < SURE_MATCH:
+        others = [_find_at(gray, track, scale) for scale in (SCALE_STEP, 1 / SCALE_STEP)]
+        best = max(best, *others, key=lambda found: found.match)
+    return best
+
+
+def _find_at(gray: Image, track: Track, scale: float) -> Track:
+    """`track` at `scale` times its size where it fits best, by normalised correlation (cv2.TM_CCOEFF_NORMED)."""
     square = _square(track.box)
+    side = square.side * scale
     searched_px = round(SEARCH * TEMPLATE_PX)
-    region = crop(gray, replace(square, side=square.side * SEARCH), (searched_px, searched_px))
+    region = crop(gray, replace(square, side=side * SEARCH), (searched_px, searched_px))
     fit: npt.NDArray[np.floating] = np.nan_to_num(
         cv2.matchTemplate(region, track.template, cv2.TM_CCOEFF_NORMED), posinf=0, neginf=0
     )
     _, match, _, (column, row) = cv2.minMaxLoc(fit)
     middle = (searched_px - TEMPLATE_PX) / 2
-    pixel = square.side / TEMPLATE_PX  # source pixels that one template pixel stands for
-    right = (column + _peak(fit[row], column) - middle) * pixel
-    down = (row + _peak(fit[:, column], row) - middle) * pixel
-    x, y, width, height = track.box
-    return replace(track, box=(x + right, y + down, width, height), match=float(match))
+    pixel = side / TEMPLATE_PX  # source pixels that one template pixel stands for
+    x = square.x + (column + _peak(fit[row], column) - middle) * pixel
+    y = square.y + (row + _peak(fit[:, column], row) - middle) * pixel
+    width, height = track.box[2] * scale, track.box[3] * scale
+    return replace(track, box=(x - width / 2, y - height / 2, width, height), match=float(match))
 
 
 def _peak(line: npt.NDArray[np.floating], at: int) -> float:

@@ -1,6 +1,7 @@
 """The command `fer-export`."""
 
 import math
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -178,7 +179,8 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    if sys.stderr.isatty():  # in a log an error must stand alone
+        click.echo(line, err=True)
 
 
 def main() -> NoReturn:

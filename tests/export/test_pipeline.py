@@ -36,6 +36,7 @@ def left_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.usefixtures("ready_conversion")  # by this process
 def test_two_processes_in_two_folders_write_the_same_bytes(
     finished, checkpoint_file: Path, options: ExportOptions, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from fer_edge.console import MainCommand, extra_required, run_main
+from fer_edge.console import MainCommand, extra_required, run_main, telling
 from fer_edge.errors import FerError, OutputError
 from fer_edge.files import write_json, written_beside
 
@@ -87,8 +87,8 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     _check_folder(out, resume, overwrite)
-    click.echo(f"Reading {data} ...", err=True)
-    faces = load_faces(data, ferplus)
+    with telling(f"Reading {data} ..."):
+        faces = load_faces(data, ferplus)
     try:
         trainer = Trainer(faces, options, out)
         if resume:
@@ -134,16 +134,17 @@ def _check_folder(out: Path, resume: bool, overwrite: bool) -> None:
             f"{out} already holds {present[0]}: pass --resume to go on, --overwrite to replace it, "
             "or name another --out"
         )
+    nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
+        with tempfile.TemporaryFile(dir=nearest):
             pass
     except OSError as error:
         raise OutputError(f"{out} can't be written: {error.strerror}") from error
 
 
 def _clear(out: Path) -> None:
-    """Remove an earlier run's results: none of them may pass for one of this run."""
+    """Make the folder, and remove an earlier run's results: none of them may pass for one of this run."""
+    out.mkdir(parents=True, exist_ok=True)
     for name in RESULT_FILES:
         (out / name).unlink(missing_ok=True)
 

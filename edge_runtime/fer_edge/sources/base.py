@@ -14,12 +14,14 @@ class Grab:
     image: uint8 BGR [H, W, 3] or grey [H, W]; None if it could not be read.
     media_time_s: the source's own time in seconds, or None to use the capture time.
     file: for pictures, where it came from.
+    problem: of a picture that could not be read, why.
     captured_at: monotonic seconds, taken when the picture had arrived.
     """
 
     image: Image | None
     media_time_s: float | None = None
     file: str | None = None
+    problem: str = "it can't be read as a picture"
     captured_at: float = field(default_factory=time.monotonic)
 
 
@@ -29,7 +31,8 @@ class Source:
     name: for messages and reports, without credentials.
     live: whether it goes on without us, so that only its newest frame matters.
     fps: nominal frames a second, or None.
-    pictures: how many single pictures it holds, or None if it is a video.
+    pictures: how many single pictures it holds, or None if it is a video or their number is unknown.
+    framed: whether each picture is one face, framed as FER2013's are, so that there is nothing to detect.
     reconnects: how often it came back after a loss. gaps_s: the last lengths of its absences, in seconds.
     """
 
@@ -37,6 +40,7 @@ class Source:
     live: bool = False
     fps: float | None = None
     pictures: int | None = None
+    framed: bool = False
     reconnects: int = 0
     gaps_s: Sequence[float] = ()
 

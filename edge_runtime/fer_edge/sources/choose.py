@@ -14,7 +14,7 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".p
 def open_source(
     uri: str | int | Path, camera_size: tuple[int, int] | None = None, patience: Patience = Patience()
 ) -> Source:
-    """Open a source by camera number, /dev path, file, picture, folder, glob pattern, URL, `rpicam:` or `demo:`.
+    """Open a source by camera number, /dev path, file, picture, folder, glob pattern, CSV of faces, URL, `rpicam:` or `demo:`.
 
     `camera_size` is the (width, height) asked of a camera; `patience` is had with live sources. Raises
     SourceError if it can't be opened.
@@ -75,6 +75,10 @@ def _open_path(text: str) -> Source:
         raise SourceError(f"{text} does not exist: --source takes a file, folder, glob, URL, camera number or demo:")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImagesSource(text, [path])
+    if path.suffix.lower() == ".csv":
+        from fer_edge.sources.pixels import PixelRowsSource
+
+        return PixelRowsSource(path)
 
     from fer_edge.sources.video import VideoFileSource
 
