@@ -6,19 +6,19 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from fer_edge.classifier import Classifier
-from fer_edge.console import CLEAR_LINE, Terminated
+from fer_edge.console import CLEAR_LINE, Terminated, signals_deferred
 from fer_edge.detectors import open_detector
 from fer_edge.errors import FerError
 from fer_edge.files import check_output, write_json
+from fer_edge.flow import Flow, Frame, Limits
 from fer_edge.opencv import cv2
-from fer_edge.pipeline import Flow, Frame, Limits, Pipeline
+from fer_edge.pipeline import Pipeline
 from fer_edge.report import build_report, render_report
 from fer_edge.results import FrameResult
 from fer_edge.service import Notifier
@@ -96,23 +96,35 @@ def run(options: AppOptions) -> None:
     )
     started = time.monotonic()
     try:
-        with _stopped_at_the_end(pipeline):
-            pipeline.start()
-            _watch(pipeline, sinks, window, options, started)
+        pipeline.start()
+        _watch(pipeline, sinks, window, options, started)
+    except (KeyboardInterrupt, Terminated) as signalled:
+        pipeline.stop("terminated" if isinstance(signalled, Terminated) else "interrupted")
+        raise
     finally:
-        for sink in sinks:
-            sink.close()
-        if window is not None:
-            window.close()
-        counts = {sink.name: (sink.written, sink.lost) for sink in sinks}
-        if window is not None:
-            counts["window"] = (window.shown, window.lost)
-        report = build_report(pipeline, time.monotonic() - started, counts)
-        _tell(render_report(report))
-        if options.report is not None:
-            write_json(options.report, report)
+        with signals_deferred():
+            _finish(pipeline, sinks, window, options, started)
     if pipeline.error is not None:
         raise pipeline.error
+
+
+def _finish(
+    pipeline: Pipeline, sinks: list[SinkRunner], window: Window | None, options: AppOptions, started: float
+) -> None:
+    """Let what is captured be processed, complete every output, and report."""
+    pipeline.release()
+    if pipeline.error is not None:
+        pipeline.exit_reason = "source lost" if isinstance(pipeline.error, FerError) else "error"
+    for sink in sinks:
+        sink.close()
+    counts = {sink.name: (sink.written, sink.lost) for sink in sinks}
+    if window is not None:
+        window.close()
+        counts["window"] = (window.shown, window.lost)
+    report = build_report(pipeline, time.monotonic() - started, counts)
+    _tell(render_report(report))
+    if options.report is not None:
+        write_json(options.report, report)
 
 
 def _check_outputs(options: AppOptions) -> None:
@@ -144,30 +156,14 @@ def _open_sinks(options: AppOptions, source: Source, classifier: Classifier) -> 
         single = 1 in (source.pictures, options.limits.max_frames)
         sinks.append(open_picture_sink(options.output, source, single))
     if options.json is not None or options.csv is not None:
-        from fer_edge.sinks.text import CsvSink, JsonSink
+        from fer_edge.sinks.text import CsvSink, JsonSink, PredictionSink
 
         if options.json is not None:
             sinks.append(JsonSink(options.json))
         if options.csv is not None:
-            sinks.append(CsvSink(options.csv, classifier.labels))
+            csv_sink = PredictionSink if source.framed else CsvSink
+            sinks.append(csv_sink(options.csv, classifier.labels))
     return sinks
-
-
-@contextlib.contextmanager
-def _stopped_at_the_end(pipeline: Pipeline) -> Iterator[None]:
-    """Let what is captured be processed, whatever ends the watch; name a signal as the reason."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        pipeline.stop("interrupted")
-        raise
-    except Terminated:
-        pipeline.stop("terminated")
-        raise
-    finally:
-        pipeline.release()
-        if pipeline.error is not None:
-            pipeline.exit_reason = "source lost" if isinstance(pipeline.error, FerError) else "error"
 
 
 def _watch(
@@ -186,9 +182,8 @@ def _watch(
             if pipeline.source.live and time.monotonic() > deadline:
                 return pipeline.stop("duration")
             status.update()
-            if pipeline.stats.processed > processed:
-                notifier.alive(first=not processed)
-                processed = pipeline.stats.processed
+            processed = _notify(notifier, pipeline, processed)
+        _notify(notifier, pipeline, processed)
         # Pictures that are shown and nothing else: the last one stays until the user closes it.
         alone = not sinks and options.report is None
         while window is not None and pipeline.source.pictures and alone and window.show("", WAIT_S):
@@ -196,6 +191,14 @@ def _watch(
     finally:
         notifier.stopping()
         status.clear()
+
+
+def _notify(notifier: Notifier, pipeline: Pipeline, processed: int) -> int:
+    """Tell systemd of frames beyond the first `processed`, if there are any; return how many there are now."""
+    now = pipeline.stats.processed
+    if now > processed:
+        notifier.alive(first=not processed)
+    return now
 
 
 def _tell(text: str, end: str = "\n") -> None:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import click
 
-from fer_edge.console import CLEAR_LINE, MainCommand, run_main
+from fer_edge.console import CLEAR_LINE, MainCommand, run_main, signals_deferred
 from fer_edge.defaults import load_defaults
 
 DETECTORS = ("haar", "yunet")  # as in fer_edge.detectors, which needs cv2; a test holds them equal
@@ -67,8 +67,8 @@ def _default_threads() -> int:
 @click.option(
     "--source",
     metavar="URI",
-    help="Instead of a camera number: a video, picture, folder, glob, /dev path, URL, rpicam: (a Pi's ribbon camera), "
-    "or demo: (drawn, needs nothing).",
+    help="Instead of a camera number: a video, picture, folder, glob, CSV of face pixels, /dev path, URL, rpicam: "
+    "(a Pi's ribbon camera), or demo: (drawn, needs nothing).",
 )
 @click.option(
     "--model",
@@ -141,7 +141,7 @@ def _default_threads() -> int:
     help="Stop after S seconds (of the video, for files).",
 )
 @click.option("--json", metavar="FILE", help="A JSON line per frame; - for stdout.")
-@click.option("--csv", metavar="FILE", help="A CSV row per face; - for stdout.")
+@click.option("--csv", metavar="FILE", help="A CSV row per face, or per row of a CSV source; - for stdout.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -204,8 +204,9 @@ def edge(
     over_status_line = CLEAR_LINE if sys.stderr and sys.stderr.isatty() else ""
     logging.basicConfig(level=logging.INFO, format=over_status_line + "fer-edge: %(message)s")
 
-    from fer_edge.app import AppOptions, run
-    from fer_edge.pipeline import Flow, Limits
+    with signals_deferred():  # a C extension makes an error of its own of an interrupted import
+        from fer_edge.app import AppOptions, run
+        from fer_edge.flow import Flow, Limits
 
     run(
         AppOptions(
@@ -278,20 +279,23 @@ def doctor() -> int:
 @click.option("--dry-run", is_flag=True, help="Measure and tell, but keep nothing.")
 def tune(detector: str, detector_model: Path | None, seconds: float, dry_run: bool) -> None:
     """Find the precision, threads and detection size that are best on this machine, and keep them as defaults."""
-    from fer_edge.tune import keep, run_tuning
+    from fer_edge.tune import keep, kept_in, run_tuning
 
+    path = None if dry_run else kept_in()
     best = run_tuning(detector, detector_model, seconds)
-    if not dry_run:
-        click.echo(f"kept in {keep(best)}; options on the command line come first", err=True)
+    if path is not None:
+        keep(best, path)
+        click.echo(f"kept in {path}; options on the command line come first", err=True)
 
 
+edge.defaults = load_defaults
 edge.add_command(doctor)
 edge.add_command(tune)
 
 
 def main() -> NoReturn:
     """Entry point of the console script."""
-    run_main(edge, "fer-edge", defaults=load_defaults)
+    run_main(edge, "fer-edge")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the three commands share: a main job with subcommands beside it, one-line errors, exit codes."""
 
+import atexit
 import contextlib
 import importlib.metadata
 import os
@@ -26,15 +27,38 @@ class Interrupted(BaseException):
     """KeyboardInterrupt by a name for which click does not print an empty line."""
 
 
+@contextlib.contextmanager
+def signals_deferred() -> Iterator[None]:
+    """Hold back one SIGINT or SIGTERM until the block is done; the second is for those who can't wait."""
+    held: list[tuple[int, FrameType | None]] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        for held_number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(held_number, before[held_number])
+        held.append((number, frame))
+
+    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number, _frame in held:
+        signal.raise_signal(number)
+
+
 class MainCommand(click.Command):
     """A command that runs its main job, or a subcommand when the first argument names one.
 
     click's own Group would take the first positional argument of the main job for a subcommand's name.
+
+    defaults: gives values by parameter name for options of the main job that the command line leaves out.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.subcommands: dict[str, click.Command] = {}
+        self.defaults: Callable[[], Mapping[str, Any]] = dict
         click.version_option(version=package_version(), message="%(prog)s %(version)s")(self)
 
     def add_command(self, command: click.Command) -> None:
@@ -47,6 +71,8 @@ class MainCommand(click.Command):
     ) -> click.Context:
         if args and args[0] in self.subcommands:
             return self.subcommands[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        if not {"--help", "--version"}.intersection(args):  # which say what they say also when the defaults are broken
+            extra["default_map"] = dict(self.defaults())
         return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -97,25 +123,24 @@ def telling(what: str) -> Iterator[None]:
             click.echo(CLEAR_LINE, nl=False, err=True)
 
 
-def run_main(
-    command: click.Command,
-    prog_name: str,
-    argv: Sequence[str] | None = None,
-    defaults: Callable[[], Mapping[str, Any]] = dict,
-) -> NoReturn:
-    """Run `command` and exit with the documented code; every error becomes one line on stderr.
-
-    `defaults` gives values by parameter name for options that the command line leaves out.
-    """
+def run_main(command: click.Command, prog_name: str, argv: Sequence[str] | None = None) -> NoReturn:
+    """Run `command` and exit with the documented code; every error becomes one line on stderr."""
 
     def job() -> object:
-        return command.main(argv, prog_name=prog_name, standalone_mode=False, default_map=dict(defaults()))
+        return command.main(argv, prog_name=prog_name, standalone_mode=False)
 
     def on_sigterm(_signum: int, _frame: FrameType | None) -> NoReturn:
         raise Terminated
 
     signal.signal(signal.SIGTERM, on_sigterm)
+    atexit.register(_ignore_signals)
     sys.exit(_exit_code(job, prog_name))
+
+
+def _ignore_signals() -> None:
+    # Python is shutting down and the exit code stands.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _exit_code(job: Callable[[], object], prog_name: str) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from fer_edge import sensors
+from fer_edge.defaults import defaults_file, load_defaults
+from fer_edge.errors import FerError
+from fer_edge.sources.rpicam import PROGRAM as RPICAM_PROGRAM
 
 CHILD_TIMEOUT_S = 30
 CAMERA_TIMEOUT_S = 15
@@ -48,11 +52,16 @@ def examine() -> Iterator[Finding]:
         _processor,
         _models,
         _network,
+        _defaults,
         _cameras,
+        _ribbon_camera,
         _screen,
     ]
     for check in checks:
-        yield from check()
+        try:
+            yield from check()
+        except FerError as error:  # such as a system without libGL
+            yield Finding("bad", check.__name__.strip("_"), str(error))
 
 
 def _python() -> Iterator[Finding]:
@@ -105,7 +114,12 @@ def _models() -> Iterator[Finding]:
     import fer_models
     from fer_edge.files import sha256_of
 
-    for precision, entry in fer_models.manifest()["models"].items():
+    try:
+        models = fer_models.manifest()["models"]
+    except (OSError, ValueError, KeyError):
+        yield Finding("bad", "models", "their list can't be read: install fer-edge again")
+        return
+    for precision, entry in models.items():
         path = fer_models.model_path(precision)
         if not path.is_file():
             yield Finding("bad", f"{precision} model", f"{path.name} is missing: install fer-edge again")
@@ -130,7 +144,16 @@ def _network() -> Iterator[Finding]:
             "bad", "inference", "onnxruntime uses an instruction this processor lacks: install another version of it"
         )
     else:
-        yield Finding("bad", "inference", f"the shipped network does not run ({output or f'exit {code}'})")
+        why = output or (f"ended by signal {-code}" if code < 0 else f"exit {code}")
+        yield Finding("bad", "inference", f"the shipped network does not run ({why})")
+
+
+def _defaults() -> Iterator[Finding]:
+    path, values = defaults_file(), load_defaults()
+    if values:
+        yield Finding("ok", "defaults", ", ".join(f"{name} {value}" for name, value in values.items()) + f" ({path})")
+    else:
+        yield Finding("ok", "defaults", "the built-in ones; fer-edge tune finds this machine's best")
 
 
 def _cameras() -> Iterator[Finding]:
@@ -147,6 +170,12 @@ def _cameras() -> Iterator[Finding]:
             yield Finding("ok", f"camera {number}", f"{name}: gives {granted['size'][0]}x{granted['size'][1]}{fps}")
         else:
             yield Finding("note", f"camera {number}", f"{name}: {output or 'does not open'}")
+
+
+def _ribbon_camera() -> Iterator[Finding]:
+    program = shutil.which(RPICAM_PROGRAM)
+    if program:
+        yield Finding("ok", "rpicam", f"{program}: --source rpicam: reads a ribbon camera")
 
 
 def _screen() -> Iterator[Finding]:

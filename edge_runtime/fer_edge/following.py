@@ -28,7 +28,8 @@ class Track:
     """A face that is being followed.
 
     track_id: its number. box: (x, y, width, height) in source pixels. score: of its last detection.
-    detected_t: the time in seconds of its last detection. template: uint8 [32, 32], its look then.
+    detected_t: the time in seconds of its last detection. template: uint8 [32, 32], its look then, or the last
+    time that no other face was in the way.
     match: normalised correlation with that look, 1 at a detection. known_s: how long it had been known
     by then. missed_t: the time at which the detector first missed it since then, or None.
     """
@@ -85,9 +86,10 @@ class Follower:
         for index, detection in enumerate(detections):
             row = pairs.get(index)
             before = self._returned(gray, detection.box) if row is None else known[row]
-            updated.append(self._track(gray, detection, before, t))
-        covered = [track.box for track in updated]
-        self._tracks = updated + [track for track in there if all(iou(track.box, box) < MIN_IOU for box in covered)]
+            covered = any(iou(detection.box, other.box) > 0 for other in detections if other is not detection)
+            updated.append(self._track(gray, detection, before, t, covered))
+        taken = [track.box for track in updated]
+        self._tracks = updated + [track for track in there if all(iou(track.box, box) < MIN_IOU for box in taken)]
         return list(self._tracks)
 
     def follow(self, gray: Image, t: float) -> list[Track]:
@@ -95,12 +97,15 @@ class Follower:
         self._tracks = self._still_there(gray, [_find(gray, track) for track in self._tracks], t)
         return list(self._tracks)
 
-    def _track(self, gray: Image, detection: Detection, before: Track | None, t: float) -> Track:
+    def _track(self, gray: Image, detection: Detection, before: Track | None, t: float, covered: bool) -> Track:
         if before is None:
             track_id, self.count, known_s = self.count, self.count + 1, 0.0
         else:
             track_id, known_s = before.track_id, before.known_s + abs(t - before.detected_t)
-        template = crop(gray, _square(detection.box), (TEMPLATE_PX, TEMPLATE_PX))
+        if before is not None and covered:  # one passes in front of the other: the look from before is the better one
+            template = before.template
+        else:
+            template = crop(gray, _square(detection.box), (TEMPLATE_PX, TEMPLATE_PX))
         return Track(track_id, detection.box, detection.score, t, template, known_s=known_s)
 
     def _is_there(self, gray: Image, track: Track, t: float) -> bool:

@@ -58,7 +58,7 @@ class Labeller:
 
     def _is_due(self, track: Track, t: float) -> bool:
         label = self._labels.get(track.track_id)
-        if label is None or t - label.t >= self._interval_s:
+        if label is None or not 0 <= t - label.t < self._interval_s:  # a time that jumps back counts as old
             return True
         change = track.box[3] / label.side if label.side else 1.0
         return not 1 / GROWN <= change <= GROWN

@@ -1,117 +1,31 @@
 """Capture, detect and classify in a thread each, on different frames, and tell what became of every frame."""
 
 import logging
-import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
 
 from fer_edge.channel import Channel, Closed
 from fer_edge.classifier import Classifier
-from fer_edge.detectors import Detector
+from fer_edge.detectors import Detection, Detector
+from fer_edge.flow import LIVE_CLASSIFY_INTERVAL_S, Flow, Followed, Frame, Limits, Schedule, Stats
 from fer_edge.following import Follower, Track
-from fer_edge.framing import Image
+from fer_edge.framing import Framing, Image
 from fer_edge.labelling import Labeller
-from fer_edge.measure import Latency, Rate
 from fer_edge.opencv import cv2
 from fer_edge.results import FrameResult
-from fer_edge.smoothing import DEFAULT_TIME_CONSTANT_S
 from fer_edge.sources.base import Grab, Source
 
 log = logging.getLogger(__name__)
 
 MAX_WARNINGS = 10
 FILE_QUEUE = 4  # frames waiting for the detector; enough to ride out a slow frame, few enough to stay small
+WHOLE_PICTURE = Framing(of_width=1.0)  # of faces that come framed
 ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A captured frame, read-only from here on.
-
-    index: 0-based capture number. t: seconds since the first frame. image: uint8 BGR [H, W, 3] or grey [H, W].
-    captured_at: monotonic seconds. file: for pictures, where it came from.
-    """
-
-    index: int
-    t: float
-    captured_at: float
-    image: Image
-    file: str | None = None
-
-    @cached_property
-    def gray(self) -> Image:
-        """The luma, uint8 [H, W]; made when first asked for, in the detector's thread."""
-        if self.image.ndim == 2:
-            return self.image
-        return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
-
-
-@dataclass(frozen=True)
-class Followed:
-    """A frame with its faces on the way to the classifier; `detected`: the detector ran on it."""
-
-    frame: Frame
-    tracks: list[Track]
-    detected: bool
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When to stop by itself: after so many captured frames, or when a frame's time reaches so many seconds."""
-
-    max_frames: int | None = None
-    duration_s: float | None = None
-
-
-@dataclass(frozen=True)
-class Flow:
-    """How frames and faces pass through.
-
-    lossless: every frame is processed (True), or the newest wins and a file is played in real time
-        (False); None: files are lossless, live sources are not.
-    detect_hz: how often the detector runs at most; in between faces are followed. None: on every frame.
-    follow: hold on to faces that the detector misses.
-    classify_interval_s: how old a face's label may get; None: 0 if lossless, else 0.1.
-    smooth_s: time constant of the labels' smoothing in seconds; 0: none.
-    """
-
-    lossless: bool | None = None
-    detect_hz: float | None = None
-    follow: bool = True
-    classify_interval_s: float | None = None
-    smooth_s: float = DEFAULT_TIME_CONSTANT_S
-
-
-LIVE_CLASSIFY_INTERVAL_S = 0.1  # a face holds an expression for longer
-
-
-@dataclass
-class Stats:
-    """What happened so far; captured = processed + dropped + errors + in flight.
-
-    Each figure is written by one thread only.
-    """
-
-    captured: int = 0
-    processed: int = 0
-    errors: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    capture_rate: Rate = field(default_factory=Rate)
-    processed_rate: Rate = field(default_factory=Rate)
-    detect_rate: Rate = field(default_factory=Rate)
-    faces_rate: Rate = field(default_factory=Rate)
-    detect_ms: Latency = field(default_factory=Latency)
-    classify_ms: Latency = field(default_factory=Latency)
-    end_to_end_ms: Latency = field(default_factory=Latency)
-    faces_seen: int = 0
-    tracks: int = 0
-    flips: int = 0
 
 
 Publish = Callable[[Frame, FrameResult], None]
@@ -155,9 +69,14 @@ class Pipeline:
         if interval_s is None:
             interval_s = 0.0 if self.lossless else LIVE_CLASSIFY_INTERVAL_S
         # Pictures have nothing to do with each other: nothing is followed or smoothed from one to the next.
-        smooth_s = flow.smooth_s if source.pictures is None else 0.0
+        self._apart = source.framed or source.pictures is not None
         self._played_since: float | None = None
-        self._labeller = Labeller(classifier, detector.framing, interval_s, smooth_s)
+        self._labeller = Labeller(
+            classifier,
+            WHOLE_PICTURE if source.framed else detector.framing,
+            interval_s,
+            0.0 if self._apart else flow.smooth_s,
+        )
         self._threads = [
             threading.Thread(target=self._guard, args=(stage,), name=f"fer-{stage.__name__.strip('_')}", daemon=True)
             for stage in (self._capture, self._detect, self._classify)
@@ -165,7 +84,8 @@ class Pipeline:
 
     def start(self) -> None:
         """Start the threads, after one silent detection on a blank picture that loads caches and code."""
-        self.detector.detect(np.zeros((240, 320), dtype=np.uint8))
+        if not self.source.framed:
+            self.detector.detect(np.zeros((240, 320), dtype=np.uint8))
         for thread in self._threads:
             thread.start()
 
@@ -260,7 +180,7 @@ class Pipeline:
         if grab.image is None:
             self.stats.errors += 1
             if self.stats.errors <= MAX_WARNINGS:
-                log.warning("%s can't be read as a picture: skipped", grab.file or f"frame {index}")
+                log.warning("%s: %s: skipped", grab.file or f"frame {index}", grab.problem)
             return
         frame = Frame(index, t, grab.captured_at, self._turned(grab.image), grab.file)
         try:
@@ -280,24 +200,25 @@ class Pipeline:
 
     def _detect(self) -> None:
         follower = Follower(self._flow.follow)
-        due_t = -math.inf
+        schedule = Schedule(None if self._apart else self._flow.detect_hz)
         try:
             while True:
                 frame = self._captured.get()
-                if self.source.pictures is not None:
+                if self._apart:
                     follower.reset()
-                detected = self._flow.detect_hz is None or frame.t >= due_t or self.source.pictures is not None
-                if detected:
-                    if self._flow.detect_hz is not None:
-                        due_t = frame.t + 1 / self._flow.detect_hz
-                    tracks = self._run_detector(frame, follower)
-                else:
-                    tracks = follower.follow(frame.gray, frame.t)
+                detected = not self.source.framed and schedule.is_due(frame.t)
+                tracks = self._run_detector(frame, follower) if detected else self._followed_without(frame, follower)
                 self.stats.tracks = follower.count
                 self._followed.put(Followed(frame, tracks, detected))
         finally:
             self._captured.abort()
             self._followed.close()
+
+    def _followed_without(self, frame: Frame, follower: Follower) -> list[Track]:
+        if not self.source.framed:
+            return follower.follow(frame.gray, frame.t)
+        height, width = frame.gray.shape
+        return follower.detected(frame.gray, [Detection((0.0, 0.0, float(width), float(height)), 1.0)], frame.t)
 
     def _run_detector(self, frame: Frame, follower: Follower) -> list[Track]:
         started = time.perf_counter()

@@ -6,9 +6,10 @@ from pathlib import Path
 from fer_edge.channel import Channel
 from fer_edge.classifier import Classifier
 from fer_edge.detectors import DEFAULT_MIN_FACE_PX, open_detector
+from fer_edge.flow import Frame
 from fer_edge.framing import Image
 from fer_edge.labelling import to_face
-from fer_edge.pipeline import Frame, Pipeline
+from fer_edge.pipeline import Pipeline
 from fer_edge.results import Face, FrameResult
 from fer_edge.sources import IterableSource, open_source
 from fer_edge.sources.iterable import checked_image

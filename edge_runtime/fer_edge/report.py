@@ -61,7 +61,7 @@ def build_report(pipeline: Pipeline, seconds: float, sinks: Mapping[str, tuple[i
     return {
         "schema": SCHEMA,
         "source": pipeline.source.name,
-        "detector": pipeline.detector.name,
+        "detector": None if pipeline.source.framed else pipeline.detector.name,
         "model": {"file": classifier.path.name, "sha256": classifier.sha256, "precision": classifier.precision},
         "seconds": round(seconds, 3),
         "frames": {
@@ -112,9 +112,12 @@ def render_report(report: Mapping[str, Any]) -> str:
     lines.append(f"  faces      {faces['seen']} seen in {faces['tracks']} tracks, {faces['flips']} label changes")
     for name, counts in report["sinks"].items():
         lines.append(f"  {name:10} {counts['written']} written, {counts['lost']} lost")
+    if report["reconnects"]:
+        gaps_s = report["gaps_s"]
+        lines.append(f"  gaps       {report['reconnects']} reconnections, the longest gap {max(gaps_s):.1f} s")
     machine, model = report["machine"], report["model"]
     lines.append(
-        f"  with       {report['detector']}, {model['file']} ({model['precision']}); "
+        f"  with       {report['detector'] or 'no detector'}, {model['file']} ({model['precision']}); "
         f"peak memory {report['peak_rss_mb']:.0f} MB; {machine['cpu']}, {machine['cores']} cores"
     )
     return "\n".join(lines)

@@ -1,5 +1,7 @@
 """Tell systemd that the service is up, alive and stopping (sd_notify(3)); silent where there is no systemd."""
 
+import contextlib
+import math
 import os
 import socket
 import time
@@ -11,8 +13,10 @@ class Notifier:
     def __init__(self) -> None:
         self._address = os.environ.get("NOTIFY_SOCKET", "")
         watchdog_us = os.environ.get("WATCHDOG_USEC", "")
-        self._interval_s = int(watchdog_us) / 1e6 if watchdog_us.isdecimal() else None
-        self._pinged_at = 0.0
+        # Set for another process: the watchdog is not ours (sd_watchdog_enabled(3)).
+        ours = os.environ.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
+        self._interval_s = int(watchdog_us) / 1e6 if ours and watchdog_us.isdecimal() else None
+        self._pinged_at = -math.inf
 
     def alive(self, first: bool) -> None:
         """A frame was processed since the last call; with the first one the service is up."""
@@ -32,8 +36,7 @@ class Notifier:
             return
         # A leading @ stands for the abstract namespace's null byte.
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
-                connection.sendto(message.encode(), address)
-        except OSError:
-            self._address = ""  # nobody listens: don't try again each second
+        # A systemd that restarts itself does not listen for a moment, and is told again with the next ping. One that
+        # does not read must not hold us up.
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+            connection.sendto(message.encode(), socket.MSG_DONTWAIT, address)

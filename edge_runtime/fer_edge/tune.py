@@ -62,6 +62,8 @@ def measure(models: dict[str, Path], detector: str, detector_model: Path | None,
     classify_ms: dict[tuple[str, int], list[float]] = {key: [] for key in classify}
     detect_ms: dict[tuple[int, int], list[float]] = {key: [] for key in detect}
     found: dict[tuple[int, int], list[bool]] = {key: [] for key in detect}
+    for job in (*detect.values(), *classify.values()):
+        job(frames[0])  # the first run loads code and caches
     deadline = time.monotonic() + seconds
     for frame in itertools.cycle(frames):
         for key, job in detect.items():
@@ -151,15 +153,22 @@ def run_tuning(detector: str, detector_model: Path | None, seconds: float) -> Ti
     return chosen
 
 
-def keep(timing: Timing) -> Path:
-    """Write the setting as defaults and return the file; FerError if there is no place for it."""
+def kept_in() -> Path:
+    """The file that the setting goes to; FerError if there is none."""
     path = defaults_file()
     if path is None:
-        raise FerError("FER_EDGE_DEFAULTS is empty, so nothing can be kept: unset it, or name a file in it")
+        raise FerError(
+            "FER_EDGE_DEFAULTS is empty or there is no home folder, so nothing can be kept: "
+            "name a file in FER_EDGE_DEFAULTS, or pass --dry-run"
+        )
+    return path
+
+
+def keep(timing: Timing, path: Path) -> None:
+    """Write the setting to `path` as defaults; OutputError if that fails."""
     values: dict[str, str | int] = {
         "precision": timing.precision,
         "threads": timing.threads,
         "detect_size": timing.detect_size,
     }
     save_defaults(values, path, "measured by fer-edge tune; delete this file to go back to the built-in defaults")
-    return path

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fer_edge.channel import Channel, Closed
-from fer_edge.pipeline import Frame
+from fer_edge.flow import Frame
 from fer_edge.results import FrameResult
 
 log = logging.getLogger(__name__)

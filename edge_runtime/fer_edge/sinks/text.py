@@ -97,6 +97,25 @@ class CsvSink(_TextSink):
         )  # fmt: skip
 
 
+class PredictionSink(_TextSink):
+    """A row per face of a source whose pictures are faces: row (1 = the first), emotion, confidence, the labels."""
+
+    name = "csv"
+
+    def __init__(self, target: str, labels: Sequence[str]) -> None:
+        super().__init__(target, _csv([["row", "emotion", "confidence", *labels]]))
+        self._labels = labels
+
+    def lines_of(self, result: FrameResult) -> str:
+        return _csv(
+            [
+                result.frame + 1, face.emotion, round(face.confidence, PROBABILITY_DECIMALS),
+                *(round(face.probabilities[label], PROBABILITY_DECIMALS) for label in self._labels),
+            ]
+            for face in result.faces
+        )  # fmt: skip
+
+
 def _csv(rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)

@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 from fer_edge.channel import Channel, Closed
+from fer_edge.flow import Frame
 from fer_edge.opencv import cv2
 from fer_edge.overlay import draw
-from fer_edge.pipeline import Frame
 from fer_edge.results import FrameResult
 
 PROBE_TIMEOUT_S = 15

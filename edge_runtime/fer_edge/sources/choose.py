@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fer_edge.errors import SourceError
 from fer_edge.sources.base import Source
-from fer_edge.sources.live import LiveSource, Patience
+from fer_edge.sources.live import LiveSource, Patience, open_in_time
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 
@@ -14,7 +14,7 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".p
 def open_source(
     uri: str | int | Path, camera_size: tuple[int, int] | None = None, patience: Patience = Patience()
 ) -> Source:
-    """Open a source by camera number, /dev path, file, picture, folder, glob pattern, CSV of faces, URL, `rpicam:` or `demo:`.
+    """Open a camera number, /dev path, file, picture, folder, glob pattern, CSV of faces, URL, `rpicam:` or `demo:`.
 
     `camera_size` is the (width, height) asked of a camera; `patience` is had with live sources. Raises
     SourceError if it can't be opened.
@@ -48,12 +48,12 @@ def _open_rpicam(uri: str, patience: Patience) -> Source:
 
 
 def _open_url(url: str, patience: Patience) -> Source:
-    from fer_edge.sources.video import UrlSource
+    from fer_edge.sources.video import UrlSource, redact
 
-    first = UrlSource(url)
+    first = open_in_time(lambda: UrlSource(url), redact(url), patience.open_s)
     if not first.live:
         return first
-    opened = [first]
+    opened: list[Source] = [first]
     return LiveSource(first.name, lambda: opened.pop() if opened else UrlSource(url), patience)
 
 

@@ -34,13 +34,36 @@ class Patience:
     give_up_s: float = 600.0
 
 
+def open_in_time(open_once: Callable[[], Source], name: str, timeout_s: float) -> Source:
+    """What `open_once` opens; SourceError if it takes longer than `timeout_s`.
+
+    It is called in a daemon thread: an open that hangs in C code would hold up signals, too.
+    """
+    opened: Channel[Source | SourceError] = Channel(1, drop_oldest=False)
+
+    def run() -> None:
+        try:
+            opened.put(open_once())
+        except SourceError as error:
+            opened.put(error)
+
+    threading.Thread(target=run, name="fer-open", daemon=True).start()
+    try:
+        outcome = opened.get(timeout_s)
+    except TimeoutError:
+        raise SourceError(f"{name} does not answer within {timeout_s:g} s: check that it is on") from None
+    if isinstance(outcome, SourceError):
+        raise outcome
+    return outcome
+
+
 class _Reader:
     """One generation: opens the source and reads it in a daemon thread, since neither call can be interrupted."""
 
     def __init__(self, open_once: Callable[[], Source]) -> None:
         self.source: Source | None = None
         self.error: SourceError | None = None
-        self._open_once = open_once
+        self._open_once, self._abandoned = open_once, False
         self._grabs: Channel[Grab] = Channel(1, drop_oldest=False)
         threading.Thread(target=self._run, name="fer-read", daemon=True).start()
 
@@ -48,6 +71,8 @@ class _Reader:
         source = None
         try:
             source = self.source = self._open_once()
+            if self._abandoned:  # while it was opened
+                return
             while (grab := source.read()) is not None:
                 self._grabs.put(grab)
         except SourceError as error:
@@ -65,6 +90,7 @@ class _Reader:
 
     def abandon(self) -> None:
         """Take nothing more from it. Its thread ends, and frees the device, when its call returns."""
+        self._abandoned = True
         self._grabs.abort()
         if self.source is not None:
             self.source.interrupt()

@@ -13,7 +13,6 @@ from fer_edge.sources.base import Grab, Source
 COLUMN = "pixels"
 LONGEST_CELL = 10_000_000  # characters; csv's own limit of 131,072 ends at 180 x 180 pixels
 ADVICE = f"its first line must name a column {COLUMN!r}, with the grey values of a square picture in each row"
-csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
 
 
 class PixelRowsSource(Source):
@@ -32,6 +31,7 @@ class PixelRowsSource(Source):
             self._file = path.open(encoding="utf-8-sig", errors="replace", newline="")
         except OSError as error:
             raise SourceError(f"{path} can't be read: {error.strerror}") from error
+        csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
         self._rows = csv.reader(self._file)
         try:
             header = [name.strip().lower() for name in next(self._rows, [])]

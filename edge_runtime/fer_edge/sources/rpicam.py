@@ -44,6 +44,7 @@ class RpicamSource(Source):
                 str(self._height), "--framerate", f"{self.fps:g}", "-o", "-",
             ],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C is for us: we end it
         )  # fmt: skip
 
     def read(self) -> Grab | None:

@@ -1,5 +1,6 @@
 """A clip, servers that can be killed, silenced and made to lie, and a run of them in this process."""
 
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -57,15 +58,13 @@ class MjpegServer:
     def die(self) -> None:
         self._stopped.set()
         for line in [self._listening, *self._lines]:
-            try:
+            with contextlib.suppress(OSError):  # closed already
                 line.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             line.close()
         self._lines.clear()
 
     def _serve(self, listening: socket.socket, stopped: threading.Event) -> None:
-        while not stopped.is_set():
+        while True:
             try:
                 line = listening.accept()[0]
             except OSError:
@@ -85,9 +84,10 @@ class MjpegServer:
                 line.sendall(piece)
                 if stopped.wait(self._pause_s):
                     return
-            line.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # the other side has gone, or we were killed
+        finally:
+            line.close()
 
 
 @pytest.fixture

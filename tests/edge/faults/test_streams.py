@@ -125,16 +125,16 @@ def test_flipped_bytes_in_a_transport_stream_do_not_end_it(clip: Path, tmp_path:
         server.shutdown(socket.SHUT_RDWR)
 
 
-def test_a_size_that_changes_in_mid_stream_is_taken(mjpeg, watch, jpegs, part, jpeg) -> None:
-    other = [jpeg(0.5, (640, 480)), jpeg(0.5, (200, 160))]
-
+def test_a_size_that_changes_in_mid_stream_does_not_end_it(mjpeg, watch, jpegs, part, jpeg) -> None:
     def script(_number: int) -> Pieces:
-        for pictures in itertools.cycle([jpegs[:5], other[:1] * 5, other[1:] * 5]):
+        for pictures in itertools.cycle([jpegs[:3], [jpeg(0.5, (640, 480))] * 3, [jpeg(0.5, (200, 160))] * 3]):
             yield from map(part, pictures)
 
     run = watch(mjpeg(script).url)
-    run.until(lambda _pipeline: run.shapes == {(240, 320), (480, 640), (160, 200)})
+    run.more(20)
     run.end()
+    assert run.pipeline.source.reconnects == 0
+    assert run.shapes == {(240, 320)}, "FFmpeg's side of OpenCV scales to the size it began with"
 
 
 def test_a_stream_that_ends_in_the_middle_of_a_frame_is_joined_again(mjpeg, watch, jpegs, part) -> None:
@@ -179,7 +179,7 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up(tmp_path: Path) -> N
     lines: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, daemon=True).start()
-        with pytest.raises(SourceError, match="can't be opened|gives no frame"):
+        with pytest.raises(SourceError, match="does not answer within 0.5 s"):
             open_source(f"http://127.0.0.1:{server.getsockname()[1]}/x", patience=Patience(open_s=0.5))
     for line in lines:
         line.close()

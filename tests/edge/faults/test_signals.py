@@ -1,0 +1,168 @@
+"""SIGINT and SIGTERM at any moment: the exit code tells, the files are closed and readable, the report is written."""
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+
+from fer_edge.console import Terminated, signals_deferred
+
+SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+LONGEST_S = 40
+
+
+@pytest.fixture
+def started(model: Path, tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Start the command in `tmp_path` with every output; it is killed if the test leaves it running."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(source: str, *arguments: str) -> "subprocess.Popen[str]":
+        command = [
+            sys.executable, "-m", "fer_edge.cli", "--model", str(model), "--source", source, "--headless",
+            "--json", "out.jsonl", "--csv", "out.csv", "--output", "out.mp4", "--report", "out.json", *arguments,
+        ]  # fmt: skip
+        processes.append(
+            subprocess.Popen(
+                command, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell may ignore it
+            )
+        )  # fmt: skip
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONGEST_S
+    while not true():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.005)
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Exit code and stderr."""
+    stderr = process.communicate(timeout=LONGEST_S)[1]
+    assert "Traceback" not in stderr
+    return process.returncode, stderr
+
+
+def check_outputs(folder: Path) -> dict[str, object]:
+    """The outputs are whole and agree with the report, which is returned; nothing is left beside them."""
+    report = json.loads((folder / "out.json").read_text())
+    frames = report["frames"]
+    assert frames["in_flight"] == 0
+    assert frames["captured"] == frames["processed"] + sum(frames["dropped"].values()) + frames["errors"]
+    lines = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+    assert len(lines) == report["sinks"]["json"]["written"]
+    assert (folder / "out.csv").read_text().endswith("\n")
+    if report["sinks"]["output"]["written"]:
+        assert cv2.VideoCapture(str(folder / "out.mp4")).read()[0]
+    assert not list(folder.glob(".*part*"))
+    return report
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
+@pytest.mark.parametrize("library", ["cv2", "onnxruntime", "libav"])
+def test_a_signal_during_the_start(started, tmp_path: Path, number: int, code: int, word: str, library: str) -> None:
+    process = started("demo:160x160,endless")
+    maps = Path(f"/proc/{process.pid}/maps")
+    wait_for(lambda: library in maps.read_text())
+    process.send_signal(number)
+    returned, stderr = ended(process)
+    assert returned == code, stderr
+    if (tmp_path / "out.json").exists():
+        assert check_outputs(tmp_path)["exit_reason"] == word
+    else:  # the run had not begun
+        assert not (tmp_path / "out.jsonl").exists() or not (tmp_path / "out.jsonl").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
+@pytest.mark.parametrize("delay_s", [0.0, 0.3])
+def test_a_signal_in_mid_run(started, tmp_path: Path, number: int, code: int, word: str, delay_s: float) -> None:
+    process = started("demo:160x160,endless")
+    wait_for(lambda: (tmp_path / "out.jsonl").exists() and (tmp_path / "out.jsonl").stat().st_size > 0)
+    time.sleep(delay_s)
+    process.send_signal(number)
+    assert ended(process)[0] == code
+    assert check_outputs(tmp_path)["exit_reason"] == word
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
+def test_a_signal_while_a_lost_stream_is_sought(
+    started, mjpeg, jpegs, part, tmp_path: Path, number: int, code: int, word: str
+) -> None:
+    server = mjpeg(lambda _number: map(part, itertools.cycle(jpegs)))
+    process = started(server.url)
+    wait_for(lambda: (tmp_path / "out.jsonl").exists() and (tmp_path / "out.jsonl").stat().st_size > 0)
+    server.die()
+    assert process.stderr is not None
+    assert "connecting again" in process.stderr.readline()
+    time.sleep(random.uniform(0, 1))
+    process.send_signal(number)
+    assert ended(process)[0] == code
+    report = check_outputs(tmp_path)
+    assert report["exit_reason"] == word
+    assert server.url.rpartition("/")[0] in str(report["source"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
+def test_a_signal_while_a_silent_server_is_opened(started, mjpeg, number: int, code: int, word: str) -> None:
+    server = mjpeg(lambda _number: iter([None]))
+    process = started(server.url)
+    wait_for(lambda: server.calls > 0)
+    time.sleep(0.2)
+    sent = time.monotonic()
+    process.send_signal(number)
+    assert ended(process)[0] == code
+    assert time.monotonic() - sent < 5, "it waits for the server's time-out"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code", "_word"), SIGNALS)
+def test_a_signal_while_the_outputs_are_completed_waits_for_them(
+    started, tmp_path: Path, number: int, code: int, _word: str
+) -> None:
+    process = started("demo:640x480", "--max-frames", "30")
+    wait_for(lambda: (tmp_path / "out.jsonl").exists() and len((tmp_path / "out.jsonl").read_text().splitlines()) >= 30)
+    process.send_signal(number)
+    returned, stderr = ended(process)
+    assert returned in (0, code), stderr  # 0: it was over before the signal came
+    assert check_outputs(tmp_path)["exit_reason"] == "max frames"
+
+
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_one_signal_waits_for_the_end_of_the_block_and_a_second_does_not(number: int, raised: type) -> None:
+    def terminate(_number: int, _frame: object) -> None:
+        raise Terminated
+
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, terminate),
+              signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}  # fmt: skip
+    steps = []
+    try:
+        with pytest.raises(raised), signals_deferred():
+            os.kill(os.getpid(), number)
+            steps.append("done")
+        with pytest.raises(raised), signals_deferred():
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)
+            steps.append("never")
+    finally:
+        for old_number, handler in before.items():
+            signal.signal(old_number, handler)
+    assert steps == ["done"]
