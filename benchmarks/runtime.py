@@ -209,7 +209,8 @@ def overload(duration_s: float) -> list[Figure]:
         memory.append(resident_mb())
     pipeline.release()
     detect, classify, late = (
-        stage.summary() for stage in (pipeline.stats.detect_ms, pipeline.stats.classify_ms, pipeline.stats.end_to_end_ms)
+        stage.summary()
+        for stage in (pipeline.stats.detect_ms, pipeline.stats.classify_ms, pipeline.stats.end_to_end_ms)
     )
     work = (detect["p50"] or 0.0) + (classify["p50"] or 0.0)
     third = len(memory) // 3

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,13 +20,14 @@ from fer_edge.files import check_output, write_json
 from fer_edge.flow import Flow, Frame, Limits
 from fer_edge.opencv import cv2
 from fer_edge.pipeline import Pipeline
-from fer_edge.report import build_report, render_report
 from fer_edge.results import FrameResult
 from fer_edge.service import Notifier
 from fer_edge.sinks import Sink, SinkRunner
-from fer_edge.sinks.window import Window, screen_available
 from fer_edge.sources import Source, open_source
 from fer_edge.sources.live import Patience
+
+if TYPE_CHECKING:
+    from fer_edge.sinks.window import Window
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +111,7 @@ def run(options: AppOptions) -> None:
 
 
 def _finish(
-    pipeline: Pipeline, sinks: list[SinkRunner], window: Window | None, options: AppOptions, started: float
+    pipeline: Pipeline, sinks: list[SinkRunner], window: "Window | None", options: AppOptions, started: float
 ) -> None:
     """Let what is captured be processed, complete every output, and report."""
     pipeline.release()
@@ -121,6 +123,8 @@ def _finish(
     if window is not None:
         window.close()
         counts["window"] = (window.shown, window.lost)
+    from fer_edge.report import build_report, render_report  # not before the first results
+
     report = build_report(pipeline, time.monotonic() - started, counts)
     _tell(render_report(report))
     if options.report is not None:
@@ -138,9 +142,11 @@ def _check_outputs(options: AppOptions) -> None:
         check_picture_output(options.output, options.overwrite)
 
 
-def _open_window(options: AppOptions) -> Window | None:
+def _open_window(options: AppOptions) -> "Window | None":
     if options.headless:
         return None
+    from fer_edge.sinks.window import Window, screen_available
+
     if screen_available():
         return Window()
     log.info("no screen: running without a window (--headless says so from the start)")
@@ -167,7 +173,7 @@ def _open_sinks(options: AppOptions, source: Source, classifier: Classifier) -> 
 
 
 def _watch(
-    pipeline: Pipeline, sinks: list[SinkRunner], window: Window | None, options: AppOptions, started: float
+    pipeline: Pipeline, sinks: list[SinkRunner], window: "Window | None", options: AppOptions, started: float
 ) -> None:
     status = _StatusLine(pipeline, "-" in (options.json, options.csv))
     notifier, processed = Notifier(), 0

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,14 +117,19 @@ class Classifier:
         """The squares as the network's input, uint8 [N, C, H, W]."""
         height, width = self.contract.input_size
         faces = np.empty((len(squares), self.contract.channels, height, width), dtype=np.uint8)
+        direct = self.contract.colour == "grey" and image.ndim == 2
         for face, square in zip(faces, squares, strict=True):
-            framed = Square(square.x, square.y, square.side * self.contract.framing)
-            self._fill(face, crop(image, framed, (height, width)))
+            if self.contract.framing != 1.0:
+                square = replace(square, side=square.side * self.contract.framing)
+            if direct:
+                crop(image, square, (height, width), face[0])
+            else:
+                self._fill(face, crop(image, square, (height, width)))
         return faces
 
     def _fill(self, face: npt.NDArray[np.uint8], pixels: Image) -> None:
         if self.contract.colour == "grey":
-            face[0] = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+            face[0] = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
         elif pixels.ndim == 2:
             face[:] = pixels
         else:

@@ -2,10 +2,10 @@
 
 import atexit
 import contextlib
-import importlib.metadata
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any, NoReturn
@@ -30,20 +30,22 @@ class Interrupted(BaseException):
 @contextlib.contextmanager
 def signals_deferred() -> Iterator[None]:
     """Hold back one SIGINT or SIGTERM until the block is done; the second is for those who can't wait."""
-    held: list[tuple[int, FrameType | None]] = []
+    held: list[int] = []
 
-    def hold(number: int, frame: FrameType | None) -> None:
-        for held_number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(held_number, before[held_number])
-        held.append((number, frame))
+    def hold(number: int, _frame: FrameType | None) -> None:
+        restore()
+        held.append(number)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    for number, _frame in held:
+        restore()
+    for number in held:
         signal.raise_signal(number)
 
 
@@ -59,7 +61,12 @@ class MainCommand(click.Command):
         super().__init__(*args, **kwargs)
         self.subcommands: dict[str, click.Command] = {}
         self.defaults: Callable[[], Mapping[str, Any]] = dict
-        click.version_option(version=package_version(), message="%(prog)s %(version)s")(self)
+        self.params.append(
+            click.Option(
+                ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=_show_version,
+                help="Show the version and exit.",
+            )
+        )  # fmt: skip
 
     def add_command(self, command: click.Command) -> None:
         """Put `command` beside the main job, under its own name."""
@@ -90,8 +97,16 @@ class MainCommand(click.Command):
                 )
 
 
+def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"{ctx.info_name} {package_version()}")
+        ctx.exit()
+
+
 def package_version() -> str:
     """The version of the installed distribution."""
+    import importlib.metadata  # 30 ms, and most runs don't ask
+
     try:
         return importlib.metadata.version("fer-edge")
     except importlib.metadata.PackageNotFoundError:  # a source tree on PYTHONPATH
@@ -134,13 +149,23 @@ def run_main(command: click.Command, prog_name: str, argv: Sequence[str] | None 
 
     signal.signal(signal.SIGTERM, on_sigterm)
     atexit.register(_ignore_signals)
-    sys.exit(_exit_code(job, prog_name))
+    _leave(_exit_code(job, prog_name))
 
 
 def _ignore_signals() -> None:
     # Python is shutting down and the exit code stands.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit; past Python's own shutdown if a thread of ours is still in C code, where that would abort the process."""
+    if any(thread.name.startswith("fer-") for thread in threading.enumerate()):
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _exit_code(job: Callable[[], object], prog_name: str) -> int:

@@ -63,7 +63,7 @@ def parse_contract(text: str, file: str) -> Contract:
     """Read the metadata value of `file` (named in errors); ContractError if it can't be used."""
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ContractError(f"{file}: its {METADATA_KEY} is not JSON ({error}): export the model again") from error
     if not isinstance(values, dict):
         raise ContractError(f"{file}: its {METADATA_KEY} is not a JSON object: export the model again")

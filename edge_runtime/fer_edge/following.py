@@ -11,12 +11,14 @@ from fer_edge.framing import Box, Image, Square, crop
 from fer_edge.opencv import cv2
 
 MIN_IOU = 0.3  # boxes of one face at 5 frames a second and more overlap at least so far
+PLAIN_IOU = 0.5  # and with nothing else near, there is no doubt
 TEMPLATE_PX = 32  # a face is followed at this size: enough to tell it, cheap to search
 SEARCH = 2.0  # side of the searched square in faces: a face may move half its size between two frames
 MIN_MATCH = 0.6  # normalised correlation below which a face is not the one we knew
 SURE_MATCH = 0.9  # above it the face has its old size; below, a little larger and smaller are tried as well
 SCALE_STEP = 1.08  # between two frames; a face that comes nearer at walking pace grows less
 HOLD_S = 3.0  # how long a face that the detector misses is believed, as long as it is seen to be there
+HOLD_PER_KNOWN = 2.0  # and for so many times as long as it was known: a detector may see one frame of three
 REMEMBER_S = 1.0  # how long a face that is no longer seen keeps its number, in case it comes back
 REACH = 2.0  # in face sizes: how far it may come back from where it was last seen
 MAX_GROWTH = 1.5  # and how much larger or smaller
@@ -46,19 +48,24 @@ class Track:
 
 def iou(a: Box, b: Box) -> float:
     """Intersection over union of two boxes, 0 to 1."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    common = width * height
-    return common / (a[2] * a[3] + b[2] * b[3] - common)
+    return float(_overlaps([a], [b])[0, 0])
+
+
+def _overlaps(a: Sequence[Box], b: Sequence[Box]) -> npt.NDArray[np.float64]:
+    """Intersection over union of each box of `a` with each of `b`, [len(a), len(b)]."""
+    rows, columns = np.reshape(a, (-1, 1, 4)).astype(float), np.reshape(b, (1, -1, 4)).astype(float)
+    ends = np.minimum(rows[..., :2] + rows[..., 2:], columns[..., :2] + columns[..., 2:])
+    common = np.prod(np.maximum(ends - np.maximum(rows[..., :2], columns[..., :2]), 0), axis=-1)
+    both = np.prod(rows[..., 2:], axis=-1) + np.prod(columns[..., 2:], axis=-1)
+    overlaps: npt.NDArray[np.float64] = common / np.maximum(both - common, 1e-9)
+    return overlaps
 
 
 class Follower:
     """Numbers faces from 0 and follows them. Give it every frame in order: to `detected` or to `follow`.
 
-    A face that the detector misses is kept while it still looks as it did, for as long as it was known
-    before, at most HOLD_S seconds: a miss now and then ends nothing, and a false alarm of one frame is not
+    A face that the detector misses is kept while it still looks as it did, for twice as long as it was
+    known before, at most HOLD_S seconds: a miss now and then ends nothing, and a false alarm of one frame is not
     held. A face that has left no longer matches and is forgotten at once; its number is remembered for
     REMEMBER_S, for one that passes behind another or turns away and comes back. A face that sits still
     is detected, or matches, again and again: it is never dropped.
@@ -77,17 +84,21 @@ class Follower:
 
     def detected(self, gray: Image, detections: Sequence[Detection], t: float) -> list[Track]:
         """Take in the detector's faces of a frame (gray uint8 [H, W]) at time `t` in seconds."""
-        known = [_find(gray, track) for track in self._tracks] if self._hold else self._tracks
-        pairs = _matches([track.box for track in known], [detection.box for detection in detections])
+        found = [detection.box for detection in detections]
+        plain = _plainly_matched([track.box for track in self._tracks], found)
+        known = [
+            _find(gray, track) if self._hold and row not in plain else track for row, track in enumerate(self._tracks)
+        ]
+        pairs = _matches([track.box for track in known], found)
         unmatched = [track for row, track in enumerate(known) if row not in pairs.values()]
         missed = [replace(track, missed_t=t if track.missed_t is None else track.missed_t) for track in unmatched]
         there = self._still_there(gray, missed, t)
+        touching = (_overlaps(found, found) > 0).sum(axis=1) > 1
         updated = []
         for index, detection in enumerate(detections):
             row = pairs.get(index)
             before = self._returned(gray, detection.box) if row is None else known[row]
-            covered = any(iou(detection.box, other.box) > 0 for other in detections if other is not detection)
-            updated.append(self._track(gray, detection, before, t, covered))
+            updated.append(self._track(gray, detection, before, t, covered=touching[index]))
         taken = [track.box for track in updated]
         self._tracks = updated + [track for track in there if all(iou(track.box, box) < MIN_IOU for box in taken)]
         return list(self._tracks)
@@ -97,7 +108,7 @@ class Follower:
         self._tracks = self._still_there(gray, [_find(gray, track) for track in self._tracks], t)
         return list(self._tracks)
 
-    def _track(self, gray: Image, detection: Detection, before: Track | None, t: float, covered: bool) -> Track:
+    def _track(self, gray: Image, detection: Detection, before: Track | None, t: float, covered: np.bool_) -> Track:
         if before is None:
             track_id, self.count, known_s = self.count, self.count + 1, 0.0
         else:
@@ -111,7 +122,9 @@ class Follower:
     def _is_there(self, gray: Image, track: Track, t: float) -> bool:
         square = _square(track.box)
         inside = 0 <= square.x < gray.shape[1] and 0 <= square.y < gray.shape[0]
-        held = track.missed_t is None or (self._hold and abs(t - track.missed_t) < min(track.known_s, HOLD_S))
+        held = track.missed_t is None or (
+            self._hold and abs(t - track.missed_t) < min(HOLD_PER_KNOWN * track.known_s, HOLD_S)
+        )
         return inside and held and track.match >= MIN_MATCH
 
     def _still_there(self, gray: Image, tracks: Sequence[Track], t: float) -> list[Track]:
@@ -147,22 +160,25 @@ def _near(a: Square, b: Square) -> bool:
     return max(abs(a.x - b.x), abs(a.y - b.y)) <= REACH * larger and larger <= MAX_GROWTH * smaller
 
 
+def _plainly_matched(known: Sequence[Box], found: Sequence[Box]) -> set[int]:
+    """The indices of `known` boxes that one found box has hardly moved from, with no other near: no need to search."""
+    overlaps = _overlaps(known, found)
+    touches = overlaps > 0
+    alone = (touches.sum(axis=1, keepdims=True) == 1) & (touches.sum(axis=0, keepdims=True) == 1)
+    return set(np.flatnonzero((alone & (overlaps >= PLAIN_IOU)).any(axis=1)).tolist())
+
+
 def _matches(known: Sequence[Box], found: Sequence[Box]) -> dict[int, int]:
     """For each index of `found` that overlaps a known box enough, the index of that box.
 
     The pair that overlaps most comes first, so that a face is not robbed by its neighbour.
     """
-    pairs = sorted(
-        (
-            (-overlap, row, column)
-            for row, old in enumerate(known)
-            for column, new in enumerate(found)
-            if (overlap := iou(old, new)) >= MIN_IOU
-        )
-    )
+    overlaps = _overlaps(known, found)
+    rows, columns = np.nonzero(overlaps >= MIN_IOU)
+    order = np.argsort(-overlaps[rows, columns], kind="stable")
     matched: dict[int, int] = {}
     taken: set[int] = set()
-    for _overlap, row, column in pairs:
+    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
         if row not in taken and column not in matched:
             taken.add(row)
             matched[column] = row

@@ -45,8 +45,10 @@ class Framing:
         )
 
 
-def crop(image: Image, square: Square, size: tuple[int, int]) -> Image:
+def crop(image: Image, square: Square, size: tuple[int, int], out: Image | None = None) -> Image:
     """The pixels in `square`, resized to `size` (height, width); beyond the picture its edge is repeated.
+
+    They are written into `out` if given, uint8 of that size and of as many channels as `image`.
 
     Shrinking averages the source pixels (INTER_AREA), so that large faces don't alias; enlarging is linear.
     """
@@ -64,7 +66,7 @@ def crop(image: Image, square: Square, size: tuple[int, int]) -> Image:
         )
     shrinks = side > size[0]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(inside, (size[1], size[0]), interpolation=interpolation), dtype=np.uint8)
+    return np.asarray(cv2.resize(inside, (size[1], size[0]), out, interpolation=interpolation), dtype=np.uint8)
 
 
 def clip(box: Box, width: int, height: int) -> Box:

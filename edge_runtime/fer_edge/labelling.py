@@ -12,6 +12,7 @@ from fer_edge.framing import Box, Framing, Image, clip
 from fer_edge.results import Face
 from fer_edge.smoothing import Smoother
 
+JITTER_S = 0.005  # frames come a little early or late; every third of 30 a second shall be due at 0.1 s
 GROWN = 1.2  # a face that is so many times larger or smaller than when it was classified shows something new
 
 
@@ -58,7 +59,7 @@ class Labeller:
 
     def _is_due(self, track: Track, t: float) -> bool:
         label = self._labels.get(track.track_id)
-        if label is None or not 0 <= t - label.t < self._interval_s:  # a time that jumps back counts as old
+        if label is None or not 0 <= t - label.t < self._interval_s - JITTER_S:  # a time that jumps back counts as old
             return True
         change = track.box[3] / label.side if label.side else 1.0
         return not 1 / GROWN <= change <= GROWN

@@ -204,6 +204,7 @@ def fer_edge(model: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedP
     def run(*arguments: str, with_model: bool = True) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "fer_edge.cli", *(["--model", str(model)] if with_model else []), *arguments]
         environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+        environment.setdefault("FER_EDGE_DEFAULTS", "")  # what the user has tuned is not for tests
         return subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
         )

@@ -20,7 +20,8 @@ class ImagesSource(Source):
         self._files = list(files)
         self._next = 0
         self._readable = 0
-        if len(files) == 1 and _read(files[0]) is None:
+        self._only = _read(files[0]) if len(files) == 1 else None
+        if len(files) == 1 and self._only is None:
             raise SourceError(f"{files[0]} is not a readable picture: name another one")
 
     def read(self) -> Grab | None:
@@ -30,7 +31,7 @@ class ImagesSource(Source):
             return None
         path = self._files[self._next]
         self._next += 1
-        image = _read(path)
+        image = _read(path) if self._only is None else self._only
         self._readable += image is not None
         return Grab(image, file=str(path))
 

@@ -15,6 +15,7 @@ from fer_edge.sources.base import Grab, Source
 log = logging.getLogger(__name__)
 
 MAX_GAPS_KEPT = 100
+CLOSE_TIMEOUT_S = 1.0  # a reader that waits for a frame ends with it
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ class _Reader:
         self.error: SourceError | None = None
         self._open_once, self._abandoned = open_once, False
         self._grabs: Channel[Grab] = Channel(1, drop_oldest=False)
-        threading.Thread(target=self._run, name="fer-read", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="fer-read", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
         source = None
@@ -94,6 +96,10 @@ class _Reader:
         self._grabs.abort()
         if self.source is not None:
             self.source.interrupt()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for its thread, which may hang."""
+        self._thread.join(timeout_s)
 
 
 class LiveSource(Source):
@@ -172,9 +178,10 @@ class LiveSource(Source):
 
     def interrupt(self) -> None:
         """End a `read` that waits; its device is freed when its own call returns."""
-        self.close()
+        self._closing.set()
+        self._reader.abandon()
 
     def close(self) -> None:
         """End, and free the device; one that hangs is left behind."""
-        self._closing.set()
-        self._reader.abandon()
+        self.interrupt()
+        self._reader.join(CLOSE_TIMEOUT_S)

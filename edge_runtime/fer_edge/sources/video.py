@@ -1,5 +1,6 @@
 """Cameras, video files and URLs through cv2.VideoCapture."""
 
+import math
 import re
 import sys
 import time
@@ -14,6 +15,7 @@ from fer_edge.sources.base import Grab, Source
 OPEN_TIMEOUT_MS = 10_000
 READ_TIMEOUT_MS = 10_000
 DEFAULT_CAMERA_SIZE = (640, 480)
+DEFAULT_FPS = 30.0  # of a file that does not say
 
 
 def redact(url: str) -> str:
@@ -31,20 +33,29 @@ class _Capture(Source):
         if not capture.isOpened() or capture.get(cv2.CAP_PROP_FOURCC) == cv2.VideoWriter.fourcc(*"ansi"):
             capture.release()
             raise SourceError(f"{name} can't be opened: {advice}")
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        self.fps = float(fps) if 0 < fps <= 1000 else None
+        self._stamp_s, self._offset_s = -math.inf, 0.0
         self._first = self._grab()
         if self._first is None:
             capture.release()
             raise SourceError(f"{name} opens but gives no frame: {advice}")
-        fps = capture.get(cv2.CAP_PROP_FPS)
-        self.fps = float(fps) if 0 < fps <= 1000 else None
 
     def _grab(self) -> Grab | None:
         if not self._capture.grab():
             return None
         captured_at = time.monotonic()  # before decoding, which is our own time
-        media_time_s = None if self.live else self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        media_time_s = None if self.live else self._media_time_s()
         ok, image = self._capture.retrieve()
         return Grab(np.asarray(image, dtype=np.uint8) if ok else None, media_time_s, captured_at=captured_at)
+
+    def _media_time_s(self) -> float:
+        """The frame's own time stamp, going on by a frame where the stamps stand still (raw H.264) or start anew."""
+        stamp_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if stamp_s <= self._stamp_s:
+            self._offset_s += self._stamp_s - stamp_s + 1 / (self.fps or DEFAULT_FPS)
+        self._stamp_s = stamp_s
+        return stamp_s + self._offset_s
 
     def read(self) -> Grab | None:
         """The next frame; None at a file's end, SourceError when a live source is lost."""

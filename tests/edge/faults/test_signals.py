@@ -122,7 +122,23 @@ def test_a_signal_while_a_lost_stream_is_sought(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
-def test_a_signal_while_a_silent_server_is_opened(started, mjpeg, number: int, code: int, word: str) -> None:
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_signal_while_a_stream_is_read(
+    started, mjpeg, jpegs, part, tmp_path: Path, number: int, code: int, word: str, silent: bool
+) -> None:
+    pictures = jpegs if silent else itertools.cycle(jpegs)
+    process = started(mjpeg(lambda _number: itertools.chain(map(part, pictures), [None])).url)
+    wait_for(lambda: (tmp_path / "out.jsonl").exists() and (tmp_path / "out.jsonl").stat().st_size > 0)
+    time.sleep(1 if silent else 0)
+    process.send_signal(number)
+    returned, stderr = ended(process)
+    assert returned == code, stderr
+    assert check_outputs(tmp_path)["exit_reason"] == word
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code", "_word"), SIGNALS)
+def test_a_signal_while_a_silent_server_is_opened(started, mjpeg, number: int, code: int, _word: str) -> None:
     server = mjpeg(lambda _number: iter([None]))
     process = started(server.url)
     wait_for(lambda: server.calls > 0)

@@ -172,14 +172,57 @@ def test_a_server_that_is_not_there_at_the_start_is_exit_code_1(fer_edge, tmp_pa
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_a_server_that_accepts_and_says_nothing_is_given_up(tmp_path: Path) -> None:
+def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
     def serve() -> None:
         lines.append(server.accept()[0])
 
     lines: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, daemon=True).start()
-        with pytest.raises(SourceError, match="does not answer within 0.5 s"):
+        with pytest.raises(SourceError, match=r"does not answer within 0\.5 s"):
             open_source(f"http://127.0.0.1:{server.getsockname()[1]}/x", patience=Patience(open_s=0.5))
     for line in lines:
         line.close()
+
+
+RTSP_SERVER = """
+import sys, gi
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer
+Gst.init(None)
+server = GstRtspServer.RTSPServer()
+server.set_address("127.0.0.1")
+server.set_service(sys.argv[1])
+factory = GstRtspServer.RTSPMediaFactory()
+size = "video/x-raw,width=320,height=240,framerate=15/1"
+factory.set_launch(f"( videotestsrc is-live=true ! {size} ! jpegenc ! rtpjpegpay name=pay0 )")
+factory.set_shared(True)
+server.get_mount_points().add_factory("/video", factory)
+server.attach(None)
+GLib.MainLoop().run()
+"""
+SYSTEM_PYTHON = "/usr/bin/python3"  # Debian's, for which its GStreamer bindings are made
+
+
+@pytest.mark.slow
+def test_an_rtsp_camera_that_dies_is_joined_again(watch) -> None:
+    needs = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+    if not Path(SYSTEM_PYTHON).exists() or subprocess.run([SYSTEM_PYTHON, "-c", needs], capture_output=True).returncode:
+        pytest.skip("gir1.2-gst-rtsp-server-1.0 and python3-gi are not installed")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [SYSTEM_PYTHON, "-c", RTSP_SERVER, str(port)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as first:
+        try:
+            run = watch(f"rtsp://127.0.0.1:{port}/video")
+            run.more(10)
+        finally:
+            first.kill()
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as second:
+        try:
+            run.until(lambda pipeline: pipeline.source.reconnects == 1)
+            run.more(10)
+            run.end()
+        finally:
+            second.kill()
