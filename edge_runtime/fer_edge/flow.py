@@ -5,12 +5,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-
 from fer_edge.following import Track
-from fer_edge.framing import Image
+from fer_edge.framing import Image, to_gray
 from fer_edge.measure import Latency, Rate
-from fer_edge.opencv import cv2
 from fer_edge.smoothing import DEFAULT_TIME_CONSTANT_S
 
 LIVE_CLASSIFY_INTERVAL_S = 0.1  # a face holds an expression for longer
@@ -33,9 +30,7 @@ class Frame:
     @cached_property
     def gray(self) -> Image:
         """The luma, uint8 [H, W]; made when first asked for, in the detector's thread."""
-        if self.image.ndim == 2:
-            return self.image
-        return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
+        return to_gray(self.image)
 
 
 @dataclass(frozen=True)

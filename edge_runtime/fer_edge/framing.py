@@ -69,6 +69,11 @@ def crop(image: Image, square: Square, size: tuple[int, int], out: Image | None 
     return np.asarray(cv2.resize(inside, (size[1], size[0]), out, interpolation=interpolation), dtype=np.uint8)
 
 
+def to_gray(image: Image) -> Image:
+    """The luma of a BGR picture, uint8 [H, W]; a grey one itself."""
+    return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
+
+
 def clip(box: Box, width: int, height: int) -> Box:
     """`box` cut to a picture of that size."""
     x0, y0 = min(max(box[0], 0.0), float(width)), min(max(box[1], 0.0), float(height))

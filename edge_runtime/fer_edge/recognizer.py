@@ -7,7 +7,7 @@ from fer_edge.channel import Channel
 from fer_edge.classifier import Classifier
 from fer_edge.detectors import DEFAULT_MIN_FACE_PX, open_detector
 from fer_edge.flow import Frame
-from fer_edge.framing import Image
+from fer_edge.framing import Image, to_gray
 from fer_edge.labelling import to_face
 from fer_edge.pipeline import Pipeline
 from fer_edge.results import Face, FrameResult
@@ -54,9 +54,10 @@ class EmotionRecognizer:
         TypeError or ValueError if the array is no such picture.
         """
         image = checked_image(image_bgr)
-        detections = self._detector.detect(image)
+        gray = to_gray(image)  # as in the pipeline, so that a picture and a stream give the same numbers
+        detections = self._detector.detect(image if self._detector.wants_colour else gray)
         squares = [self._detector.framing.square(detection.box) for detection in detections]
-        rows = self._classifier.classify(image, squares)
+        rows = self._classifier.classify(gray if self._classifier.contract.colour == "grey" else image, squares)
         return [
             to_face(detection.box, detection.score, row, self.labels, image)
             for detection, row in zip(detections, rows, strict=True)

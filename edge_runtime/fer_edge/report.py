@@ -98,7 +98,7 @@ def render_report(report: Mapping[str, Any]) -> str:
     frames, fps, faces = report["frames"], report["fps"], report["faces"]
     dropped = sum(frames["dropped"].values())
     lines = [
-        f"{report['source']}: {report['exit_reason']} after {report['seconds']:.1f} s",
+        f"{report['source']}  {report['exit_reason']} after {report['seconds']:.1f} s",
         f"  frames     {frames['captured']} captured = {frames['processed']} processed + {dropped} dropped "
         f"+ {frames['errors']} unreadable + {frames['in_flight']} in flight",
         f"  rate       capture {_number(fps['capture'])}, processed {_number(fps['processed'])}, "
@@ -109,7 +109,7 @@ def render_report(report: Mapping[str, Any]) -> str:
             f"  {stage.replace('_', ' '):10} p50 {_number(figures['p50'])}, p95 {_number(figures['p95'])}, "
             f"p99 {_number(figures['p99'])}, max {_number(figures['max'])} ms"
         )
-    lines.append(f"  faces      {faces['seen']} seen in {faces['tracks']} tracks, {faces['flips']} label changes")
+    lines.append(f"  faces      {faces['seen']} boxes, {faces['tracks']} tracked, {faces['flips']} label changes")
     for name, counts in report["sinks"].items():
         lines.append(f"  {name:10} {counts['written']} written, {counts['lost']} lost")
     if report["reconnects"]:

@@ -123,3 +123,19 @@ def test_closing_ends_a_read_that_waits_for_a_reconnection() -> None:
     source.interrupt()
     waiting.join(5)
     assert ended == [None]
+
+
+def test_one_that_opens_after_it_was_given_up_is_closed_and_never_read() -> None:
+    release, opened, reads = threading.Event(), [], []
+
+    def open_late() -> Source:
+        assert release.wait(10)
+        opened.append(Scripted(0, lambda: reads.append(1)))
+        return opened[-1]
+
+    with pytest.raises(SourceError, match="gives no frame within"):
+        LiveSource("fake", open_late, Patience(open_s=0.05))
+    release.set()
+    assert any(opened or time.sleep(0.01) for _ in range(500))
+    assert opened[0].closed.wait(5)
+    assert not reads

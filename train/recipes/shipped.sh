@@ -1,7 +1,7 @@
 #!/bin/sh
 # Remake the shipped networks: sh train/recipes/shipped.sh DATA RUN
 #   DATA  a folder with fer2013.csv and FER+'s fer2013new.csv
-#   RUN   a folder for the training run; about 1 hour on two recent CPU cores
+#   RUN   a folder for the training run; 1 to 1.5 hours on two recent CPU cores
 # Then `python models/release.py RUN/fer2013.export.json` puts the files into the package.
 set -eu
 data=$1 run=$2

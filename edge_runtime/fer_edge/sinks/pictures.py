@@ -4,6 +4,8 @@ import contextlib
 import os
 from pathlib import Path
 
+import numpy as np
+
 from fer_edge.errors import OutputError
 from fer_edge.files import check_output, written_beside
 from fer_edge.framing import Image
@@ -81,7 +83,7 @@ class VideoSink(Sink):
         picture = draw(item.frame.image, item.result.faces)
         writer = self._writer or self._open(picture)
         if (picture.shape[1], picture.shape[0]) != self._size:  # a stream that changes its size, or pictures of several
-            picture = cv2.resize(picture, self._size)  # type: ignore[assignment]
+            picture = _fitted(picture, self._size)
         due = round(item.result.t * self._fps) + 1 if self._live else self._frames + 1
         while self._frames < due:
             writer.write(picture)
@@ -110,6 +112,16 @@ class VideoSink(Sink):
             if frames < 0.99 * self._frames - 1:  # made from times that are rounded
                 self.written = 0
                 raise OutputError(f"{self._path} could not be completed (is the disk full?) and is left out")
+
+
+def _fitted(picture: Image, size: tuple[int, int]) -> Image:
+    """`picture` as large as it fits into `size` (width, height), undistorted, on black."""
+    scale = min(size[0] / picture.shape[1], size[1] / picture.shape[0])
+    width, height = (max(1, round(side * scale)) for side in (picture.shape[1], picture.shape[0]))
+    canvas = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    canvas[top : top + height, left : left + width] = cv2.resize(picture, (width, height))
+    return canvas
 
 
 class PictureSink(Sink):

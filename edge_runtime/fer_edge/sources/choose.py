@@ -68,10 +68,11 @@ def _open_path(text: str) -> Source:
         return ImagesSource(text, files)
     if not path.exists():
         if glob.has_magic(text):
-            files = sorted(Path(match) for match in glob.glob(text, recursive=True) if Path(match).is_file())  # noqa: PTH207 - the pattern may be absolute
+            found = (Path(match) for match in glob.glob(text, recursive=True))  # noqa: PTH207 - it may be absolute
+            files = sorted(file for file in found if file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES)
             if files:
                 return ImagesSource(text, files)
-            raise SourceError(f"no file matches {text}: mind the quotes and the folder")
+            raise SourceError(f"no picture matches {text}: mind the quotes and the folder; videos go one at a time")
         raise SourceError(f"{text} does not exist: --source takes a file, folder, glob, URL, camera number or demo:")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImagesSource(text, [path])

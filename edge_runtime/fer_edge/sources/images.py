@@ -33,7 +33,7 @@ class ImagesSource(Source):
         self._next += 1
         image = _read(path) if self._only is None else self._only
         self._readable += image is not None
-        return Grab(image, file=str(path))
+        return Grab(image, media_time_s=0.0, file=str(path))  # pictures have no time
 
 
 def _read(path: Path) -> Image | None:

@@ -1,0 +1,48 @@
+"""A video file's time goes on, whatever its time stamps do; the stamps are a stand-in's."""
+
+import numpy as np
+import pytest
+
+from fer_edge.opencv import cv2
+from fer_edge.sources.video import _Capture
+
+
+class Stamped:
+    """A VideoCapture of frames with these time stamps, in milliseconds."""
+
+    def __init__(self, stamps_ms: list[float], fps: float) -> None:
+        self.stamps_ms, self.fps, self.at = stamps_ms, fps, -1
+
+    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+        return True
+
+    def get(self, prop: int) -> float:
+        return {cv2.CAP_PROP_POS_MSEC: self.stamps_ms[max(self.at, 0)], cv2.CAP_PROP_FPS: self.fps}.get(prop, 0.0)
+
+    def grab(self) -> bool:
+        self.at += 1
+        return self.at < len(self.stamps_ms)
+
+    def retrieve(self) -> tuple[bool, np.ndarray]:
+        return True, np.zeros((4, 4, 3), np.uint8)
+
+
+def times(stamps_ms: list[float], fps: float) -> list[float | None]:
+    source = _Capture(Stamped(stamps_ms, fps), "file", live=False, advice="")  # type: ignore[arg-type]
+    found = []
+    while (grab := source.read()) is not None:
+        found.append(grab.media_time_s)
+    return found
+
+
+def test_stamps_that_advance_are_the_time() -> None:
+    assert times([0, 33, 67, 500, 533], 30) == pytest.approx([0, 0.033, 0.067, 0.5, 0.533])
+
+
+def test_without_stamps_as_in_raw_h264_frames_are_counted() -> None:
+    assert times([0, 0, 0, 0], 25) == pytest.approx([0, 0.04, 0.08, 0.12])
+    assert times([0, 0], 0) == pytest.approx([0, 1 / 30])
+
+
+def test_where_stamps_start_anew_as_in_a_joined_file_the_time_goes_on() -> None:
+    assert times([0, 40, 80, 0, 40], 25) == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])
