@@ -48,6 +48,7 @@ _POSES = {
 _NAMES = tuple(_POSES)
 _SLOT_S = ROUND_S / len(_NAMES)
 _BLEND_S = 0.5
+_START_S = 0.3  # into the round: the first frame shows a calm face, past the blend and the blink
 _BLINKS_S = (0.15, 2.8, 5.62, 8.5)  # mostly while the expression changes, as people do
 _BLINK_S = 0.26
 
@@ -58,7 +59,7 @@ _NOISE_LEVELS = 7
 
 def _phase(t: float) -> float:
     """Seconds into the round; rounded, so that t and t + ROUND_S are the same moment in floats, too."""
-    return round(t % ROUND_S, 6) % ROUND_S
+    return round((t + _START_S) % ROUND_S, 6) % ROUND_S
 
 
 def _ease(x: float) -> float:

@@ -52,6 +52,7 @@ def test_lines_on_a_disk_that_fills_up_end_and_the_run_goes_on(fer_edge: Run, sm
     assert report["sinks"]["csv"] == {"written": 90, "lost": 0}
 
 
+@pytest.mark.slow
 def test_a_video_on_a_disk_that_fills_up_is_left_out_and_the_run_goes_on(
     fer_edge: Run, small_disk: Path, tmp_path: Path
 ) -> None:
