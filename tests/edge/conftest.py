@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_edge.classifier import Classifier
@@ -21,6 +22,9 @@ from fer_edge.framing import Framing, Image
 from fer_edge.pipeline import Pipeline
 from fer_edge.results import Face, FrameResult
 from fer_edge.sources.base import Grab, Source
+
+settings.register_profile("no deadline", deadline=None)  # a busy machine is no fault
+settings.load_profile("no deadline")
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 CONTRACT = Contract(kind="classifier", labels=LABELS, input_size=(48, 48), colour="grey", dataset="none")

@@ -44,7 +44,7 @@ def refused_in_one_line(text: str) -> None:
         assert all(side > 0 for side in contract.input_size)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(contracts)
 def test_what_was_written_is_read_back_the_same(contract: Contract) -> None:
     text = contract.to_json()
@@ -75,7 +75,7 @@ def test_endlessly_nested_text_is_refused_in_one_line() -> None:
     refused_in_one_line("[" * 200_000)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(contracts, st.dictionaries(names.filter(lambda name: name not in Contract.__dataclass_fields__), junk))
 def test_fields_of_a_later_version_are_passed_over(contract: Contract, more: dict[str, object]) -> None:
     more.pop("schema", None)

@@ -41,7 +41,7 @@ def pauses(delays: list[int]):
     return lambda *_: time.sleep(next(left, 0) / 1000)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     readable=st.lists(st.booleans(), max_size=FRAMES_AT_MOST),
     live=st.booleans(),
@@ -51,12 +51,13 @@ def pauses(delays: list[int]):
     max_frames=st.sampled_from([None, None, 1, 7]),
     stages=st.tuples(delays_ms, delays_ms, delays_ms),
     stop_ms=st.sampled_from([None, None, 0, 2, 20]),
-    breaks=st.sampled_from([None, None, None, "detector", "classifier", "publish"]),
+    breaks=st.sampled_from([None, None, "detector", "classifier"]),
 )
 def test_every_captured_frame_is_accounted_for(
     fakes, readable, live, fails, lossless, detect_hz, max_frames, stages, stop_ms, breaks
 ) -> None:
     ours = type(fakes)()
+    broken: list[str] = []
     reading, detecting, classifying = map(pauses, stages)
 
     def breaking(stage: str, pause, calls: int = 0):
@@ -65,6 +66,7 @@ def test_every_captured_frame_is_accounted_for(
             calls += 1
             pause()
             if breaks == stage and calls == 4:
+                broken.append(stage)
                 raise RuntimeError(stage)
 
         return before
@@ -85,14 +87,14 @@ def test_every_captured_frame_is_accounted_for(
     frames = [result.frame for result in ours.published]
     assert frames == sorted(set(frames)), "each once, in order"
     assert len(frames) == stats.processed
-    if not isinstance(pipeline.error, RuntimeError):
+    if not broken:
         assert pipeline.in_flight == 0, "a drained run has nothing in flight"
         if pipeline.lossless and stop_ms is None:
             assert not dropped
             assert stats.processed == stats.captured - stats.errors
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     items=st.integers(0, 40), capacity=st.integers(1, 5), drops=st.booleans(), giver=delays_ms, taker=delays_ms,
     end=st.sampled_from(["close", "close", "abort"]),

@@ -27,7 +27,7 @@ PICTURES = [
 ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(frames, st.booleans())
 def test_numbers_are_unique_in_a_frame_and_never_used_for_two_faces(frames, hold: bool) -> None:
     follower, t, known, gone = Follower(hold), 0.0, set(), set()
@@ -51,7 +51,7 @@ def test_numbers_are_unique_in_a_frame_and_never_used_for_two_faces(frames, hold
         assert all(track.box[2] > 0 and track.box[3] > 0 for track in tracks)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.lists(boxes, max_size=3), min_size=1, max_size=10), st.floats(0.01, 1.0))
 def test_a_face_that_is_not_detected_any_more_is_forgotten_in_time(rounds, step_s: float) -> None:
     follower, t = Follower(), 0.0
