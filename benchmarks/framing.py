@@ -87,18 +87,24 @@ def centred(classifier: Classifier, faces: FaceData) -> float:
     "--yunet",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="YuNet's ONNX file; without it only haar is measured.",
+    help="YuNet's ONNX file; without it yunet is left out.",
+)
+@click.option(
+    "--luma", type=click.Path(path_type=Path), metavar="FILE", help="Our detector.  [default: the shipped one]"
 )
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the figures here too."
 )
-def main(data: Path, model: Path | None, yunet: Path | None, json_file: Path | None) -> None:
+def main(data: Path, model: Path | None, yunet: Path | None, luma: Path | None, json_file: Path | None) -> None:
     """Print the table."""
     classifier = Classifier(model or default_model(), threads=1)
     faces = load_faces(data).split(PUBLIC_TEST)
-    results = {"haar": measure(open_detector("haar"), classifier, faces)}
+    detectors = [open_detector("luma", luma)]
     if yunet is not None:
-        results["yunet"] = measure(open_detector("yunet", yunet), classifier, faces)
+        detectors.append(open_detector("yunet", yunet))
+    if hasattr(cv2, "CascadeClassifier"):
+        detectors.append(open_detector("haar"))
+    results = {detector.name: measure(detector, classifier, faces) for detector in detectors}
     exact = centred(classifier, faces)
     click.echo(f"{classifier.path.name}, {len(faces)} PublicTest faces at {FACE_PX} px; exact square: {exact:.2%}")
     click.echo("detector   found  accuracy  untouched  agreement  side (quartiles)        right   down")

@@ -22,8 +22,9 @@ from typing import Any
 import click
 import numpy as np
 
-from fer_edge.classifier import Classifier, open_session
-from fer_edge.detectors import Detection, Detector, HaarDetector
+from drawn_clip import draw_clip
+from fer_edge.classifier import Classifier
+from fer_edge.detectors import Detection, Detector, LumaDetector
 from fer_edge.drawn_face import draw_scene
 from fer_edge.files import write_json
 from fer_edge.flow import Flow, Frame, Limits
@@ -35,10 +36,13 @@ from fer_edge.pipeline import Pipeline
 from fer_edge.report import machine_info
 from fer_edge.results import FrameResult
 from fer_edge.sensors import usable_cores
+from fer_edge.session import open_session
 from fer_edge.sources import Grab, Source, open_source
 from fer_models import default_model, model_path
+from measuring import Reference, median_of, noise_line
 
-CLIP_FRAMES, CLIP_FPS = 120, 30
+QUESTION = "How much does the runtime cost beyond its stages?"
+CLIP_FRAMES = 120
 FACE_PX = 200
 SLEEP_S, LIVE_FPS = 0.2, 60
 
@@ -71,22 +75,13 @@ def in_turns(rounds: int, *jobs: Callable[[], float]) -> list[tuple[float, ...]]
     return [tuple(job() for job in jobs) for _ in range(rounds + 1)][1:]
 
 
-def draw_clip(path: Path) -> Path:
-    """The demo as a video of 640x480."""
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), CLIP_FPS, (640, 480))
-    for index in range(CLIP_FRAMES):
-        writer.write(draw_scene(index / CLIP_FPS))
-    writer.release()
-    return path
-
-
 def nobody(_frame: Frame, _result: FrameResult) -> None:
     """Take a result and do nothing with it."""
 
 
 def piped(clip: Path, classifier: Classifier) -> tuple[float, float]:
     """Frames a second through the pipeline, and what the cores and the slowest stage would allow."""
-    pipeline = Pipeline(open_source(clip), HaarDetector(), classifier, nobody)
+    pipeline = Pipeline(open_source(clip), LumaDetector(), classifier, nobody)
     cpu = time.process_time()
     pipeline.start()
     while not pipeline.wait(60):
@@ -100,7 +95,7 @@ def piped(clip: Path, classifier: Classifier) -> tuple[float, float]:
 
 def in_one_thread(clip: Path, classifier: Classifier) -> float:
     """Frames a second of the same work in a plain loop, after five frames of warm-up."""
-    source, detector, follower = open_source(clip), HaarDetector(), Follower()
+    source, detector, follower = open_source(clip), LumaDetector(), Follower()
     labeller = Labeller(classifier, detector.framing, 0.0, 0.3)
     started, frames = time.perf_counter(), 0
     while (grab := source.read()) is not None and grab.image is not None:
@@ -144,8 +139,8 @@ def classifying(rounds: int) -> list[Figure]:
             batch = classifier.batch(gray, squares)
             turns = in_turns(
                 rounds * 40 // (1 + count // 4),
-                lambda c=classifier, s=squares: seconds(lambda: c.classify(gray, s)),  # type: ignore[misc]
-                lambda s=session, n=name, b=batch: seconds(lambda: s.run(None, {n: b})),  # type: ignore[misc]
+                median_of(lambda c=classifier, s=squares: c.classify(gray, s), 1),  # type: ignore[misc]
+                median_of(lambda s=session, n=name, b=batch: s.run(None, {n: b}), 1),  # type: ignore[misc]
             )
             bare = 1000 * statistics.median(turn[1] for turn in turns)
             figures.append(
@@ -153,13 +148,6 @@ def classifying(rounds: int) -> list[Figure]:
                        f"{bare:.2f} ms bare")
             )  # fmt: skip
     return figures
-
-
-def seconds(job: Callable[[], object]) -> float:
-    """How long `job` takes."""
-    started = time.perf_counter()
-    job()
-    return time.perf_counter() - started
 
 
 class SteadyCamera(Source):
@@ -178,17 +166,17 @@ class SteadyCamera(Source):
 
 
 class SlowDetector:
-    """Finds what HaarDetector finds, SLEEP_S later."""
+    """Finds what LumaDetector finds, SLEEP_S later."""
 
-    name, wants_colour = "slow haar", False
+    name, wants_colour = "slow luma", False
 
     def __init__(self) -> None:
-        self._haar = HaarDetector()
-        self.framing: Framing = self._haar.framing
+        self._luma = LumaDetector()
+        self.framing: Framing = self._luma.framing
 
     def detect(self, image: Image) -> list[Detection]:
         time.sleep(SLEEP_S)
-        return self._haar.detect(image)
+        return self._luma.detect(image)
 
 
 def resident_mb() -> float:
@@ -227,7 +215,7 @@ def first_line(picture: Path) -> tuple[float, float]:
     """Seconds from the start of fer-edge to its first JSON line, and its peak memory in MB."""
     report = picture.with_suffix(".json")
     arguments = ["--source", str(picture), "--headless", "--json", "-", "--report", str(report), "--overwrite"]
-    command = [sys.executable, "-m", "fer_edge.cli", *arguments]
+    command = [sys.executable, "-m", "fer_edge.start", *arguments]
     started = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
@@ -281,7 +269,7 @@ def idle(folder: Path, duration_s: float) -> list[Figure]:
     camera.chmod(0o755)
     lines, report = folder / "idle.jsonl", folder / "idle.json"
     process = subprocess.Popen(
-        [sys.executable, "-m", "fer_edge.cli", "--source", "rpicam:160x160", "--headless", "--json", str(lines),
+        [sys.executable, "-m", "fer_edge.start", "--source", "rpicam:160x160", "--headless", "--json", str(lines),
          "--report", str(report)],
         env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}, stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -336,19 +324,23 @@ def main(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         parts: dict[str, Callable[[], list[Figure]]] = {
-            "throughput": lambda: throughput(clip or draw_clip(folder / "clip.mkv"), rounds),
-            "classifying": lambda: classifying(rounds),
+            # First, as a run of its own would be: what earlier parts leave behind in the heap would count as growth.
             "overload": lambda: overload(duration_s),
+            "throughput": lambda: throughput(clip or draw_clip(folder / "clip.mkv", CLIP_FRAMES), rounds),
+            "classifying": lambda: classifying(rounds),
             "starting": lambda: starting(folder, rounds),
             "idle": lambda: idle(folder, duration_s),
         }
-        figures = []
+        figures, reference = [], Reference()
         for part in only or parts:
             click.echo(f"{part} ...", err=True)
+            reference.take()
             figures += parts[part]()
+            reference.take()
     machine: dict[str, Any] = machine_info()
     click.echo(f"{machine['cpu']}, {machine['cores']} cores; onnxruntime {machine['onnxruntime']}, "
                f"OpenCV {machine['opencv']}, Python {machine['python']}")  # fmt: skip
+    click.echo(noise_line(reference.noise()))
     click.echo(f"{'':42} median  quartiles          target")
     for item in figures:
         low, high = item.quartiles
@@ -357,7 +349,8 @@ def main(
             f"  {'met   ' if item.met else 'MISSED'}  {item.note}"
         )
     if json_file is not None:
-        write_json(json_file, {"figures": [asdict(item) | {"met": item.met} for item in figures], "machine": machine})
+        shown = [asdict(item) | {"met": item.met} for item in figures]
+        write_json(json_file, {"question": QUESTION, "figures": shown, "noise": reference.noise(), "machine": machine})
     if plot_file is not None:
         plot(figures, plot_file)
 

@@ -1,6 +1,7 @@
 """Put an export into the package: copy its two ONNX files to fer_models/ and write their manifest.
 
     python models/release.py runs/shipped/fer2013.export.json
+    python models/release.py runs/luma/luma.export.json
 
 Every figure in the manifest is taken from the export's own report.
 """
@@ -14,7 +15,7 @@ from typing import Any
 from fer_edge.files import sha256_of, write_json
 
 PACKAGE = Path(__file__).parent / "fer_models"
-RECIPE = "train/recipes/shipped.sh"
+RECIPE, DETECTOR_RECIPE = "train/recipes/shipped.sh", "train/recipes/luma.sh"
 
 
 def manifest(report: dict[str, Any]) -> dict[str, Any]:
@@ -40,6 +41,20 @@ def manifest(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def detector_manifest(report: dict[str, Any]) -> dict[str, Any]:
+    """The content of detector.json from that of a detector's export.json."""
+    return {
+        "default": "int8",
+        "models": report["files"],
+        "parameters": report["parameters"],
+        "box_agreement": report["box_agreement"],
+        "checkpoint_sha256": report["checkpoint"]["sha256"],
+        "training": report["checkpoint"]["training"],
+        "recipe": DETECTOR_RECIPE,
+        "versions": report["versions"],
+    }
+
+
 def release(report_file: Path) -> None:
     """Copy what `report_file` describes, from its folder; SystemExit if a gate failed or a file is another."""
     report = json.loads(report_file.read_text(encoding="utf-8"))
@@ -50,7 +65,10 @@ def release(report_file: Path) -> None:
         if sha256_of(source) != entry["sha256"]:
             sys.exit(f"{source} is not the file that {report_file.name} describes: export again")
         shutil.copyfile(source, PACKAGE / entry["file"])
-    write_json(PACKAGE / "manifest.json", manifest(report))
+    if report.get("kind") == "detector":
+        write_json(PACKAGE / "detector.json", detector_manifest(report))
+    else:
+        write_json(PACKAGE / "manifest.json", manifest(report))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ for result in recognizer.stream("demo:"):
     print(result.t, [face.emotion for face in result.faces])
 """
 
-from typing import TYPE_CHECKING, Any
-
 from fer_edge.errors import FerError
 
+TYPE_CHECKING = False  # type checkers take it for true; the module typing takes longer to import than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from fer_edge.recognizer import EmotionRecognizer
     from fer_edge.results import Face, FrameResult
 
@@ -27,7 +28,7 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     # cv2 and onnxruntime take most of a second to import: only those who use them pay.
     if name in _LAZY:
         import importlib

@@ -7,50 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
-from fer_edge.contract import METADATA_KEY, Contract, parse_contract
 from fer_edge.errors import ContractError, ModelError
-from fer_edge.files import sha256_of
 from fer_edge.framing import Image, Square, crop
 from fer_edge.opencv import cv2
+from fer_edge.session import open_file, read_contract
 
 log = logging.getLogger(__name__)
-
-
-def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
-    """An onnxruntime CPU session for `path` with the settings every fer tool uses; ModelError if it can't be loaded.
-
-    One inter-op thread, sequential, no spinning (idle threads would burn a small machine's core), no
-    memory arena (it only grows), its own log off.
-    """
-    if not path.is_file():
-        raise ModelError(f"{path} is not a file: --model names an ONNX file that fer-export wrote")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.enable_cpu_mem_arena = False
-    options.log_severity_level = 4  # fatal only: errors are raised as well, and told in our own words
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own exceptions share no other base
-        reason = " ".join(str(error).split())[:160]
-        raise ModelError(f"{path} is not a usable ONNX file, or is truncated ({reason}): export it again") from error
-
-
-def read_contract(session: onnxruntime.InferenceSession, path: Path, kind: str) -> Contract:
-    """The contract in the session's file, which must be of `kind`; ContractError otherwise."""
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if text is None:
-        raise ContractError(
-            f"{path} has no {METADATA_KEY}, so its labels and input are unknown: make the file with fer-export"
-        )
-    contract = parse_contract(text, str(path))
-    if contract.kind != kind:
-        raise ContractError(f"{path} is a {contract.kind}, and a {kind} is needed here: name another file")
-    return contract
 
 
 class Classifier:
@@ -64,12 +27,9 @@ class Classifier:
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self.path = path
-        self._session = open_session(path, threads)
+        opened = open_file(path, threads)
+        self._session, self.sha256, self.precision = opened.session, opened.sha256, opened.precision
         self.contract = read_contract(self._session, path, "classifier")
-        # Now, not when the report is written: the file may have been replaced by then.
-        self.sha256 = sha256_of(path)
-        # From the bytes, since the runtime has no onnx package: a quantised file has QuantizeLinear nodes.
-        self.precision = "int8" if b"QuantizeLinear" in path.read_bytes() else "fp32"
         self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
         self._check()
         if self.contract.failed_gates:

@@ -7,14 +7,14 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
-from fer_edge.console import CLEAR_LINE, MainCommand, run_main, signals_deferred
+from fer_edge.console import CLEAR_LINE, MainCommand, signals_deferred
 from fer_edge.defaults import load_defaults
 
-DETECTORS = ("haar", "yunet")  # as in fer_edge.detectors, which needs cv2; a test holds them equal
+BOUNDS = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "h": 3600.0}  # bytes and seconds
+DETECTORS = ("luma", "yunet", "haar")  # as in fer_edge.detectors, which needs cv2; a test holds them equal
 
 
 def _number(
@@ -43,6 +43,17 @@ def _size(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple
     if not match:
         raise click.BadParameter(f"{text!r} is not WIDTHxHEIGHT, such as 640x480", ctx, param)
     return int(match[1]), int(match[2])
+
+
+def _bound(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[int | None, float | None] | None:
+    """(bytes, None) of a size or (None, seconds) of hours."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*(kB|MB|GB|h)", text, re.ASCII | re.IGNORECASE)
+    amount = float(match[1]) * BOUNDS[match[2].lower()] if match else 0.0
+    if match is None or amount == 0:
+        raise click.BadParameter(f"{text!r} is no size, such as 100MB, and no time, such as 24h", ctx, param)
+    return (None, amount) if match[2].lower() == "h" else (int(amount), None)
 
 
 def _check_distinct(ctx: click.Context, inputs: dict[str, object], outputs: dict[str, object]) -> None:
@@ -82,7 +93,8 @@ def _default_threads() -> int:
 @click.option(
     "--detector",
     type=click.Choice(DETECTORS),
-    help="Face detector.  [default: haar; yunet if --detector-model is given]",
+    help="Face detector: luma is shipped; yunet needs its file; haar needs OpenCV 4.  "
+    "[default: luma; yunet if --detector-model is given]",
 )
 @click.option(
     "--detector-model", type=click.Path(path_type=Path), metavar="FILE", help="The detector's file; yunet needs one."
@@ -93,7 +105,14 @@ def _default_threads() -> int:
     default="40",
     show_default=True,
     metavar="PX",
-    help="Smallest face to look for, in pixels.",
+    help="Smallest face to look for, by the side of the square that is classified, in pixels.",
+)
+@click.option(
+    "--min-score",
+    callback=_number(float, 0, 10**6),
+    default="0",
+    metavar="SCORE",
+    help="Take only faces that the detector scores so high: luma and yunet 0 to 1, haar 0 and up.  [default: all]",
 )
 @click.option(
     "--detect-size",
@@ -150,6 +169,21 @@ def _default_threads() -> int:
 )
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="The final report as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace existing output files.")
+@click.option(
+    "--rotate-output",
+    callback=_bound,
+    metavar="SIZE|HOURS",
+    help="Begin --json, --csv and a video anew at 100MB or after 24h, say; out.jsonl is the newest, older ones are "
+    "out-000001.jsonl and so on.",
+)
+@click.option(
+    "--keep-output",
+    callback=_number(int, 1, 100_000),
+    default="10",
+    show_default=True,
+    metavar="N",
+    help="With --rotate-output: keep the newest N older ones of each and delete the rest.",
+)
 @click.option("--mirror", is_flag=True, help="Mirror the picture, as a looking-glass does.")
 @click.option(
     "--rotate",
@@ -173,17 +207,19 @@ def _default_threads() -> int:
 @click.pass_context
 def edge(
     ctx: click.Context, camera: int | None, source: str | None, model: Path | None, precision: str | None,
-    detector: str | None, detector_model: Path | None, min_face: int, detect_size: int, detect_hz: float | None,
+    detector: str | None, detector_model: Path | None, min_face: int, min_score: float, detect_size: int,
+    detect_hz: float | None,
     no_follow: bool, classify_interval: float | None, smooth: float, lossless: str | None,
     threads: int | None, headless: bool, max_frames: int | None,
     duration: float | None, json: str | None, csv: str | None, output: Path | None, report: Path | None,
-    overwrite: bool, mirror: bool, rotate: str, camera_size: tuple[int, int] | None, give_up: float, list_cameras: bool,
+    overwrite: bool, rotate_output: tuple[int | None, float | None] | None, keep_output: int,
+    mirror: bool, rotate: str, camera_size: tuple[int, int] | None, give_up: float, list_cameras: bool,
 ) -> None:  # fmt: skip
     """Watch a camera or a video, find the faces and name the emotion of each.
 
     Without options it opens camera 0 and a window (q or Esc closes it). Results go to --json, --csv
-    and --output; a status line and the final report, with the true rates, go to stderr. No picture
-    is stored unless --output asks for it.
+    and --output; a status line and the final report, with the true rates, go to stderr; SIGUSR1
+    asks for the report so far. No picture is stored unless --output asks for it.
 
     \b
     Try it without a camera:  fer-edge --source demo:
@@ -205,15 +241,25 @@ def edge(
     logging.basicConfig(level=logging.INFO, format=over_status_line + "fer-edge: %(message)s")
 
     with signals_deferred():  # a C extension makes an error of its own of an interrupted import
+        from fer_edge.session import begin_opening
+
+        detector = detector or ("yunet" if detector_model else "luma")
+        model, detector_model = _files(model, precision, detector, detector_model)
+        threads = threads or _default_threads()
+        begin_opening(model, threads)
+        if detector == "luma" and detector_model:
+            begin_opening(detector_model, threads)
         from fer_edge.app import AppOptions, run
         from fer_edge.flow import Flow, Limits
+
+        if rotate_output:
+            from fer_edge.rotation import Rotation
 
     run(
         AppOptions(
             source=source if source is not None else str(camera or 0),
             model=model,
-            precision=precision,
-            detector=detector or ("yunet" if detector_model else "haar"),
+            detector=detector,
             detector_model=detector_model,
             headless=headless,
             limits=Limits(max_frames, duration),
@@ -228,20 +274,35 @@ def edge(
             csv=csv,
             output=output,
             report=report,
-            threads=threads or _default_threads(),
+            threads=threads,
             min_face_px=min_face,
+            min_score=min_score,
             detect_size_px=detect_size,
             mirror=mirror,
             rotate_deg=int(rotate),
             camera_size=camera_size,
             give_up_s=give_up,
             overwrite=overwrite,
+            rotation=Rotation(*rotate_output, keep_output) if rotate_output else None,
         )
     )
 
 
+def _files(
+    model: Path | None, precision: str | None, detector: str, detector_model: Path | None
+) -> tuple[Path, Path | None]:
+    """The networks' files: those given, else those shipped; None for a detector that has or needs another."""
+    from fer_models import default_model, detector_path, model_path
+
+    if model is None:
+        model = model_path(precision) if precision else default_model()
+    if detector == "luma" and detector_model is None:
+        detector_model = detector_path()
+    return model, detector_model
+
+
 def _list_cameras() -> None:
-    from fer_edge.sources.video import list_cameras
+    from fer_edge.sources.v4l2 import list_cameras
 
     cameras = list_cameras()
     for number, name in cameras:
@@ -265,7 +326,7 @@ def doctor() -> int:
 
 @click.command()
 @click.option(
-    "--detector", type=click.Choice(DETECTORS), default="haar", show_default=True, help="Detector to tune for."
+    "--detector", type=click.Choice(DETECTORS), default="luma", show_default=True, help="Detector to tune for."
 )
 @click.option("--detector-model", type=click.Path(path_type=Path), metavar="FILE", help="Its file; yunet needs one.")
 @click.option(
@@ -293,10 +354,7 @@ edge.add_command(doctor)
 edge.add_command(tune)
 
 
-def main() -> NoReturn:
-    """Entry point of the console script."""
-    run_main(edge, "fer-edge")
-
-
 if __name__ == "__main__":
+    from fer_edge.start import main
+
     main()

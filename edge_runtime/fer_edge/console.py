@@ -125,19 +125,6 @@ def extra_required(command: str, extra: str) -> Iterator[None]:
         raise MissingExtraError(command, extra, module) from error
 
 
-@contextlib.contextmanager
-def telling(what: str) -> Iterator[None]:
-    """Show `what` on a terminal while the block runs; a log, where an error must stand alone, doesn't get it."""
-    shown = sys.stderr is not None and sys.stderr.isatty()
-    if shown:
-        click.echo(what, nl=False, err=True)
-    try:
-        yield
-    finally:
-        if shown:
-            click.echo(CLEAR_LINE, nl=False, err=True)
-
-
 def run_main(command: click.Command, prog_name: str, argv: Sequence[str] | None = None) -> NoReturn:
     """Run `command` and exit with the documented code; every error becomes one line on stderr."""
 

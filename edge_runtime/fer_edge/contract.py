@@ -6,7 +6,7 @@ The runtime holds no label list and no normalisation of its own; it reads this. 
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from fer_edge.errors import ContractError
@@ -19,22 +19,47 @@ OUTPUTS = ("probabilities", "boxes")
 
 
 @dataclass(frozen=True)
+class DetectorTerms:
+    """What a detector's contract adds: how its answers are read.
+
+    strides: pixels between the cells of each grid, in the order of the answers.
+    side_in_strides: the side, in strides, of a box whose logarithms of width and height are 0.
+    score_threshold: the score, 0 to 1, from which a cell has seen a face.
+    smallest_face_px: height of the smallest faces it was trained to find, in pixels of the searched picture.
+    framing: of_width, of_height, right, down of fer_edge.framing.Framing: from its box to the FER2013 square.
+    """
+
+    strides: tuple[int, ...]
+    side_in_strides: float
+    score_threshold: float
+    smallest_face_px: int
+    framing: Mapping[str, float]
+
+
+FRAMING_TERMS = ("of_width", "of_height", "right", "down")
+
+
+@dataclass(frozen=True)
 class Contract:
     """The contract of one ONNX file.
 
     kind: "classifier" (faces to emotions) or "detector".
     labels: a classifier's classes in output order.
-    input_size: [height, width] of the input in pixels.
+    input_size: [height, width] of the input in pixels; for a detector, what the picture's sides must be multiples of.
     colour: "grey" (1 channel) or "rgb" (3 channels, that order); pixels are uint8 0 to 255 and the
         graph normalises them itself.
     framing: side of the square that the network wants to see, as a multiple of the FER2013 square
         (the square picture that FER2013 would hold of the face).
-    output: "probabilities": float32 [N, classes], rows sum to 1.
+    output: "probabilities": float32 [N, classes], rows sum to 1. "boxes": float32 [1, 5, cells], for each cell of the
+        detector's grids a logit and where the box is (fer_edge.detectors.boxes.decode).
     temperature: the logits were divided by it inside the graph.
     dataset: name of what it was trained on.
     accuracy: {"split": str, "images": int, "accuracy": fraction 0-1} measured on this very file, or None.
     checkpoint_sha256: hash of the checkpoint it was made from, or "" for an adopted network.
+    class_mapping: by class of the training data, the label it became, None if it was left out; {} if these are
+        the labels. The runtime has no use for it, scoring has.
     failed_gates: names of fer-export's bounds that the file does not keep, if it was written with --force.
+    detector: how a detector's answers are read; None for a classifier.
     """
 
     kind: str
@@ -48,10 +73,16 @@ class Contract:
     accuracy: Mapping[str, Any] | None = None
     checkpoint_sha256: str = ""
     failed_gates: tuple[str, ...] = ()
+    class_mapping: Mapping[str, str | None] = field(default_factory=dict)
+    detector: DetectorTerms | None = None
 
     def to_json(self) -> str:
         """The metadata value; equal contracts give equal strings."""
-        return json.dumps({"schema": SCHEMA} | asdict(self), sort_keys=True, separators=(",", ":"))
+        values = {"schema": SCHEMA} | asdict(self)
+        for name in ("class_mapping", "detector"):  # most have none
+            if not values[name]:
+                del values[name]
+        return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     @property
     def channels(self) -> int:
@@ -73,11 +104,13 @@ def parse_contract(text: str, file: str) -> Contract:
             f"{file}: its contract has schema {schema!r}, and this fer-edge knows {SCHEMA}: "
             "update fer-edge, or export the model again"
         )
-    known = {field.name for field in fields(Contract)}
+    known = {one.name for one in fields(Contract)}
     try:
         (*labels,), (height, width) = values["labels"], values["input_size"]
         failed = tuple(values.get("failed_gates", ()))
         values |= {"labels": tuple(labels), "input_size": (height, width), "failed_gates": failed}
+        if values.get("detector") is not None:
+            values["detector"] = _terms(values["detector"])
         contract = Contract(**{name: value for name, value in values.items() if name in known})
     except (KeyError, TypeError, ValueError) as error:
         raise ContractError(f"{file}: its contract lacks or garbles {error}: export the model again") from error
@@ -88,9 +121,17 @@ def parse_contract(text: str, file: str) -> Contract:
     return contract
 
 
+def _terms(values: Any) -> DetectorTerms:
+    """The detector's part; KeyError, TypeError or ValueError if something in it is missing or garbled."""
+    (*strides,) = values["strides"]
+    framing = {name: float(values["framing"][name]) for name in FRAMING_TERMS}
+    known = {one.name: values[one.name] for one in fields(DetectorTerms)}
+    return DetectorTerms(**known | {"strides": tuple(strides), "framing": framing})
+
+
 def _faults(contract: Contract) -> Iterator[tuple[str, str]]:
     """The name of each field that can't be as it is, and what it should be."""
-    outputs = OUTPUTS[:1] if contract.kind == "classifier" else OUTPUTS
+    outputs = OUTPUTS[:1] if contract.kind == "classifier" else OUTPUTS[1:]
     for name, allowed in (("kind", KINDS), ("colour", COLOURS), ("output", outputs)):
         if getattr(contract, name) not in allowed:
             yield name, " or ".join(allowed)
@@ -101,7 +142,27 @@ def _faults(contract: Contract) -> Iterator[tuple[str, str]]:
         yield "input_size", "height and width in pixels"
     if not all(isinstance(gate, str) for gate in contract.failed_gates):
         yield "failed_gates", "names"
+    mapping: object = contract.class_mapping
+    if not isinstance(mapping, dict) or not all(to is None or to in labels for to in mapping.values()):
+        yield "class_mapping", "a label or null for each class"
     for name in ("framing", "temperature"):
         value = getattr(contract, name)
         if type(value) not in (int, float) or not 0 < value < math.inf:
             yield name, "a number above 0"
+    if contract.kind == "detector" and (contract.detector is None or not _usable(contract.detector)):
+        yield "detector", "strides, side_in_strides, score_threshold between 0 and 1, smallest_face_px and framing"
+
+
+def _usable(terms: DetectorTerms) -> bool:
+    """Whether the numbers of a detector's part can be worked with."""
+    counts = (*terms.strides, terms.smallest_face_px)
+    measures = (terms.side_in_strides, *terms.framing.values())
+    return (
+        bool(terms.strides)
+        and all(type(value) is int and value > 0 for value in counts)
+        and all(type(value) in (int, float) and math.isfinite(value) for value in measures)
+        and type(terms.score_threshold) is float
+        and 0 < terms.score_threshold < 1
+        and terms.side_in_strides > 0
+        and max(terms.framing["of_width"], terms.framing["of_height"]) > 0
+    )

@@ -1,7 +1,6 @@
 """The small TOML file in which `fer-edge tune` keeps what is best on this machine."""
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -35,6 +34,8 @@ def load_defaults() -> dict[str, str | int]:
     # A service may not look into a home folder: then nothing is kept there for it.
     if path is None or not os.path.isfile(path):  # noqa: PTH113 - Path.is_file would raise
         return {}
+    import tomllib  # most machines have no such file
+
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -21,17 +21,18 @@ CAMERA_TIMEOUT_S = 15
 _RUN_MODEL = """
 import numpy, fer_models
 from fer_edge.classifier import Classifier
+from fer_edge.detectors import open_detector
 classifier = Classifier(fer_models.default_model())
 height, width = classifier.contract.input_size
 classifier.predict(numpy.zeros((1, classifier.contract.channels, height, width), numpy.uint8))
+open_detector("luma").detect(numpy.zeros((240, 320), numpy.uint8))
 """
 _OPEN_CAMERA = """
 import json, sys
 from fer_edge.opencv import cv2
 from fer_edge.sources.video import CameraSource
 source = CameraSource(int(sys.argv[1]))
-grab = source.read()
-print(json.dumps({"size": [grab.image.shape[1], grab.image.shape[0]], "fps": source.fps}))
+print(json.dumps(source.granted))
 """
 
 
@@ -115,37 +116,37 @@ def _models() -> Iterator[Finding]:
     from fer_edge.files import sha256_of
 
     try:
-        models = fer_models.manifest()["models"]
+        models = {
+            f"{name} model": (fer_models.model_path(name), entry)
+            for name, entry in fer_models.manifest()["models"].items()
+        }
+        models |= {
+            f"{name} detector": (fer_models.detector_path(name), entry)
+            for name, entry in fer_models.detector_manifest()["models"].items()
+        }
     except (OSError, ValueError, KeyError):
         yield Finding("bad", "models", "their list can't be read: install fer-edge again")
         return
-    for precision, entry in models.items():
-        path = fer_models.model_path(precision)
+    for what, (path, entry) in models.items():
         if not path.is_file():
-            yield Finding("bad", f"{precision} model", f"{path.name} is missing: install fer-edge again")
+            yield Finding("bad", what, f"{path.name} is missing: install fer-edge again")
         elif sha256_of(path) != entry["sha256"]:
-            yield Finding(
-                "bad", f"{precision} model", f"{path.name} is not the file that was shipped: install fer-edge again"
-            )
+            yield Finding("bad", what, f"{path.name} is not the file that was shipped: install fer-edge again")
         else:
-            yield Finding(
-                "ok",
-                f"{precision} model",
-                f"{path.name}, {entry['bytes'] / 1000:.0f} kB, sha256 {entry['sha256'][:12]}…",
-            )
+            yield Finding("ok", what, f"{path.name}, {entry['bytes'] / 1000:.0f} kB, sha256 {entry['sha256'][:12]}…")
 
 
 def _network() -> Iterator[Finding]:
     code, output = _child(_RUN_MODEL, timeout_s=CHILD_TIMEOUT_S)
     if code == 0:
-        yield Finding("ok", "inference", "the shipped network runs")
+        yield Finding("ok", "inference", "the shipped networks run")
     elif code == -4:  # SIGILL
         yield Finding(
             "bad", "inference", "onnxruntime uses an instruction this processor lacks: install another version of it"
         )
     else:
         why = output or (f"ended by signal {-code}" if code < 0 else f"exit {code}")
-        yield Finding("bad", "inference", f"the shipped network does not run ({why})")
+        yield Finding("bad", "inference", f"the shipped networks do not run ({why})")
 
 
 def _defaults() -> Iterator[Finding]:
@@ -157,7 +158,7 @@ def _defaults() -> Iterator[Finding]:
 
 
 def _cameras() -> Iterator[Finding]:
-    from fer_edge.sources.video import list_cameras
+    from fer_edge.sources.v4l2 import list_cameras
 
     cameras = list_cameras()
     if not cameras:
@@ -167,7 +168,8 @@ def _cameras() -> Iterator[Finding]:
         if code == 0:
             granted = json.loads(output)
             fps = f" at {granted['fps']:g} frames/s" if granted["fps"] else ""
-            yield Finding("ok", f"camera {number}", f"{name}: gives {granted['size'][0]}x{granted['size'][1]}{fps}")
+            what = f"{granted['size'][0]}x{granted['size'][1]} {granted['format']}".rstrip()
+            yield Finding("ok", f"camera {number}", f"{name}: gives {what}{fps}")
         else:
             yield Finding("note", f"camera {number}", f"{name}: {output or 'does not open'}")
 

@@ -1,10 +1,9 @@
 """Output files: refused when they exist, written beside their name and renamed into place."""
 
 import contextlib
-import hashlib
+import errno
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,8 @@ def check_output(path: Path, overwrite: bool = False) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise OutputError(f"{folder} is not a folder, so {path.name} can't be written there: create it first")
+    import tempfile  # 5 ms with all it imports, and a run that writes no file doesn't need it
+
     try:
         with tempfile.TemporaryFile(dir=folder):  # permissions alone don't tell of read-only disks and odd filesystems
             pass
@@ -61,13 +62,35 @@ def written_beside(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def sync(descriptor: int) -> None:
+    """Have the open file's bytes on the disk, where a power cut does not reach them; OSError if the disk can't."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):  # a file system that knows no such thing
+            raise
+
+
+def sync_file(path: Path) -> None:
+    """`sync` the file at `path`."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` to `path` as indented JSON, whole or not at all; not-a-number is refused."""
     with written_beside(path) as part:
         part.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        if part.is_file():
+            sync_file(part)
 
 
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file."""
+    import hashlib
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,7 +13,7 @@ from fer_edge.smoothing import DEFAULT_TIME_CONSTANT_S
 LIVE_CLASSIFY_INTERVAL_S = 0.1  # a face holds an expression for longer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays don't compare
 class Frame:
     """A captured frame, read-only from here on.
 
@@ -33,7 +33,7 @@ class Frame:
         return to_gray(self.image)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Followed:
     """A frame with its faces on the way to the classifier; `detected`: the detector ran on it."""
 
@@ -90,7 +90,7 @@ class Schedule:
         return True
 
 
-@dataclass
+@dataclass(eq=False)
 class Stats:
     """What happened so far; captured = processed + dropped + errors + in flight.
 

@@ -25,7 +25,7 @@ MAX_GROWTH = 1.5  # and how much larger or smaller
 FLAT_STD = 2.0  # grey levels; a patch without structure can't be found again
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays don't compare
 class Track:
     """A face that is being followed.
 

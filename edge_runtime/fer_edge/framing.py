@@ -1,5 +1,6 @@
 """From a detector's face box to the pixels a classifier sees: box, FER2013 square, crop."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,10 +51,12 @@ def crop(image: Image, square: Square, size: tuple[int, int], out: Image | None 
 
     They are written into `out` if given, uint8 of that size and of as many channels as `image`.
 
-    Shrinking averages the source pixels (INTER_AREA), so that large faces don't alias; enlarging is linear.
+    Shrinking averages the source pixels, so that large faces don't alias (see _resized); enlarging is linear.
     """
-    side = max(2, round(square.side))
-    left, top = round(square.x - square.side / 2), round(square.y - square.side / 2)
+    halvings = _halvings(square.side, size[0])
+    step = 1 << halvings
+    side = max(2, step * round(square.side / step))  # a side that can be halved so often without a rest
+    left, top = round(square.x - side / 2), round(square.y - side / 2)
     height, width = image.shape[:2]
     # A square wholly outside still gets the nearest pixels.
     x0, x1 = min(max(left, 0), width - 1), max(min(left + side, width), 1)
@@ -64,9 +67,27 @@ def crop(image: Image, square: Square, size: tuple[int, int], out: Image | None 
         inside = cv2.copyMakeBorder(  # type: ignore[assignment]
             inside, max(before_y, 0), max(after_y, 0), max(before_x, 0), max(after_x, 0), cv2.BORDER_REPLICATE
         )
-    shrinks = side > size[0]
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(inside, (size[1], size[0]), out, interpolation=interpolation), dtype=np.uint8)
+    return _resized(inside, (size[1], size[0]), halvings, out)
+
+
+def _halvings(side: float, target: int) -> int:
+    """How often a side is halved before it is at most four times as long as `target`."""
+    return max(0, math.ceil(math.log2(max(side, 1.0) / (4 * target))))
+
+
+def _resized(square: Image, size: tuple[int, int], halvings: int, out: Image | None) -> Image:
+    """`square` resized to `size` (width, height).
+
+    cv2's INTER_AREA is fast where it takes the mean of two by two pixels, and slow at all other ratios. So large
+    squares are halved first, to between two and four times the size, then brought linearly to twice the size (a step
+    of at most two pixels, which skips none), and halved once more: every source pixel counts, nearly alike.
+    """
+    for _ in range(halvings):
+        square = cv2.resize(square, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    if len(square) > 2 * size[0]:
+        square = cv2.resize(square, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+    interpolation = cv2.INTER_AREA if len(square) > size[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(square, size, out, interpolation=interpolation), dtype=np.uint8)
 
 
 def to_gray(image: Image) -> Image:

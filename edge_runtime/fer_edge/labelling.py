@@ -16,7 +16,7 @@ JITTER_S = 0.005  # frames come a little early or late; every third of 30 a seco
 GROWN = 1.2  # a face that is so many times larger or smaller than when it was classified shows something new
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays don't compare
 class _Label:
     """What is known of a face. read_at: monotonic seconds of the frame it was read from; t: that frame's own time."""
 

@@ -83,8 +83,8 @@ class Pipeline:
         ]
 
     def start(self) -> None:
-        """Start the threads, after one silent detection on a blank picture that loads caches and code."""
-        if not self.source.framed:
+        """Start the threads, before a stream after a silent detection on a blank picture: it loads caches and code."""
+        if not self._apart:
             self.detector.detect(np.zeros((240, 320), dtype=np.uint8))
         for thread in self._threads:
             thread.start()

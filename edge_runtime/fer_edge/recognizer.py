@@ -11,6 +11,7 @@ from fer_edge.framing import Image, to_gray
 from fer_edge.labelling import to_face
 from fer_edge.pipeline import Pipeline
 from fer_edge.results import Face, FrameResult
+from fer_edge.screening import Screened
 from fer_edge.sources import IterableSource, open_source
 from fer_edge.sources.iterable import checked_image
 
@@ -19,9 +20,10 @@ class EmotionRecognizer:
     """Finds faces and names their emotions.
 
     model: an ONNX file from fer-export; the shipped one if None.
-    detector: "haar" or "yunet"; None takes yunet if `detector_model` is given, else haar.
+    detector: "luma", "yunet" or "haar" (OpenCV 4 only); None takes yunet if `detector_model` is given, else luma.
     detector_model: the detector's file, which yunet needs.
-    threads: CPU threads of one inference. min_face_px: smaller faces are not looked for.
+    threads: CPU threads of one inference. min_face_px: smaller faces (by the side of their
+    FER2013 square) are not looked for. min_score: what the detector must score at least.
 
     Raises FerError if a file can't be used, ValueError for an unknown detector.
     """
@@ -34,13 +36,15 @@ class EmotionRecognizer:
         detector_model: str | Path | None = None,
         threads: int = 1,
         min_face_px: int = DEFAULT_MIN_FACE_PX,
+        min_score: float = 0.0,
     ) -> None:
         if model is None:
             from fer_models import default_model
 
             model = default_model()
-        name = detector or ("yunet" if detector_model else "haar")
-        self._detector = open_detector(name, Path(detector_model) if detector_model else None, min_face_px)
+        name = detector or ("yunet" if detector_model else "luma")
+        file = Path(detector_model) if detector_model else None
+        self._detector = Screened(open_detector(name, file, min_face_px, threads=threads), min_face_px, min_score)
         self._classifier = Classifier(Path(model), threads)
 
     @property

@@ -55,21 +55,30 @@ def _rounded(value: float | None, digits: int = 2) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def build_report(pipeline: Pipeline, seconds: float, sinks: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
-    """The value of --report; `sinks` maps a name to (written, lost), `seconds` is the wall time of the run."""
+def build_report(
+    pipeline: Pipeline, seconds: float, sinks: Mapping[str, tuple[int, int]], settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The value of --report.
+
+    `sinks` maps a name to (written, lost), `seconds` is the wall time of the run, `settings` are what it ran with.
+    """
     stats, classifier = pipeline.stats, pipeline.classifier
+    # In this order: what goes on meanwhile is in flight, and never less than nothing.
+    processed, errors, dropped = stats.processed, stats.errors, dict(pipeline.dropped)
+    captured = stats.captured
     return {
         "schema": SCHEMA,
         "source": pipeline.source.name,
         "detector": None if pipeline.source.framed else pipeline.detector.name,
         "model": {"file": classifier.path.name, "sha256": classifier.sha256, "precision": classifier.precision},
+        "settings": dict(settings or {}),
         "seconds": round(seconds, 3),
         "frames": {
-            "captured": stats.captured,
-            "processed": stats.processed,
-            "dropped": dict(pipeline.dropped),
-            "errors": stats.errors,
-            "in_flight": pipeline.in_flight,
+            "captured": captured,
+            "processed": processed,
+            "dropped": dropped,
+            "errors": errors,
+            "in_flight": captured - processed - errors - sum(dropped.values()),
         },
         "fps": {
             "capture": _rounded(stats.capture_rate.per_second()),
@@ -86,7 +95,7 @@ def build_report(pipeline: Pipeline, seconds: float, sinks: Mapping[str, tuple[i
         "sinks": {name: {"written": written, "lost": lost} for name, (written, lost) in sinks.items()},
         "reconnects": pipeline.source.reconnects,
         "gaps_s": list(pipeline.source.gaps_s),
-        "warmup_frames": WARMUP_FRAMES if stats.processed > SHORT_RUN_FRAMES else 0,
+        "warmup_frames": WARMUP_FRAMES if processed > SHORT_RUN_FRAMES else 0,
         "peak_rss_mb": round(peak_rss_mb(), 1),
         "exit_reason": pipeline.exit_reason,
         "machine": machine_info(),
@@ -116,6 +125,8 @@ def render_report(report: Mapping[str, Any]) -> str:
         gaps_s = report["gaps_s"]
         lines.append(f"  gaps       {report['reconnects']} reconnections, the longest gap {max(gaps_s):.1f} s")
     machine, model = report["machine"], report["model"]
+    if machine["throttling"]:
+        lines.append(f"  throttled  {', '.join(machine['throttling'])}: these rates are not this machine's best")
     lines.append(
         f"  with       {report['detector'] or 'no detector'}, {model['file']} ({model['precision']}); "
         f"peak memory {report['peak_rss_mb']:.0f} MB; {machine['cpu']}, {machine['cores']} cores"

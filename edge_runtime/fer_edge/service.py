@@ -3,7 +3,6 @@
 import contextlib
 import math
 import os
-import socket
 import time
 
 
@@ -34,6 +33,8 @@ class Notifier:
     def _send(self, message: str) -> None:
         if not self._address:
             return
+        import socket  # 4 ms with all it imports, and only services need it
+
         # A leading @ stands for the abstract namespace's null byte.
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         # A systemd that restarts itself does not listen for a moment, and is told again with the next ping. One that

@@ -11,7 +11,7 @@ DEFAULT_TIME_CONSTANT_S = 0.3  # expressions last half a second and longer
 MARGIN = 0.1  # by which another label must lead before it takes over
 
 
-@dataclass
+@dataclass(eq=False)  # arrays don't compare
 class _State:
     probabilities: npt.NDArray[np.float64]
     t: float

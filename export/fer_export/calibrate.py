@@ -13,13 +13,12 @@ import numpy.typing as npt
 import onnx
 from tqdm import tqdm
 
-from fer_edge.classifier import open_session
-from fer_export.convert import INPUT
+from fer_edge.session import open_session
 from fer_export.graph import save, with_outputs
 
 # What onnxruntime fuses into QLinearConv and integer sums. The dense layers and the softmax stay fp32:
 # they cost next to nothing, and their rounding would reach the probabilities directly.
-QUANTISED_OPERATORS = ("Conv", "Add", "Relu", "MaxPool")
+QUANTISED_OPERATORS = ("Conv", "Add", "Relu", "MaxPool", "Resize")
 BINS = 2048  # as onnxruntime's percentile calibrator has
 LEVELS = 256
 NARROWEST = 0.2  # of the range seen; below, the entropy only falls because little is left to represent
@@ -150,5 +149,6 @@ def activations(model: onnx.ModelProto) -> list[str]:
 def _run(path: Path, names: list[str], faces: Faces, label: str) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
     """Each named tensor's values, batch by batch."""
     session = open_session(path)
+    entrance = session.get_inputs()[0].name
     for start in tqdm(range(0, len(faces), BATCH), desc=label, unit="batch", leave=False, disable=None):
-        yield from zip(names, session.run(names, {INPUT: faces[start : start + BATCH, None]}), strict=True)
+        yield from zip(names, session.run(names, {entrance: faces[start : start + BATCH, None]}), strict=True)

@@ -8,29 +8,31 @@ from typing import NoReturn
 import click
 
 from fer_edge.console import MainCommand, extra_required, run_main
+from fer_train import data_options as shared
+from fer_train.class_choice import ClassChoice
+from fer_train.data_options import SETTINGS, PathType
 
-PathType = click.Path(path_type=Path)
-SETTINGS = {"show_default": True, "max_content_width": 110}
-SPLITS = click.Choice(["Training", "PublicTest", "PrivateTest"])
+SPLITS = click.Choice(shared.SPLITS)
 # quantise.MIN_CALIBRATION_IMAGES and tuning's calibrators; importing them would make --help load torch.
 CALIBRATION_RANGE = click.IntRange(512)
 CALIBRATORS = click.Choice(["auto", "minmax", "percentile-99.999", "percentile-99.99", "entropy"])
-DATA_HELP = "fer2013.csv: its Training rows calibrate int8, its PublicTest rows measure."
+DATA_HELP = "fer2013.csv, or any data fer-train takes: Training faces calibrate int8, PublicTest faces measure."
 
 
 @click.command(cls=MainCommand, context_settings=SETTINGS)
 @click.argument("checkpoint", type=PathType)
 @click.option("--out", type=PathType, required=True, metavar="FILE.onnx", help="The fp32 file; names the others too.")
 @click.option("--quantize", is_flag=True, help="Write FILE.int8.onnx too: smaller, and faster on most machines.")
-@click.option("--calibration-data", type=PathType, metavar="CSV", help=DATA_HELP)
+@click.option("--calibration-data", type=PathType, metavar="DATA", help=DATA_HELP)
 @click.option("--calibration-images", type=CALIBRATION_RANGE, default=512, help="Training faces to calibrate on.")
 @click.option("--calibrator", type=CALIBRATORS, default="auto", help="auto: the one that agrees best with fp32.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the faces that are drawn.")
+@shared.skip_bad_rows
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @click.option("--force", is_flag=True, help="Write even if a gate fails; the file is marked as failed.")
 def export(
     checkpoint: Path, out: Path, quantize: bool, calibration_data: Path | None, calibration_images: int,
-    calibrator: str, seed: int, overwrite: bool, force: bool,
+    calibrator: str, seed: int, skip_bad_rows: bool, overwrite: bool, force: bool,
 ) -> None:  # fmt: skip
     """Turn CHECKPOINT (the best.pt of fer-train) into one ONNX file that fer-edge runs.
 
@@ -49,7 +51,16 @@ def export(
         from fer_export.report import table
 
     options = ExportOptions(
-        checkpoint, out, quantize, calibration_data, calibration_images, calibrator, seed, overwrite, force
+        checkpoint,
+        out,
+        quantize,
+        calibration_data,
+        calibration_images,
+        calibrator,
+        seed,
+        overwrite,
+        force,
+        skip_bad_rows,
     )
     report, written = run_export(options, _say)
     click.echo(table(report, written))
@@ -70,21 +81,34 @@ def inspect(file: Path) -> None:
 
 @click.command(context_settings=SETTINGS)
 @click.argument("file", type=PathType, metavar="FILE.onnx")
-@click.option("--data", type=PathType, required=True, metavar="CSV", help="fer2013.csv, or labelled faces in its form.")
+@shared.data
+@shared.classes
+@shared.skip_bad_rows
 @click.option("--split", type=SPLITS, default="PublicTest", help="Rows to score.")
-@click.option("--threads", type=click.IntRange(1), default=1, help="CPU threads.")
+@shared.threads
 @click.option("--json", "json_file", type=PathType, metavar="FILE", help="Write the scores there too.")
 @click.option("--overwrite", is_flag=True, help="Replace the --json file if it exists.")
-def evaluate(file: Path, data: Path, split: str, threads: int, json_file: Path | None, overwrite: bool) -> None:
-    """Score an ONNX file on labelled faces."""
+def evaluate(
+    file: Path, data: Path, classes: ClassChoice | None, skip_bad_rows: bool, split: str, threads: int,
+    json_file: Path | None, overwrite: bool,
+) -> None:  # fmt: skip
+    """Score an ONNX file on labelled faces.
+
+    `fer-train evaluate` scores checkpoints as well, and draws pictures.
+    """
     from fer_edge.files import check_output, write_json
 
     if json_file is not None:
         check_output(json_file, overwrite)
     with extra_required("fer-export", "export"):
-        from fer_export.evaluation import evaluate as score_file
+        from fer_train.data import load_faces
+        from fer_train.evaluation import evaluate as score
+        from fer_train.predictors import OnnxPredictor
 
-    evaluation = score_file(file, data, split, threads)
+    predictor = OnnxPredictor(file, threads)
+    faces = load_faces(data, classes=classes, skip_bad=skip_bad_rows)
+    shared.tell(faces.notes)
+    evaluation = score(predictor, faces, split)
     click.echo(str(evaluation))
     if json_file is not None:
         write_json(json_file, evaluation.to_json())
@@ -93,14 +117,17 @@ def evaluate(file: Path, data: Path, split: str, threads: int, json_file: Path |
 @click.command(context_settings=SETTINGS)
 @click.argument("first", type=PathType, metavar="A.onnx")
 @click.argument("second", type=PathType, metavar="B.onnx")
-@click.option("--data", type=PathType, required=True, metavar="CSV", help="fer2013.csv, or labelled faces in its form.")
+@shared.data
+@shared.classes
+@shared.skip_bad_rows
 @click.option("--split", type=SPLITS, default="PublicTest", help="Rows to score.")
-@click.option("--threads", type=click.IntRange(1), default=1, help="CPU threads.")
+@shared.threads
 @click.option("--json", "json_file", type=PathType, metavar="FILE", help="Write the comparison there too.")
 @click.option("--overwrite", is_flag=True, help="Replace the --json file if it exists.")
 def compare(
-    first: Path, second: Path, data: Path, split: str, threads: int, json_file: Path | None, overwrite: bool
-) -> None:
+    first: Path, second: Path, data: Path, classes: ClassChoice | None, skip_bad_rows: bool, split: str, threads: int,
+    json_file: Path | None, overwrite: bool,
+) -> None:  # fmt: skip
     """Compare two ONNX files: accuracy, agreement, time, and where they differ.
 
     Both are timed in turns in this process, on one face at a time.
@@ -112,7 +139,7 @@ def compare(
     with extra_required("fer-export", "export"):
         from fer_export.compare import compare as compare_files
 
-    comparison = compare_files(first, second, data, split, threads)
+    comparison = compare_files(first, second, data, split, threads, classes, skip_bad_rows)
     click.echo(str(comparison))
     if json_file is not None:
         write_json(json_file, comparison.to_json())
@@ -159,7 +186,31 @@ def adopt(
     click.echo(f"wrote {out}: {file} with {', '.join(changes)} and a contract")
 
 
-for command in (inspect, evaluate, compare, adopt):
+@click.command(context_settings=SETTINGS)
+@click.argument("checkpoint", type=PathType, metavar="DETECTOR.pt")
+@click.option("--scenes", type=PathType, required=True, metavar="DIR", help="Of fer-train scenes: calibrate int8.")
+@click.option("--out", type=PathType, required=True, metavar="FILE.onnx", help="The fp32 file; names the others too.")
+@click.option("--score-threshold", type=click.FloatRange(0.01, 0.99), default=0.5, help="Score of what is a face.")
+@click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+@click.option("--force", is_flag=True, help="Write even if a gate fails; the file is marked as failed.")
+def detector(checkpoint: Path, scenes: Path, out: Path, score_threshold: float, overwrite: bool, force: bool) -> None:
+    """Turn the face detector of fer-train detector into ONNX files that fer-edge runs.
+
+    Writes FILE.onnx, FILE.int8.onnx and FILE.export.json. Nothing is written if a figure is out of
+    bounds (parity with PyTorch, convolutions that stay float, boxes that differ, size), unless --force is given.
+    """
+    if out.suffix != ".onnx":
+        raise click.BadParameter(f"{out} must end in .onnx", param_hint="--out")
+    with extra_required("fer-export", "export"):
+        import onnxscript  # noqa: F401 - torch's exporter wants it, and would say so less clearly
+
+        from fer_export.detector_export import DetectorExportOptions, export_detector, table
+
+    options = DetectorExportOptions(checkpoint, out, scenes, score_threshold, overwrite, force)
+    click.echo(table(*export_detector(options, _say)))
+
+
+for command in (inspect, evaluate, compare, adopt, detector):
     export.add_command(command)
 
 

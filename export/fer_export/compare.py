@@ -9,10 +9,12 @@ import numpy as np
 
 from fer_edge.classifier import Classifier
 from fer_edge.report import machine_info
-from fer_export.evaluation import chosen_faces
-from fer_export.measure import Accuracy, Latency, Probabilities, agreement, measure_accuracy, measure_latency, predict
-from fer_export.report import aligned
-from fer_train.data import FaceData, load_faces
+from fer_export.measure import Latency, agreement, measure_latency, predict
+from fer_train.class_choice import ClassChoice
+from fer_train.data import FaceData, load_faces, place
+from fer_train.evaluation import Accuracy, chosen_faces, measure_accuracy
+from fer_train.predictors import Probabilities
+from fer_train.text import aligned
 
 SCHEMA = 1
 CHANGES_SHOWN = 8
@@ -126,13 +128,18 @@ class Comparison:
         return ["", *aligned(rows)]
 
 
-def compare(first: Path, second: Path, data: Path, split: str, threads: int = 1) -> Comparison:
-    """Score and time both ONNX files on the rows of `data` (a FER2013 CSV) whose Usage is `split`.
+def compare(
+    first: Path, second: Path, data: Path, split: str, threads: int = 1,
+    classes: ClassChoice | None = None, skip_bad: bool = False,
+) -> Comparison:  # fmt: skip
+    """Score and time both ONNX files on the rows of `data` (as load_faces takes it) whose Usage is `split`.
 
+    The data's classes are placed by A's contract; B must have the same labels, in whatever order.
     Raises ModelError or ContractError for a file, DataError for the data, as `evaluate` does.
     """
     a, b = Classifier(first, threads), Classifier(second, threads)
-    faces = load_faces(data)
+    faces = load_faces(data, classes=classes, skip_bad=skip_bad)
+    faces = place(faces, a.labels, a.contract.class_mapping, str(first))
     chosen = chosen_faces(faces, split)
     rows = predict(a, chosen, "A"), predict(b, chosen, "B")
     return Comparison(

@@ -104,14 +104,14 @@ def check_normalisation(mean: float, std: float) -> None:
 
 
 def accept_uint8(model: onnx.ModelProto, mean: float, std: float) -> None:
-    """Put DequantizeLinear(faces, 1/std, mean) before the graph, in place, so that its input is uint8.
+    """Put DequantizeLinear(input, 1/std, mean) before the graph, in place, so that its input is uint8.
 
     (x - 128) / 64 is then computed exactly as in training. onnxruntime fuses the node with the first
     int8 convolution, so fp32 and int8 share one interface at no cost.
     """
-    graph, inputs = model.graph, [INPUT, "input_scale", "input_zero_point"]
+    graph, inputs = model.graph, [model.graph.input[0].name, "input_scale", "input_zero_point"]
     for node in graph.node:
-        node.input[:] = [NORMALISED if name == INPUT else name for name in node.input]
+        node.input[:] = [NORMALISED if name == inputs[0] else name for name in node.input]
     graph.initializer.extend(
         [
             numpy_helper.from_array(np.array(1 / std, dtype=np.float32), inputs[1]),

@@ -9,8 +9,7 @@ import onnx
 from onnx import numpy_helper
 from tqdm import tqdm
 
-from fer_edge.classifier import open_session
-from fer_export.convert import INPUT
+from fer_edge.session import open_session
 from fer_export.graph import copied, save, with_outputs
 
 BATCH = 32
@@ -41,9 +40,10 @@ def correct_biases(int8: onnx.ModelProto, fp32: onnx.ModelProto, faces: Faces, f
 def channel_means(model: onnx.ModelProto, names: list[str], faces: Faces, folder: Path) -> Mapping[str, Means]:
     """Mean over faces and positions of each channel of the named tensors [N, C, H, W]: float64 [C] by name."""
     session = open_session(save(up_to(model, names), folder / "means.onnx"))
+    entrance = session.get_inputs()[0].name
     sums: dict[str, list[Means]] = {name: [] for name in names}
     for start in range(0, len(faces), BATCH):
-        for name, values in zip(names, session.run(names, {INPUT: faces[start : start + BATCH, None]}), strict=True):
+        for name, values in zip(names, session.run(names, {entrance: faces[start : start + BATCH, None]}), strict=True):
             sums[name].append(values.mean(axis=(2, 3), dtype=np.float64).sum(axis=0))
     return {name: np.sum(parts, axis=0) / len(faces) for name, parts in sums.items()}
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fer_edge.errors import GateError
-from fer_export.measure import Accuracy
 from fer_export.operators import QUANTISED_CONVOLUTION, float_convolutions
 from fer_export.parity import Parity, Runs
+from fer_train.evaluation import Accuracy
 
 # Healthy exports differ by 1e-6 (float rounding); a wrong weight or a lost layer by 1e-2 and more.
 MAX_LOGIT_DELTA = 2e-5

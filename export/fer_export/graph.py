@@ -42,6 +42,7 @@ def contract_of(checkpoint: Checkpoint, checkpoint_sha256: str) -> Contract:
         temperature=checkpoint.temperature,
         dataset=checkpoint.dataset,
         checkpoint_sha256=checkpoint_sha256,
+        class_mapping=dict(checkpoint.class_mapping),
     )
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import onnx
 
-from fer_edge.classifier import open_session
 from fer_edge.contract import METADATA_KEY
 from fer_edge.files import sha256_of
+from fer_edge.session import open_session
 from fer_export.operators import running_operators, stored_operators
 
 MAX_GARBLED_SHOWN = 60

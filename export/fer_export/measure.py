@@ -3,37 +3,18 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from fer_edge.classifier import Classifier
 from fer_edge.errors import DataError
-from fer_edge.framing import Square
-from fer_train.data import TRAINING, FaceData, also_in
-from fer_train.metrics import score
+from fer_train.data import FaceData
+from fer_train.predictors import Probabilities, onnx_probabilities, whole
 
-BATCH = 64
 LATENCY_ROUNDS = 30
 RUNS_A_ROUND = 20
 WARM_UP_RUNS = 10
-Probabilities = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """Scores of one file on one split.
-
-    metrics: as fer_train.metrics.score gives them. deduplicated: accuracy on the faces that are not
-    pixel-identical to a training face, None on the training split. Fractions 0 to 1.
-    """
-
-    split: str
-    metrics: dict[str, Any]
-    deduplicated: float | None
-    images_deduplicated: int
 
 
 @dataclass(frozen=True)
@@ -47,8 +28,9 @@ class Spread:
 
 @dataclass(frozen=True)
 class Latency:
-    """Time a face, batch 1. milliseconds: by precision or name. ratio: the first's time / the second's, None for one.
+    """Processor time a face, batch 1, one thread. milliseconds: by precision or name.
 
+    ratio: the first's time / the second's, None for one.
     A ratio above 1 means that the second, int8, is faster. Each of its samples comes from a round that ran both.
     """
 
@@ -59,8 +41,7 @@ class Latency:
 def predict(classifier: Classifier, data: FaceData, label: str) -> Probabilities:
     """Probabilities float32 [N, classes] in the order of `data.classes`; DataError if the labels are not the same.
 
-    Faces are framed and resized as the contract asks, which changes nothing for one that takes FER2013's
-    own squares. `label` names the progress bar.
+    `label` names the progress bar.
     """
     if sorted(classifier.labels) != sorted(data.classes):
         raise DataError(
@@ -68,22 +49,7 @@ def predict(classifier: Classifier, data: FaceData, label: str) -> Probabilities
             f"{', '.join(classifier.labels)}: measure it on data with its own classes"
         )
     order = [classifier.labels.index(name) for name in data.classes]
-    parts = [np.empty((0, len(order)), dtype=np.float32)]
-    for start in tqdm(range(0, len(data), BATCH), desc=label, unit="batch", leave=False, disable=None):
-        faces = [classifier.batch(image, [_whole(image)]) for image in data.images[start : start + BATCH]]
-        parts.append(classifier.predict(np.concatenate(faces))[:, order])
-    return np.concatenate(parts)
-
-
-def measure_accuracy(probabilities: Probabilities, data: FaceData, split: str) -> Accuracy:
-    """Score `probabilities` of `data.split(split)`."""
-    measured = data.split(split)
-    metrics = score(probabilities, measured.labels, data.classes)
-    if split == TRAINING:
-        return Accuracy(split, metrics, None, 0)
-    new = ~also_in(measured.images, data.split(TRAINING).images)
-    deduplicated = score(probabilities[new], measured.labels[new], data.classes)
-    return Accuracy(split, metrics, deduplicated["accuracy"] if new.any() else None, int(new.sum()))
+    return onnx_probabilities(classifier, data.images, label)[:, order]
 
 
 def agreement(first: Probabilities, second: Probabilities) -> float:
@@ -94,8 +60,10 @@ def agreement(first: Probabilities, second: Probabilities) -> float:
 def measure_latency(classifiers: Mapping[str, Classifier], face: npt.NDArray[np.uint8]) -> Latency:
     """Time one face (uint8 [H, W]) through each classifier, by its name, in this process.
 
-    They take turns within a round, in changing order, so that a busy or throttled machine slows all. The ratio is
-    the first one's time / the second one's.
+    The time is the calling thread's processor time: a classifier of one thread does all its work there, and what
+    other programs take meanwhile is not counted, so that on a busy machine it is what an idle one would need. They
+    take turns within a round, in changing order, so that a throttled machine slows all. The ratio is the first
+    one's time / the second one's.
     """
     jobs = {name: _job(classifier, face) for name, classifier in classifiers.items()}
     samples: dict[str, list[float]] = {name: [] for name in jobs}
@@ -108,7 +76,7 @@ def measure_latency(classifiers: Mapping[str, Classifier], face: npt.NDArray[np.
 
 
 def _job(classifier: Classifier, face: npt.NDArray[np.uint8]) -> Callable[[], object]:
-    batch = classifier.batch(face, [_whole(face)])
+    batch = classifier.batch(face, [whole(face)])
 
     def run() -> object:
         return classifier.predict(batch)
@@ -118,16 +86,10 @@ def _job(classifier: Classifier, face: npt.NDArray[np.uint8]) -> Callable[[], ob
     return run
 
 
-def _whole(image: npt.NDArray[np.uint8]) -> Square:
-    """The square that a picture of a face (uint8 [H, W], as wide as high) is."""
-    side = image.shape[0]
-    return Square(side / 2, side / 2, side)
-
-
 def _seconds(job: Callable[[], object]) -> float:
-    started = time.perf_counter()
+    started = time.thread_time()
     job()
-    return time.perf_counter() - started
+    return time.thread_time() - started
 
 
 def _spread(values: npt.ArrayLike) -> Spread:

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import onnx
 import torch
 
-from fer_edge.classifier import open_session
 from fer_edge.errors import ModelError
+from fer_edge.session import open_session
 from fer_export.convert import INPUT, OUTPUT
 from fer_export.graph import save, with_outputs
 from fer_train.networks import Network

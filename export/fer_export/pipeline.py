@@ -25,7 +25,7 @@ from fer_export.gates import (
     parity_gates,
 )
 from fer_export.graph import contract_of, save, with_contract
-from fer_export.measure import Accuracy, Latency, agreement, measure_accuracy, measure_latency, predict
+from fer_export.measure import Latency, agreement, measure_latency, predict
 from fer_export.operators import running_operators, stored_operators
 from fer_export.outputs import Outputs
 from fer_export.parity import Faces, Parity, Runs, measure_parity, probe_faces, run_in_batches
@@ -34,7 +34,8 @@ from fer_export.report import Calibration, Report, WrittenFile
 from fer_export.temperature import MIN_IMAGES, Refit, refit, with_temperature
 from fer_export.tuning import AUTO, MIN_TUNING_IMAGES, tune
 from fer_train.checkpoint import Checkpoint, load_checkpoint
-from fer_train.data import PUBLIC_TEST, FaceData, load_faces
+from fer_train.data import PUBLIC_TEST, FaceData, load_faces, place
+from fer_train.evaluation import Accuracy, measure_accuracy
 from fer_train.networks import Network
 
 Say = Callable[[str], None]
@@ -47,7 +48,7 @@ class ExportOptions:
 
     data: a FER2013 CSV, whose Training rows calibrate and whose PublicTest rows measure; needed to quantise.
     calibration_images: how many Training faces the int8 ranges are taken from. calibrator: how, or "auto".
-    seed: of every random choice. force: write even if a gate fails.
+    seed: of every random choice. force: write even if a gate fails. skip_bad: do without rows that can't be read.
     """
 
     checkpoint: Path
@@ -59,6 +60,7 @@ class ExportOptions:
     seed: int = 0
     overwrite: bool = False
     force: bool = False
+    skip_bad: bool = False
 
     def __post_init__(self) -> None:
         if self.quantize and self.data is None:
@@ -75,7 +77,7 @@ def run_export(options: ExportOptions, say: Say) -> tuple[Report, list[Path]]:
     outputs.check(options.overwrite)
     checkpoint = load_checkpoint(options.checkpoint)
     network = usable_network(checkpoint, options.checkpoint.name)
-    data = None if options.data is None else load_data(options.data, checkpoint, say)
+    data = None if options.data is None else load_data(options.data, checkpoint, options.skip_bad, say)
     with tempfile.TemporaryDirectory(prefix="fer-export-") as folder:
         export = Export(options, say, Path(folder), checkpoint, network, data)
         parity = export.convert()
@@ -102,15 +104,16 @@ def run_export(options: ExportOptions, say: Say) -> tuple[Report, list[Path]]:
     return report, outputs.paths
 
 
-def load_data(path: Path, checkpoint: Checkpoint, say: Say) -> FaceData:
-    """The faces in `path`; DataError if they are not of the checkpoint's classes and size."""
+def load_data(path: Path, checkpoint: Checkpoint, skip_bad: bool, say: Say) -> FaceData:
+    """The faces in `path` with the checkpoint's classes, placed by its class mapping.
+
+    Raises DataError if there is no place for a class, or the faces are not of the checkpoint's size.
+    """
     say(f"Reading {path} ...")
-    data = load_faces(path)
-    if data.classes != checkpoint.classes:
-        raise DataError(
-            f"{path} has the classes {', '.join(data.classes)}, but the checkpoint was trained on "
-            f"{', '.join(checkpoint.classes)}: give the data it was trained on"
-        )
+    data = load_faces(path, skip_bad=skip_bad)
+    for note in data.notes:
+        say(f"note: {note}")
+    data = place(data, checkpoint.classes, checkpoint.class_mapping, "the checkpoint")
     if data.images.shape[1] != checkpoint.input_size:
         sizes = f"{data.images.shape[1]} pixels wide, but the checkpoint takes {checkpoint.input_size}"
         raise DataError(f"{path} has faces {sizes}: give the data it was trained on")

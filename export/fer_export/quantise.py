@@ -11,13 +11,13 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from fer_edge.errors import DataError
 from fer_export.calibrate import QUANTISED_OPERATORS, Range
-from fer_export.convert import INPUT
 from fer_export.graph import save, strip_metadata
 from fer_export.quiet import quiet
 from fer_train.data import PUBLIC_TEST, TRAINING, FaceData, also_in
 
 MIN_CALIBRATION_IMAGES = 512  # with fewer, the ranges seen depend on which faces happened to be drawn
 DEFAULT_TUNING_IMAGES = 2048
+ANY_SIDE_PX = 64  # of the picture shown to a network that takes any size
 
 
 def choose_faces(data: FaceData, calibrating: int, tuning: int, seed: int) -> tuple[FaceData, FaceData]:
@@ -65,8 +65,8 @@ def _even_shares(available: list[int], total: int) -> list[int]:
 class OneBatch(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
     """Gives onnxruntime's calibrator, which wants to see something, one batch (uint8 [N, 1, H, W])."""
 
-    def __init__(self, batch: npt.NDArray[np.uint8]) -> None:
-        self._batches = iter([{INPUT: batch}])
+    def __init__(self, name: str, batch: npt.NDArray[np.uint8]) -> None:
+        self._batches = iter([{name: batch}])
 
     def get_next(self) -> dict[str, npt.NDArray[np.uint8]] | None:
         """The batch, then None."""
@@ -82,12 +82,13 @@ def quantise(model: onnx.ModelProto, ranges: Mapping[str, Range], folder: Path) 
     dot products sum 8 x 8 bit products without overflow.
     """
     source, target = save(model, folder / "to_quantise.onnx"), folder / "quantised.onnx"
-    size = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim][1:]
+    entrance = model.graph.input[0]
+    size = [dim.dim_value or ANY_SIDE_PX for dim in entrance.type.tensor_type.shape.dim][1:]
     with quiet():
         quantize_static(
             source,
             target,
-            OneBatch(np.zeros((1, *size), dtype=np.uint8)),
+            OneBatch(entrance.name, np.zeros((1, *size), dtype=np.uint8)),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,

@@ -10,10 +10,12 @@ from typing import Any
 from fer_edge.report import machine_info
 from fer_edge.sensors import dot_product_flag
 from fer_export.gates import Gate, finite
-from fer_export.measure import Accuracy, Latency
+from fer_export.measure import Latency
 from fer_export.parity import Parity, Runs
 from fer_export.temperature import Refit
 from fer_export.tuning import Candidate
+from fer_train.evaluation import Accuracy
+from fer_train.text import aligned
 
 SCHEMA = 1
 EXPECTED_RATIO = 2.5  # fp32 time / int8 time on a CPU with 8-bit dot products; no gate, since it is the machine's, too
@@ -164,18 +166,6 @@ def table(report: Report, written: Sequence[Path]) -> str:
 
 def _verdict(gate: Gate) -> str:
     return "passed" if gate.passed else "FAILED"
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table: first column to the left, the others to the right."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return [
-        "   ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def versions() -> dict[str, str]:

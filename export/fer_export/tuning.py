@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from fer_edge.classifier import open_session
+from fer_edge.session import open_session
 from fer_export.calibrate import CALIBRATORS, observe, ranges
 from fer_export.convert import INPUT, OUTPUT
 from fer_export.correct import correct_biases

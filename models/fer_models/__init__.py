@@ -1,10 +1,10 @@
-"""The emotion networks that ship with fer-edge, and where they lie."""
+"""The networks that ship with fer-edge, emotions and face detector, and where they lie."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["default_model", "manifest", "model_path"]
+__all__ = ["default_model", "detector_manifest", "detector_path", "manifest", "model_path"]
 
 _HERE = Path(__file__).parent
 
@@ -26,3 +26,18 @@ def model_path(precision: str) -> Path:
 def default_model() -> Path:
     """The file that `fer-edge` runs unless it is given another."""
     return model_path(manifest()["default"])
+
+
+def detector_manifest() -> dict[str, Any]:
+    """The face detector's files: {"default": precision, "models": {precision: {"file", "sha256", "bytes"}}, …}."""
+    values: dict[str, Any] = json.loads((_HERE / "detector.json").read_text(encoding="utf-8"))
+    return values
+
+
+def detector_path(precision: str | None = None) -> Path:
+    """The shipped detector's file of that precision, "int8" or "fp32", or the default; ValueError for another."""
+    shipped = detector_manifest()
+    name = precision or shipped["default"]
+    if name not in shipped["models"]:
+        raise ValueError(f"no shipped detector is {name!r}; there are {', '.join(shipped['models'])}")
+    return _HERE / str(shipped["models"][name]["file"])

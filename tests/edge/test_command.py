@@ -94,7 +94,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
         (("--duration", "nan"), "--duration"),
         (("--rotate", "45"), "--rotate"),
         (("--camera-size", "640"), "640x480"),
-        (("--detector", "magic"), "haar"),
+        (("--detector", "magic"), "luma"),
         (("--json", "-", "--csv", "-"), "share"),
         (("--json", "a", "--report", "./a"), "share"),
         (("--source", "in", "--output", "in/"), "share"),
@@ -127,7 +127,7 @@ def test_help_fits_a_terminal_and_shows_no_ranges() -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_run_with_complete_outputs(tmp_path: Path, model: Path, number: int, code: int) -> None:
     command = [
-        sys.executable, "-m", "fer_edge.cli", "--model", str(model), "--source", "demo:160x160,endless", "--headless",
+        sys.executable, "-m", "fer_edge.start", "--model", str(model), "--source", "demo:160x160,endless", "--headless",
         "--json", "out.jsonl", "--output", "out.mp4", "--report", "out.json",
     ]  # fmt: skip
     process = subprocess.Popen(
@@ -153,7 +153,7 @@ def test_a_signal_ends_the_run_with_complete_outputs(tmp_path: Path, model: Path
 
 def test_a_reader_that_has_had_enough_is_no_error(tmp_path: Path, model: Path) -> None:
     command = [
-        sys.executable, "-m", "fer_edge.cli", "--model", str(model), "--source", "demo:160x160,endless", "--headless",
+        sys.executable, "-m", "fer_edge.start", "--model", str(model), "--source", "demo:160x160,endless", "--headless",
         "--json", "-", "--report", "out.json",
     ]  # fmt: skip
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:

@@ -54,6 +54,40 @@ def test_a_garbled_contract_is_refused_with_its_file_and_what_to_do(contract: Co
     assert "\n" not in str(caught.value)
 
 
+def test_a_detectors_contract_survives_the_way_through_json(detector_contract: Contract) -> None:
+    assert parse_contract(detector_contract.to_json(), "d.onnx") == detector_contract
+
+
+def test_a_classifiers_contract_says_nothing_of_detectors(contract: Contract) -> None:
+    assert "detector" not in json.loads(contract.to_json())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("strides", []),
+        ("strides", [8, "16"]),
+        ("strides", 8),
+        ("side_in_strides", 0),
+        ("score_threshold", 1.0),
+        ("score_threshold", "0.5"),
+        ("smallest_face_px", 0),
+        ("framing", {"of_width": 1}),
+        ("framing", {"of_width": 0, "of_height": 0, "right": 0, "down": 0}),
+        ("framing", {"of_width": 1, "of_height": 0, "right": "x", "down": 0}),
+        (None, None),
+    ],
+)
+def test_a_garbled_detectors_part_is_refused(detector_contract: Contract, field: str | None, value: Any) -> None:
+    values = json.loads(detector_contract.to_json())
+    if field is None:
+        del values["detector"]
+    else:
+        values["detector"][field] = value
+    with pytest.raises(ContractError, match=r"d\.onnx: .*export"):
+        parse_contract(json.dumps(values), "d.onnx")
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "7"])
 def test_what_is_no_json_object_is_refused(text: str) -> None:
     with pytest.raises(ContractError, match="JSON"):
@@ -72,8 +106,10 @@ def test_a_model_without_a_contract_is_refused(tmp_path: Path, build_onnx: Calla
         Classifier(build_onnx(tmp_path / "bare.onnx", None))
 
 
-def test_a_detector_is_no_classifier(tmp_path: Path, build_onnx: Callable[..., Path], contract: Contract) -> None:
-    path = build_onnx(tmp_path / "d.onnx", replace(contract, kind="detector", output="boxes"))
+def test_a_detector_is_no_classifier(
+    tmp_path: Path, build_onnx: Callable[..., Path], detector_contract: Contract
+) -> None:
+    path = build_onnx(tmp_path / "d.onnx", detector_contract)
     with pytest.raises(ContractError, match="is a detector"):
         Classifier(path)
 

@@ -1,19 +1,33 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fer_edge import cli
-from fer_edge.detectors import DETECTORS, Detector, HaarDetector, YunetDetector, open_detector
-from fer_edge.drawn_face import draw_scene
-from fer_edge.errors import FerError, ModelError
+from fer_edge.contract import Contract
+from fer_edge.detectors import DETECTORS, Detector, LumaDetector, open_detector
+from fer_edge.detectors.haar import HaarDetector
+from fer_edge.detectors.yunet import YunetDetector
+from fer_edge.drawn_face import draw_scene, face_box_at
+from fer_edge.errors import ContractError, FerError, ModelError
 from fer_edge.following import iou
 from fer_edge.framing import Image
+from fer_edge.opencv import cv2
+from fer_models import detector_path
 
 YUNET = Path(__file__).parents[3] / "shared" / "models" / "face_detection_yunet_2023mar.onnx"
 
 
-@pytest.fixture(scope="module", params=["haar", "yunet"])
+needs_haar = pytest.mark.skipif(
+    not hasattr(cv2, "CascadeClassifier"), reason=f"OpenCV {cv2.__version__} has no Haar cascades"
+)
+
+
+KINDS = [LumaDetector, YunetDetector, pytest.param(HaarDetector, marks=needs_haar)]
+
+
+@pytest.fixture(scope="module", params=["luma", "yunet", pytest.param("haar", marks=needs_haar)])
 def detector(request: pytest.FixtureRequest) -> Detector:
     if request.param == "yunet" and not YUNET.is_file():
         pytest.skip("YuNet's file is the user's and not in the repository")
@@ -50,22 +64,65 @@ def test_odd_pictures_without_a_face_give_none(detector: Detector, shape: tuple[
         assert detector.detect(np.full(shape, 128, dtype=np.uint8)) == []
 
 
-def test_faces_below_the_smallest_size_are_left_out(face_image: Image) -> None:
-    assert HaarDetector(min_face_px=40).detect(face_image)
-    assert not HaarDetector(min_face_px=200).detect(face_image)
+@pytest.mark.parametrize("name", ["luma", pytest.param("haar", marks=needs_haar)])
+def test_faces_below_the_smallest_size_are_left_out(name: str, face_image: Image) -> None:
+    assert open_detector(name, min_face_px=40).detect(face_image)
+    assert not open_detector(name, min_face_px=200).detect(face_image)
+
+
+def test_a_smaller_detection_size_finds_the_same_face(face_image: Image) -> None:
+    (whole,) = LumaDetector().detect(face_image)
+    (shrunk,) = LumaDetector(detect_size_px=200).detect(face_image)
+    assert iou(whole.box, shrunk.box) > 0.7
+
+
+def test_several_threads_give_the_same_boxes(face_image: Image) -> None:
+    assert LumaDetector(threads=2).detect(face_image) == LumaDetector().detect(face_image)
+
+
+def test_our_detector_tells_the_smallest_face_it_finds() -> None:
+    assert 8 <= LumaDetector().smallest_face_px <= 24
+
+
+def test_both_precisions_of_our_detector_find_the_same(face_image: Image) -> None:
+    (fast,), (exact,) = (LumaDetector(detector_path(name)).detect(face_image) for name in ("int8", "fp32"))
+    assert iou(fast.box, exact.box) > 0.8
+
+
+def test_an_emotion_network_is_no_detector(model: Path) -> None:
+    with pytest.raises(ContractError, match="is a classifier"):
+        LumaDetector(model)
+
+
+def test_a_detector_whose_graph_is_another_is_refused(
+    tmp_path: Path, build_onnx: Callable[..., Path], detector_contract: Contract
+) -> None:
+    with pytest.raises(ModelError, match="can't be run on a picture"):
+        LumaDetector(build_onnx(tmp_path / "fake.onnx", detector_contract))
+
+
+@needs_haar
+def test_haar_loads_where_opencv_has_it() -> None:
+    HaarDetector()
+
+
+def test_haar_says_what_to_use_where_opencv_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
+    with pytest.raises(FerError, match="--detector luma"):
+        HaarDetector()
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"text", b"<?xml version='1.0'?><opencv_storage><a>1</a></opencv_storage>", b"\0" * 4000]
 )
-@pytest.mark.parametrize("kind", [HaarDetector, YunetDetector])
+@pytest.mark.parametrize("kind", KINDS)
 def test_files_of_another_kind_are_refused(tmp_path: Path, kind: type, content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(ModelError, match="file is not"):
+    with pytest.raises(ModelError, match=r"file is not|is not a usable"):
         kind(tmp_path / "file")
 
 
-@pytest.mark.parametrize("kind", [HaarDetector, YunetDetector])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_missing_file_is_refused(tmp_path: Path, kind: type) -> None:
     with pytest.raises(ModelError, match="not a file"):
         kind(tmp_path / "missing")
@@ -82,9 +139,18 @@ def test_yunet_says_where_its_file_comes_from() -> None:
 
 
 def test_an_unknown_detector_is_a_value_error_that_lists_the_known() -> None:
-    with pytest.raises(ValueError, match="haar, yunet"):
+    with pytest.raises(ValueError, match="luma, yunet, haar"):
         open_detector("hare")
 
 
 def test_the_command_line_offers_the_detectors_there_are() -> None:
-    assert tuple(DETECTORS) == cli.DETECTORS
+    assert cli.DETECTORS == DETECTORS
+
+
+def test_a_face_that_fills_a_large_picture_is_found_too() -> None:
+    x, y, width, height = face_box_at(0.5)
+    left, top, side = int(x - 0.25 * height), int(y - 0.2 * height), int(1.4 * height)
+    close = cv2.resize(draw_scene(0.5)[top : top + side, left : left + side], (640, 640))
+    found = LumaDetector().detect(np.asarray(close, dtype=np.uint8))
+    truth = tuple(640 / side * value for value in (x - left, y - top, width, height))
+    assert max(iou(one.box, truth) for one in found) > 0.6  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from fer_edge.detectors import LumaDetector
 from fer_edge.drawn_face import ROUND_S, draw_scene, expression_at, face_box_at
 
 SIZES = ((640, 480), (320, 240), (1280, 720), (480, 640))
@@ -122,6 +123,18 @@ def test_yunet_finds_the_face_and_nothing_else(size: tuple[int, int], step: int)
     def detect(image: Image) -> list[Box]:
         _, rows = yunet.detect(image)
         return [] if rows is None else [tuple(map(float, row[:4])) for row in rows]
+
+    found, extra = found_and_extra(detect, size, step)
+    assert found >= 0.99
+    assert extra <= 1
+
+
+@pytest.mark.parametrize(("size", "step"), [((640, 480), 6), ((320, 240), 15)])
+def test_luma_finds_the_face_and_nothing_else(size: tuple[int, int], step: int) -> None:
+    luma = LumaDetector()
+
+    def detect(image: Image) -> list[Box]:
+        return [found.box for found in luma.detect(image)]
 
     found, extra = found_and_extra(detect, size, step)
     assert found >= 0.99

@@ -8,7 +8,7 @@ from fer_edge.report import build_report, machine_info, peak_rss_mb, render_repo
 
 KEYS = {
     "schema", "source", "detector", "model", "seconds", "frames", "fps", "latency_ms", "faces", "sinks", "reconnects",
-    "gaps_s", "warmup_frames", "peak_rss_mb", "exit_reason", "machine",
+    "gaps_s", "warmup_frames", "peak_rss_mb", "exit_reason", "machine", "settings",
 }  # fmt: skip
 
 
@@ -26,6 +26,19 @@ def test_the_report_of_a_run_has_the_documented_keys_and_is_json(fakes) -> None:
     assert made["warmup_frames"] > 0
 
 
+def test_the_settings_of_a_run_and_what_its_source_gave_are_told(fer_edge, tmp_path: Path) -> None:
+    arguments = ("--headless", "--max-frames", "5", "--report")
+    assert (
+        fer_edge("--source", "demo:320x240", *arguments, "a.json", "--detect-hz", "5", "--rotate", "90").returncode == 0
+    )
+    assert fer_edge("--source", "demo:320x240", *arguments, "b.json", "--threads", "3", "--realtime").returncode == 0
+    first, second = (json.loads((tmp_path / name).read_text())["settings"] for name in ("a.json", "b.json"))
+    assert first["source"] == {"size": [320, 240], "format": "BGR3", "fps": 30.0}
+    assert (first["detect_hz"], first["rotate_deg"], first["lossless"], first["max_frames"]) == (5, 90, True, 5)
+    assert (first["classify_interval_ms"], second["classify_interval_ms"]) == (0, 100)
+    assert (second["threads"], second["lossless"]) == (3, False)
+
+
 def test_a_run_without_frames_has_a_report_too(fakes) -> None:
     made = build_report(fakes.finish(fakes.pipeline(fakes.Source(0))), 0.0, {})
     assert made["fps"]["processed"] is None
@@ -39,6 +52,14 @@ def test_the_text_names_what_a_reader_needs(fakes) -> None:
     text = render_report(build_report(pipeline, 2.0, {"csv": (28, 2)}))
     for part in ("30 captured = 30 processed", "p95", "csv", "28 written, 2 lost", "end of source", "fake.onnx"):
         assert part in text
+
+
+def test_a_machine_that_is_held_back_says_so(fakes) -> None:
+    made = build_report(fakes.finish(fakes.pipeline(fakes.Source(3))), 1.0, {})
+    made["machine"]["throttling"] = ["under-voltage now", "throttled since boot"]
+    assert "throttled  under-voltage now, throttled since boot: these rates" in render_report(made)
+    made["machine"]["throttling"] = []
+    assert "throttled" not in render_report(made)
 
 
 def test_a_machine_without_proc_is_described_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

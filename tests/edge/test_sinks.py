@@ -2,6 +2,7 @@ import csv
 import errno
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from fer_edge.errors import OutputError
-from fer_edge.pipeline import Frame
+from fer_edge.flow import Flow, Frame
+from fer_edge.pipeline import Pipeline
 from fer_edge.results import FrameResult
 from fer_edge.sinks import Published, Sink, SinkRunner
 from fer_edge.sinks.pictures import FolderSink, VideoSink, check_picture_output, open_picture_sink
@@ -199,9 +201,9 @@ def test_a_video_that_a_full_disk_cut_short_leaves_the_old_one(
     sink = VideoSink(path, 25.0, live=False)
     for index in range(5):
         sink.write(Published(make_result(index), frame_of(index)))
-    assert sink._writer is not None
-    sink._writer.release()
-    os.truncate(sink._part, sink._part.stat().st_size // 2)
+    assert sink._video is not None
+    sink._video._writer.release()
+    os.truncate(sink._video._part, sink._video.bytes_so_far() // 2)
     with pytest.raises(OutputError, match="disk full"):
         sink.close()
     assert path.read_text() == "old"
@@ -261,3 +263,38 @@ def test_existing_outputs_are_refused_unless_overwritten(tmp_path: Path) -> None
 def test_one_picture_can_not_hold_many(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="--max-frames 1"):
         open_picture_sink(tmp_path / "out.jpg", source(), single=False)
+
+
+class StuckSink(Sink):
+    """Hangs in its first write until `released`, as a pipe does that nobody reads."""
+
+    name, needs_picture = "stuck", False
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+
+    def write(self, _item: Published) -> None:
+        assert self.released.wait(20)
+        self.written += 1
+
+
+def test_a_sink_that_hangs_holds_up_neither_a_live_pipeline_nor_other_sinks(fakes, tmp_path: Path) -> None:
+    stuck, runners = StuckSink(), []
+    runners += [SinkRunner(stuck, live=True), SinkRunner(JsonSink(str(tmp_path / "o")), live=True)]
+
+    def publish(frame: Frame, result: FrameResult) -> None:
+        for runner in runners:
+            runner.offer(frame, result)
+
+    # Given one by one: none is dropped for being late, so that all losses are the sink's.
+    source = fakes.Source(600, live=True)
+    pipeline = Pipeline(source, fakes.Detector(), fakes.Classifier(), publish, flow=Flow(lossless=True))
+    fakes.finish(pipeline)
+    assert pipeline.stats.processed == 600
+    runners[1].close()
+    assert runners[1].written + runners[1].lost == 600
+    assert runners[1].written > 0
+    stuck.released.set()
+    runners[0].close()
+    assert 256 <= runners[0].written <= 258, "what its queue holds, and what it hung in"
+    assert runners[0].written + runners[0].lost == 600

@@ -194,6 +194,17 @@ def test_a_video_behind_an_address_is_read_whole(server: str, tmp_path: Path) ->
     assert len(read_all(source)) == 10
 
 
+def test_a_video_whose_index_is_at_its_end_and_whose_server_can_not_seek_is_refused(
+    server: str, tmp_path: Path
+) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "v.mp4"), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), 25, (320, 240))
+    for _ in range(40):  # noise, so that it is large and the index far away
+        writer.write(np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8))
+    writer.release()
+    with pytest.raises(SourceError, match="opens but gives no frame"):
+        open_source(f"{server}/v.mp4", patience=Patience(open_s=15))
+
+
 def test_a_stream_of_jpegs_is_live_and_is_opened_again_when_it_ends(server: str) -> None:
     source = open_source(f"{server}/live", patience=Patience(first_retry_s=0.05))
     assert source.live

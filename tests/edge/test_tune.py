@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 
 from fer_edge.defaults import load_defaults
-from fer_edge.tune import Timing, best, thread_choices
+from fer_edge.detectors import LumaDetector
+from fer_edge.tune import Timing, best, draw_scenes, face_grid, share_found, thread_choices
 
 
-def timing(threads: int = 1, size: int = 640, detect_ms: float = 10.0, found: float = 1.0, **more: object) -> Timing:
+def timing(
+    threads: int = 1, size: int = 640, detect_ms: float = 10.0, found: tuple[float, ...] = (1.0, 1.0), **more: object
+) -> Timing:
     return Timing(str(more.get("precision", "int8")), threads, size, detect_ms, float(more.get("ms", 1.0)), found)
 
 
@@ -17,26 +20,45 @@ def test_threads_up_to_the_cores_are_tried(cores: int, choices: list[int]) -> No
     assert thread_choices(cores) == choices
 
 
-def test_the_largest_size_that_keeps_up_wins() -> None:
-    small, large, slow = timing(size=320, detect_ms=3), timing(size=480, detect_ms=20), timing(detect_ms=50)
+def test_of_those_that_keep_up_the_one_that_finds_the_most_wins() -> None:
+    small, large = timing(size=320, detect_ms=3, found=(1.0, 0.5)), timing(size=480, detect_ms=20, found=(1.0, 0.9))
+    slow = timing(detect_ms=50, found=(1.0, 1.0))
     assert best([small, large, slow]) is large
 
 
-def test_where_none_keeps_up_the_fastest_wins() -> None:
-    fast, slow = timing(size=320, detect_ms=40), timing(detect_ms=300)
+def test_a_size_that_finds_as_many_in_less_time_wins() -> None:
+    small, large = timing(size=320, detect_ms=3, found=(1.0, 0.93)), timing(size=640, detect_ms=20, found=(1.0, 0.96))
+    assert best([small, large]) is small
+
+
+def test_where_none_keeps_up_speed_and_small_faces_are_weighed() -> None:
+    fast, slow = timing(size=320, detect_ms=40, found=(1.0, 0.2)), timing(detect_ms=300)
     assert best([slow, fast]) is fast
+    hardly_slower = timing(detect_ms=50)
+    assert best([fast, hardly_slower]) is hardly_slower
 
 
-def test_a_size_that_misses_the_demo_s_faces_is_out() -> None:
-    blind, seeing = timing(size=640, found=0.5), timing(size=320)
+def test_a_size_that_misses_large_faces_is_out() -> None:
+    blind, seeing = timing(size=640, found=(0.5, 1.0)), timing(size=320, found=(1.0, 0.0))
     assert best([blind, seeing]) is seeing
     assert best([blind]) is blind, "unless there is no other"
 
 
+def test_small_faces_are_looked_for_too() -> None:
+    grid = face_grid(draw_scenes(), 0, 3)
+    assert grid.shape == (480, 640, 3)
+    boxes = [found.box for found in LumaDetector(min_face_px=20).detect(grid)]
+    assert share_found(boxes, 3) == 1.0
+    assert share_found(boxes[1:], 3) == pytest.approx(8 / 9)
+    assert share_found([], 5) == 0.0
+    assert share_found([(700.0, 10.0, 10.0, 10.0)], 1) == 0.0, "outside"
+
+
 def test_of_equally_fast_settings_the_one_with_fewer_threads_wins() -> None:
-    one, two, four = timing(1, detect_ms=10.5), timing(2, detect_ms=10.0), timing(4, detect_ms=30.0)
+    one, two, four = timing(1, detect_ms=41), timing(2, detect_ms=40), timing(4, detect_ms=60)
     assert best([four, two, one]) is one
-    assert best([timing(1, detect_ms=20.0), two]) is two
+    assert best([timing(1, detect_ms=80), two]) is two
+    assert best([timing(1, detect_ms=20), timing(2, detect_ms=10)]).threads == 1, "both keep up with a camera"
 
 
 def test_the_faster_precision_wins() -> None:

@@ -1,3 +1,11 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from fer_edge.sinks import window
@@ -28,3 +36,35 @@ def test_a_window_without_a_result_waits_and_stays_open() -> None:
     made = window.Window()
     assert made.show("", timeout_s=0.01)
     made.close()
+
+
+@pytest.fixture
+def screen() -> Iterator[str]:
+    """The DISPLAY of a screen in memory."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("no Xvfb: apt-get install xvfb")
+    read_end, write_end = os.pipe()
+    command = ["Xvfb", "-displayfd", str(write_end), "-screen", "0", "800x600x24", "-nolisten", "tcp"]
+    with subprocess.Popen(command, pass_fds=[write_end], stderr=subprocess.DEVNULL) as server:
+        os.close(write_end)
+        with os.fdopen(read_end) as told:
+            number = told.readline().strip()
+        yield f":{number}"
+        server.terminate()
+
+
+@pytest.mark.slow
+def test_a_run_with_a_screen_shows_its_results_in_a_window(screen: str, model: Path, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "WAYLAND_DISPLAY"}
+    ran = subprocess.run(
+        [
+            sys.executable, "-m", "fer_edge.start", "--model", model, "--source", "demo:320x240", "--realtime",
+            "--duration", "3", "--report", "r.json",
+        ],
+        cwd=tmp_path, env=environment | {"DISPLAY": screen}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    report = json.loads((tmp_path / "r.json").read_text())
+    shown = report["sinks"]["window"]
+    assert shown["written"] > 0
+    assert shown["written"] + shown["lost"] <= report["frames"]["processed"]

@@ -103,7 +103,10 @@ def test_an_adopted_file_goes_through_inspect_and_evaluate(fer_export, faces_csv
     assert fer_export(*adopting(source, out, colour="grey", **{"input-size": "48"})).code == 0
     assert '"checkpoint_sha256": ""' in fer_export("inspect", out).stdout
     result = fer_export("evaluate", out, "--data", faces_csv)  # its three classes are not the data's seven
-    assert result.code == 1 and "knows happy, sad, neutral" in result.stderr
+    assert result.code == 1 and "was trained on happy, sad, neutral" in result.stderr
+    result = fer_export("evaluate", out, "--data", faces_csv, "--classes", "happy,sad,neutral")
+    assert result.code == 0 and "note: 24 faces of other classes are left out" not in result.stdout
+    assert "on 18 PublicTest faces" in result.stdout
 
 
 def refused(result, code: int, words: str, out: Path) -> None:

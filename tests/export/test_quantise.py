@@ -94,7 +94,9 @@ def test_the_baseline_network_fuses_as_well(
 
 def test_the_quantisers_defaults_fail_the_fusion_gate(fp32: onnx.ModelProto, faces: FaceData, tmp_path: Path) -> None:
     with quiet():
-        quantize_static(save(fp32, tmp_path / "fp32.onnx"), tmp_path / "m.onnx", OneBatch(faces.images[:16, None]))
+        quantize_static(
+            save(fp32, tmp_path / "fp32.onnx"), tmp_path / "m.onnx", OneBatch("faces", faces.images[:16, None])
+        )
     gates = fusion_gates(10, running_operators(tmp_path / "m.onnx"))
     assert [gate.passed for gate in gates] == [False, False]
     with pytest.raises(GateError, match=r"int8_convolutions is 4, must be at least 10 .*float_convolutions is 6"):

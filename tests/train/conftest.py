@@ -1,5 +1,6 @@
 """Synthetic faces that a network can tell apart in seconds, as arrays and as FER2013 CSVs."""
 
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,14 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from fer_edge.console import run_main
+from fer_edge.opencv import cv2
+from fer_train.cli import train
 from fer_train.data import FER2013_CLASSES, FaceData
 
 Row = tuple[object, str, str]  # emotion, pixels, Usage
 CsvWriter = Callable[..., Path]
+MERGED = "happy,neutral,other=angry+disgust+fear+sad+surprise"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -67,3 +72,56 @@ def write_csv(tmp_path: Path) -> CsvWriter:
         return path
 
     return write
+
+
+def encoded(image: npt.NDArray[np.uint8], suffix: str = ".png") -> bytes:
+    """`image` (uint8 [H, W] or BGR [H, W, 3]) as the bytes of a picture file."""
+    return cv2.imencode(suffix, image)[1].tobytes()
+
+
+def write_pictures(root: Path, folders: Iterable[str], count: int = 5, seed: int = 0, suffix: str = ".png") -> Path:
+    """`count` faces in each of `folders` below `root`, of the class that the folder's place in the list stands for."""
+    generator = np.random.default_rng(seed)
+    for label, folder in enumerate(folders):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            face = make_face(label % len(FER2013_CLASSES), generator)
+            (root / folder / f"{number}{suffix}").write_bytes(encoded(face, suffix))
+    return root
+
+
+def run_fer_train(*arguments: object) -> int:
+    """Run the command in this process, as its console script would; its exit code."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            run_main(train, "fer-train", [str(argument) for argument in arguments])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The last line on stderr, which must be the only error; stdout must be empty."""
+    captured = capsys.readouterr()
+    assert not captured.out
+    assert "Traceback" not in captured.err
+    lines = captured.err.splitlines()
+    assert [line for line in lines if line.startswith("fer-train: ")] == lines[-1:]
+    return lines[-1]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a short run of edgeresnet on three merged classes of drawn faces; its data is faces.csv in it."""
+    folder = tmp_path_factory.mktemp("trained")
+    rows = face_rows(train=24, test=4)
+    text = "\n".join(["emotion,pixels,Usage", *(",".join(map(str, row)) for row in rows)])
+    (folder / "faces.csv").write_text(text + "\n")
+    code = run_fer_train(
+        "--data", folder / "faces.csv", "--out", folder / "run", "--classes", MERGED, "--epochs", 4,
+        "--batch-size", 16, "--lr", 0.02, "--no-amp",
+    )  # fmt: skip
+    assert code == 0
+    return folder

@@ -7,7 +7,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from fer_train.augment import MEAN, NO_AUGMENTATION, STD, Augmentation, augment, normalise
+from fer_train.augment import (
+    MEAN,
+    NO_AUGMENTATION,
+    STD,
+    STRONG_AUGMENTATION,
+    Augmentation,
+    _grid,
+    apply,
+    augment,
+    draw,
+    normalise,
+)
 
 COUNT = 64
 
@@ -126,3 +137,49 @@ def test_erasing_leaves_the_rest_of_the_face_alone(faces: Tensor) -> None:
     changed = (before != after).flatten(1).float().mean(dim=1)
     assert (changed > 0.01).all()
     assert (changed < 0.28).all()
+
+
+def test_the_sampling_grid_is_torchs_own() -> None:
+    matrix = torch.randn(5, 2, 3, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.affine_grid(matrix, [5, 1, 40, 48], align_corners=False)
+    assert torch.allclose(_grid(matrix, 40, 48), expected, atol=1e-5)
+
+
+def test_aspect_widens_a_face_as_much_as_it_lowers_it() -> None:
+    across = _centroids(_augment(_blob(24, 38), aspect=0.3))[:, 1] / _centroids(normalise(_blob(24, 38)))[0, 1]
+    down = _centroids(_augment(_blob(38, 24), aspect=0.3))[:, 0] / _centroids(normalise(_blob(38, 24)))[0, 0]
+    assert torch.allclose(across * down, torch.ones(COUNT), atol=0.02)
+    assert 0.83 < across.min() < 0.88  # the root of 0.7
+    assert 1.1 < across.max() < 1.15  # the root of 1.3
+
+
+def test_shear_leans_what_is_upright_and_keeps_its_height() -> None:
+    before, after = _centroids(normalise(_blob(38, 24)))[0], _centroids(_augment(_blob(38, 24), shear_deg=10))
+    assert torch.allclose(after[:, 0], before[0].expand(COUNT), atol=0.05)
+    lean = torch.rad2deg(torch.atan2(after[:, 1] - before[1], before[0]))
+    assert -10.3 < lean.min() < -7
+    assert 7 < lean.max() < 10.3
+
+
+def test_blur_smooths_the_share_of_faces_that_is_asked_for(faces: Tensor) -> None:
+    before, after = normalise(faces), _augment(faces, blur=0.4)
+    blurred = ~torch.isclose(after, before, atol=1e-4).flatten(1).all(dim=1)
+    assert 0.2 < blurred.float().mean() < 0.6
+    ratio = after[blurred].std(dim=(1, 2, 3)) / before[blurred].std(dim=(1, 2, 3))
+    assert ratio.max() < 0.75
+    assert torch.allclose(after.mean(dim=(1, 2, 3)), before.mean(dim=(1, 2, 3)), atol=0.03)
+
+
+def test_noise_is_as_strong_as_said_at_most(faces: Tensor) -> None:
+    strength = (_augment(faces, noise=0.4) - normalise(faces)).std(dim=(1, 2, 3))
+    assert strength.max() < 0.42
+    assert strength.max() > 0.3
+    assert strength.min() < 0.1
+
+
+def test_drawing_for_all_and_changing_some_gives_those_faces(faces: Tensor) -> None:
+    options = replace(STRONG_AUGMENTATION, blur=0.5)
+    whole = augment(faces, options, torch.Generator().manual_seed(3))
+    draws = draw(faces.shape, options, torch.Generator().manual_seed(3))
+    some = apply(faces[5::3], {name: value[5::3] for name, value in draws.items()})
+    assert torch.allclose(some, whole[5::3], atol=1e-5)

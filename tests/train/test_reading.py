@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 
 from fer_edge.errors import DataError
-from fer_train import data
-from fer_train.data import FER2013_CLASSES, FERPLUS_COLUMNS, PUBLIC_TEST, TRAINING, also_in, load_faces
+from fer_train.data import (
+    FER2013_CLASSES,
+    FERPLUS_COLUMNS,
+    PUBLIC_TEST,
+    TRAINING,
+    also_in,
+    load_faces,
+    table,
+)
 
 from .conftest import CsvWriter, face_rows, make_face, pixels
 
@@ -33,6 +40,20 @@ def test_columns_may_come_in_any_order_case_and_spacing(write_csv: CsvWriter, he
     loaded = load_faces(write_csv([(1, " Training", BLACK), (5, "PublicTest ", BLACK)], header))
     assert loaded.labels.tolist() == [1, 5]
     assert loaded.usage.tolist() == [TRAINING, PUBLIC_TEST]
+
+
+def test_cells_may_be_quoted_and_lines_end_in_any_way(write_csv: CsvWriter) -> None:
+    plain = write_csv([GOOD, (5, BLACK, "PublicTest")])
+    expected = load_faces(plain)
+    text = plain.read_text()
+    for variant in (
+        text.replace(BLACK, f'"{BLACK}"'), text.replace("Training", '"Training"').replace("emotion", '"emotion"'),
+        text.replace("\n", "\r\n"), text.replace(BLACK, f'"{BLACK[:999]}\n{BLACK[999:]}"'), text.rstrip("\n"),
+    ):  # fmt: skip
+        plain.write_bytes(variant.encode())
+        loaded = load_faces(plain)
+        assert (loaded.images == expected.images).all()
+        assert loaded.labels.tolist() == [3, 5] and loaded.usage.tolist() == [TRAINING, PUBLIC_TEST]
 
 
 def test_blank_lines_are_passed_over_and_still_counted(write_csv: CsvWriter) -> None:
@@ -64,10 +85,56 @@ def test_blank_lines_are_passed_over_and_still_counted(write_csv: CsvWriter) -> 
 def test_a_bad_row_is_named_with_its_row_and_line(
     write_csv: CsvWriter, monkeypatch: pytest.MonkeyPatch, row: tuple[object, ...], problem: str
 ) -> None:
-    monkeypatch.setattr(data, "CHUNK_ROWS", 3)  # so that the row lies in the second piece that is read
+    monkeypatch.setattr(table, "BLOCK_ROWS", 3)  # so that the row lies in the second block
     path = write_csv([GOOD, GOOD, GOOD, GOOD, row, GOOD])
     with pytest.raises(DataError, match=re.escape(f"{path}, row 5 (line 6): {problem}")):
         load_faces(path)
+
+
+def test_all_bad_rows_are_counted_and_named(write_csv: CsvWriter) -> None:
+    short, letter = (3, "1 2 3", "Training"), (3, "x", "Training")
+    path = write_csv([GOOD, short, GOOD, letter, (), letter, GOOD])
+    with pytest.raises(DataError) as caught:
+        load_faces(path)
+    assert str(caught.value) == (
+        f"{path}, row 2 (line 3): 3 pixel values where 2304 (48 x 48) are expected; 3 of its 6 rows can't be used; "
+        "also row 4 (line 5), row 6 (line 7): mend or delete them, or pass --skip-bad-rows to go on"
+    )
+
+
+def test_bad_rows_can_be_left_out_and_are_told(write_csv: CsvWriter) -> None:
+    rows = [GOOD, (3, "1 2 3", "Training"), (9, BLACK, "Training"), (3, BLACK, "PublicTest")]
+    data = load_faces(write_csv(rows), skip_bad=True)
+    assert data.names is not None and data.names.tolist() == ["row 1", "row 4"]
+    assert data.notes == (
+        "2 of 4 rows can't be used and are left out: row 2 (line 3): 3 pixel values where 2304 (48 x 48) are "
+        "expected; also row 3 (line 4)",
+    )
+
+
+def test_very_many_bad_rows_do_not_flood_the_terminal(write_csv: CsvWriter) -> None:
+    with pytest.raises(DataError, match=r"99 of its 100 rows") as caught:
+        load_faces(write_csv([GOOD, *[(3, "1", "Training")] * 99]))
+    assert len(str(caught.value)) < 600
+
+
+def test_nothing_but_bad_rows_is_an_error_in_any_case(write_csv: CsvWriter) -> None:
+    with pytest.raises(DataError, match=r"row 1 .line 2.: 1 pixel values .*; none of its 2 rows can be used"):
+        load_faces(write_csv([(3, "1", "Training")] * 2), skip_bad=True)
+
+
+def test_a_row_with_too_many_cells_is_named(write_csv: CsvWriter) -> None:
+    with pytest.raises(DataError, match=r"row 2 \(line 3\): it has more cells than the first line has names \('x'\)"):
+        load_faces(write_csv([GOOD, (*GOOD, "x"), GOOD]))
+
+
+def test_emotions_may_be_names(write_csv: CsvWriter) -> None:
+    rows = [("Sadness", BLACK, "Training"), ("Bored", BLACK, "Training"), ("happy", BLACK, "PublicTest")]
+    data = load_faces(write_csv(rows))
+    assert data.classes == ("happy", "sad", "Bored")
+    assert data.labels.tolist() == [1, 2, 0]
+    with pytest.raises(DataError, match=r"row 2 \(line 3\): it has no emotion"):
+        load_faces(write_csv([rows[0], (" ", BLACK, "Training"), rows[2]]))
 
 
 @pytest.mark.parametrize(
@@ -76,12 +143,11 @@ def test_a_bad_row_is_named_with_its_row_and_line(
         (b"", "is not a CSV file"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "is not a CSV file"),
         (b"Dear reader\nno faces here\n", "has no column 'emotion' in its first line (dear reader)"),
-        (b"Dear reader\nno, faces, here\n", "has rows with more values than its first line has names"),
+        (b"Dear reader\nno, faces, here\n", "has no column 'emotion' in its first line (dear reader)"),
         (b'emotion,pixels\n0,"1 2 3\n', "is not a CSV file"),
         (b"emotion,Usage\n0,Training\n", "has no column 'pixels'"),
         (b"emotion,Emotion,pixels\n0,0,1\n", "has two columns 'emotion'"),
         (b"emotion,pixels,Usage\n", "has a header but no rows"),
-        (b"emotion,pixels,Usage\n0,%s,PublicTest\n" % BLACK.encode(), "has no row whose Usage is Training"),
         (b"emotion,pixels\n0,%s\n" % BLACK.encode(), "has too few different faces to hold any out"),
     ],
 )
@@ -98,10 +164,11 @@ def test_a_file_without_a_header_does_not_flood_the_terminal(write_csv: CsvWrite
     assert len(str(caught.value)) < 400
 
 
-@pytest.mark.parametrize("name", ["missing.csv", "."])
-def test_a_missing_file_or_a_folder_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match="is not a file: --data names"):
-        load_faces(tmp_path / name)
+def test_a_missing_file_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"missing\.csv is not a file or folder: --data names"):
+        load_faces(tmp_path / "missing.csv")
+    with pytest.raises(DataError, match="holds neither a CSV of faces nor pictures"):
+        load_faces(tmp_path)
 
 
 def test_without_a_test_part_every_class_gives_a_fifth(write_csv: CsvWriter) -> None:
@@ -177,5 +244,5 @@ def test_a_ferplus_file_that_is_none_names_its_option(write_csv: CsvWriter, tmp_
     path = write_csv([GOOD, (3, BLACK, "PublicTest")])
     with pytest.raises(DataError, match=r"has no column .neutral. .*--ferplus names"):
         load_faces(path, path)
-    with pytest.raises(DataError, match="is not a file: --ferplus names"):
+    with pytest.raises(DataError, match="is not a file or folder: --ferplus names"):
         load_faces(path, tmp_path / "none.csv")

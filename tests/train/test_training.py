@@ -5,16 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from fer_edge.errors import ModelError
-from fer_train import training
-from fer_train.augment import NO_AUGMENTATION
-from fer_train.checkpoint import load_checkpoint
+from fer_train import batches, training
+from fer_train.augment import NO_AUGMENTATION, parse_augmentation
+from fer_train.averaging import WeightAverage
+from fer_train.checkpoint import Checkpoint, load_checkpoint
 from fer_train.data import FaceData
-from fer_train.networks import NETWORKS, Recipe
+from fer_train.distributed import Shard
+from fer_train.networks import NETWORKS, Network, Recipe
 from fer_train.training import EpochRecord, RunningMeans, Trainer, TrainOptions, predict_logits
 
 from .conftest import face_data
@@ -26,10 +29,12 @@ class StoppedError(Exception):
     """Breaks a run off, as a signal would."""
 
 
-def _run(data: FaceData, options: TrainOptions, out: Path, stop_at: int | None = None, resume: bool = False) -> Trainer:
+def _run(
+    data: FaceData, options: TrainOptions, out: Path, stop_at: int | None = None, resume: bool = False, **more: Any
+) -> Trainer:
     """Train in `out`; `stop_at` breaks it off in the middle, after that many steps."""
     out.mkdir(exist_ok=True)
-    trainer = Trainer(data, options, out)
+    trainer = Trainer(data, options, out, **more)
     if resume:
         trainer.resume()
     steps = 0
@@ -102,13 +107,13 @@ def test_a_worse_epoch_does_not_replace_the_best(tmp_path: Path, monkeypatch: py
 def test_every_epoch_sees_every_face_once_and_in_another_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = face_data(train=2, test=1)
     seen: list[int] = []
-    augment = training.augment
+    apply = batches.apply
 
     def watched(images: Tensor, *rest: Any) -> Tensor:
         seen.extend(images.flatten(1).sum(dim=1, dtype=torch.int64).tolist())
-        return augment(images, *rest)
+        return apply(images, *rest)
 
-    monkeypatch.setattr(training, "augment", watched)
+    monkeypatch.setattr(batches, "apply", watched)
     _run(data, replace(OPTIONS, epochs=2, recipe=Recipe(batch_size=4, learning_rate=1e-3)), tmp_path)
     expected = data.split("Training").images.reshape(14, -1).sum(axis=1, dtype="int64").tolist()
     assert sorted(seen[:14]) == sorted(seen[14:]) == sorted(expected)
@@ -203,7 +208,7 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing(data: FaceData
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_advice(data: FaceData, tmp_path: Path) -> None:
     options = replace(OPTIONS, recipe=Recipe("sgd", learning_rate=1e30, batch_size=16))
-    with pytest.raises(ModelError, match=r"the loss is not finite in epoch 1: .* lower --lr than 1e\+30"):
+    with pytest.raises(ModelError, match=r"the loss is not finite at step 2 of epoch 1: .* lower --lr than 1e\+30"):
         _run(data, options, tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -227,8 +232,145 @@ def test_test_faces_that_stand_in_training_are_counted_apart(tmp_path: Path) -> 
     assert metrics["images_deduplicated"] == 14
 
 
-def test_running_means_weigh_batches_by_their_size() -> None:
+def test_running_means_weigh_faces_alike_and_tell_the_first_bad_step() -> None:
     means = RunningMeans(torch.device("cpu"))
-    means.add(torch.tensor(1.0), torch.eye(3), torch.tensor([0, 1, 0]))
-    means.add(torch.tensor(5.0), torch.eye(3)[:1], torch.tensor([0]))
-    assert means.read() == (pytest.approx((3 * 1 + 5) / 4), pytest.approx(3 / 4))
+    means.add(1, torch.tensor(3.0), torch.eye(3), torch.eye(3)[[0, 1, 0]])
+    means.add(2, torch.tensor(5.0), torch.eye(3)[:1], torch.eye(3)[:1])
+    assert means.read() == (pytest.approx((3 + 5) / 4), pytest.approx(3 / 4))
+    assert means.first_bad_step(Shard()) is None
+    for step, loss in enumerate([1.0, float("nan"), float("inf")], start=3):
+        means.add(step, torch.tensor(loss), torch.eye(3), torch.eye(3))
+    assert means.first_bad_step(Shard()) == 4
+
+
+@pytest.fixture(scope="module")
+def teacher(unbroken: Trainer) -> Checkpoint:
+    return load_checkpoint(unbroken.out / "best.pt")
+
+
+EVERYTHING = replace(
+    OPTIONS, model="edgeresnet-small", mixup=1.0, augmentation=parse_augmentation("strong,blur=0.5"),
+    class_weights="sqrt", balanced_sampling=True, teachers=("abc",), patience=2, ema_decay=0.9,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("save_every", [1, 2])
+def test_a_resumed_run_equals_an_unbroken_one_with_every_option(
+    teacher: Checkpoint, tmp_path: Path, save_every: int
+) -> None:
+    data, extra = face_data(train=12, test=3, votes=True), np.full((10, 48, 48), 77, np.uint8)
+    options = replace(EVERYTHING, save_every=save_every)
+    more: dict[str, Any] = {"teachers": [teacher, teacher], "unlabelled": extra}
+    whole = _run(data, options, tmp_path / "whole", **more)
+    stop_at = whole.steps_per_epoch * 2 + 2
+    with pytest.raises(StoppedError):
+        _run(data, options, tmp_path / "broken", stop_at=stop_at, **more)
+    resumed = _run(data, options, tmp_path / "broken", resume=True, **more)
+    assert _rows(resumed.history) == _rows(whole.history)
+    assert _equal(resumed.student.state_dict(), whole.student.state_dict())
+    best, expected = (load_checkpoint(trainer.out / "best.pt") for trainer in (resumed, whole))
+    assert _equal(best.state_dict, expected.state_dict)
+
+
+def test_a_student_learns_from_teachers_alone(teacher: Checkpoint, data: FaceData, tmp_path: Path) -> None:
+    options = replace(OPTIONS, model="edgeresnet-small", epochs=8, distill_weight=1.0, teachers=("abc",))
+    wrong = replace(data, labels=(data.labels + (data.usage == "Training")) % 7)  # what the labels say is nonsense
+    taught = _run(wrong, options, tmp_path, teachers=[teacher])
+    assert taught.best_accuracy > 0.5  # the labels would lead to 0
+
+
+def test_unlabelled_faces_teach_what_the_teachers_say(teacher: Checkpoint, data: FaceData, tmp_path: Path) -> None:
+    few = data.rows((data.usage == "PublicTest") | (np.arange(len(data)) < 7))
+    extra = data.split("Training").images[7:]
+    options = replace(OPTIONS, model="edgeresnet-small", epochs=6, teachers=("abc",))
+    with_them = _run(few, options, tmp_path / "with", teachers=[teacher], unlabelled=extra)
+    without = _run(few, options, tmp_path / "without", teachers=[teacher])
+    assert with_them.best_accuracy > max(0.5, without.best_accuracy)
+
+
+def test_the_teacher_sees_what_the_student_sees(teacher: Checkpoint, data: FaceData, tmp_path: Path) -> None:
+    seen: dict[str, list[Tensor]] = {"student": [], "teacher": []}
+    options = replace(EVERYTHING, epochs=1)
+    trainer = Trainer(data, options, tmp_path, teachers=[teacher])
+    for name, module in (("student", trainer.student), ("teacher", trainer._teach)):
+        assert isinstance(module, torch.nn.Module)
+        module.register_forward_pre_hook(lambda _module, inputs, name=name: seen[name].append(inputs[0].clone()))
+    trainer.run(lambda _step, _means: None, lambda _record, _is_best: None)
+    assert len(seen["student"]) == len(seen["teacher"]) == trainer.steps_per_epoch
+    assert all(torch.equal(one, two) for one, two in zip(seen["student"], seen["teacher"], strict=True))
+
+
+def _answering(accuracies: list[float], monkeypatch: pytest.MonkeyPatch) -> FaceData:
+    """A data set whose ten test faces are answered with these accuracies, epoch by epoch."""
+    data = face_data(train=1, test=10).rows(np.arange(77) % 7 == 0)  # one class only, 1 and 10 faces
+    data = replace(data, images=data.images.repeat(2, 0), labels=data.labels.repeat(2), usage=data.usage.repeat(2))
+    answers = [torch.eye(7)[[0] * round(20 * part) + [1] * (20 - round(20 * part))] for part in accuracies]
+    monkeypatch.setattr(training, "predict_logits", lambda *_: answers.pop(0))
+    return data
+
+
+def test_patience_ends_a_run_that_gets_no_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = replace(OPTIONS, epochs=10, patience=2, save_every=100)
+    data = _answering([0.1, 0.5, 0.5, 0.6, 0.6, 0.2], monkeypatch)
+    trainer = _run(data, options, tmp_path)
+    assert [record.test_accuracy for record in trainer.history] == [0.1, 0.5, 0.5, 0.6, 0.6, 0.2]
+    assert trainer.stopped_early
+    resumed = _run(data, options, tmp_path, resume=True)
+    assert len(resumed.history) == 6, "the end is saved, and stays the end"
+
+
+def test_patience_that_lasts_to_the_end_is_no_early_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = _run(_answering([0.5, 0.1, 0.1], monkeypatch), replace(OPTIONS, epochs=3, patience=2), tmp_path)
+    assert len(trainer.history) == 3
+    assert not trainer.stopped_early
+
+
+def test_a_loss_that_breaks_down_later_leaves_the_last_good_epoch(data: FaceData, tmp_path: Path) -> None:
+    trainer = Trainer(data, OPTIONS, tmp_path)
+    loss_sum, calls = trainer._loss_sum, 0
+
+    def breaking(*arguments: Any) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return loss_sum(*arguments) * (float("nan") if calls == 9 else 1)
+
+    trainer._loss_sum = breaking  # type: ignore[method-assign]
+    with pytest.raises(ModelError, match=r"not finite at step 3 of epoch 2: .* keeps what epoch 1 left; train anew"):
+        trainer.run(lambda _step, _means: None, lambda _record, _is_best: None)
+    assert calls == 9, "it stops at the step"
+    kept = load_checkpoint(tmp_path / "best.pt")
+    assert kept.metrics["epoch"] == 1
+    assert all(value.isfinite().all() for value in kept.state_dict.values())
+    resumed = Trainer(data, OPTIONS, tmp_path)
+    resumed.resume()
+    assert len(resumed.history) == 1
+
+
+def test_resuming_with_other_classes_or_unlabelled_faces_is_refused(unbroken: Trainer, data: FaceData) -> None:
+    other = replace(data, classes=tuple(reversed(data.classes)))
+    with pytest.raises(ModelError, match="was trained on other classes"):
+        Trainer(other, OPTIONS, unbroken.out).resume()
+    with pytest.raises(ModelError, match=r"other data \(0 unlabelled faces, now 3\)"):
+        Trainer(data, OPTIONS, unbroken.out, unlabelled=data.images[:3]).resume()
+
+
+def test_a_run_may_start_from_given_weights(teacher: Checkpoint, data: FaceData, tmp_path: Path) -> None:
+    def load(network: Network) -> None:
+        network.load_state_dict(dict(teacher.state_dict))
+
+    trainer = Trainer(data, OPTIONS, tmp_path, initial=load)
+    assert _equal(trainer.network.state_dict(), teacher.state_dict)
+    assert _equal(trainer.average.state_dict(), teacher.state_dict)
+
+
+def test_the_average_follows_weights_and_copies_counters() -> None:
+    network, average = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
+    averaging = WeightAverage(average, network, decay=0.9)
+    with torch.no_grad():
+        network.weight.fill_(11.0)
+        network.num_batches_tracked.fill_(5)
+    averaging.update(step=10_000)
+    assert average.weight.tolist() == pytest.approx([2.0, 2.0])  # 0.9 * 1 + 0.1 * 11
+    assert int(average.num_batches_tracked) == 5
+    averaging.update(step=0)  # at first it follows closely: decay (1 + 0) / (10 + 0)
+    assert average.weight.tolist() == pytest.approx([10.1, 10.1])

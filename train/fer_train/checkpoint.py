@@ -23,7 +23,8 @@ class Checkpoint:
     """A trained network as it is stored in best.pt.
 
     model: its name in NETWORKS; state_dict: its weights, on the CPU.
-    classes: labels in output order.
+    classes: labels in output order. class_mapping: what became of the classes of the training data, as in
+        FaceData.class_mapping; empty if these are the classes.
     input_size: pixels a side; mean, std: of the input, in 0 to 255 units.
     temperature: logits are divided by it before the softmax.
     dataset: name of the data file; metrics: as in metrics.json; options: how it was trained.
@@ -39,6 +40,7 @@ class Checkpoint:
     dataset: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    class_mapping: Mapping[str, str | None] = field(default_factory=dict)
 
     def network(self) -> Network:
         """The network with these weights, in evaluation mode; ModelError if they don't fit it."""

@@ -3,121 +3,104 @@
 import csv
 import shlex
 import tempfile
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from fer_edge.console import MainCommand, extra_required, run_main, telling
+from fer_edge.console import MainCommand, extra_required, run_main
 from fer_edge.errors import FerError, OutputError
 from fer_edge.files import write_json, written_beside
+from fer_train import data_options as shared
+from fer_train.class_choice import ClassChoice
+from fer_train.commands.convert import convert
+from fer_train.commands.evaluate import evaluate
+from fer_train.commands.predict import predict
+from fer_train.commands.search import search
+from fer_train.commands.summary import summary
+from fer_train.detection.cli import detector, scenes
+from fer_train.settings import make_trainer, train_options, with_settings
+from fer_train.tensorboard import Board, opened_board, require_tensorboard
 
 if TYPE_CHECKING:
     from fer_train.data import FaceData
+    from fer_train.data.load import FerplusLabels
     from fer_train.training import EpochRecord, RunningMeans, Trainer
 
-RESULT_FILES = ("best.pt", "last.pt", "metrics.json", "history.csv", "curves.png", "confusion.png", "classes.png")
-MODELS = ("edgeresnet", "cnn4")  # the names in NETWORKS, which `--help` must not wait for (it imports torch)
+PICTURES = (
+    "curves.png", "classes.png", "samples.png", "confusion.png", "reliability.png", "predictions.png", "mistakes.png",
+)  # fmt: skip
+RESULT_FILES = ("best.pt", "last.pt", "metrics.json", "history.csv", *PICTURES)
 STEPS_PER_LOOK = 20  # batches between two readings of the loss, which make a GPU wait
 
 
 # fmt: off
 @click.command(cls=MainCommand, context_settings={"show_default": True, "max_content_width": 110})
-@click.option("--data", type=click.Path(path_type=Path), required=True, metavar="CSV",
-              help="FER2013's CSV, with the columns emotion, pixels and Usage.")
+@shared.data
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR",
               help="Folder for the results; made if missing.")
-@click.option("--model", type=click.Choice(MODELS), default=MODELS[0],
-              help="Network to train: edgeresnet is ours, made for int8; cnn4 is the tutorials' baseline.")
-@click.option("--epochs", type=click.IntRange(1), metavar="N", default=36, help="Passes over the training faces.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N", default=0, help="Seed of everything random.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
-              help="Where to train; auto takes a GPU if there is one.")
-@click.option("--ferplus", type=click.Path(path_type=Path), metavar="CSV",
-              help="FER+ votes (fer2013new.csv), taught beside the labels.")
-@click.option("--batch-size", type=click.IntRange(2), metavar="N",
-              show_default="the network's own", help="Faces a step.")
-@click.option("--lr", type=click.FloatRange(0, min_open=True), metavar="RATE",
-              show_default="the network's own", help="Peak learning rate.")
-@click.option("--weight-decay", type=click.FloatRange(0), metavar="X",
-              show_default="the network's own", help="Weight decay.")
-@click.option("--label-smoothing", type=click.FloatRange(0, 0.9), metavar="SHARE", default=0.1,
-              help="Share of each target spread over all classes, 0 to 0.9.")
-@click.option("--augment/--no-augment", default=True,
-              help="Rotate, shift, scale, mirror, relight and erase parts of the faces.")
-@click.option("--amp/--no-amp", default=None,
-              show_default="where the machine is fast at it", help="Run convolutions in bfloat16.")
-@click.option("--threads", type=click.IntRange(1), metavar="N", show_default="all cores", help="CPU threads.")
+@shared.classes
+@shared.ferplus
+@click.option("--ferplus-labels", type=click.Choice(["distribution", "majority"]), default="distribution",
+              help="distribution: teach the votes beside the labels; majority: let them replace the labels, and leave "
+              "out faces on which they don't agree.")
+@shared.skip_bad_rows
+@with_settings
+@click.option("--save-every", type=click.IntRange(1), metavar="N", default=1,
+              help="Epochs between two savings of what --resume goes on from.")
+@click.option("--tensorboard", is_flag=True, help="Also write DIR/tensorboard (needs the extra [tensorboard]).")
 @click.option("--resume", is_flag=True, help="Go on from DIR/last.pt after a stop or a kill.")
 @click.option("--overwrite", is_flag=True, help="Replace the results that DIR holds.")
 def train(
-    data: Path, out: Path, model: str, epochs: int, seed: int, device: str, ferplus: Path | None,
-    batch_size: int | None, lr: float | None, weight_decay: float | None, label_smoothing: float,
-    augment: bool, amp: bool | None, threads: int | None, resume: bool, overwrite: bool,
+    data: Path, out: Path, classes: ClassChoice | None, ferplus: Path | None, ferplus_labels: "FerplusLabels",
+    skip_bad_rows: bool, resume: bool, overwrite: bool, tensorboard: bool, **given: Any,
 ) -> None:
-    """Train a facial-emotion network on FER2013 and keep the epoch that is best on PublicTest.
+    """Train a facial-emotion network on FER2013, or faces of your own, and keep the epoch that is best on PublicTest.
 
-    Writes best.pt (for fer-export), metrics.json, history.csv and plots to DIR. Give fer2013.csv as
-    it is distributed; a file without PublicTest rows gives a fifth of its faces for testing.
+    Writes best.pt (for fer-export), metrics.json, history.csv and pictures to DIR. Folders train/, validation/ and
+    test/ are Training, PublicTest and PrivateTest; without validation/, test/ is PublicTest. Data without either
+    gives a fifth of each class for testing.
     """
     if resume and overwrite:
         raise click.UsageError("--resume goes on with what DIR holds, --overwrite replaces it: give one of them")
     with extra_required("fer-train", "train"):
         import torch
 
-        from fer_train.augment import NO_AUGMENTATION, Augmentation
-        from fer_train.data import load_faces
-        from fer_train.networks import NETWORKS
-        from fer_train.training import Trainer, TrainOptions
-
-    own = NETWORKS[model].recipe
-    recipe = replace(
-        own,
-        batch_size=own.batch_size if batch_size is None else batch_size,
-        learning_rate=own.learning_rate if lr is None else lr,
-        weight_decay=own.weight_decay if weight_decay is None else weight_decay,
-    )
-    device = _device(device)
-    options = TrainOptions(
-        model=model, epochs=epochs, recipe=recipe, seed=seed, device=device,
-        amp=_amp_is_fast(device) if amp is None else amp, label_smoothing=label_smoothing,
-        augmentation=Augmentation() if augment else NO_AUGMENTATION,
-    )
-    if threads:
-        torch.set_num_threads(threads)
-    _check_folder(out, resume, overwrite)
-    with telling(f"Reading {data} ..."):
-        faces = load_faces(data, ferplus)
+        from fer_train.data import check_trainable, load_faces
+        from fer_train.distributed import join, leave
+    if tensorboard:
+        require_tensorboard()
+    options = train_options(given)
+    shard = join(options.device)
     try:
-        trainer = Trainer(faces, options, out)
+        if shard.is_first:
+            _check_folder(out, resume, overwrite)
+        faces = check_trainable(
+            load_faces(data, ferplus, ferplus_labels=ferplus_labels, classes=classes, skip_bad=skip_bad_rows)
+        )
+        trainer = make_trainer(faces, options, given, out, shard)
         if resume:
             trainer.resume()
-        else:
+        elif shard.is_first:
             _clear(out)
-        _describe(faces, trainer)
-        _train(faces, trainer)
+        shard.wait()
+        if shard.is_first:
+            _train_and_tell(faces, trainer, data, skip_bad_rows, tensorboard)
+        else:
+            trainer.run(lambda _step, _means: None, lambda _record, _is_best: None)
     except torch.OutOfMemoryError as error:
         raise FerError("the GPU has too little free memory: give a smaller --batch-size, or --device cpu") from error
-    _tell_result(trainer, data)
+    finally:
+        leave(shard)
 # fmt: on
 
 
-def _device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise FerError("--device cuda: this torch sees no GPU; use --device cpu, or install torch with CUDA")
-    return name
-
-
-def _amp_is_fast(device: str) -> bool:
-    """Whether bfloat16 pays: on GPUs, and on CPUs with matrix units for it (elsewhere it is emulated)."""
-    import torch
-
-    return device == "cuda" or bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+def _train_and_tell(faces: "FaceData", trainer: "Trainer", data: Path, skip_bad_rows: bool, tensorboard: bool) -> None:
+    _describe(faces, trainer)
+    with opened_board(trainer.out / "tensorboard" if tensorboard else None, len(trainer.history)) as board:
+        _train(faces, trainer, board)
+    _tell_result(trainer, data, skip_bad_rows)
 
 
 def _check_folder(out: Path, resume: bool, overwrite: bool) -> None:
@@ -154,41 +137,55 @@ def _describe(faces: "FaceData", trainer: "Trainer") -> None:
 
     options, done = trainer.options, len(trainer.history)
     twins = int((~trainer.test_is_new).sum())
+    shared.tell(faces.notes)
     click.echo(
-        f"{faces.path.name}: {len(trainer.labels):,} training and {len(trainer.test_labels):,} test faces "
+        f"{faces.title}: {len(trainer.labels):,} training and {len(trainer.test_labels):,} test faces "
         f"({twins:,} of these also stand in training), {len(faces.classes)} classes"
         + (", with FER+ votes" if faces.votes is not None else ""),
         err=True,
     )
     click.echo(
-        f"{options.model}: {trainer.network.num_parameters():,} parameters; {options.epochs} epochs on {options.device}"
+        f"{options.model}: {trainer.network.num_parameters():,} parameters, "
+        f"{trainer.network.num_macs() / 1e6:.0f} MMAC a face; {options.epochs} epochs on {options.device}"
         + (f", threads: {torch.get_num_threads()}" if options.device == "cpu" else "")
+        + (f", {trainer.shard.world} processes" if trainer.shard.world > 1 else "")
         + (", bfloat16" if options.amp else ""),
         err=True,
     )
-    if done == options.epochs:
+    unlabelled = trainer.batches.faces - len(trainer.labels)
+    if options.teachers:
+        click.echo(
+            f"Learning from {len(options.teachers)} teacher{'s' if len(options.teachers) > 1 else ''}"
+            + (f", also on {unlabelled:,} faces without labels" if unlabelled else ""),
+            err=True,
+        )
+    if trainer.is_done:
         click.echo(f"All {done} epochs are trained: nothing is left to do but the reports", err=True)
     elif done:
         click.echo(f"Going on after epoch {done}", err=True)
 
 
-def _train(faces: "FaceData", trainer: "Trainer") -> None:
+def _train(faces: "FaceData", trainer: "Trainer", board: Board) -> None:
     """Train with progress on stderr; the reports are written even if a signal or an error ends it."""
     try:
-        _train_with_progress(trainer)
+        _train_with_progress(trainer, board)
     except BaseException:
         if trainer.history:
             _write_results(faces, trainer)
+            done, every = len(trainer.history), trainer.options.save_every
+            saved = done - done % every
             click.echo(
-                f"Stopped after {len(trainer.history)} of {trainer.options.epochs} epochs; "
-                f"{trainer.out} holds the best of them, --resume goes on",
+                f"Stopped after {done} of {trainer.options.epochs} epochs; {trainer.out} holds the best of them, "
+                + (f"--resume goes on after epoch {saved}" if saved else "nothing to --resume was saved yet"),
                 err=True,
             )
         raise
     _write_results(faces, trainer)
+    if trainer.stopped_early:
+        click.echo(f"{trainer.options.patience} epochs brought nothing better: stopped early", err=True)
 
 
-def _train_with_progress(trainer: "Trainer") -> None:
+def _train_with_progress(trainer: "Trainer", board: Board) -> None:
     from tqdm import tqdm
 
     total = trainer.options.epochs
@@ -211,11 +208,14 @@ def _train_with_progress(trainer: "Trainer") -> None:
             loss, accuracy = means.read()
             bar.set_postfix_str(f"loss {loss:.3f}, accuracy {accuracy:.1%}", refresh=False)
         bar.update()
+        if step == trainer.steps_per_epoch:
+            bar.refresh()  # the last look at an epoch that was quicker than the bar
 
     def on_epoch(record: "EpochRecord", is_best: bool) -> None:
         recent = [r.seconds for r in trainer.history[-5:]]
         left_s = (total - record.epoch) * sum(recent) / len(recent)
         bar.clear()
+        board.add(record)
         click.echo(
             f"epoch {record.epoch:3}/{total}  loss {record.train_loss:.3f}  accuracy {record.train_accuracy:6.2%}"
             f"  test: loss {record.test_loss:.3f}  accuracy {record.test_accuracy:6.2%} {'*' if is_best else ' '}"
@@ -235,7 +235,10 @@ def _duration(seconds: float) -> str:
 
 def _write_results(faces: "FaceData", trainer: "Trainer") -> None:
     from fer_train.checkpoint import load_checkpoint
-    from fer_train.plots import plot_classes, plot_confusion, plot_curves
+    from fer_train.data import PUBLIC_TEST
+    from fer_train.evaluation import evaluate as score
+    from fer_train.plots import plot_classes, plot_curves, plot_evaluation, plot_samples
+    from fer_train.predictors import CheckpointPredictor
     from fer_train.training import EpochRecord
 
     out = trainer.out
@@ -246,11 +249,12 @@ def _write_results(faces: "FaceData", trainer: "Trainer") -> None:
         writer.writeheader()
         writer.writerows(asdict(record) for record in trainer.history)
     plot_curves(trainer.history, out / "curves.png")
-    plot_confusion(best.metrics, out / "confusion.png")
     plot_classes(faces, out / "classes.png")
+    plot_samples(faces, out / "samples.png")
+    plot_evaluation(score(CheckpointPredictor(out / "best.pt", device=trainer.options.device), faces, PUBLIC_TEST), out)
 
 
-def _tell_result(trainer: "Trainer", data: Path) -> None:
+def _tell_result(trainer: "Trainer", data: Path, skip_bad_rows: bool) -> None:
     from fer_train.checkpoint import load_checkpoint
 
     best, out = trainer.out / "best.pt", trainer.out
@@ -265,8 +269,13 @@ def _tell_result(trainer: "Trainer", data: Path) -> None:
         for label, row in metrics["per_class"].items()
     ]
     export = ["fer-export", best, "--out", out / "model.onnx", "--quantize", "--calibration-data", data]
+    export += ["--skip-bad-rows"] * skip_bad_rows
     lines += [f"Wrote {best} and its reports. Next:", f"  {shlex.join(map(str, export))}"]
     click.echo("\n".join(lines), err=True)
+
+
+for command in (convert, detector, evaluate, predict, scenes, search, summary):
+    train.add_command(command)
 
 
 def main() -> NoReturn:

@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +14,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fer_edge.errors import ModelError
-from fer_train.augment import Augmentation, augment, normalise
-from fer_train.checkpoint import Checkpoint, load_tensors, save_checkpoint, save_tensors
+from fer_train.augment import normalise
+from fer_train.averaging import WeightAverage
+from fer_train.batches import Batch, Batches
+from fer_train.checkpoint import Checkpoint, save_checkpoint
 from fer_train.data import PUBLIC_TEST, TRAINING, FaceData, also_in
-from fer_train.metrics import cross_fitted_probabilities, expected_calibration_error, fit_temperature, score, softmax
+from fer_train.distributed import Shard, spread
+from fer_train.losses import class_weights, cross_entropy_sum, distillation_sum, smoothed
 from fer_train.networks import Network, Recipe, build_network
+from fer_train.options import TrainOptions
+from fer_train.quantisation import Ranges, quantised
+from fer_train.scoring import checkpoint_of
+from fer_train.state import load_state, save_state
+from fer_train.teachers import Teachers
+
+__all__ = ["EpochRecord", "RunningMeans", "TrainOptions", "Trainer", "predict_logits"]
 
 EVALUATION_BATCH = 512
 WARM_UP = 0.2  # share of the steps in which the learning rate rises
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """How to train.
-
-    seed: two runs with the same seed and thread count give the same weights on a CPU, nearly the same on a GPU.
-    amp: run convolutions in bfloat16.
-    label_smoothing: share of the target spread over all classes.
-    ema_decay: of the moving average of the weights; the average is what is evaluated and kept.
-    ferplus_weight: of the cross-entropy of a second head on the FER+ vote distribution, which is
-        dropped after training; used when the data has votes.
-    """
-
-    model: str
-    epochs: int
-    recipe: Recipe
-    seed: int = 0
-    device: str = "cpu"
-    amp: bool = False
-    label_smoothing: float = 0.1
-    ema_decay: float = 0.999
-    ferplus_weight: float = 1.0
-    augmentation: Augmentation = field(default_factory=Augmentation)
+STEPS_PER_LOOK = 50  # steps between two looks at whether the loss is finite, where looking makes a GPU wait
 
 
 @dataclass(frozen=True)
@@ -62,22 +49,38 @@ class EpochRecord:
 
 
 class RunningMeans:
-    """Loss and accuracy of an epoch so far, summed on the device: only reading them makes a GPU wait."""
+    """Loss and accuracy of an epoch so far, summed on the device: only reading them makes a GPU wait.
+
+    With several processes each has its own share of the sums until `add_up`.
+    """
 
     def __init__(self, device: torch.device) -> None:
-        self._loss_sum = torch.zeros((), device=device)
-        self._hits = torch.zeros((), device=device)
-        self._faces = 0
+        self._sums = torch.zeros(4, dtype=torch.float64, device=device)  # loss, faces, hits, labelled faces
+        self._first_bad = torch.zeros((), device=device)
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count a batch: its mean loss, its logits [N, classes] and labels [N]."""
-        self._loss_sum += loss.detach() * len(labels)
-        self._hits += (logits.argmax(1) == labels).sum()
-        self._faces += len(labels)
+    def add(self, step: int, loss_sum: Tensor, logits: Tensor, shares: Tensor) -> None:
+        """Count a batch: its losses' sum, its logits [N, classes] and shares [N, classes]. `step` counts from 1."""
+        loss_sum, faces = loss_sum.detach(), torch.full_like(loss_sum, len(shares), requires_grad=False)
+        hits = shares.gather(1, logits.argmax(1, keepdim=True)).sum()  # a mixed face is hit in part
+        self._sums += torch.stack([loss_sum, faces, hits, shares.sum()])
+        bad = (self._first_bad == 0) & ~loss_sum.isfinite()
+        self._first_bad = torch.where(bad, float(step), self._first_bad)
+
+    def add_up(self, shard: Shard) -> None:
+        """Sum over all processes."""
+        shard.add_up(self._sums)
 
     def read(self) -> tuple[float, float]:
         """Mean loss and accuracy over the faces so far."""
-        return float(self._loss_sum) / self._faces, float(self._hits) / self._faces
+        loss, faces, hits, labelled = self._sums.tolist()
+        return loss / max(faces, 1), hits / max(labelled, 1)
+
+    def first_bad_step(self, shard: Shard) -> int | None:
+        """The first step whose loss was not finite, in any process."""
+        steps = torch.where(self._first_bad > 0, -self._first_bad, -math.inf)
+        if shard.world > 1:
+            torch.distributed.all_reduce(steps, torch.distributed.ReduceOp.MAX)
+        return None if math.isinf(float(steps)) else int(-steps)
 
 
 StepCallback = Callable[[int, RunningMeans], None]
@@ -86,180 +89,170 @@ EpochCallback = Callable[[EpochRecord, bool], None]
 """Called with the epoch's record and whether it is the best so far."""
 
 
-class Trainer:
-    """One training run. `last.pt` in `out` holds all its state after every epoch, `best.pt` the best network."""
+class Student(nn.Module):
+    """A network and, if there are votes, a second head on their distribution, which is dropped after training."""
 
-    def __init__(self, data: FaceData, options: TrainOptions, out: Path) -> None:
+    def __init__(self, network: Network, vote_columns: int | None, amp: bool) -> None:
+        super().__init__()
+        self.network, self._amp = network, amp
+        self.ranges: Ranges | None = None
+        self.ferplus_head = None if vote_columns is None else nn.Linear(network.num_features, vote_columns)
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits [N, classes] and, if there are votes, their logits [N, 10], of normalised faces [N, 1, 48, 48]."""
+        with torch.autocast(faces.device.type, torch.bfloat16, enabled=self._amp):
+            features = self.network.forward_features(faces)
+        features = features.float()
+        return self.network.classifier(features), None if self.ferplus_head is None else self.ferplus_head(features)
+
+
+class Trainer:
+    """One training run. `last.pt` in `out` holds all its state, `best.pt` the best network so far.
+
+    teachers: checkpoints' networks to learn from beside the labels. unlabelled: uint8 [N, 48, 48], faces on which
+    only the teachers are learnt from. initial: gives the first weights to the network.
+    """
+
+    def __init__(
+        self, data: FaceData, options: TrainOptions, out: Path, *, teachers: Sequence[Checkpoint] = (),
+        unlabelled: npt.NDArray[np.uint8] | None = None, initial: Callable[[Network], object] | None = None,
+        shard: Shard | None = None,
+    ) -> None:  # fmt: skip
         torch.manual_seed(options.seed)
         self.options, self.out, self.classes = options, out, data.classes
+        self.shard = shard or Shard()
         device = torch.device(options.device)
         training, test = data.split(TRAINING), data.split(PUBLIC_TEST)
-        self.dataset_name = data.path.name
-        self.test_labels = test.labels
+        self.dataset_name, self.class_mapping = data.title, dict(data.class_mapping)
+        self.has_votes = training.votes is not None
+        self.labels, self.test_labels = training.labels, test.labels
         self.test_is_new = ~also_in(test.images, training.images)
-        self.images = torch.from_numpy(training.images).to(device)
-        self.labels = torch.from_numpy(training.labels).to(device)
-        self.votes = None if training.votes is None else torch.from_numpy(_shares(training.votes)).to(device)
         self.test_images = torch.from_numpy(test.images).to(device)
+        self.batches = Batches(training, unlabelled, options, self.shard)
+        self.steps_per_epoch = self.batches.per_epoch
+        weights = class_weights(torch.from_numpy(training.labels), len(data.classes), options.class_weights)
+        self._class_weights = weights.to(device)
 
-        self.network = _channels_last(build_network(options.model, len(data.classes)), device)
-        self.average = _channels_last(build_network(options.model, len(data.classes)), device)
-        self.average.load_state_dict(self.network.state_dict())
-        self.ferplus_head = None
-        if training.votes is not None:
-            self.ferplus_head = nn.Linear(self.network.num_features, training.votes.shape[1]).to(device)
-        self.optimizer = _optimizer(options.recipe, [self.network, self.ferplus_head])
-        full, rest = divmod(len(training), options.recipe.batch_size)
-        # A face alone in the last batch gives batch normalisation nothing to compare: it sits the epoch out.
-        self.steps_per_epoch = max(full + (rest > 1), 1)
-        total_steps = options.epochs * self.steps_per_epoch + 1
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer,
-            max_lr=options.recipe.learning_rate,
-            total_steps=total_steps,
-            pct_start=max(WARM_UP, 2 / total_steps),  # OneCycleLR divides by zero if it can't rise for a step
-            cycle_momentum=False,
+        network = build_network(options.model, len(data.classes))
+        if initial is not None:
+            initial(network)
+        votes = None if training.votes is None else training.votes.shape[1]
+        self.student = Student(network, votes, options.amp).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = self.student.network
+        self.average = build_network(options.model, len(data.classes)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if options.quantised:
+            self.student.ranges = quantised(self.network).to(device)
+            quantised(self.average, self.student.ranges)
+        self.optimizer = _optimizer(options.recipe, self.student)
+        self.schedule = _schedule(self.optimizer, options, self.steps_per_epoch)
+        self._forward: Callable[[Tensor], tuple[Tensor, Tensor | None]] = spread(
+            self.student, self.shard, batch_norm=not options.quantised
         )
+        self._averaging = WeightAverage(self.average, self.network, options.ema_decay)
+        self._teach = _frozen(teachers, options, device) if teachers else None
+        if options.compiled != "no":
+            self._forward = torch.compile(self._forward, dynamic=False, mode=options.compiled)
         self.history: list[EpochRecord] = []
         self.best_accuracy = -1.0
 
+    @property
+    def is_done(self) -> bool:
+        """Whether all epochs are trained, or the last `patience` of them brought nothing better."""
+        return len(self.history) == self.options.epochs or self.stopped_early
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether patience has run out."""
+        accuracies = [record.test_accuracy for record in self.history]
+        best = accuracies.index(max(accuracies)) if accuracies else 0
+        return 0 < self.options.patience <= len(accuracies) - 1 - best and len(accuracies) < self.options.epochs
+
     def run(self, on_step: StepCallback, on_epoch: EpochCallback) -> None:
-        """Train the epochs that are left, writing last.pt after each and best.pt after the best."""
-        while len(self.history) < self.options.epochs:
+        """Train the epochs that are left, writing best.pt after the best and last.pt as often as the options say."""
+        while not self.is_done:
             record, test_logits = self._epoch(on_step)
             is_best = record.test_accuracy > self.best_accuracy
             if is_best:
-                save_checkpoint(self._checkpoint(test_logits, record.epoch), self.out / "best.pt")
+                if self.shard.is_first:
+                    save_checkpoint(checkpoint_of(self, test_logits, record.epoch), self.out / "best.pt")
                 self.best_accuracy = record.test_accuracy
             self.history.append(record)
-            self._save_state()
+            if self.shard.is_first and (self.is_done or record.epoch % self.options.save_every == 0):
+                save_state(self)
             on_epoch(record, is_best)
+
+    def resume(self) -> None:
+        """Take up the state in last.pt; ModelError if it belongs to other options or data."""
+        load_state(self)
 
     def _epoch(self, on_step: StepCallback) -> tuple[EpochRecord, npt.NDArray[np.float32]]:
         """Train an epoch, then test; returns its record and the test faces' logits."""
         started = time.perf_counter()
         epoch, rate = len(self.history) + 1, float(self.schedule.get_last_lr()[0])
         loss, accuracy = self._train_epoch(on_step)
-        logits = predict_logits(self.average, self.test_images, self.options.amp)
+        logits = self._test_logits()
         test_loss = float(F.cross_entropy(logits, torch.from_numpy(self.test_labels)))
-        if not math.isfinite(loss + test_loss):
-            raise ModelError(
-                f"the loss is not finite in epoch {epoch}: train anew with a lower --lr "
-                f"than {self.options.recipe.learning_rate:g}"
-            )
+        if not math.isfinite(test_loss):
+            self._stop_for_loss(f"on {PUBLIC_TEST} after epoch {epoch}")
         test_accuracy = float((logits.argmax(1).numpy() == self.test_labels).mean())
         seconds = time.perf_counter() - started
         return EpochRecord(epoch, rate, loss, accuracy, test_loss, test_accuracy, seconds), logits.numpy()
 
     def _train_epoch(self, on_step: StepCallback) -> tuple[float, float]:
-        # All randomness of an epoch follows from (seed, epoch), so that a resumed run equals an unbroken one.
-        epoch_seed = self.options.seed * 100_003 + len(self.history)
-        torch.manual_seed(epoch_seed)
-        generator = torch.Generator(self.images.device).manual_seed(epoch_seed)
-        means = RunningMeans(self.images.device)
-        self.network.train()
-        for step, rows in enumerate(self._batches(generator), start=1):
-            faces = augment(self.images[rows], self.options.augmentation, generator)
-            loss, logits = self._loss(faces.contiguous(memory_format=torch.channels_last), rows)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            self.schedule.step()
-            self._update_average()
-            means.add(loss, logits, self.labels[rows])
+        means = RunningMeans(self.test_images.device)
+        self.student.train()
+        looking_is_free = self.options.device == "cpu" and self.shard.world == 1
+        for step, batch in enumerate(self.batches.epoch(len(self.history)), start=1):
+            self.shard.total = batch.total
+            logits, loss_sum = self._step(batch)
+            means.add(step, loss_sum, logits, batch.shares)
+            if looking_is_free or step % STEPS_PER_LOOK == 0 or step == self.steps_per_epoch:
+                bad = means.first_bad_step(self.shard)
+                if bad is not None:
+                    self._stop_for_loss(f"at step {bad} of epoch {len(self.history) + 1}")
             on_step(step, means)
+        means.add_up(self.shard)
         return means.read()
 
-    def _batches(self, generator: torch.Generator) -> Sequence[Tensor]:
-        order = torch.randperm(len(self.labels), device=self.images.device, generator=generator)
-        return torch.split(order, self.options.recipe.batch_size)[: self.steps_per_epoch]
+    def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """One step down the gradient; returns the logits and the sum of the faces' losses. Waits for nothing."""
+        logits, vote_logits = self._forward(batch.faces)
+        loss_sum = self._loss_sum(batch, logits, vote_logits)
+        self.optimizer.zero_grad(set_to_none=True)
+        # Gradients are averaged over processes: with the sum divided so, that gives the mean over the whole batch.
+        (loss_sum * (self.shard.world / batch.total)).backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.schedule.step()
+        self._averaging.update(self.schedule.last_epoch)
+        return logits.detach(), loss_sum
 
-    def _loss(self, faces: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.autocast(faces.device.type, torch.bfloat16, enabled=self.options.amp):
-            features = self.network.forward_features(faces)
-        features = features.float()
-        logits = self.network.classifier(features)
-        loss = F.cross_entropy(logits, self.labels[rows], label_smoothing=self.options.label_smoothing)
-        if self.ferplus_head is not None and self.votes is not None:
-            loss = loss + self.options.ferplus_weight * F.cross_entropy(self.ferplus_head(features), self.votes[rows])
-        return loss, logits
+    def _loss_sum(self, batch: Batch, logits: Tensor, vote_logits: Tensor | None) -> Tensor:
+        options = self.options
+        targets = smoothed(batch.shares * self._class_weights, options.label_smoothing)
+        # Divided by the share of labelled faces, the labels' part is a mean over these.
+        loss = cross_entropy_sum(logits, targets) / self.batches.labelled
+        if self._teach is not None:
+            with torch.no_grad():
+                taught = self._teach(batch.faces)
+            distilled = distillation_sum(logits, taught, options.distill_temperature)
+            loss = (1 - options.distill_weight) * loss + options.distill_weight * distilled
+        if vote_logits is not None and batch.votes is not None:
+            loss = loss + options.ferplus_weight * cross_entropy_sum(vote_logits, batch.votes) / self.batches.labelled
+        return loss
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        step = self.schedule.last_epoch
-        decay = min(self.options.ema_decay, (1 + step) / (10 + step))  # follows closely at first
-        for average, current in zip(
-            self.average.state_dict().values(), self.network.state_dict().values(), strict=True
-        ):
-            if average.dtype.is_floating_point:
-                average.lerp_(current, 1 - decay)
-            else:
-                average.copy_(current)
+    def _test_logits(self) -> Tensor:
+        """Logits [N, classes] of the average, on the CPU; each process computes its share."""
+        mine = predict_logits(self.average, self.shard.share(self.test_images), self.options.amp)
+        if self.shard.world == 1:
+            return mine
+        whole = torch.zeros(len(self.test_images), len(self.classes), device=self.test_images.device)
+        self.shard.share(whole).copy_(mine)
+        return self.shard.add_up(whole).cpu()
 
-    def _checkpoint(self, test_logits: npt.NDArray[np.float32], epoch: int) -> Checkpoint:
-        temperature = fit_temperature(test_logits, self.test_labels)
-        probabilities = softmax(test_logits, temperature)
-        metrics = score(probabilities, self.test_labels, self.classes)
-        metrics["ece"] = expected_calibration_error(
-            cross_fitted_probabilities(test_logits, self.test_labels), self.test_labels
-        )
-        metrics["ece_uncalibrated"] = expected_calibration_error(softmax(test_logits), self.test_labels)
-        new = self.test_is_new
-        metrics["accuracy_deduplicated"] = score(probabilities[new], self.test_labels[new], self.classes)["accuracy"]
-        metrics["images_deduplicated"] = int(new.sum())
-        metrics |= {"split": PUBLIC_TEST, "epoch": epoch, "temperature": temperature}
-        return Checkpoint(
-            model=self.options.model,
-            classes=self.classes,
-            state_dict={name: value.cpu().contiguous().clone() for name, value in self.average.state_dict().items()},
-            temperature=temperature,
-            dataset=self.dataset_name,
-            metrics=metrics,
-            options=asdict(self.options) | {"ferplus": self.votes is not None},
-        )
-
-    def _save_state(self) -> None:
-        state = {
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "ferplus_head": None if self.ferplus_head is None else self.ferplus_head.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "history": [asdict(record) for record in self.history],
-            "best_accuracy": self.best_accuracy,
-            "options": asdict(self.options),
-            "images": len(self.labels),
-        }
-        save_tensors(state, self.out / "last.pt")
-
-    def resume(self) -> None:
-        """Take up the state in last.pt; ModelError if it belongs to other options or data."""
-        path = self.out / "last.pt"
-        anew = "train anew with --overwrite"
-        state = load_tensors(path, anew)
-        try:
-            if changes := _changes(state["options"], asdict(self.options)):
-                raise ModelError(
-                    f"{path} was trained with other options ({'; '.join(changes)}): give the same, or {anew}"
-                )
-            if state["images"] != len(self.labels):
-                was, now = state["images"], len(self.labels)
-                raise ModelError(
-                    f"{path} was trained on other data ({was} training faces, now {now}): give the same, or {anew}"
-                )
-            if (state["ferplus_head"] is None) != (self.ferplus_head is None):
-                was = "without" if state["ferplus_head"] is None else "with"
-                raise ModelError(f"{path} was trained {was} --ferplus: give the same, or {anew}")
-            self.network.load_state_dict(state["network"])
-            self.average.load_state_dict(state["average"])
-            if self.ferplus_head is not None:
-                self.ferplus_head.load_state_dict(state["ferplus_head"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.schedule.load_state_dict(state["schedule"])
-            self.history = [EpochRecord(**record) for record in state["history"]]
-            self.best_accuracy = state["best_accuracy"]
-        except (KeyError, TypeError, RuntimeError) as error:  # a checkpoint, but of something else
-            raise ModelError(f"{path} is not the state of a training run: {anew}") from error
+    def _stop_for_loss(self, where: str) -> None:
+        kept = f"{self.out} keeps what epoch {len(self.history)} left; " if self.history else ""
+        rate = self.options.recipe.learning_rate
+        raise ModelError(f"the loss is not finite {where}: {kept}train anew with a lower --lr than {rate:g}")
 
 
 @torch.no_grad()
@@ -270,38 +263,36 @@ def predict_logits(network: Network, images: Tensor, amp: bool = False) -> Tenso
     for batch in torch.split(images, EVALUATION_BATCH):
         with torch.autocast(images.device.type, torch.bfloat16, enabled=amp):
             features = network.forward_features(normalise(batch).contiguous(memory_format=torch.channels_last))
-        batches.append(network.classifier(features.float()).cpu())
-    return torch.cat(batches)
+        batches.append(network.classifier(features.float()))
+    return torch.cat(batches).cpu()
 
 
-def _channels_last(network: Network, device: torch.device) -> Network:
-    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+def _frozen(teachers: Sequence[Checkpoint], options: TrainOptions, device: torch.device) -> Callable[[Tensor], Tensor]:
+    ensemble = Teachers(teachers, options.distill_temperature, options.amp)
+    ensemble.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    return ensemble if options.compiled == "no" else torch.compile(ensemble, dynamic=False, mode=options.compiled)
 
 
-def _changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two nested sets of options, as "epochs 48, now 36"."""
-    changes = []
-    for name in {**was, **now}:
-        before, after = was.get(name), now.get(name)
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            changes += _changes(before, after)
-        elif before != after:
-            changes.append(f"{name} {before}, now {after}")
-    return changes
-
-
-def _shares(votes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Votes [N, 10] as shares that sum to 1; an image nobody voted on teaches nothing (all 0)."""
-    return np.asarray(votes / np.maximum(votes.sum(axis=1, keepdims=True), 1))
-
-
-def _optimizer(recipe: Recipe, modules: list[nn.Module | None]) -> torch.optim.Optimizer:
-    parameters = [parameter for module in modules if module is not None for parameter in module.parameters()]
+def _optimizer(recipe: Recipe, student: nn.Module) -> torch.optim.Optimizer:
+    parameters = list(student.parameters())
     # Weight decay on biases and batch-norm scales only shrinks what normalisation needs.
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
     return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, options: TrainOptions, steps: int
+) -> torch.optim.lr_scheduler.OneCycleLR:
+    total_steps = options.epochs * steps + 1
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=options.recipe.learning_rate,
+        total_steps=total_steps,
+        pct_start=max(WARM_UP, 2 / total_steps),  # OneCycleLR divides by zero if it can't rise for a step
+        cycle_momentum=False,
+    )

@@ -17,7 +17,7 @@ FLUSH_INTERVAL_S = 1.0
 CLOSE_TIMEOUT_S = 30.0  # for a reader of our pipe that has stopped reading, or a disk that hangs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays don't compare
 class Published:
     """A result with the picture it belongs to; `frame` is None for sinks that need no picture."""
 

@@ -2,15 +2,17 @@
 
 import contextlib
 import os
+import time
 from pathlib import Path
 
 import numpy as np
 
 from fer_edge.errors import OutputError
-from fer_edge.files import check_output, written_beside
+from fer_edge.files import check_output, sync_file, written_beside
 from fer_edge.framing import Image
 from fer_edge.opencv import cv2
 from fer_edge.overlay import draw
+from fer_edge.rotation import Rotation, remove_leftovers
 from fer_edge.sinks.base import Published, Sink
 from fer_edge.sources.base import Source
 from fer_edge.sources.choose import IMAGE_SUFFIXES
@@ -19,6 +21,7 @@ from fer_edge.sources.choose import IMAGE_SUFFIXES
 FOURCC = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
 COLOUR_SUFFIXES = IMAGE_SUFFIXES - {".pgm"}  # a grey map can't hold the coloured boxes
 DEFAULT_FPS = 30.0
+MAX_STILL_S = 10.0  # of a live video, where the source was away
 
 
 def check_picture_output(path: Path, overwrite: bool = False) -> None:
@@ -42,7 +45,7 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
         raise OutputError(f"{folder} can't be a folder of pictures: {existing} is not a folder that can be written to")
 
 
-def open_picture_sink(path: Path, source: Source, single: bool) -> Sink:
+def open_picture_sink(path: Path, source: Source, single: bool, rotation: Rotation | None = None) -> Sink:
     """The sink for --output: a video by its suffix, one picture by its suffix, otherwise a folder of pictures.
 
     `path` has passed check_picture_output; `single` says that only one frame will come. OutputError if
@@ -50,7 +53,7 @@ def open_picture_sink(path: Path, source: Source, single: bool) -> Sink:
     """
     suffix = path.suffix.lower()
     if suffix in FOURCC:
-        return VideoSink(path, source.fps or DEFAULT_FPS, live=source.live)
+        return VideoSink(path, source.fps or DEFAULT_FPS, source.live, rotation)
     if suffix not in COLOUR_SUFFIXES:
         return FolderSink(path)
     if not single:
@@ -61,8 +64,51 @@ def open_picture_sink(path: Path, source: Source, single: bool) -> Sink:
     return PictureSink(path)
 
 
+class _Video:
+    """A video file being written beside its name; `finish` completes it and gives it the name."""
+
+    def __init__(self, path: Path, fps: float, size: tuple[int, int]) -> None:
+        """`size` is (width, height). OutputError if it can't be encoded."""
+        self._path, self._size = path, size
+        self.frames = self.results = 0
+        with contextlib.ExitStack() as stack:
+            self._part = stack.enter_context(written_beside(path))
+            fourcc = cv2.VideoWriter.fourcc(*FOURCC[path.suffix.lower()])
+            self._writer = cv2.VideoWriter(str(self._part), cv2.CAP_FFMPEG, fourcc, fps, size)
+            if not self._writer.isOpened():
+                raise OutputError(
+                    f"{path}: this OpenCV can't encode it at {size[0]}x{size[1]}: name an .mp4 or .avi file"
+                )
+            self._renamed_at_end = stack.pop_all()
+
+    def write(self, picture: Image, until: int) -> None:
+        """Add `picture`, uint8 [H, W, 3], as often as it takes to have `until` frames."""
+        if (picture.shape[1], picture.shape[0]) != self._size:  # a stream that changes its size, or several pictures
+            picture = _fitted(picture, self._size)
+        while self.frames < until:
+            self._writer.write(picture)
+            self.frames += 1
+        self.results += 1
+
+    def bytes_so_far(self) -> int:
+        """Its size on the disk, without what the encoder still holds and the index at the end."""
+        return self._part.stat().st_size
+
+    def finish(self, rotation: Rotation | None = None) -> None:
+        """OutputError, and no file, if the disk did not take all of it."""
+        with self._renamed_at_end:
+            self._writer.release()
+            # The writer tells nothing of a full disk, but then the file's index is missing or wrong.
+            frames = cv2.VideoCapture(str(self._part), cv2.CAP_FFMPEG).get(cv2.CAP_PROP_FRAME_COUNT)
+            if frames < 0.99 * self.frames - 1:  # made from times that are rounded
+                raise OutputError(f"{self._path} could not be completed (is the disk full?) and is left out")
+            sync_file(self._part)
+            if rotation is not None:
+                rotation.put_aside(self._path)
+
+
 class VideoSink(Sink):
-    """A video of the annotated frames.
+    """A video of the annotated frames, in pieces if rotated.
 
     From a live source frames are repeated or left out so that it plays in real time.
     """
@@ -70,48 +116,42 @@ class VideoSink(Sink):
     name = "output"
     needs_picture = True
 
-    def __init__(self, path: Path, fps: float, live: bool) -> None:
-        self._path, self._fps, self._live = path, fps, live
-        self._renamed_at_end = contextlib.ExitStack()
-        self._part = path
-        self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)  # width, height
-        self._frames = 0
+    def __init__(self, path: Path, fps: float, live: bool, rotation: Rotation | None = None) -> None:
+        self._path, self._fps, self._live, self._rotation = path, fps, live, rotation
+        self._video: _Video | None = None
+        self._begun = self._zero_t = 0.0  # of this piece: monotonic seconds, and the stream's own time
+        if rotation is not None:
+            remove_leftovers(path)
 
     def write(self, item: Published) -> None:
         assert item.frame is not None
         picture = draw(item.frame.image, item.result.faces)
-        writer = self._writer or self._open(picture)
-        if (picture.shape[1], picture.shape[0]) != self._size:  # a stream that changes its size, or pictures of several
-            picture = _fitted(picture, self._size)
-        due = round(item.result.t * self._fps) + 1 if self._live else self._frames + 1
-        while self._frames < due:
-            writer.write(picture)
-            self._frames += 1
+        if self._video is not None and self._rotation is not None:
+            age_s = time.monotonic() - self._begun
+            if self._rotation.is_complete(self._video.bytes_so_far(), age_s):
+                self.close()
+        if self._video is None:
+            self._video = _Video(self._path, self._fps, (picture.shape[1], picture.shape[0]))
+            self._begun, self._zero_t = time.monotonic(), item.result.t
+        frames = self._video.frames
+        self._video.write(picture, self._due(frames, item.result.t) if self._live else frames + 1)
         self.written += 1
 
-    def _open(self, picture: Image) -> cv2.VideoWriter:
-        self._part = self._renamed_at_end.enter_context(written_beside(self._path))
-        self._size = (picture.shape[1], picture.shape[0])
-        fourcc = cv2.VideoWriter.fourcc(*FOURCC[self._path.suffix.lower()])
-        self._writer = cv2.VideoWriter(str(self._part), cv2.CAP_FFMPEG, fourcc, self._fps, self._size)
-        if not self._writer.isOpened():
-            raise OutputError(
-                f"{self._path}: this OpenCV can't encode it at {self._size[0]}x{self._size[1]}: "
-                "name an .mp4 or .avi file"
-            )
-        return self._writer
+    def _due(self, frames: int, t: float) -> int:
+        """How many frames the video has with the one at `t`, when it has `frames`; a long gap is shortened."""
+        too_long_s = t - self._zero_t - frames / self._fps - MAX_STILL_S
+        self._zero_t += max(0.0, too_long_s)
+        return round((t - self._zero_t) * self._fps) + 1
 
     def close(self) -> None:
-        with self._renamed_at_end:
-            if self._writer is None:
-                return
-            self._writer.release()
-            # The writer tells nothing of a full disk, but then the file's index is missing or wrong.
-            frames = cv2.VideoCapture(str(self._part), cv2.CAP_FFMPEG).get(cv2.CAP_PROP_FRAME_COUNT)
-            if frames < 0.99 * self._frames - 1:  # made from times that are rounded
-                self.written = 0
-                raise OutputError(f"{self._path} could not be completed (is the disk full?) and is left out")
+        video, self._video = self._video, None
+        if video is None:
+            return
+        try:
+            video.finish(self._rotation)
+        except OutputError:
+            self.written -= video.results
+            raise
 
 
 def _fitted(picture: Image, size: tuple[int, int]) -> Image:

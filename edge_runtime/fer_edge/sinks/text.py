@@ -6,33 +6,56 @@ import io
 import itertools
 import json
 import os
+import stat
 import sys
+import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fer_edge.errors import OutputError
+from fer_edge.files import sync
 from fer_edge.results import BOX_DECIMALS, PROBABILITY_DECIMALS, FrameResult
 from fer_edge.sinks.base import Published, Sink
 
+if TYPE_CHECKING:
+    from fer_edge.rotation import Rotation
+
 MAX_WAITING = 256
+NOT_OPEN = -1
 
 
 class _TextSink(Sink):
-    """Whole lines to a file or to stdout ("-"); a write that the disk refuses leaves no half line behind."""
+    """Whole lines to a file or to stdout ("-"); a write that the disk refuses leaves no half line behind.
+
+    Every piece of a rotated file begins with `head`. A result's lines stay in one piece.
+    """
 
     needs_picture = False
 
-    def __init__(self, target: str, head: str = "") -> None:
-        self._head = head.encode()
+    def __init__(self, target: str, head: str = "", rotation: "Rotation | None" = None) -> None:
+        self._target, self._head = target, head.encode()
+        self._rotation = None if target == "-" else rotation
         self._waiting: list[bytes] = []  # the lines of a result each
+        self._open_piece()
+
+    def _open_piece(self) -> None:
+        self._size = self._results = 0  # of this piece
+        self._begun = time.monotonic()
+        self._to_disk = False
+        self._descriptor = NOT_OPEN
         try:
-            if target != "-":
-                self._descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            if self._target != "-":
+                if self._rotation is not None:
+                    self._rotation.put_aside(Path(self._target))
+                self._descriptor = os.open(self._target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
             elif sys.stdout is not None:
                 self._descriptor = os.dup(sys.stdout.fileno())
             else:
                 raise OutputError(f"--{self.name} -: stdout is closed")
+            self._is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
         except OSError as error:
-            raise OutputError(f"{target} can't be written: {error.strerror}") from error
+            raise OutputError(f"{self._target} can't be written: {error.strerror}") from error
 
     def lines_of(self, result: FrameResult) -> str:
         """The lines of a result, each with its line feed; maybe none."""
@@ -41,11 +64,33 @@ class _TextSink(Sink):
     def write(self, item: Published) -> None:
         self._waiting.append(self.lines_of(item.result).encode())
         if len(self._waiting) >= MAX_WAITING:
-            self.flush()
+            self._write_waiting()
 
     def flush(self) -> None:
-        head, waiting, self._head, self._waiting = self._head, self._waiting, b"", []
-        data, done = head + b"".join(waiting), 0
+        self._write_waiting()
+        if self._to_disk:  # so that a power cut takes a second and not the half-minute that the kernel may wait
+            self._to_disk = False
+            sync(self._descriptor)
+
+    def _write_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if self._rotation is None or not self._is_file or not waiting:
+            self._append(waiting)
+            return
+        while waiting:
+            now = time.monotonic()
+            if self._results and self._rotation.is_complete(self._size + len(waiting[0]), now - self._begun):
+                self._close_piece()
+                self._open_piece()
+            sizes = itertools.accumulate(map(len, waiting), initial=self._size or len(self._head))
+            fitting = sum(not self._rotation.is_complete(size, 0) for size in itertools.islice(sizes, 1, None))
+            fitting = max(fitting, 1)  # one that is larger than a piece gets one for itself
+            self._append(waiting[:fitting])
+            waiting = waiting[fitting:]
+
+    def _append(self, results: list[bytes]) -> None:
+        head = b"" if self._size else self._head
+        data, done = head + b"".join(results), 0
         try:
             while done < len(data):
                 done += os.write(self._descriptor, data[done:])
@@ -55,20 +100,36 @@ class _TextSink(Sink):
                 os.ftruncate(self._descriptor, os.lseek(self._descriptor, -half_line, os.SEEK_CUR))
             raise
         finally:
-            ends = itertools.accumulate(map(len, waiting), initial=len(head))
+            ends = itertools.accumulate(map(len, results), initial=len(head))
             self.written += sum(end <= done for end in itertools.islice(ends, 1, None))
+            self._size += done
+            self._results += len(results)
+            self._to_disk |= self._is_file and done > 0
+
+    def _close_piece(self) -> None:
+        descriptor, self._descriptor = self._descriptor, NOT_OPEN
+        if descriptor == NOT_OPEN:  # a next piece could not be opened
+            return
+        try:
+            if self._to_disk:
+                sync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         try:
-            self.flush()
+            self._write_waiting()
         finally:
-            os.close(self._descriptor)
+            self._close_piece()
 
 
 class JsonSink(_TextSink):
     """A JSON line per frame, to a file or "-" for stdout; lines appear at least once a second."""
 
     name = "json"
+
+    def __init__(self, target: str, rotation: "Rotation | None" = None) -> None:
+        super().__init__(target, rotation=rotation)
 
     def lines_of(self, result: FrameResult) -> str:
         # ASCII only: a picture's file name need not be Unicode.
@@ -80,9 +141,9 @@ class CsvSink(_TextSink):
 
     name = "csv"
 
-    def __init__(self, target: str, labels: Sequence[str]) -> None:
+    def __init__(self, target: str, labels: Sequence[str], rotation: "Rotation | None" = None) -> None:
         columns = ["frame", "t", "id", "x", "y", "w", "h", "score", "emotion", "confidence", *labels]
-        super().__init__(target, _csv([columns]))
+        super().__init__(target, _csv([columns]), rotation)
         self._labels = labels
 
     def lines_of(self, result: FrameResult) -> str:
@@ -102,8 +163,8 @@ class PredictionSink(_TextSink):
 
     name = "csv"
 
-    def __init__(self, target: str, labels: Sequence[str]) -> None:
-        super().__init__(target, _csv([["row", "emotion", "confidence", *labels]]))
+    def __init__(self, target: str, labels: Sequence[str], rotation: "Rotation | None" = None) -> None:
+        super().__init__(target, _csv([["row", "emotion", "confidence", *labels]]), rotation)
         self._labels = labels
 
     def lines_of(self, result: FrameResult) -> str:

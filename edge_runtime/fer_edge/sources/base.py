@@ -1,13 +1,14 @@
 """What the pipeline asks of a source."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from fer_edge.framing import Image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays don't compare
 class Grab:
     """One captured picture.
 
@@ -32,6 +33,7 @@ class Source:
     live: whether it goes on without us, so that only its newest frame matters.
     fps: nominal frames a second, or None.
     pictures: how many single pictures it holds, or None if it is a video or their number is unknown.
+    granted: what it really gives, as far as it says: size [width, height], format (four letters), fps.
     framed: whether each picture is one face, framed as FER2013's are, so that there is nothing to detect.
     reconnects: how often it came back after a loss. gaps_s: the last lengths of its absences, in seconds.
     """
@@ -41,6 +43,7 @@ class Source:
     fps: float | None = None
     pictures: int | None = None
     framed: bool = False
+    granted: Mapping[str, Any] | None = None
     reconnects: int = 0
     gaps_s: Sequence[float] = ()
 

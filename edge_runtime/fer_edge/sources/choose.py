@@ -12,18 +12,22 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".p
 
 
 def open_source(
-    uri: str | int | Path, camera_size: tuple[int, int] | None = None, patience: Patience = Patience()
+    uri: str | int | Path,
+    camera_size: tuple[int, int] | None = None,
+    patience: Patience = Patience(),
+    grey: bool = False,
 ) -> Source:
     """Open a camera number, /dev path, file, picture, folder, glob pattern, CSV of faces, URL, `rpicam:` or `demo:`.
 
-    `camera_size` is the (width, height) asked of a camera; `patience` is had with live sources. Raises
-    SourceError if it can't be opened.
+    `camera_size` is the (width, height) asked of a camera; `patience` is had with live sources. `grey`
+    says that colour is not needed: a camera that has the luma at hand then gives just that. Raises SourceError if
+    it can't be opened.
     """
     # Only the source that is used gets imported, to keep the start short.
     text = str(uri)
     is_number = re.fullmatch(r"\d{1,4}", text, re.ASCII)
     if is_number or text.startswith("/dev/"):
-        return _open_camera(int(text) if is_number else text, camera_size, patience)
+        return _open_camera(int(text) if is_number else text, camera_size, patience, grey)
     if text.startswith("demo:"):
         from fer_edge.sources.demo import DemoSource
 
@@ -35,10 +39,10 @@ def open_source(
     return _open_path(text)
 
 
-def _open_camera(camera: int | str, size: tuple[int, int] | None, patience: Patience) -> Source:
+def _open_camera(camera: int | str, size: tuple[int, int] | None, patience: Patience, grey: bool) -> Source:
     from fer_edge.sources.video import CameraSource, camera_name
 
-    return LiveSource(camera_name(camera), lambda: CameraSource(camera, size), patience)
+    return LiveSource(camera_name(camera), lambda: CameraSource(camera, size, grey), patience)
 
 
 def _open_rpicam(uri: str, patience: Patience) -> Source:

@@ -27,6 +27,7 @@ class DemoSource(Source):
         self._size = (int(match[1]), int(match[2])) if match[1] else SIZE
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in self._size):
             raise SourceError(f"{uri}: width and height must be {MIN_SIDE} to {MAX_SIDE} pixels")
+        self.granted = {"size": list(self._size), "format": "BGR3", "fps": FPS}
         self._frames = None if match[3] else round(ROUND_S * FPS)
         self._next = 0
 

@@ -1,7 +1,6 @@
 """A live source that survives: read in a thread of its own, given up when silent, opened again with back-off."""
 
 import logging
-import random
 import threading
 import time
 from collections import deque
@@ -130,9 +129,12 @@ class LiveSource(Source):
             ) from None
         except Closed:
             raise self._reader.error or SourceError(f"{self.name} opens but gives no frame") from None
-        if self._reader.source is not None:
-            self.fps = self._reader.source.fps
+        self._take_over()
         return grab
+
+    def _take_over(self) -> None:
+        if self._reader.source is not None:
+            self.fps, self.granted = self._reader.source.fps, self._reader.source.granted
 
     def read(self) -> Grab | None:
         """The next frame, after a reconnection if need be; None once closed. SourceError if it is lost for good."""
@@ -154,6 +156,8 @@ class LiveSource(Source):
     def _reconnect(self, why: str) -> None:
         if self._closing.is_set():
             return
+        import random  # not before it is needed: it takes a moment, and pictures never need it
+
         log.warning("%s is %s: connecting again", self.name, why)
         pause_s = self._patience.first_retry_s
         while True:
@@ -173,6 +177,7 @@ class LiveSource(Source):
         gap_s = self._first.captured_at - self._last_at
         self._last_at = self._first.captured_at
         self.reconnects += 1
+        self._take_over()
         self.gaps_s.append(round(gap_s, 3))
         log.warning("%s is back after %.1f s", self.name, gap_s)
 

@@ -4,13 +4,16 @@ import math
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from fer_edge.errors import SourceError
+from fer_edge.framing import Image
 from fer_edge.opencv import cv2
 from fer_edge.sources.base import Grab, Source
+from fer_edge.sources.v4l2 import check_free, luma_decoder
 
 OPEN_TIMEOUT_MS = 10_000
 READ_TIMEOUT_MS = 10_000
@@ -40,6 +43,13 @@ class _Capture(Source):
         if self._first is None:
             capture.release()
             raise SourceError(f"{name} opens but gives no frame: {advice}")
+        self.granted = {"size": self._size(), "format": _letters(capture), "fps": self.fps}
+
+    def _size(self) -> list[int] | None:
+        if self._first is None or self._first.image is None:
+            return None
+        height, width = self._first.image.shape[:2]
+        return [width, height]
 
     def _grab(self) -> Grab | None:
         if not self._capture.grab():
@@ -47,7 +57,11 @@ class _Capture(Source):
         captured_at = time.monotonic()  # before decoding, which is our own time
         media_time_s = None if self.live else self._media_time_s()
         ok, image = self._capture.retrieve()
-        return Grab(np.asarray(image, dtype=np.uint8) if ok else None, media_time_s, captured_at=captured_at)
+        picture = self._picture(np.asarray(image, dtype=np.uint8)) if ok else None
+        return Grab(picture, media_time_s, captured_at=captured_at)
+
+    def _picture(self, retrieved: Image) -> Image | None:
+        return retrieved
 
     def _media_time_s(self) -> float:
         """The frame's own time stamp, going on by a frame where the stamps stand still (raw H.264) or start anew."""
@@ -77,6 +91,12 @@ class VideoFileSource(_Capture):
         super().__init__(cv2.VideoCapture(str(path), cv2.CAP_FFMPEG), str(path), False, advice)
 
 
+def _letters(capture: cv2.VideoCapture) -> str:
+    """The four letters of the format that it delivers or decodes, such as MJPG; "" if it does not say."""
+    code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+    return code.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ")
+
+
 def camera_name(camera: int | str) -> str:
     """How messages call a camera."""
     return f"camera {camera}" if isinstance(camera, int) else camera
@@ -85,11 +105,15 @@ def camera_name(camera: int | str) -> str:
 class CameraSource(_Capture):
     """A USB or laptop camera by number or /dev path.
 
-    It is asked for MJPG, which USB 2 carries at full rate, and the smallest buffer, so that frames are fresh.
+    It is asked for MJPG, which USB 2 carries at full rate, and the smallest buffer, so that frames are fresh. Where
+    colour is not needed (`grey`), frames are taken as the camera sends them, and only their luma is decoded.
     """
 
-    def __init__(self, camera: int | str, size: tuple[int, int] | None = None) -> None:
-        linux = sys.platform == "linux"
+    def __init__(self, camera: int | str, size: tuple[int, int] | None = None, grey: bool = False) -> None:
+        name, linux = camera_name(camera), sys.platform == "linux"
+        self._luma: Callable[[Image], Image | None] | None = None
+        if linux:
+            check_free(Path(f"/dev/video{camera}" if isinstance(camera, int) else camera), name)
         capture = cv2.VideoCapture(camera, cv2.CAP_V4L2 if linux else cv2.CAP_ANY)
         if capture.isOpened():
             width, height = size or DEFAULT_CAMERA_SIZE
@@ -98,15 +122,23 @@ class CameraSource(_Capture):
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
             capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        advice = "see fer-edge --list-cameras, or try --source demo: without a camera"
-        super().__init__(capture, camera_name(camera), True, advice)
+            if linux and grey:
+                rows = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+                self._luma = luma_decoder(_letters(capture), rows)
+            if self._luma is not None:
+                capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+        super().__init__(capture, name, True, "see fer-edge --list-cameras, or try --source demo: without a camera")
+
+    def _picture(self, retrieved: Image) -> Image | None:
+        converted = retrieved.ndim == 3 and retrieved.shape[2] == 3  # by a driver that does not do otherwise
+        return retrieved if self._luma is None or converted else self._luma(retrieved)
 
 
 class UrlSource(_Capture):
     """An RTSP, HTTP or other network stream. One whose length is known is a file and is read whole."""
 
     def __init__(self, url: str) -> None:
-        # FFmpeg is named explicitly: otherwise the time-outs are ignored.
+        # FFmpeg is named explicitly: otherwise the time-outs are ignored. OpenCV has it prefer TCP for RTSP.
         capture = cv2.VideoCapture(
             url,
             cv2.CAP_FFMPEG,
@@ -117,17 +149,3 @@ class UrlSource(_Capture):
         )  # fmt: skip
         live = capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0
         super().__init__(capture, redact(url), live, "check the address, the network and the credentials")
-
-
-def list_cameras() -> list[tuple[int, str]]:
-    """Number and name of every camera that the kernel knows (Linux), ordered by number; nothing is opened."""
-    found = []
-    for entry in Path("/sys/class/video4linux").glob("video*"):
-        try:
-            name = (entry / "name").read_text(encoding="utf-8").strip()
-            is_capture = (entry / "index").read_text(encoding="utf-8").strip() == "0"
-        except OSError:
-            continue
-        if is_capture:  # further indices are the same camera's metadata
-            found.append((int(entry.name.removeprefix("video")), name))
-    return sorted(found)

@@ -14,7 +14,7 @@ import pytest
 
 import fer_edge
 from fer_edge.classifier import Classifier
-from fer_edge.detectors import Detection, HaarDetector
+from fer_edge.detectors import Detection, LumaDetector
 from fer_edge.framing import Framing, Image
 from fer_edge.overlay import draw
 from fer_edge.recognizer import EmotionRecognizer
@@ -68,6 +68,35 @@ def test_a_video_on_a_disk_that_fills_up_is_left_out_and_the_run_goes_on(
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 
 
+def test_rotated_lines_on_a_disk_that_fills_up_are_whole_in_every_piece(
+    fer_edge: Run, small_disk: Path, tmp_path: Path
+) -> None:
+    (small_disk / "ballast").write_bytes(bytes(235_000))
+    done = fer_edge(
+        "--source", "demo:160x160", "--headless", "--max-frames", "120", "--json", "small/out.jsonl",
+        "--rotate-output", "5kB", "--report", "out.json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("--json failed and is given up: No space left on device") == 1
+    lines = [line for file in small_disk.glob("out*.jsonl") for line in file.read_text().splitlines()]
+    frames = sorted(json.loads(line)["frame"] for line in lines)
+    assert 0 < len(frames) < 120
+    assert frames == list(range(len(frames)))
+    written = json.loads((tmp_path / "out.json").read_text())["sinks"]["json"]["written"]
+    assert written == len(frames)
+
+
+def test_bounded_output_never_fills_the_disk(fer_edge: Run, small_disk: Path, tmp_path: Path) -> None:
+    (small_disk / "ballast").write_bytes(bytes(220_000))
+    done = fer_edge(
+        "--source", "demo:160x160", "--headless", "--max-frames", "200", "--json", "small/out.jsonl",
+        "--rotate-output", "5kB", "--keep-output", "2", "--report", "out.json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out.json").read_text())["sinks"]["json"] == {"written": 200, "lost": 0}
+    assert len(list(small_disk.glob("out*.jsonl"))) == 3
+
+
 SIZES = [(1, 1), (1, 10_000), (10_000, 1), (2, 3), (17, 4000), (6000, 8000)]
 
 
@@ -84,7 +113,7 @@ def test_a_frame_of_any_size_is_looked_at(classifier: Classifier, size: tuple[in
 def test_sizes_that_change_from_frame_to_frame_are_followed(fakes, classifier: Classifier, face_image: Image) -> None:
     gray = np.asarray(cv2.cvtColor(face_image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
     images = [face_image, gray[:1, :1], gray, face_image[:, :40], cv2.resize(gray, (640, 480)), gray[:40], face_image]
-    pipeline = fakes.finish(fakes.pipeline(IterableSource(images * 3), HaarDetector(), classifier))
+    pipeline = fakes.finish(fakes.pipeline(IterableSource(images * 3), LumaDetector(), classifier))
     assert pipeline.error is None
     assert len(fakes.published) == len(images) * 3
     for result, image in zip(fakes.published, itertools.cycle(images)):

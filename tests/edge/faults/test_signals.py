@@ -27,7 +27,7 @@ def started(model: Path, tmp_path: Path) -> Iterator[Callable[..., "subprocess.P
 
     def start(source: str, *arguments: str) -> "subprocess.Popen[str]":
         command = [
-            sys.executable, "-m", "fer_edge.cli", "--model", str(model), "--source", source, "--headless",
+            sys.executable, "-m", "fer_edge.start", "--model", str(model), "--source", source, "--headless",
             "--json", "out.jsonl", "--csv", "out.csv", "--output", "out.mp4", "--report", "out.json", *arguments,
         ]  # fmt: skip
         processes.append(
@@ -160,6 +160,68 @@ def test_a_signal_while_the_outputs_are_completed_waits_for_them(
     returned, stderr = ended(process)
     assert returned in (0, code), stderr  # 0: it was over before the signal came
     assert check_outputs(tmp_path)["exit_reason"] == "max frames"
+
+
+def test_sigusr1_asks_for_the_report_and_the_run_goes_on(started, tmp_path: Path) -> None:
+    process = started("demo:160x160,endless", "--realtime")
+    reports = []
+    for asked in range(3):
+        wait_for(lambda: (tmp_path / "out.jsonl").exists() and (tmp_path / "out.jsonl").stat().st_size > 0)
+        process.send_signal(signal.SIGUSR1)
+        wait_for(lambda: (tmp_path / "out.json").exists())
+        reports.append(json.loads((tmp_path / "out.json").read_text()))
+        (tmp_path / "out.json").unlink()
+        assert len(reports) == asked + 1
+    for report in reports:
+        frames = report["frames"]
+        assert report["exit_reason"] == "running"
+        assert 0 <= frames["in_flight"] <= 4
+        settled = frames["processed"] + sum(frames["dropped"].values()) + frames["errors"]
+        assert frames["captured"] == settled + frames["in_flight"]
+    assert reports[0]["frames"]["captured"] <= reports[1]["frames"]["captured"] <= reports[2]["frames"]["captured"]
+    process.send_signal(signal.SIGTERM)
+    returned, stderr = ended(process)
+    assert returned == 143
+    assert stderr.count("running after") == 3
+    assert check_outputs(tmp_path)["exit_reason"] == "terminated"
+
+
+STRUCK_WHILE_IMPORTING = """
+import os, sys
+module, number = sys.argv[1:]
+class Strike:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            os.kill(os.getpid(), int(number))
+sys.meta_path.insert(0, Strike())
+from fer_edge.start import main
+sys.argv[1:] = ["--version"]
+main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
+@pytest.mark.parametrize("module", ["fer_edge.cli", "click", "logging"])
+def test_a_signal_during_the_first_imports(number: int, code: int, word: str, module: str) -> None:
+    command = [sys.executable, "-c", STRUCK_WHILE_IMPORTING, module, str(int(number))]
+    default = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=False, **default)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (code, "", f"fer-edge: {word}\n")
+
+
+def test_a_signal_that_our_starter_ignores_is_ignored_from_the_start() -> None:
+    command = [sys.executable, "-c", STRUCK_WHILE_IMPORTING, "click", str(int(signal.SIGINT))]
+    ignored = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)}
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=False, **ignored)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("fer-edge ")
+
+
+def test_a_report_asked_for_too_early_ends_nothing() -> None:
+    command = [sys.executable, "-c", STRUCK_WHILE_IMPORTING, "click", str(int(signal.SIGUSR1))]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("fer-edge ")
 
 
 @pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])

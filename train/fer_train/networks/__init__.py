@@ -1,16 +1,23 @@
-"""The networks that `fer-train --model` knows: one file each, registered by name.
+"""The networks that `fer-train --model` knows: one file each, which names the network.
 
-To add one, write a module with a subclass of Network and name it in NETWORKS.
+To add one, write a module here whose NETWORK is a subclass of Network; my_net.py becomes `--model my-net`.
 """
 
+import importlib
+
 from fer_edge.errors import ModelError
+from fer_train.network_names import network_names
 from fer_train.networks.base import Network, Recipe
-from fer_train.networks.cnn4 import Cnn4
-from fer_train.networks.edgeresnet import EdgeResNet
 
-__all__ = ["NETWORKS", "Cnn4", "EdgeResNet", "Network", "Recipe", "build_network"]
+__all__ = ["NETWORKS", "Network", "Recipe", "build_network"]
 
-NETWORKS: dict[str, type[Network]] = {"edgeresnet": EdgeResNet, "cnn4": Cnn4}
+
+def _load(name: str) -> type[Network]:
+    network: type[Network] = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").NETWORK
+    return network
+
+
+NETWORKS: dict[str, type[Network]] = {name: _load(name) for name in network_names()}
 
 
 def build_network(name: str, num_classes: int) -> Network:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 
@@ -41,3 +42,20 @@ class Network(nn.Module):
     def num_parameters(self) -> int:
         """How many weights are trained."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+    def num_macs(self) -> int:
+        """Multiply-accumulates of one 48x48 face in convolutions and dense layers; nothing is left changed."""
+        counts: list[int] = []
+
+        def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            counts.append(module.weight[0].numel() * output.numel())  # type: ignore[index]
+
+        layers = [module for module in self.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+        handles = [layer.register_forward_hook(count) for layer in layers]
+        was_training = self.training
+        with torch.no_grad():
+            self.eval()(torch.zeros(1, 1, 48, 48, device=next(self.parameters()).device))
+        for handle in handles:
+            handle.remove()
+        self.train(was_training)
+        return sum(counts)

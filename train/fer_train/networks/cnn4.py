@@ -33,3 +33,6 @@ class Cnn4(Network):
         maps = self.features(faces)  # [N, 128, 4, 4]
         features: Tensor = self.dropout(torch.relu(self.dense(maps.flatten(1))))
         return features
+
+
+NETWORK = Cnn4

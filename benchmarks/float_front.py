@@ -1,0 +1,40 @@
+"""Our fp32 network with a float input in place of its uint8 front, for runtimes and loops that prepare floats."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+INPUT = "normalised_face"
+
+
+def without_front(path: Path) -> tuple[bytes, float, float]:
+    """The network of `path` as ONNX bytes, and the scale and zero point that its front had.
+
+    It takes (x - zero point) * scale as float32 [N, C, H, W] under the name INPUT, and answers as before.
+    ValueError if the file does not begin with a DequantizeLinear.
+    """
+    model = onnx.load(str(path))
+    front = model.graph.node[0]
+    if front.op_type != "DequantizeLinear" or front.input[0] != model.graph.input[0].name:
+        raise ValueError(f"{path.name} does not begin with a DequantizeLinear of its input")
+    constants = {item.name: item for item in model.graph.initializer}
+    scale, zero = (numpy_helper.to_array(constants[name]).item() for name in front.input[1:3])
+    sides = [dim.dim_value or "batch" for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    for node in model.graph.node[1:]:
+        for place, name in enumerate(node.input):
+            if name == front.output[0]:
+                node.input[place] = INPUT
+    for name in front.input[1:3]:
+        if not any(name in node.input for node in model.graph.node[1:]):
+            model.graph.initializer.remove(constants[name])
+    del model.graph.node[0]
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, sides))
+    return model.SerializeToString(), float(scale), float(zero)
+
+
+def normalised(faces: npt.NDArray[np.uint8], scale: float, zero: float) -> npt.NDArray[np.float32]:
+    """What such a network takes, of uint8 faces."""
+    return (faces.astype(np.float32) - np.float32(zero)) * np.float32(scale)

@@ -1,0 +1,92 @@
+"""Other people's emotion recognisers, run as they document it, on the faces that ours is measured on.
+
+--peer NAME, or NAME=FILE[,FILE] for one whose network is a file of the user's. A peer that is not installed, or can't
+get its weights, raises PeerMissingError, and the benchmarks skip it with one line.
+"""
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from fer_train.data import FER2013_CLASSES
+
+Faces = npt.NDArray[np.uint8]
+"""uint8 [N, H, W], grey faces framed as FER2013's."""
+Probabilities = npt.NDArray[np.float64]
+"""float64 [N, 7], in the order of FER2013_CLASSES."""
+
+PEERS = {
+    "fer": "fer_package",
+    "fer-keras": "fer_package",
+    "deepface": "deepface_package",
+    "hsemotion-onnx": "hsemotion_package",
+    "opencv-zoo": "opencv_zoo",
+}
+"""Names on the command line, and the module here that opens them."""
+
+
+class PeerMissingError(Exception):
+    """The peer can't be run here; the message is a clause that says why."""
+
+
+class Peer(Protocol):
+    """A recogniser.
+
+    version: its distribution's. file_mb: its network's file in 10^6 bytes, None if unknown. preprocessing: what its
+    own documentation does to a face, in words.
+    """
+
+    name: str
+    version: str
+    file_mb: float | None
+    preprocessing: str
+
+    def predict(self, faces: Faces) -> Probabilities:
+        """Probabilities of the seven FER2013 classes, one row a face."""
+        ...
+
+
+def open_peer(spec: str) -> Peer:
+    """The peer that NAME or NAME=FILE[,FILE] names; PeerMissingError if it can't be run, ValueError if unknown."""
+    name, _, files = spec.partition("=")
+    if name not in PEERS:
+        raise ValueError(f"no peer is called {name!r}; there are {', '.join(PEERS)}")
+    module = importlib.import_module(f"peers.{PEERS[name]}")
+    opener: Callable[[str, Sequence[Path]], Peer] = module.open_peer
+    return opener(name, [Path(file) for file in files.split(",") if file])
+
+
+def open_all(specs: Sequence[str], skip: Callable[[str], None]) -> Iterator[Peer]:
+    """Those of `specs` that can be run; `skip` gets a sentence for each of the others. UsageError for unknown names."""
+    for spec in specs:
+        try:
+            yield open_peer(spec)
+        except PeerMissingError as error:
+            skip(f"peer {spec.partition('=')[0]}: {error}")
+        except ValueError as error:
+            raise click.UsageError(f"--peer: {error}") from error
+
+
+def in_our_order(scores: npt.ArrayLike, labels: Sequence[str]) -> Probabilities:
+    """Scores [N, k] of a peer's `labels` as probabilities in our order.
+
+    A label is known by its first three letters, since spellings differ (angry, anger; happy, happiness); one that
+    FER2013 lacks (contempt) is left out, and the rest is made to sum to 1.
+    """
+    lowered = [label.lower() for label in labels]
+    columns = [next(i for i, label in enumerate(lowered) if label[:3] == ours[:3]) for ours in FER2013_CLASSES]
+    chosen = np.asarray(scores, dtype=np.float64)[:, columns]
+    return np.asarray(chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1e-12))
+
+
+def required(module: str, package: str) -> object:
+    """Import `module`; PeerMissingError with what to install if it can't be."""
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        raise PeerMissingError(f"pip install {package} ({' '.join(str(error).split())[:120]})") from error

@@ -1,0 +1,44 @@
+"""`deepface` (PyPI): its emotion network, through DeepFace.analyze; it downloads its weights at first use."""
+
+import importlib.metadata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_edge.opencv import cv2
+from fer_train.data import FER2013_CLASSES
+from peers import Faces, PeerMissingError, Probabilities, in_our_order, required
+
+
+class DeepFacePackage:
+    """DeepFace.analyze with its detector skipped, since FER2013's faces are framed already."""
+
+    name, file_mb = "deepface", None
+    preprocessing = "DeepFace.analyze(detector_backend='skip'): resized to 224x224, then grey 48x48"
+
+    def __init__(self, analyze: Any) -> None:
+        self.version = importlib.metadata.version("deepface")
+        self._analyze = analyze
+
+    def predict(self, faces: Faces) -> Probabilities:
+        rows = []
+        for face in faces:
+            [found] = self._analyze(
+                cv2.cvtColor(face, cv2.COLOR_GRAY2BGR), actions=["emotion"], detector_backend="skip",
+                enforce_detection=False, silent=True,
+            )  # fmt: skip
+            rows.append([float(found["emotion"][label]) for label in FER2013_CLASSES])
+        return in_our_order(rows, FER2013_CLASSES)
+
+
+def open_peer(_name: str, _files: Sequence[Path]) -> DeepFacePackage:
+    """Open it, and try it on a grey face, since the weights are loaded at first use."""
+    module: Any = required("deepface.DeepFace", "deepface")
+    peer = DeepFacePackage(module.analyze)
+    try:
+        peer.predict(np.full((1, 48, 48), 128, dtype=np.uint8))
+    except Exception as error:  # downloads fail in many ways
+        raise PeerMissingError(f"deepface can't load its network ({' '.join(str(error).split())[:120]})") from error
+    return peer

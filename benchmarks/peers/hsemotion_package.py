@@ -1,0 +1,44 @@
+"""`hsemotion-onnx` (PyPI): EfficientNet-B0, trained on AffectNet; it downloads its weights at first use."""
+
+import importlib.metadata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_edge.opencv import cv2
+from peers import Faces, PeerMissingError, Probabilities, in_our_order, required
+
+MODEL = "enet_b0_8_best_vgaf"  # its default
+BATCH = 32
+
+
+class Hsemotion:
+    """Its recogniser on RGB faces; its eighth class, contempt, is left out."""
+
+    name, file_mb = "hsemotion-onnx", None
+    preprocessing = "resized to 224x224 RGB, ImageNet mean and deviation; contempt left out"
+
+    def __init__(self, recogniser: Any) -> None:
+        self.version = importlib.metadata.version("hsemotion-onnx")
+        self._recogniser = recogniser
+        self._labels = [recogniser.idx_to_class[index] for index in range(len(recogniser.idx_to_class))]
+
+    def predict(self, faces: Faces) -> Probabilities:
+        parts = []
+        for start in range(0, len(faces), BATCH):
+            rgb = [cv2.cvtColor(face, cv2.COLOR_GRAY2RGB) for face in faces[start : start + BATCH]]
+            parts.append(self._recogniser.predict_multi_emotions(rgb, logits=False)[1])
+        return in_our_order(np.concatenate(parts), self._labels)
+
+
+def open_peer(_name: str, files: Sequence[Path]) -> Hsemotion:
+    """Open it with its default network, or with the one named by hsemotion-onnx=NAME."""
+    module: Any = required("hsemotion_onnx.facial_emotions", "hsemotion-onnx")
+    try:
+        return Hsemotion(module.HSEmotionRecognizer(model_name=files[0].name if files else MODEL))
+    except Exception as error:  # downloads fail in many ways
+        raise PeerMissingError(
+            f"hsemotion-onnx can't load its network ({' '.join(str(error).split())[:120]})"
+        ) from error

@@ -1,0 +1,68 @@
+"""The Raspberry Pis that are imitated: what the emulator runs and what the kernel would say of the processor.
+
+onnxruntime chooses its kernels by /proc/cpuinfo and crashes at import where the file is missing; the emulator shows
+the guest the files that lie in its root. A processor file must fit the emulated processor: one that promises
+dot-product instructions to a Cortex-A72 ends in an illegal instruction.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+CORES = 4
+
+
+@dataclass(frozen=True)
+class Board:
+    """A Raspberry Pi.
+
+    name: as people call it. cpu: the emulator's name of its processor. features, variant, part, revision: what its
+    kernel writes to /proc/cpuinfo (Arm's Main ID register, and the kernel's names of instruction-set extensions).
+    """
+
+    name: str
+    cpu: str
+    features: tuple[str, ...]
+    variant: str
+    part: str
+    revision: str
+
+    @property
+    def dot_product(self) -> bool:
+        """Whether the processor has 8-bit dot-product instructions, which int8 networks gain by."""
+        return "asimddp" in self.features
+
+    def cpuinfo(self) -> str:
+        """The text of /proc/cpuinfo."""
+        return "".join(
+            f"processor\t: {core}\n"
+            "BogoMIPS\t: 108.00\n"
+            f"Features\t: {' '.join(self.features)}\n"
+            "CPU implementer\t: 0x41\n"
+            "CPU architecture: 8\n"
+            f"CPU variant\t: {self.variant}\n"
+            f"CPU part\t: {self.part}\n"
+            f"CPU revision\t: {self.revision}\n\n"
+            for core in range(CORES)
+        )
+
+
+# The features as Raspberry Pi OS (64 bit) lists them. The Pi 4's processor lacks even the cryptographic ones.
+BOARDS = {
+    "pi4": Board("Raspberry Pi 4", "cortex-a72", ("fp", "asimd", "evtstrm", "crc32", "cpuid"), "0x0", "0xd08", "3"),
+    "pi5": Board(
+        "Raspberry Pi 5", "cortex-a76",
+        ("fp", "asimd", "evtstrm", "aes", "pmull", "sha1", "sha2", "crc32", "atomics", "fphp", "asimdhp", "cpuid",
+         "asimdrdm", "lrcpc", "dcpop", "asimddp"),
+        "0x4", "0xd0b", "1",
+    ),
+}  # fmt: skip
+
+
+def write_processor_files(root: Path, board: Board) -> None:
+    """Make programs that run in `root` see `board`'s processor."""
+    cores = root / "sys/devices/system/cpu"
+    for folder in (root / "proc", cores):
+        folder.mkdir(parents=True, exist_ok=True)
+    (root / "proc/cpuinfo").write_text(board.cpuinfo(), encoding="ascii")
+    for name in ("possible", "present"):
+        (cores / name).write_text(f"0-{CORES - 1}\n", encoding="ascii")

@@ -1,0 +1,313 @@
+"""Write docs/benchmarks.md from the JSON files and plots of a folder: scorecard, tables, plots, machine and versions.
+
+Takes whatever is there: files in the form that benchmarks/README.md describes, and others as far as they hold lists of
+figures or of records. With --again a second folder of the same benchmarks is compared with the first: how far
+the median ratios of two runs lie apart.
+
+    python benchmarks/report.py build/bench --out docs/benchmarks.md --again build/bench-2
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fer_edge.console import run_main
+from fer_edge.errors import DataError
+from fer_edge.files import written_beside
+from measuring import Figure as Measured
+from measuring import figure_table, noise_line
+from presenting import machine_line, number
+from run_all import SMALL
+from scorecard import Runs, our_rows, peer_rows, run_rows
+
+ORDER = ("accuracy", "latency", "pipeline", "detector", "runtime", "footprint", "training", "soak", "framing")
+WITHIN = 0.15
+NAMED = ("cpu", "cores", "dot_product", "python", "onnxruntime", "opencv", "numpy", "torch")
+LONGEST_CELL, FEW = 100, 4
+ROOT = Path(__file__).parents[1]
+
+
+def read_runs(folder: Path) -> dict[str, dict[str, Any]]:
+    """The JSON objects of a folder by file name, in ORDER; DataError if there are none, or one is no JSON object."""
+    runs = {}
+    for path in sorted(folder.glob("*.json"), key=lambda path: (place(path.stem), path.stem)):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} can't be read as JSON ({error}): run its benchmark again") from error
+        if not isinstance(content, dict):
+            raise DataError(f"{path} is not a JSON object: run its benchmark again")
+        runs[path.stem] = content
+    if not runs:
+        raise DataError(f"{folder} holds no JSON files: run `make bench` first")
+    return runs
+
+
+def place(name: str) -> int:
+    """Where a benchmark of that file name comes in the report."""
+    base = name.split("-")[0]
+    return ORDER.index(base) if base in ORDER else len(ORDER)
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; a bar inside a cell is escaped."""
+    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in [columns, *rows]]
+    rule = ["---" if index == 0 or not numeric(rows, index) else "---:" for index in range(len(columns))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [cells[0], rule, *cells[1:]])
+
+
+def numeric(rows: Sequence[Sequence[str]], index: int) -> bool:
+    """Whether a column holds numbers and little else."""
+    cells = [str(row[index]) for row in rows]
+    return all(cell in ("", "-", "–") or (cell.lstrip("+-−")[:1].isdigit() and len(cell) < 12) for cell in cells)
+
+
+def figures_of(content: Mapping[str, Any]) -> list[Measured]:
+    """The figures of a run, under whatever key and with whatever else their records hold."""
+    lists = [value for value in content.values() if isinstance(value, list)]
+    return [to_figure(item) for items in lists for item in items if is_figure(item)]
+
+
+def is_figure(item: Any) -> bool:
+    """Whether a record is a figure: it has a name and a median."""
+    return isinstance(item, Mapping) and "name" in item and isinstance(item.get("median"), (int, float))
+
+
+def to_figure(item: Mapping[str, Any]) -> Measured:
+    """A record with a name and a median as a figure; without "ratio", a name with " / " or an aim is one."""
+    low, high = (*item.get("quartiles", ()), item["median"], item["median"])[:2]
+    ratio = bool(item.get("ratio", " / " in item["name"] or ("target" in item and "bound" not in item)))
+    note = ", ".join(filter(None, [str(item.get("note", "")), bound(item)]))
+    name, unit, samples = str(item["name"]), str(item.get("unit", "")), int(item.get("samples", 0))
+    return Measured(name, float(item["median"]), (low, high), samples, ratio, unit, note)
+
+
+def bound(item: Mapping[str, Any]) -> str:
+    """What a figure should be, and whether it is."""
+    if item.get("target") is None:
+        return ""
+    return f"aim {item.get('bound', '>=')} {item['target']:g}: {'met' if item.get('met') else 'missed'}"
+
+
+def figure_lines(figures: Sequence[Measured]) -> str:
+    """Figures as a Markdown table, ratios first; rounds and notes only where there are any."""
+    table = figure_table(figures)
+    keep = [index for index, name in enumerate(table.columns) if index < 4 or used(table.rows, index, name)]
+    rows = [[row[index] for index in keep] for row in table.rows]
+    return markdown_table([table.columns[index] for index in keep], rows)
+
+
+def used(rows: Sequence[Sequence[str]], index: int, name: str) -> bool:
+    """Whether a column says anything."""
+    return any(row[index] not in ("", "0") for row in rows) or name == "median"
+
+
+def other_tables(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Title and table of what is not in our form: lists of records (a row each), records of records (a column each)."""
+    for key, value in content.items():
+        if key in ("machine", "noise", "values"):
+            continue
+        if isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
+            columns = [name for name, cell in value[0].items() if shown(cell)]
+            if columns and not is_figure(value[0]) and "columns" not in value[0]:
+                yield key, markdown_table(columns, [[cell_of(each.get(name)) for name in columns] for each in value])
+        if isinstance(value, Mapping) and value and all(isinstance(each, Mapping) for each in value.values()):
+            flat = {name: flattened(each) for name, each in value.items()}
+            names = dict.fromkeys(name for each in flat.values() for name in each)
+            rows = [[name, *(cell_of(each.get(name)) for each in flat.values())] for name in names]
+            yield key, markdown_table(["", *flat], rows)
+
+
+def flattened(record: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """A record of records as one, its names joined; lists of more than a few values are left out."""
+    found: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            found |= flattened(value, f"{above}{name}, ")
+        elif not isinstance(value, list) or len(value) <= FEW:
+            found[f"{above}{name}"] = value
+    return found
+
+
+def shown(cell: Any) -> bool:
+    """Whether a value of a record fits a cell."""
+    return not isinstance(cell, list) and len(cell_of(cell)) <= LONGEST_CELL
+
+
+def cell_of(value: Any) -> str:
+    """A value as a cell."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {cell_of(each)}" for key, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(cell_of(each) for each in value)
+    return "–" if value is None else str(value)
+
+
+def section(name: str, content: Mapping[str, Any], plot: str | None) -> str:
+    """One benchmark: question, conditions, tables, plot, what was left out."""
+    title = content.get("benchmark", name)
+    parts = [f"## {name}" if title == name else f"## {name} ({title})"]
+    if content.get("question"):
+        parts.append(f"*{content['question']}*")
+    arguments = content.get("arguments")
+    if arguments is not None:
+        parts.append(f"`python benchmarks/{title}.py {arguments}`".replace(" `", "`"))
+    conditions = [str(content["threads"])] if content.get("threads") else []
+    conditions += [noise_line(content["noise"])] if content.get("noise") else []
+    if conditions:
+        parts.append(" ".join(conditions))
+    if plot is not None:
+        parts.append(f"![{name}]({plot})")
+    tables = content.get("tables")
+    for table in tables if isinstance(tables, list) else []:
+        body = markdown_table(table["columns"], table["rows"])
+        parts.append("\n\n".join(filter(None, [f"**{table['title']}**", body, table.get("note")])))
+    parts += [f"**{title}**\n\n{body}" for title, body in other_tables(content)]
+    figures = figures_of(content)
+    if figures:
+        parts.append(f"<details><summary>Medians and quartiles</summary>\n\n{figure_lines(figures)}\n\n</details>")
+    parts += ["\n".join(f"- Left out: {sentence}" for sentence in content.get("skipped") or [])]
+    return "\n\n".join(filter(None, parts))
+
+
+def scorecard(runs: Runs) -> str:
+    """What decides, at the top."""
+    parts = [
+        "## Scorecard",
+        "Of fer-edge all is measured here, by the benchmarks below; – was not measured in these runs.",
+        markdown_table(("fer-edge", "int8 (default)", "fp32"), our_rows(runs)),
+        markdown_table(("end to end, start, memory, disk", ""), run_rows(runs)),
+        "Others: what could be run was measured here on the same faces. † is what its authors published, on their own "
+        "data and machines, not measured here and not comparable digit by digit.",
+        markdown_table(("who", "what", "value", "where from"), peer_rows(runs)),
+    ]
+    return "\n\n".join(parts)
+
+
+def changes(runs: Runs, again: Runs) -> list[tuple[str, str, float, float]]:
+    """Benchmark, name, and the medians of both runs, of each ratio that both have."""
+    found = []
+    for name, content in runs.items():
+        second = {item.name: item for item in figures_of(again.get(name, {}))}
+        found += [
+            (name, item.name, item.median, second[item.name].median)
+            for item in figures_of(content)
+            if item.ratio and item.name in second
+        ]
+    return found
+
+
+def apart(first: float, second: float) -> float:
+    """How far two medians lie apart, relative to the smaller."""
+    low, high = sorted((abs(first), abs(second)))
+    return high / low - 1 if low else 0.0
+
+
+def repeat_section(runs: Runs, again: Runs) -> str:
+    """How far two runs lie apart."""
+    pairs = changes(runs, again)
+    within = sum(apart(first, second) <= WITHIN for *_, first, second in pairs)
+    rows = [
+        (f"{name}: {item}", number(first), number(second), f"{apart(first, second):.1%}")
+        for name, item, first, second in sorted(pairs, key=lambda pair: -apart(pair[2], pair[3]))
+    ]
+    return "\n\n".join(
+        [
+            "## Two runs compared",
+            f"Of {len(pairs)} ratios, {within} have medians within {WITHIN:.0%} of each other in two runs.",
+            markdown_table(("ratio, furthest apart first", "first run", "second run", "apart"), rows),
+        ]
+    )
+
+
+def copied_plots(folder: Path, names: Sequence[str], images: Path, out: Path) -> dict[str, str]:
+    """Copy the plots of `names` to `images`; the path of each as seen from `out`."""
+    found = {}
+    for name in names:
+        plot = folder / f"{name}.png"
+        if plot.is_file():
+            images.mkdir(parents=True, exist_ok=True)
+            with written_beside(images / plot.name) as part:
+                shutil.copyfile(plot, part)
+            found[name] = os.path.relpath(images / plot.name, out.parent)
+    return found
+
+
+def machines_of(runs: Runs) -> list[str]:
+    """A line for each machine or set of versions; runs that differ only in what they name are one."""
+    found: list[dict[str, Any]] = []
+    for content in runs.values():
+        machine = {name: value for name, value in (content.get("machine") or {}).items() if name in NAMED}
+        for other in found:
+            if all(other.get(name, value) == value for name, value in machine.items()):
+                other.update(machine)
+                break
+        else:
+            found.append(machine)
+    return [machine_line(machine) for machine in found if machine]
+
+
+def noisy_runs(runs: Runs) -> list[str]:
+    """A warning that names the runs on a noisy machine, if there are any."""
+    noisy = [name for name, content in runs.items() if (content.get("noise") or {}).get("verdict") == "noisy"]
+    if not noisy:
+        return []
+    return [
+        f"**The machine was noisy during {', '.join(noisy)}**: it did other work, too. Frame rates, delays and start "
+        "times there are worse than the machine's own; ratios of single-threaded work suffer least."
+    ]
+
+
+def document(runs: Runs, plots: Mapping[str, str], again: Runs | None) -> str:
+    """The whole page."""
+    machines = machines_of(runs)
+    missing = [name for name in SMALL if not any(place(run) == place(name) for run in runs)]
+    head = [
+        "# Benchmarks",
+        "Made by `make report` from what `make bench DATA=fer2013.csv` measured (without DATA the parts that need "
+        "FER2013 say so and are left out or drawn). Each benchmark is a script of its own under "
+        "[benchmarks/](../benchmarks/README.md) with more options and larger sizes. Contestants take turns in one "
+        "process, the first round is not counted, and figures are medians over rounds. Ratios carry over to other "
+        "machines better than times do.",
+        "Measured on: " + "; and ".join(machines) + ".",
+        *([f"Not in these runs: {', '.join(missing)}."] if missing else []),
+        *noisy_runs(runs),
+        scorecard(runs),
+    ]
+    sections = [section(name, content, plots.get(name)) for name, content in runs.items()]
+    repeated = [repeat_section(runs, again)] if again else []
+    return "\n\n".join([*head, *sections, *repeated]) + "\n"
+
+
+@click.command(help=__doc__)
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs" / "benchmarks.md", metavar="FILE",
+              help="The page.  [default: docs/benchmarks.md]")  # fmt: skip
+@click.option("--images", type=click.Path(path_type=Path), default=ROOT / "docs" / "images" / "bench", metavar="DIR",
+              help="Where its plots go.  [default: docs/images/bench]")  # fmt: skip
+@click.option("--again", type=click.Path(path_type=Path), metavar="DIR", help="A second run, to compare with.")
+def main(folder: Path, out: Path, images: Path, again: Path | None) -> None:
+    """Write the page and say how the two runs compare."""
+    runs = read_runs(folder)
+    second = read_runs(again) if again is not None else None
+    plots = copied_plots(folder, list(runs), images, out)
+    with written_beside(out) as part:
+        part.write_text(document(runs, plots, second), encoding="utf-8")
+    click.echo(f"wrote {out} from {', '.join(runs)}", err=True)
+    if second is not None:
+        pairs = changes(runs, second)
+        worst = max((apart(first, again_median) for *_, first, again_median in pairs), default=0.0)
+        click.echo(f"{len(pairs)} ratios in both runs; medians at most {worst:.1%} apart", err=True)
+
+
+if __name__ == "__main__":
+    run_main(main, "report.py")

@@ -1,0 +1,65 @@
+"""Running benchmark scripts as a user does, and a small FER2013 CSV for them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a script ended, and the JSON and plot it wrote."""
+
+    code: int
+    stdout: str
+    stderr: str
+    json_file: Path
+    plot: Path
+
+    @property
+    def content(self) -> dict[str, Any]:
+        return json.loads(self.json_file.read_text())
+
+
+@pytest.fixture
+def run_script(tmp_path: Path) -> Callable[..., Ran]:
+    """run_script("accuracy", *options) runs it in a process of its own with --json and --plot."""
+
+    def run(name: str, *options: object) -> Ran:
+        json_file, plot = tmp_path / f"{name}.json", tmp_path / f"{name}.png"
+        words = [*map(str, options), "--json", json_file, "--plot", plot]
+        done = subprocess.run(
+            [sys.executable, ROOT / "benchmarks" / f"{name}.py", *words],
+            cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        return Ran(done.returncode, done.stdout, done.stderr, json_file, plot)
+
+    return run
+
+
+@pytest.fixture
+def faces_csv(tmp_path: Path) -> Path:
+    """Two Training faces and three PublicTest faces a class; one test face stands in Training too."""
+    chance = np.random.default_rng(0)
+    lines = ["emotion,pixels,Usage"]
+    for usage, count in (("Training", 2), ("PublicTest", 3)):
+        for label in range(7):
+            for _ in range(count):
+                lines.append(f"{label},{' '.join(map(str, chance.integers(0, 256, 48 * 48)))},{usage}")
+    lines.append(lines[1].replace("Training", "PublicTest"))
+    path = tmp_path / "faces.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def is_png(path: Path) -> bool:
+    """Whether a picture of some size stands there."""
+    return path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and path.stat().st_size > 5000

@@ -1,0 +1,117 @@
+"""Adapters to other people's recognisers, without them."""
+
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import peers
+from fer_train.data import FER2013_CLASSES
+from peers import PEERS, PeerMissingError, in_our_order, open_all, open_peer
+from peers.opencv_zoo import POINTS, OpencvZoo, similarity
+
+FACES = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("Anger", "Contempt", "Disgust", "Fear", "Happiness", "Neutral", "Sadness", "Surprise"),
+        ("angry", "disgust", "fearful", "happy", "neutral", "sad", "surprised"),
+    ],
+)
+def test_a_peers_classes_are_put_into_our_order(labels: tuple[str, ...]) -> None:
+    scores = np.eye(len(labels)) * 0.8 + 0.1
+    ordered = in_our_order(scores, labels)
+    assert ordered.shape == (len(labels), 7)
+    assert np.allclose(ordered.sum(axis=1), 1)
+    for row, label in zip(ordered, labels, strict=True):
+        if label != "Contempt":
+            assert FER2013_CLASSES[int(row.argmax())][:3] == label.lower()[:3]
+
+
+@pytest.mark.parametrize("name", [name for name in PEERS if name != "opencv-zoo"])
+def test_a_peer_that_is_not_installed_is_missing_with_what_to_install(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("fer", "fer.fer", "deepface", "deepface.DeepFace", "hsemotion_onnx"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(PeerMissingError, match="pip install"):
+        open_peer(name)
+
+
+def test_an_absent_peer_is_skipped_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "deepface", None)
+    told: list[str] = []
+    assert list(open_all(["deepface", "opencv-zoo=nowhere.onnx", "opencv-zoo"], told.append)) == []
+    assert [sentence.split(":")[0] for sentence in told] == ["peer deepface", "peer opencv-zoo", "peer opencv-zoo"]
+    assert "nowhere.onnx is not a file" in told[1]
+
+
+def test_an_unknown_peer_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="no peer is called 'nobody'"):
+        open_peer("nobody")
+
+
+def test_fer_is_given_64_pixels_between_minus_one_and_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[np.ndarray] = []
+
+    class FER:
+        def __init__(self, use_tflite: bool, offsets: tuple[int, int]) -> None:
+            assert (use_tflite, offsets) == (True, (0, 0))
+
+        def _classify_emotions(self, faces: np.ndarray) -> np.ndarray:
+            seen.append(faces)
+            return np.tile(np.float32([0, 0, 0, 1, 0, 0, 0]), (len(faces), 1))
+
+    module = types.ModuleType("fer.fer")
+    module.FER, module.__file__ = FER, str(tmp_path / "fer.py")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "fer", types.ModuleType("fer"))
+    monkeypatch.setitem(sys.modules, "fer.fer", module)
+    monkeypatch.setattr("importlib.metadata.version", lambda _name: "1")
+    peer = open_peer("fer")
+    white = np.full((1, 48, 48), 255, np.uint8)
+    assert peer.predict(np.concatenate([FACES, white])).argmax(axis=1).tolist() == [3] * 6
+    assert seen[0].shape == (6, 64, 64)
+    assert seen[0][-1].min() == seen[0][-1].max() == 1
+    assert -1 <= seen[0].min() < -0.5
+
+
+def test_the_zoos_alignment_brings_the_landmarks_where_the_zoo_wants_them() -> None:
+    turn = np.array([[0.0, -2.0], [2.0, 0.0]])
+    matrix = similarity(POINTS @ turn.T + [30, -7], POINTS)
+    moved = (POINTS @ turn.T + [30, -7]) @ matrix[:, :2].T + matrix[:, 2]
+    assert np.allclose(moved, POINTS)
+
+
+@pytest.mark.parametrize("found", [None, np.array([[64, 64, 100, 100, *range(90, 100), 0.9]])])
+def test_the_zoos_network_gets_112_pixels_of_rgb(found: np.ndarray | None, tmp_path: Path) -> None:
+    blobs: list[np.ndarray] = []
+
+    class Network:
+        def setInput(self, blob: np.ndarray, name: str) -> None:  # noqa: N802 - OpenCV's name
+            assert name == "data"
+            blobs.append(blob)
+
+        def forward(self, name: str) -> np.ndarray:
+            assert name == "label"
+            return np.array([[0, 0, 0, 0, 5.0, 0, 0]])
+
+    class Detector:
+        def detect(self, _image: np.ndarray) -> tuple[int, np.ndarray | None]:
+            return 1, found
+
+    file = tmp_path / "fer.onnx"
+    file.write_bytes(b"x")
+    peer = OpencvZoo(Network(), Detector(), file)
+    assert [FER2013_CLASSES[index] for index in peer.predict(FACES).argmax(axis=1)] == ["neutral"] * 5
+    assert blobs[0].shape == (1, 3, 112, 112)
+    assert -1 <= blobs[0].min() < blobs[0].max() <= 1
+    assert peer.unaligned == (5 if found is None else 0)
+
+
+def test_every_peer_has_a_module() -> None:
+    folder = Path(peers.__file__).parent
+    assert all((folder / f"{module}.py").is_file() for module in PEERS.values())

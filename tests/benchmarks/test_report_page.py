@@ -1,0 +1,150 @@
+"""docs/benchmarks.md from whatever JSON there is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from fer_edge.errors import DataError
+from measuring import Results, figure
+from presenting import Table
+from report import apart, changes, document, figures_of, main, markdown_table, other_tables, read_runs
+from run_all import PEERS, SMALL, command, left_out
+
+MACHINE = {"cpu": "Some CPU", "cores": 2, "python": "3.11", "onnxruntime": "1.31", "opencv": "4.14", "numpy": "2.4"}
+
+
+def a_run(ratio: float = 2.0) -> dict[str, Any]:
+    results = Results("latency", "How long?", threads="One thread.")
+    results.figures = [figure("a / b", [ratio], ratio=True), figure("a", [5.0], "ms")]
+    results.tables = [Table("Times", ("", "ms"), [("a|b", "5.0")], "A note.")]
+    results.values = {"ms": {"fer-edge, int8": {"1": 0.25}, "fer-edge, fp32": {"1": 0.75}}}
+    results.skipped = ["compiled PyTorch"]
+    return results.to_json() | {"machine": MACHINE, "arguments": "--rounds 3"}
+
+
+def old_runtime() -> dict[str, Any]:
+    """As runtime.py has always written it."""
+    item = {"name": "file throughput / bound", "median": 0.99, "quartiles": [0.97, 1.01], "bound": ">=", "target": 0.9,
+            "note": "30 FPS", "met": True}  # fmt: skip
+    return {"figures": [item], "machine": MACHINE}
+
+
+def write(folder: Path, **runs: Any) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, content in runs.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_the_page_holds_scorecard_tables_conditions_and_what_was_left_out(tmp_path: Path) -> None:
+    runs = read_runs(write(tmp_path, latency=a_run(), runtime=old_runtime()))
+    page = document(runs, {"latency": "images/latency.png"}, None)
+    for part in (
+        "## Scorecard", "| network time a face, one thread | 0.250 ms | 0.750 ms |", "How long?", "A note.",
+        "Some CPU, 2 cores", "![latency](images/latency.png)", "- Left out: compiled PyTorch", "One thread.",
+        "python benchmarks/latency.py --rounds 3", "aim >= 0.9: met", r"a\|b",
+        "Not in these runs: accuracy, pipeline, detector, footprint, training, soak.",
+    ):  # fmt: skip
+        assert part in page
+    assert page.count("Some CPU") == 1
+    assert page.index("## latency") < page.index("## runtime")
+
+
+def test_the_page_begins_with_a_warning_if_the_machine_was_noisy() -> None:
+    noise = {"kernel": "k", "median_ms": 1.0, "p5": 1.0, "p95": 2.0, "slowest": 3.0, "samples": 9, "load_before": 9.0,
+             "load_after": 9.0, "verdict": "noisy"}  # fmt: skip
+    page = document({"latency": a_run() | {"noise": noise}, "runtime": old_runtime()}, {}, None)
+    assert page.index("The machine was noisy during latency**") < page.index("## Scorecard")
+    assert "noisy" not in document({"runtime": old_runtime()}, {}, None)
+
+
+def test_published_figures_are_marked_and_carry_their_source(tmp_path: Path) -> None:
+    page = document(read_runs(write(tmp_path, latency=a_run())), {}, None)
+    row = next(line for line in page.splitlines() if "RAF-DB" in line)
+    assert "†" in row
+    assert "github.com/opencv/opencv_zoo" in row
+
+
+def test_records_of_other_scripts_become_tables() -> None:
+    content = {
+        "deaths": 3,
+        "runs": [{"name": "demo", "adds_up": True, "growth_mb": 0.25, "samples": [1, 2] * 50}],
+        "tables": {"haar": {"found": 0.76, "sets": {"easy": {"recall": 0.5}}}, "yunet": {"ms": [1, 2, 3]}},
+        "machine": MACHINE,
+    }
+    found = dict(other_tables(content))
+    assert set(found) == {"runs", "tables"}
+    assert "| demo | yes | 0.250 |" in found["runs"]
+    assert "samples" not in found["runs"]
+    assert found["tables"].splitlines()[0] == "|  | haar | yunet |"
+    assert "| sets, easy, recall | 0.500 | – |" in found["tables"]
+    assert "| ms | – | 1, 2, 3 |" in found["tables"]
+    assert "| sets, easy, recall | 0.500 | – |" in document({"detector": content}, {}, None)
+
+
+def test_figures_are_found_under_any_key() -> None:
+    item = {"name": "whole training", "median": 1.5, "quartiles": [1.4, 1.6], "target": 2, "met": False, "note": ""}
+    [found] = figures_of({"ratios": [item], "rates": {"ours": [1.0]}})
+    assert (found.ratio, found.note) == (True, "aim >= 2: missed")
+
+
+def test_two_runs_are_compared_by_their_ratios(tmp_path: Path) -> None:
+    first = read_runs(write(tmp_path / "1", latency=a_run(2.0), runtime=old_runtime()))
+    second = read_runs(write(tmp_path / "2", latency=a_run(2.5)))
+    assert changes(first, second) == [("latency", "a / b", 2.0, 2.5)]
+    assert apart(2.0, 2.5) == apart(2.5, 2.0) == 0.25
+    page = document(first, {}, second)
+    assert "Of 1 ratios, 0 have medians within 15% of each other" in page
+    assert "25.0%" in page
+
+
+def test_the_command_writes_the_page_and_copies_the_plots(tmp_path: Path) -> None:
+    folder = write(tmp_path / "runs", latency=a_run())
+    (folder / "latency.png").write_bytes(b"plot")
+    (tmp_path / "docs").mkdir()
+    out, images = tmp_path / "docs" / "page.md", tmp_path / "docs" / "images" / "bench"
+    result = CliRunner().invoke(
+        main, [str(folder), "--out", str(out), "--images", str(images), "--again", str(folder)], catch_exceptions=False
+    )
+    assert result.exit_code == 0
+    assert "1 ratios in both runs; medians at most 0.0% apart" in result.output
+    assert "![latency](images/bench/latency.png)" in out.read_text()
+    assert (images / "latency.png").read_bytes() == b"plot"
+
+
+def test_a_folder_without_json_or_with_a_broken_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no JSON files"):
+        read_runs(tmp_path)
+    (tmp_path / "latency.json").write_text("{")
+    with pytest.raises(DataError, match=r"latency\.json can't be read as JSON"):
+        read_runs(tmp_path)
+    (tmp_path / "latency.json").write_text("[]")
+    with pytest.raises(DataError, match="is not a JSON object"):
+        read_runs(tmp_path)
+
+
+def test_markdown_aligns_numbers_right_and_words_left() -> None:
+    assert markdown_table(("", "ms", "what"), [("a", "5.0", "word"), ("b", "–", "7")]).splitlines()[1] == (
+        "| --- | ---: | --- |"
+    )
+
+
+def test_files_go_only_to_benchmarks_that_take_them(tmp_path: Path) -> None:
+    files = {"--data": tmp_path / "fer2013.csv", "--media": None, "--yunet": tmp_path / "yunet.onnx"}
+    words = command("accuracy", tmp_path, files, ["fer"])
+    assert words[words.index("--data") + 1] == str(files["--data"])
+    assert words[words.index("--peer") + 1] == "fer"
+    assert "--yunet" not in words
+    assert "--yunet" in command("pipeline", tmp_path, files, [])
+    assert "--data" not in command("runtime", tmp_path, files, ["fer"])
+    assert "--quick" in command("footprint", tmp_path, {}, [])
+    assert set(PEERS) < set(SMALL)
+
+
+def test_a_benchmark_that_lacks_its_files_is_left_out() -> None:
+    assert left_out("latency", {}) is None
+    assert left_out("detector", {"--media": None}) is not None
+    assert left_out("no such", {}) == "there is no such script"

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from fer_edge.detectors.boxes import cell_grid, decode, merge, overlap
+
+
+def test_the_grid_lists_every_cell_of_every_stride_finest_first() -> None:
+    grid = cell_grid(64, 96, (8, 32, 64))
+    assert len(grid) == 8 * 12 + 2 * 3 + 1 * 2  # 96 is no multiple of 64: rounded up
+    assert grid[0].tolist() == [4, 4, 8]
+    assert grid[1].tolist() == [12, 4, 8]
+    assert grid[96].tolist() == [16, 16, 32]
+    assert grid[-1].tolist() == [96, 32, 64]
+
+
+def test_answers_of_zero_are_boxes_of_four_strides_about_their_cells() -> None:
+    grid = np.array([[4, 4, 8], [16, 16, 32]], np.float32)
+    boxes = decode(np.zeros((5, 2), np.float32), grid, 4.0)
+    assert boxes.tolist() == [[-12, -12, 20, 20], [-48, -48, 80, 80]]
+
+
+def test_answers_move_and_stretch_a_box() -> None:
+    answers = np.array([[0], [1], [-0.5], [np.log(2)], [np.log(0.5)]], np.float32)
+    (box,) = decode(answers, np.array([[100, 100, 8]], np.float32), 4.0)
+    assert box == pytest.approx([108 - 32, 96 - 8, 108 + 32, 96 + 8])
+
+
+def test_wild_answers_stay_finite() -> None:
+    boxes = decode(np.full((5, 1), 1e6, np.float32), np.array([[4, 4, 8]], np.float32), 4.0)
+    assert np.isfinite(boxes).all()
+
+
+def test_overlap_is_intersection_over_union() -> None:
+    box = np.array([0, 0, 10, 10], np.float32)
+    others = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [10, 0, 20, 10]], np.float32)
+    assert overlap(box, others) == pytest.approx([1, 1 / 3, 0, 0])
+
+
+def test_boxes_of_one_face_become_one_near_the_surest() -> None:
+    boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60]], np.float32)
+    merged, scores = merge(boxes, np.array([0.6, 0.9, 0.7], np.float32))
+    assert scores == pytest.approx([0.9, 0.7])  # surest first
+    share = 0.9**2 / (0.9**2 + 0.6**2)
+    assert merged[0] == pytest.approx([share, 0, 10 + share, 10])
+    assert merged[1].tolist() == [50, 50, 60, 60]
+
+
+def test_nothing_merges_to_nothing() -> None:
+    boxes, scores = merge(np.empty((0, 4), np.float32), np.empty(0, np.float32))
+    assert boxes.shape == (0, 4)
+    assert scores.shape == (0,)
+
+
+def test_an_endless_number_of_boxes_is_bounded() -> None:
+    left = np.arange(3000, dtype=np.float32) * 20
+    boxes = np.stack([left, left, left + 10, left + 10], axis=1)
+    assert len(merge(boxes, np.full(3000, 0.5, np.float32))[0]) == 1000

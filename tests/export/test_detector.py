@@ -1,0 +1,138 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from click.testing import CliRunner
+
+from fer_edge.detectors import LumaDetector
+from fer_edge.errors import DataError, GateError, ModelError, OutputError
+from fer_edge.session import open_session
+from fer_export import cli, detector_export
+from fer_export.compact import compact
+from fer_export.detector import detector_contract, detector_to_onnx
+from fer_export.graph import save, with_contract
+from fer_train.detection import pool
+from fer_train.detection.network import Luma, cells
+from fer_train.detection.scenes import MAX_FACES, SCENE_PX
+from fer_train.detection.training import save_detector
+
+
+@pytest.fixture(scope="module")
+def network() -> Luma:
+    """An untrained network that fires here and there, so that there is something to agree on."""
+    torch.manual_seed(0)
+    network = Luma().eval()
+    for layer in network.modules():  # as training leaves them: a bias of 0 would be dropped from the graph
+        if isinstance(layer, torch.nn.BatchNorm2d) or (isinstance(layer, torch.nn.Conv2d) and layer.bias is not None):
+            torch.nn.init.normal_(layer.bias, std=0.1)
+    torch.nn.init.normal_(network.score.weight, std=2.0)
+    torch.nn.init.constant_(network.score.bias, -2.0)  # type: ignore[arg-type]
+    return network
+
+
+@pytest.fixture(scope="module")
+def graph(network: Luma) -> onnx.ModelProto:
+    return detector_to_onnx(network)
+
+
+@pytest.fixture
+def scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small pool of blotches, and an export that is content with it."""
+    for name, count in (("CALIBRATION_SCENES", 4), ("TUNING_SCENES", 2), ("TEST_SCENES", 8)):
+        monkeypatch.setattr(detector_export, name, count)
+    monkeypatch.setattr(pool, "SHARD", 14)
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    coarse = np.random.default_rng(0).integers(0, 256, (14, 20, 20), dtype=np.uint8)
+    np.save(folder / "scenes_000.npy", coarse.repeat(SCENE_PX // 20, axis=1).repeat(SCENE_PX // 20, axis=2))
+    np.save(folder / "faces_000.npy", np.zeros((14, MAX_FACES, 5), np.float32))
+    return folder
+
+
+@pytest.fixture
+def checkpoint(network: Luma, tmp_path: Path) -> Path:
+    save_detector(network, tmp_path / "detector.pt", {"step": 1})
+    return tmp_path / "detector.pt"
+
+
+def options(checkpoint: Path, scenes: Path, **others: Any) -> detector_export.DetectorExportOptions:
+    return detector_export.DetectorExportOptions(checkpoint, checkpoint.parent / "d.onnx", scenes, **others)
+
+
+def test_the_graph_takes_any_batch_and_any_multiple_of_32(
+    graph: onnx.ModelProto, network: Luma, tmp_path: Path
+) -> None:
+    session = open_session(save(graph, tmp_path / "d.onnx"))
+    for shape in ((1, 1, 32, 32), (3, 1, 64, 160), (2, 1, 256, 320)):
+        pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        (answers,) = session.run(None, {"pictures": pictures})
+        with torch.no_grad():
+            expected = network((torch.from_numpy(pictures).float() - 128) / 64).numpy()
+        assert answers.shape == (shape[0], 5, len(cells(*shape[2:])))
+        assert np.abs(answers - expected).max() < 1e-3
+
+
+def test_equal_networks_give_equal_bytes_and_no_path_of_this_machine(graph: onnx.ModelProto, network: Luma) -> None:
+    again = detector_to_onnx(network).SerializeToString(deterministic=True)
+    assert again == graph.SerializeToString(deterministic=True)
+    assert b"fer_train" not in again
+
+
+def test_a_compact_file_answers_the_same(graph: onnx.ModelProto, tmp_path: Path) -> None:
+    pictures = np.random.default_rng(1).integers(0, 256, (1, 1, 64, 64), dtype=np.uint8)
+    small = compact(graph)
+    first, second = (
+        open_session(save(model, tmp_path / name)).run(None, {"pictures": pictures})[0]
+        for name, model in (("a.onnx", graph), ("b.onnx", small))
+    )
+    assert (first == second).all()
+    assert small.ByteSize() < graph.ByteSize()
+    assert [item.name for item in small.graph.input] == ["pictures"]
+
+
+def test_the_runtime_runs_it_on_a_picture_of_any_size(graph: onnx.ModelProto, tmp_path: Path) -> None:
+    contract = detector_contract("0" * 64, {}, 0.5)
+    detector = LumaDetector(save(with_contract(graph, contract), tmp_path / "d.onnx"), min_face_px=1)
+    for shape in ((1, 1), (33, 70), (240, 320), (50, 2000, 3)):
+        for found in detector.detect(np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)):
+            assert np.isfinite(found.box).all()
+            assert 0.5 <= found.score <= 1
+
+
+def test_an_export_writes_both_precisions_and_what_was_measured(checkpoint: Path, scenes: Path) -> None:
+    report, written = detector_export.export_detector(options(checkpoint, scenes, force=True), lambda _line: None)
+    assert [path.name for path in written] == ["d.onnx", "d.int8.onnx", "d.export.json"]
+    gates = {gate["name"]: gate for gate in report["gates"]}
+    assert gates["int8_convolutions"]["value"] == 25
+    assert gates["float_convolutions"]["value"] == 0
+    assert gates["int8_bytes"]["value"] <= 200_000
+    assert gates["parity_max_abs_delta"]["passed"]
+    for path in written[:2]:
+        assert LumaDetector(path).contract.dataset == ""
+
+
+def test_a_failed_gate_writes_nothing(checkpoint: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detector_export, "MAX_ANSWER_DELTA", -1.0)
+    with pytest.raises(GateError, match="parity"):
+        detector_export.export_detector(options(checkpoint, scenes), lambda _line: None)
+    assert not list(checkpoint.parent.glob("*.onnx"))
+
+
+def test_what_can_not_be_exported_is_told(checkpoint: Path, scenes: Path, tmp_path: Path) -> None:
+    (tmp_path / "d.onnx").write_text("kept")
+    with pytest.raises(OutputError, match="--overwrite"):
+        detector_export.export_detector(options(checkpoint, scenes), lambda _line: None)
+    (tmp_path / "d.onnx").unlink()
+    with pytest.raises(ModelError, match=r"detector\.pt"):
+        detector_export.export_detector(options(tmp_path / "missing.pt", scenes), lambda _line: None)
+    with pytest.raises(DataError, match="fer-train scenes"):
+        detector_export.export_detector(options(checkpoint, tmp_path), lambda _line: None)
+
+
+def test_the_command_needs_a_name_that_ends_in_onnx(checkpoint: Path, scenes: Path) -> None:
+    ran = CliRunner().invoke(cli.export, ["detector", str(checkpoint), "--scenes", str(scenes), "--out", "d.bin"])
+    assert ran.exit_code == 2
+    assert "must end in .onnx" in ran.output

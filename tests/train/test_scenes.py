@@ -1,0 +1,213 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fer_edge.drawn_face import ROUND_S, draw_scene, face_box_at
+from fer_edge.errors import DataError, ModelError
+from fer_train.detection import pool
+from fer_train.detection.augment import augment
+from fer_train.detection.mosaic import MosaicMaker
+from fer_train.detection.scenes import IGNORED, MAX_FACES, SCENE_PX, SceneMaker
+from fer_train.detection.teacher import Teacher, overlaps
+from fer_train.detection.tiles import COLUMNS, FaceTiles, load_tiles
+
+YUNET = Path(__file__).parents[3] / "shared" / "models" / "face_detection_yunet_2023mar.onnx"
+HEADER = ",".join(COLUMNS)
+
+
+def drawn_tile(moment: float) -> tuple[np.ndarray, list[float]]:
+    """A tile of the demo's person, uint8 [128, 128], and the face's box."""
+    x, y, width, height = face_box_at(moment)
+    picture = cv2.cvtColor(draw_scene(moment), cv2.COLOR_BGR2GRAY)
+    side = int(2 * height)
+    left, top = int(x + width / 2 - side / 2), int(max(0, y + height / 2 - side / 2))
+    cut = picture[top : top + side, max(left, 0) : max(left, 0) + side]
+    scale = 128 / cut.shape[0]
+    box = [(x - max(left, 0)) * scale, (y - top) * scale, width * scale, height * scale]
+    return cv2.resize(cut, (128, 128)), box
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty tiles in the form of a folder of photographs; every fourth shows nobody."""
+    folder = tmp_path_factory.mktemp("faces")
+    tiles, rows = [], [HEADER]
+    for number in range(40):
+        tile, (x, y, width, height) = drawn_tile(number * ROUND_S / 40)
+        if number % 4 == 3:
+            tile = np.random.default_rng(number).integers(60, 200, (128, 128), dtype=np.uint8)
+        else:
+            eyes, mouth, nose = y + height * 0.4, y + height * 0.8, x + width / 2
+            cells = (number, x, y, width, height, 0.9, nose - 12, nose + 12, eyes, eyes, nose, y + height * 0.6)
+            rows.append(",".join(map(str, (*cells, mouth, mouth))))
+        tiles.append(tile)
+    cv2.imwrite(str(folder / "tiles_00.jpg"), np.hstack(tiles))
+    (folder / "boxes.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiles(folder: Path) -> FaceTiles:
+    return load_tiles(folder)
+
+
+def test_tiles_are_read_in_order_with_their_boxes(tiles: FaceTiles) -> None:
+    assert tiles.images.shape == (39, 128, 128)  # up to the last that boxes.csv names
+    assert [len(boxes) for boxes in tiles.boxes[:4]] == [1, 1, 1, 0]
+    expected, box = drawn_tile(0.0)
+    assert np.abs(tiles.images[0].astype(int) - expected).mean() < 4  # JPEG
+    assert tiles.boxes[0][0, :4] == pytest.approx(box, abs=0.01)
+    assert tiles.chances.sum() == pytest.approx(1)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(DataError, match=r"no boxes\.csv"):
+        load_tiles(tmp_path)
+    (tmp_path / "boxes.csv").write_text("tile,x\n0,1\n")
+    with pytest.raises(DataError, match="lacks the column y"):
+        load_tiles(tmp_path)
+    (tmp_path / "boxes.csv").write_text((folder / "boxes.csv").read_text())
+    with pytest.raises(DataError, match=r"tiles_00\.jpg is missing"):
+        load_tiles(tmp_path)
+    cv2.imwrite(str(tmp_path / "tiles_00.jpg"), np.zeros((100, 100), np.uint8))
+    with pytest.raises(DataError, match="100x100"):
+        load_tiles(tmp_path)
+
+
+def test_scenes_depend_on_their_seed_alone(tiles: FaceTiles) -> None:
+    fer = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+    first, second, other = (SceneMaker(tiles, fer, seed) for seed in (3, 3, 4))
+    for _ in range(6):
+        (a, faces_a), (b, faces_b), (c, _) = first.make(), second.make(), other.make()
+        assert (a == b).all()
+        assert (faces_a == faces_b).all()
+        assert (a != c).any()
+
+
+def test_scenes_hold_faces_of_many_sizes_within_the_picture_and_some_hold_none(tiles: FaceTiles) -> None:
+    maker, heights, empty = SceneMaker(tiles, None, 0), [], 0
+    for _ in range(60):
+        scene, faces = maker.make()
+        assert scene.shape == (SCENE_PX, SCENE_PX)
+        assert scene.dtype == np.uint8
+        assert len(faces) <= MAX_FACES
+        assert set(np.unique(faces[:, 4])) <= {1.0, IGNORED}
+        plain = faces[faces[:, 4] > 0]
+        heights += plain[:, 3].tolist()
+        centres = plain[:, :2] + plain[:, 2:4] / 2
+        assert (centres > -20).all()
+        assert (centres < SCENE_PX + 20).all()
+        empty += not len(faces)
+    assert min(heights) < 24
+    assert max(heights) > 100
+    assert 4 < empty < 40
+
+
+@pytest.mark.skipif(not YUNET.is_file(), reason=f"{YUNET.name} is not beside this checkout")
+def test_the_teacher_finds_what_the_composer_left_out() -> None:
+    teacher = Teacher(YUNET)
+    x, y, width, height = face_box_at(0.5, (320, 240))
+    scene = np.full((SCENE_PX, SCENE_PX), 128, np.uint8)
+    scene[:240] = cv2.cvtColor(draw_scene(0.5, (320, 240)), cv2.COLOR_BGR2GRAY)
+    truth = np.array([[x, y, width, height, 1]], np.float32)
+    for composed in (np.empty((0, 5), np.float32), truth):
+        agreed = teacher.correct(scene, composed)
+        assert overlaps(agreed, truth).max() > 0.5
+        assert (agreed[:, 4] > 0).sum() == 1
+    nowhere = np.array([[10, 270, 30, 40, 1]], np.float32)
+    assert (teacher.correct(scene, nowhere)[:, 4] == IGNORED).any()  # one says so, the other doesn't
+
+
+@pytest.mark.parametrize("content", [None, b"", b"text"])
+def test_a_teacher_that_is_none_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "file").write_bytes(content)
+    with pytest.raises(ModelError, match=r"YuNet|--teacher"):
+        Teacher(tmp_path / "file")
+
+
+class Agreeing:
+    """A teacher who agrees with everything."""
+
+    def __init__(self, _file: Path) -> None:
+        pass
+
+    def correct(self, _scene: np.ndarray, faces: np.ndarray) -> np.ndarray:
+        return faces
+
+
+def test_a_pool_is_made_once_and_read_whole(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "SHARD", 3)
+    monkeypatch.setattr(pool, "Teacher", Agreeing)
+    done: list[int] = []
+    assert pool.make_pool(tmp_path, 2, folder, None, YUNET, 1, done.append) == 2
+    first = (tmp_path / "scenes_000.npy").read_bytes()
+    (tmp_path / "faces_001.npy").unlink()  # as after a stop
+    assert pool.make_pool(tmp_path, 2, folder, None, YUNET, 1, done.append) == 1
+    assert done == [0, 1, 0, 1]
+    assert (tmp_path / "scenes_000.npy").read_bytes() == first
+    scenes, faces = pool.load_pool(tmp_path, torch.device("cpu"))
+    assert scenes.shape == (6, SCENE_PX, SCENE_PX)
+    assert faces.shape == (6, MAX_FACES, 5)
+    assert (faces[..., 4] != 0).any()
+
+
+def test_a_pool_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="fer-train scenes"):
+        pool.load_pool(tmp_path, torch.device("cpu"))
+    np.save(tmp_path / "faces_000.npy", np.zeros(3))
+    np.save(tmp_path / "scenes_000.npy", np.zeros(3))
+    with pytest.raises(DataError, match="damaged"):
+        pool.load_pool(tmp_path, torch.device("cpu"))
+
+
+def test_augmenting_moves_boxes_with_the_picture() -> None:
+    """A bright square on black, shown in many ways, stays where its box says."""
+    scenes = torch.zeros(64, SCENE_PX, SCENE_PX, dtype=torch.uint8)
+    scenes[:, 140:180, 120:200] = 250
+    faces = torch.zeros(64, 2, 5)
+    faces[:, 0] = torch.tensor([120.0, 140.0, 80.0, 40.0, 1.0])
+    pictures, moved = augment(scenes, faces, 192, torch.Generator().manual_seed(0))
+    assert pictures.shape == (64, 1, 192, 192)
+    assert pictures.min() >= 0
+    assert pictures.max() <= 255
+    assert (moved[:, 1, 4] == 0).all()  # nobody stays nobody
+    checked = 0
+    for picture, (x, y, width, height, flag) in zip(pictures[:, 0], moved[:, 0].tolist(), strict=True):
+        if flag > 0 and min(x, y) >= 2 and max(x + width, y + height) < 190:
+            bright = picture > (picture.max() + picture.min()) / 2
+            rows, columns = bright.any(1).nonzero(), bright.any(0).nonzero()
+            centre = torch.tensor([(columns.min() + columns.max() + 1) / 2, (rows.min() + rows.max() + 1) / 2])
+            assert torch.allclose(centre, torch.tensor([x + width / 2, y + height / 2]), atol=2.5)
+            checked += 1
+    assert checked > 5
+
+
+def test_mosaics_show_the_faces_where_they_say() -> None:
+    """Photographs that are black but for a bright rectangle, the "face"."""
+    images = np.zeros((4, 128, 128), np.uint8)
+    images[:, 40:90, 50:80] = 250
+    boxes = tuple(np.array([[50, 40, 30, 50, 0.9]], np.float32) for _ in images)
+    maker = MosaicMaker(FaceTiles(images, boxes, np.full(4, 0.25)), torch.device("cpu"))
+    seen = []
+    for seed in range(6):
+        pictures, faces = maker.make(8, 160, torch.Generator().manual_seed(seed))
+        assert pictures.shape == (8, 1, 160, 160)
+        for picture, rows in zip(pictures[:, 0], faces.tolist(), strict=True):
+            for x, y, width, height, flag in rows:
+                left, top, right, bottom = (round(v) for v in (x, y, x + width, y + height))
+                if flag > 0 and min(left, top) >= 0 and max(right, bottom) <= 160:
+                    inside = picture[top:bottom, left:right].mean()
+                    seen.append(float(inside > picture.mean()))
+    assert len(seen) > 50
+    assert np.mean(seen) > 0.95
+
+
+def test_a_face_cut_at_the_border_is_ignored_and_one_outside_is_gone() -> None:
+    scenes = torch.zeros(200, SCENE_PX, SCENE_PX, dtype=torch.uint8)
+    faces = torch.tensor([[[0.0, 0.0, 60.0, 60.0, 1.0]]]).repeat(200, 1, 1)
+    _, moved = augment(scenes, faces, 192, torch.Generator().manual_seed(1))
+    assert set(moved[:, 0, 4].tolist()) == {1.0, IGNORED, 0.0}

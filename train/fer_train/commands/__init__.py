@@ -1,0 +1,1 @@
+"""The subcommands of fer-train, a file each."""

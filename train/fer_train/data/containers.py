@@ -1,0 +1,171 @@
+"""Where files lie: in a folder, in a .zip or .tar, or alone and maybe compressed. Names in, streams out."""
+
+import contextlib
+import gzip
+import io
+import lzma
+import os
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, Protocol, TextIO, cast
+
+from fer_edge.errors import DataError
+
+GZIP, XZ, ZIP = b"\x1f\x8b", b"\xfd7zXZ\x00", b"PK\x03\x04"
+TABLE_SUFFIXES = (".csv", ".csv.gz", ".csv.xz", ".csv.zip")
+# What reading a damaged archive or compressed file raises; a zip with a password, RuntimeError.
+DAMAGED = (EOFError, OSError, RuntimeError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
+
+
+class Container(Protocol):
+    """Files by name. `files` and `folders` are sorted, relative to the container, and without hidden ones."""
+
+    path: Path
+    files: list[PurePosixPath]
+    folders: list[PurePosixPath]
+
+    def open(self, name: PurePosixPath) -> IO[bytes]:
+        """A stream of one of `files`; it may be read in a thread of its own."""
+        ...
+
+
+class _Folder:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        files, folders = [], []
+        seen = {path.resolve()}
+        for folder, below, names in os.walk(path, followlinks=True, onerror=_refuse):
+            targets = {name: (Path(folder) / name).resolve() for name in sorted(below) if not _hidden(name)}
+            below[:] = [name for name, target in targets.items() if target not in seen]  # links may lead in circles
+            seen.update(targets.values())
+            here = PurePosixPath(Path(folder).relative_to(path))
+            folders += [here / name for name in below]
+            files += [here / name for name in names if not _hidden(name)]
+        self.files, self.folders = sorted(files), sorted(folders)
+
+    def open(self, name: PurePosixPath) -> IO[bytes]:
+        return (self.path / name).open("rb")
+
+
+class _File:
+    """A folder that holds `path` alone."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.files, self.folders = [PurePosixPath(path.name)], list[PurePosixPath]()
+
+    def open(self, name: PurePosixPath) -> IO[bytes]:
+        return (self.path.parent / name).open("rb")
+
+
+class _Zip:
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        self.path, self._archive = path, archive
+        names = [name for name in archive.namelist() if not any(map(_hidden, PurePosixPath(name).parts))]
+        self.files = sorted(PurePosixPath(name) for name in names if not name.endswith("/"))
+        self.folders = sorted(
+            {PurePosixPath(name) for name in names if name.endswith("/")}
+            | {parent for file in self.files for parent in file.parents if parent.parts}
+        )
+
+    def open(self, name: PurePosixPath) -> IO[bytes]:
+        return self._archive.open(str(name))
+
+
+class _Tar:
+    """Unpacked to a temporary folder under numbers, since a compressed tar can only be read from its beginning."""
+
+    def __init__(self, path: Path, archive: tarfile.TarFile, unpacked: Path) -> None:
+        self.path = path
+        self._places: dict[PurePosixPath, Path] = {}
+        folders = set()
+        for number, member in enumerate(archive):
+            name = PurePosixPath(member.name)
+            if any(map(_hidden, name.parts)):
+                continue
+            folders |= {parent for parent in name.parents if parent.parts} | ({name} if member.isdir() else set())
+            stream = archive.extractfile(member) if member.isfile() else None
+            if stream is not None:
+                self._places[name] = unpacked / str(number)
+                with stream, self._places[name].open("wb") as file:
+                    while block := stream.read(1 << 20):
+                        file.write(block)
+        self.files, self.folders = sorted(self._places), sorted(folders)
+
+    def open(self, name: PurePosixPath) -> IO[bytes]:
+        return self._places[name].open("rb")
+
+
+@contextlib.contextmanager
+def opened(path: Path, hint: str) -> Iterator[Container]:
+    """The files of `path`: a folder, an archive, or a single file. DataError, ending in `hint`, if it is none."""
+    if path.is_dir():
+        yield _Folder(path)
+        return
+    if not path.is_file():
+        raise DataError(f"{path} is not a file or folder: {hint}")
+    with contextlib.ExitStack() as stack:
+        try:
+            container = _archive(path, stack)
+        except DAMAGED as error:
+            raise damaged(path, error) from error
+        yield container
+
+
+def _archive(path: Path, stack: contextlib.ExitStack) -> Container:
+    with path.open("rb") as file:
+        start = file.read(len(XZ))
+    if start.startswith(ZIP):
+        return _Zip(path, stack.enter_context(zipfile.ZipFile(path)))
+    if tarfile.is_tarfile(path):
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="fer-train-"))
+        return _Tar(path, stack.enter_context(tarfile.open(path)), Path(folder))
+    return _File(path)
+
+
+def is_table(name: PurePosixPath) -> bool:
+    """Whether a file is called like a CSV file, maybe a compressed one."""
+    return name.name.casefold().endswith(TABLE_SUFFIXES)
+
+
+@contextlib.contextmanager
+def text_of(container: Container, name: PurePosixPath) -> Iterator[TextIO]:
+    """The text of one of the container's files, decompressed if it is compressed (by its content, not its name)."""
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(_decompressed(stack.enter_context(container.open(name)), stack))
+        # newline="": the csv module wants to see them; utf-8-sig passes over a byte-order mark
+        yield stack.enter_context(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
+
+
+def _decompressed(stream: IO[bytes], stack: contextlib.ExitStack) -> IO[bytes]:
+    buffered = io.BufferedReader(cast(io.RawIOBase, stream)) if not hasattr(stream, "peek") else stream
+    start = cast(io.BufferedReader, buffered).peek(len(XZ))
+    if start.startswith(GZIP):
+        return gzip.open(buffered)  # type: ignore[return-value]
+    if start.startswith(XZ):
+        return lzma.open(buffered)
+    if start.startswith(ZIP):
+        archive = stack.enter_context(zipfile.ZipFile(buffered))
+        names = [name for name in archive.namelist() if is_table(PurePosixPath(name))]
+        if len(names) != 1:
+            raise zipfile.BadZipFile(f"it holds {len(names)} CSV files where one is expected")
+        return archive.open(names[0])
+    return buffered
+
+
+def damaged(path: Path, error: Exception) -> DataError:
+    """The error to raise for one of DAMAGED."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
+    return DataError(f"{path} can't be read ({reason}): is it damaged, or has it a password? Download it again")
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename} can't be read: {error.strerror}") from error

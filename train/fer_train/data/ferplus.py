@@ -1,0 +1,124 @@
+"""FER+ votes (Barsoum et al. 2016): ten taggers' opinions of each of FER2013's faces."""
+
+import re
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from fer_edge.errors import DataError
+from fer_train.data.classes import canonical
+from fer_train.data.containers import opened
+from fer_train.data.faces import FaceData
+from fer_train.data.table import Table, place_of
+
+# The vote columns of fer2013new.csv. Its rows stand in fer2013.csv's order.
+FERPLUS_COLUMNS = (
+    "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF",
+)  # fmt: skip
+HINT = "--ferplus names FER+'s fer2013new.csv"
+PICTURE_NAME = re.compile(r"fer(\d{7})\.")  # FER+'s "Image name": the row in fer2013.csv, from 0
+
+
+def with_votes(data: FaceData, places: npt.NDArray[np.int64] | None, path: Path) -> FaceData:
+    """`data` with the votes in `path` for each face; they may go on where `data` ends.
+
+    places: int64 [N], each face's row among all of the source's, from 0; None for pictures, which must then
+    be named as FER+ does ("fer0000012.png"). Raises DataError if the votes are not those of these faces.
+    """
+    votes, usages = _read(path)
+    if places is None:
+        places = _places_by_name(data, path)
+    misfit = len(votes) <= places.max(initial=-1)
+    if not misfit and usages is not None and data.usage.any():
+        misfit = bool((usages[places] != data.usage).any())
+    if misfit:
+        raise DataError(
+            f"{path} does not fit {data.path}: its {len(votes):,} rows must stand in the same order "
+            f"as the {len(data):,} faces, with the same Usage"
+        )
+    return replace(data, votes=votes[places])
+
+
+def majority_labels(data: FaceData) -> npt.NDArray[np.int64]:
+    """The class with the most votes for each face, int64 [N], or -1: a tie, a class that `data` has not, no face.
+
+    Votes for what --classes has merged are added up first.
+    """
+    assert data.votes is not None
+    groups, columns = _groups(data)
+    counted = np.zeros((len(data), len(groups)), dtype=np.float32)
+    np.add.at(counted.T, columns, data.votes.T)
+    winner = counted.argmax(axis=1)
+    tied = (counted == counted.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    return np.where(tied | (winner >= len(data.classes)), -1, winner)
+
+
+def relabelled(data: FaceData) -> FaceData:
+    """`data` labelled by the majority of its votes, without the faces that have none, and without the votes."""
+    labels = majority_labels(data)
+    changed, lost = int(((labels != data.labels) & (labels >= 0)).sum()), int((labels < 0).sum())
+    if lost == len(data):
+        raise DataError(f"no face of {data.path} has a majority of FER+ votes for one of {', '.join(data.classes)}")
+    kept = replace(data, labels=labels, votes=None, relabelled=True).rows(labels >= 0)
+    return kept.noting(
+        f"labels are FER+ majorities: {changed:,} differ from the file's own, and {lost:,} faces without "
+        "a majority for one class are left out"
+    )
+
+
+def _groups(data: FaceData) -> tuple[list[str], list[int]]:
+    """What votes are counted for, `data.classes` first, and the place in that of each of FERPLUS_COLUMNS."""
+    groups, columns = list(data.classes), []
+    by_name = {canonical(name): name for name in reversed(data.classes)}
+    mapping = {canonical(name): target for name, target in data.class_mapping.items()}
+    for column in FERPLUS_COLUMNS:
+        plain = canonical(column)
+        target = mapping[plain] if plain in mapping else by_name.get(plain)
+        if target is None:
+            groups.append(column)
+            columns.append(len(groups) - 1)
+        else:
+            columns.append(groups.index(target))
+    return groups, columns
+
+
+def _read(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.str_] | None]:
+    """Votes float32 [N, 10], and each row's Usage if there is such a column."""
+    columns = [name.lower() for name in FERPLUS_COLUMNS]
+    votes, usages = [], []
+    with opened(path, HINT) as container:
+        name = container.files[0] if len(container.files) == 1 else _votes_file(container.files, path)
+        table = Table(container, name, columns, HINT)
+        for row, cells in table.rows():
+            try:
+                counts = [float(cells[column]) for column in columns]
+            except ValueError:
+                counts = [-1.0]
+            if not min(counts) >= 0:
+                what = "a vote is not a number of 0 or more: download fer2013new.csv again"
+                raise DataError(f"{table.path}, {place_of(row)}: {what}")
+            votes.append(counts)
+            usages.append(cells.get("usage", "").strip())
+    array = np.array(votes, dtype=np.float32).reshape(-1, len(columns))
+    return array, np.array(usages, dtype=np.str_) if any(usages) else None
+
+
+def _votes_file(files: list[PurePosixPath], path: Path) -> PurePosixPath:
+    for name in files:
+        if name.name.casefold().startswith("fer2013new.csv"):
+            return name
+    raise DataError(f"{path} holds no fer2013new.csv: {HINT}")
+
+
+def _places_by_name(data: FaceData, path: Path) -> npt.NDArray[np.int64]:
+    assert data.names is not None
+    matches = [PICTURE_NAME.match(PurePosixPath(name).name) for name in data.names.tolist()]
+    if None in matches:
+        name = data.names[matches.index(None)]
+        raise DataError(
+            f"{path} can't be matched with {data.path}: FER+ calls pictures fer0000012.png, and {name} is called "
+            "otherwise: give the CSV that they come from"
+        )
+    return np.array([int(match[1]) for match in matches if match], dtype=np.int64)

@@ -1,0 +1,33 @@
+"""Options that several commands share: what data to read, and how."""
+
+from pathlib import Path
+
+import click
+
+from fer_train.class_choice import HELP, METAVAR, ClassesType
+
+PathType = click.Path(path_type=Path)
+SETTINGS = {"show_default": True, "max_content_width": 110}
+SPLITS = ("Training", "PublicTest", "PrivateTest")
+
+data = click.option(
+    "--data", type=PathType, required=True, metavar="DATA",
+    help="fer2013.csv or a CSV like it, a folder with train/<class>/ and test/<class>/ or with <class>/, an archive "
+    "or compressed file of these, or kaggle:OWNER/NAME.",
+)  # fmt: skip
+classes = click.option("--classes", type=ClassesType(), metavar=METAVAR, help=HELP)
+skip_bad_rows = click.option(
+    "--skip-bad-rows", is_flag=True,
+    help="Go on without rows and pictures that can't be read, and tell how many these are.",
+)  # fmt: skip
+ferplus = click.option(
+    "--ferplus", type=PathType, metavar="CSV", help="FER+ votes (fer2013new.csv) for the faces of fer2013.csv."
+)
+threads = click.option("--threads", type=click.IntRange(1), metavar="N", default=1, help="CPU threads.")
+model = click.argument("model", type=PathType, metavar="MODEL")
+
+
+def tell(notes: tuple[str, ...]) -> None:
+    """Say on stderr what was changed or left out on reading, once."""
+    for note in notes:
+        click.echo(f"note: {note}", err=True)

@@ -1,0 +1,1 @@
+"""Our own face detector: drawn scenes to learn from, its network, its training."""

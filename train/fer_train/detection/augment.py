@@ -1,0 +1,75 @@
+"""Show pool scenes in other ways, a whole batch at once on the device: zoomed, shifted, turned, mirrored, relit."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fer_train.detection.scenes import IGNORED, MIN_FACE_PX
+
+ZOOM = (0.5, 1.5)
+TURN_DEGREES = 10.0
+MIN_INSIDE = 0.5  # a face of which less is in the picture is ignored
+
+
+def augment(scenes: Tensor, faces: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Pictures float32 [N, 1, size, size] (0 to 255) and their faces [N, F, 5], of scenes uint8 [N, S, S].
+
+    generator: on the CPU, so that a run is the same on any device up to rounding.
+    """
+    count, device = len(scenes), scenes.device
+
+    def draw(low: float, high: float) -> Tensor:
+        return (torch.rand(count, generator=generator) * (high - low) + low).to(device)
+
+    zoom = (draw(0, 1) * torch.log(torch.tensor(ZOOM[1] / ZOOM[0])).item()).exp() * ZOOM[0]
+    turn = draw(-1, 1) ** 3 * (TURN_DEGREES * torch.pi / 180)
+    mirror = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
+    old = scenes.shape[1]
+    room = (old - size / zoom).abs() / 2  # half of what can be shifted
+    centre = old / 2 + torch.stack([draw(-1, 1) * room, draw(-1, 1) * room], dim=1)
+    pictures = _seen(scenes, zoom, turn, mirror, centre, size)
+    moved = _moved(faces, zoom, turn, mirror, centre, size)
+    return relight(pictures, generator), moved
+
+
+def _seen(scenes: Tensor, zoom: Tensor, turn: Tensor, mirror: Tensor, centre: Tensor, size: int) -> Tensor:
+    """The view, from `centre` (scene pixels), of `size` pixels a side, float32 [N, 1, size, size]."""
+    old = scenes.shape[1]
+    cos, sin = turn.cos() * size / old / zoom, turn.sin() * size / old / zoom
+    shift = centre * 2 / old - 1
+    theta = torch.stack([cos * mirror, sin, shift[:, 0], -sin * mirror, cos, shift[:, 1]], dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(theta, [len(scenes), 1, size, size], align_corners=False)
+    return F.grid_sample(scenes[:, None].float(), grid, padding_mode="reflection", align_corners=False)
+
+
+def _moved(faces: Tensor, zoom: Tensor, turn: Tensor, mirror: Tensor, centre: Tensor, size: int) -> Tensor:
+    """The faces where the view shows them; boxes stay upright, small and cut ones become ignored."""
+    middle = faces[..., :2] + faces[..., 2:4] / 2 - centre[:, None]
+    cos, sin = (turn.cos() * zoom)[:, None], (turn.sin() * zoom)[:, None]
+    x = (cos * middle[..., 0] - sin * middle[..., 1]) * mirror[:, None] + size / 2
+    y = sin * middle[..., 0] + cos * middle[..., 1] + size / 2
+    sides = faces[..., 2:4] * zoom[:, None, None]
+    low = torch.stack([x, y], dim=2) - sides / 2
+    inside = ((low + sides).clamp(max=size) - low.clamp(min=0)).clamp(min=0).prod(2)
+    share = inside / sides.prod(2).clamp(min=1e-6)
+    flag = faces[..., 4]
+    neither = (share < MIN_INSIDE) | (sides[..., 1] < MIN_FACE_PX)
+    flag = torch.where((flag > 0) & neither, torch.full_like(flag, IGNORED), flag)
+    flag = torch.where((share < 0.05) | (sides[..., 1] < 4), torch.zeros_like(flag), flag)
+    return torch.cat([low, sides, flag[..., None]], dim=2)
+
+
+def relight(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Contrast and brightness changed, some darkened, some grained; rounded as a camera's pixels are."""
+    device = pictures.device
+
+    def draw(low: float, high: float) -> Tensor:
+        values = torch.rand(len(pictures), generator=generator) * (high - low) + low
+        return values.to(device).view(-1, 1, 1, 1)
+
+    gain, offset, noise = draw(-0.35, 0.35).exp(), draw(-30, 30), draw(0, 1) ** 4 * 12
+    dark = torch.where(draw(0, 1) < 0.08, draw(0.15, 0.6), torch.ones_like(gain))
+    lit = ((pictures - 127) * gain + 127 + offset) * dark
+    # One grain for all, as drawing it costs more than all else here; how strong it is differs.
+    grain = torch.randn(1, 1, *pictures.shape[2:], generator=generator).to(device)
+    return (lit + grain * noise).clamp(0, 255).round()

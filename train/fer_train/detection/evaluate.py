@@ -1,0 +1,157 @@
+"""Score a detector on photographs with annotated faces: who is found at which score, and what is found where nobody is.
+
+None of these photographs takes part in training.
+"""
+
+import csv
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from fer_edge.errors import DataError
+
+FOUND = 0.35  # overlap (intersection over union) from which an annotated face counts as found
+Boxes = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
+Search = Callable[[Pixels], tuple[Boxes, npt.NDArray[np.float32]]]
+"""Takes BGR, uint8 [H, W, 3]; gives boxes float32 [K, 4] (left, top, right, bottom) and their scores [K]."""
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A picture file, the faces to be found in it and all its labels, float32 [N, 4]: left, top, right, bottom.
+
+    min_px: height from which faces are to be found; lower boxes are not asked for, and never false.
+    """
+
+    file: Path
+    wanted: Boxes
+    labels: Boxes
+    min_px: int = 0
+
+    def read(self) -> Pixels:
+        """uint8 BGR [H, W, 3]; DataError if it can't be read."""
+        image = cv2.imread(str(self.file), cv2.IMREAD_COLOR)
+        if image is None:
+            raise DataError(f"{self.file} can't be read as a picture")
+        return np.asarray(image, dtype=np.uint8)
+
+
+@dataclass
+class Scores:
+    """A detector's scores on a set: of each wanted face (-inf: never found), its overlap, and of all false boxes.
+
+    A false box touches no label of its picture.
+    """
+
+    found: list[float] = field(default_factory=list)
+    overlaps: list[float] = field(default_factory=list)
+    false: list[float] = field(default_factory=list)
+
+    def __add__(self, other: "Scores") -> "Scores":
+        return Scores(self.found + other.found, self.overlaps + other.overlaps, self.false + other.false)
+
+    def recall(self, threshold: float) -> float:
+        """Share of the wanted faces that are found at that score."""
+        return float(np.mean(np.asarray(self.found) >= threshold))
+
+    def false_boxes(self, threshold: float) -> int:
+        """How many boxes at that score touch no label."""
+        return int(np.sum(np.asarray(self.false) >= threshold))
+
+    def mean_overlap(self, threshold: float) -> float:
+        """Mean intersection over union of the faces found, with their annotation."""
+        return float(np.mean(np.asarray(self.overlaps)[np.asarray(self.found) >= threshold]))
+
+    def curve(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """False boxes and recall, both rising, for every threshold at which a false box is let in."""
+        thresholds = np.sort(np.asarray(self.false))[::-1]
+        found = np.sort(np.asarray(self.found))
+        recall = 1 - np.searchsorted(found, thresholds, side="left") / len(found)
+        return np.arange(1, len(thresholds) + 1, dtype=np.float64), recall
+
+
+def score(search: Search, photographs: Sequence[Photograph]) -> Scores:
+    """Run `search`, which should give its faint boxes too, over all photographs at their own size."""
+    total = Scores()
+    for photograph in photographs:
+        boxes, scores = search(photograph.read())
+        asked = boxes[:, 3] - boxes[:, 1] >= photograph.min_px
+        one = match(boxes, scores, photograph.wanted, photograph.labels, asked)
+        total = total + one
+    return total
+
+
+def match(
+    boxes: Boxes, scores: npt.NDArray[np.float32], wanted: Boxes, labels: Boxes, asked: npt.NDArray[np.bool_]
+) -> Scores:
+    """Give each wanted face at most one box, the surest first; others `asked` that touch no label are false."""
+    result = Scores([-np.inf] * len(wanted), [0.0] * len(wanted))
+    overlap = pairwise(boxes, wanted)
+    touching = pairwise(boxes, labels).max(axis=1, initial=0) > 0
+    for place in np.argsort(-scores, kind="stable"):
+        free = [face for face in range(len(wanted)) if result.found[face] == -np.inf and overlap[place, face] >= FOUND]
+        if free:
+            best = max(free, key=lambda face: overlap[place, face])
+            result.found[best], result.overlaps[best] = float(scores[place]), float(overlap[place, best])
+        elif asked[place] and not touching[place]:
+            result.false.append(float(scores[place]))
+    return result
+
+
+def pairwise(first: Boxes, second: Boxes) -> Boxes:
+    """Intersection over union of each box of [A, 4] (left, top, right, bottom) with each of [B, 4]: float32 [A, B]."""
+    a, b = first[:, None], second[None]
+    shared = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(axis=2)
+    areas = (a[..., 2:] - a[..., :2]).prod(axis=2) + (b[..., 2:] - b[..., :2]).prod(axis=2)
+    return np.asarray(shared / np.maximum(areas - shared, 1e-6), dtype=np.float32)
+
+
+def _photograph(file: Path, labels: Sequence[Sequence[float]], wanted: Sequence[bool], min_px: int) -> Photograph:
+    boxes = np.asarray(labels, np.float32).reshape(-1, 4)
+    return Photograph(file, boxes[np.asarray(wanted, dtype=np.bool_)], boxes, min_px)
+
+
+def facemask(folder: Path, min_px: int = 20) -> list[Photograph]:
+    """facemask853: boxes.csv and images/; wanted are faces labelled without_mask and `min_px` high or higher."""
+    rows: dict[str, list[tuple[list[float], bool]]] = {}
+    with (folder / "boxes.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            box = [float(row[name]) for name in ("xmin", "ymin", "xmax", "ymax")]
+            wanted = row["label"] == "without_mask" and box[3] - box[1] >= min_px
+            rows.setdefault(row["image"], []).append((box, wanted))
+    return [
+        _photograph(folder / "images" / name, [box for box, _ in faces], [wanted for _, wanted in faces], min_px)
+        for name, faces in rows.items()
+    ]
+
+
+def wider(folder: Path, min_px: int = 24) -> list[Photograph]:
+    """wider_val10: gt.json and its pictures; wanted are faces `min_px` high or higher."""
+    truth = json.loads((folder / "gt.json").read_text())
+    return [
+        _photograph(
+            folder / name, entry["faces_xyxy"], [box[3] - box[1] >= min_px for box in entry["faces_xyxy"]], min_px
+        )
+        for name, entry in truth.items()
+    ]
+
+
+def dlib(folder: Path, stills: Path, min_px: int = 24) -> list[Photograph]:
+    """dlib_*.xml of `folder`, for pictures in `stills`; wanted are faces `min_px` high or higher."""
+    photographs = []
+    for file in sorted(folder.glob("dlib_*.xml")):
+        for image in ET.parse(file).getroot().iter("image"):
+            boxes = []
+            for box in image.iter("box"):
+                left, top, width, height = (float(box.attrib[name]) for name in ("left", "top", "width", "height"))
+                boxes.append([left, top, left + width, top + height])
+            wanted = [box[3] - box[1] >= min_px for box in boxes]
+            photographs.append(_photograph(stills / image.attrib["file"], boxes, wanted, min_px))
+    return photographs

@@ -1,0 +1,100 @@
+"""What the detector is trained by: which cells answer for which face, and the loss of scores and boxes."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fer_train.detection.network import decode
+
+CELLS_A_FACE = 10
+SCORE_POWER, OVERLAP_POWER = 0.5, 4.0
+CENTRE = 0.35  # cells within this share of a box from its centre may answer for it, or within 0.75 strides
+SMALLEST, LARGEST = 1.1, 10.0  # geometric mean of a box's sides, in strides, that a cell of that stride may answer for
+BOX_WEIGHT = 2.0
+
+
+def detection_loss(answers: Tensor, grid: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss of scores and loss of boxes, scalars, of answers [N, 5, cells] to faces [N, F, 5].
+
+    faces: x, y, width, height and 1 (to be found), -1 (ignored) or 0 (none). Cells answer for faces by task-aligned
+    assignment (Feng et al. 2021, "TOOD"): for each face those whose score and overlap are best already; their score
+    shall be that overlap (quality focal loss, Li et al. 2020), so that the better of two boxes survives suppression.
+    """
+    logits, boxes = answers[:, 0].float(), decode(answers, grid)
+    owners, quality = assign(logits.detach().sigmoid(), boxes.detach(), grid, faces)
+    target = quality.where(owners >= 0, 0)  # [N, cells]
+    probability = logits.sigmoid()
+    weight = (target - probability).detach().abs() ** 2
+    score_losses = F.binary_cross_entropy_with_logits(logits, target, reduction="none") * weight
+    ignored = in_ignored(grid, faces) & (owners < 0)
+    total = target.sum().clamp(min=1)
+    score_loss = score_losses.masked_fill(ignored, 0).sum() / total
+    scene, cell = (owners >= 0).nonzero(as_tuple=True)
+    wanted = corners(faces)[scene, owners[scene, cell]]
+    box_losses = 1 - complete_iou(boxes[scene, cell], wanted)
+    return score_loss, BOX_WEIGHT * (box_losses * target[scene, cell]).sum() / total
+
+
+@torch.no_grad()
+def assign(scores: Tensor, boxes: Tensor, grid: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
+    """The face each cell answers for, int64 [N, cells] (-1: none), and the score it shall give, float32 [N, cells].
+
+    scores [N, cells] and boxes [N, cells, 4] are what the network says now.
+    """
+    wanted = corners(faces)  # [N, F, 4]
+    overlap = iou(wanted[:, :, None], boxes[:, None])  # [N, F, cells]
+    allowed = may_answer(grid, faces)
+    metric = (scores[:, None] ** SCORE_POWER * overlap**OVERLAP_POWER + 1e-9) * allowed
+    best, place = metric.topk(min(CELLS_A_FACE, metric.shape[2]), dim=2)
+    chosen = torch.zeros_like(metric).scatter_(2, place, best)
+    strongest, owner = chosen.max(dim=1)  # a cell that several faces chose answers for the one it fits best
+    # As TOOD scales it: the best cell of a face gets the overlap it has, the others in proportion.
+    highest = chosen.amax(dim=2).clamp(min=1e-9)
+    reached = (overlap * (chosen > 0)).amax(dim=2)
+    scale = (reached / highest).gather(1, owner)
+    taken = strongest > 0
+    return torch.where(taken, owner, -1), (strongest * scale).clamp(0, 1)
+
+
+def corners(faces: Tensor) -> Tensor:
+    """left, top, right, bottom [N, F, 4] of faces [N, F, 5]."""
+    return torch.cat([faces[..., :2], faces[..., :2] + faces[..., 2:4]], dim=-1)
+
+
+def may_answer(grid: Tensor, faces: Tensor) -> Tensor:
+    """Whether each cell may answer for each face by its place and stride, bool [N, F, cells]."""
+    x, y, stride = grid.unbind(1)
+    left, top, width, height, flag = (value[..., None] for value in faces.unbind(2))  # each [N, F, 1]
+    near_x = (x - left - width / 2).abs() <= (width * CENTRE).maximum(0.75 * stride)
+    near_y = (y - top - height / 2).abs() <= (height * CENTRE).maximum(0.75 * stride)
+    side = (width * height).sqrt()
+    fits = (side >= stride * SMALLEST) & (side <= stride * LARGEST)
+    fits |= (side < SMALLEST * 8) & (stride == 8) | (side > LARGEST * 64) & (stride == 64)
+    return near_x & near_y & fits & (flag > 0)
+
+
+def in_ignored(grid: Tensor, faces: Tensor) -> Tensor:
+    """Whether the centre of each cell lies in a face that counts neither way, bool [N, cells]."""
+    x, y, _ = grid.unbind(1)
+    left, top, width, height, flag = (value[..., None] for value in faces.unbind(2))
+    inside = (x >= left) & (x <= left + width) & (y >= top) & (y <= top + height) & (flag < 0)
+    return inside.any(dim=1)
+
+
+def iou(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union of boxes [..., 4] (left, top, right, bottom), broadcast."""
+    shared = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
+    areas = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1)
+    return shared / (areas - shared).clamp(min=1e-6)
+
+
+def complete_iou(a: Tensor, b: Tensor) -> Tensor:
+    """Complete IoU of boxes [K, 4] (Zheng et al. 2020): overlap less distance of centres and difference in shape."""
+    overlap = iou(a, b)
+    hull = torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])
+    apart = ((a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) ** 2).sum(1) / 4
+    size_a, size_b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
+    shape_a, shape_b = (torch.atan(size[:, 0] / size[:, 1].clamp(min=1e-3)) for size in (size_a, size_b))
+    shape = 4 / torch.pi**2 * (shape_a - shape_b) ** 2
+    weight = (shape / (1 - overlap + shape).clamp(min=1e-6)).detach()
+    return overlap - apart / (hull**2).sum(1).clamp(min=1e-6) - weight * shape

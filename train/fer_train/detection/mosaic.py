@@ -1,0 +1,114 @@
+"""Mosaics of face photographs, made on the training device in whole batches: real pixels and faces everywhere.
+
+Composed scenes (scenes.py) are rich but finite, and half of them is drawn clutter; mosaics never repeat. Each cell
+shows a photograph turned, zoomed, mirrored and relit, or a corner of one without its face, enlarged.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fer_train.detection.augment import relight
+from fer_train.detection.scenes import IGNORED, MIN_FACE_PX
+from fer_train.detection.tiles import TILE_PX, FaceTiles
+
+CELLS_A_SIDE = (1.0, 8.0)  # how many cells fit along a picture
+GROUPS = 4  # of a batch, each with its own size of cells
+CORNERS = 0.22  # share of the cells that show an enlarged corner
+FACES_A_TILE = 3
+SURE = 0.6  # score of the boxes that are to be found; fainter ones are ignored
+VISIBLE, HIDDEN = 0.6, 0.05
+
+
+class MosaicMaker:
+    """Makes mosaics of `tiles`, which lie on `device` from then on."""
+
+    def __init__(self, tiles: FaceTiles, device: torch.device) -> None:
+        self._images = torch.from_numpy(tiles.images).to(device)  # uint8 [N, 128, 128]
+        self._chances = torch.from_numpy(tiles.chances).float()
+        boxes = np.zeros((len(tiles), FACES_A_TILE, 5), np.float32)
+        for row, faces in zip(boxes, tiles.boxes, strict=True):
+            surest = faces[np.argsort(-faces[:, 4])][:FACES_A_TILE]
+            row[: len(surest)] = surest
+        flags = np.where(boxes[..., 4] >= SURE, 1.0, np.where(boxes[..., 4] > 0, IGNORED, 0.0))
+        boxes[..., 4] = flags
+        self._boxes = torch.from_numpy(boxes).to(device)  # float32 [N, 3, 5]
+
+    def make(self, count: int, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Pictures float32 [count, 1, size, size], 0 to 255, and their faces float32 [count, F, 5]."""
+        parts = [self._group(size, len(part), generator) for part in torch.arange(count).chunk(GROUPS)]
+        most = max(faces.shape[1] for _, faces in parts)
+        pictures = torch.cat([pictures for pictures, _ in parts])
+        faces = torch.cat([F.pad(faces, (0, 0, 0, most - faces.shape[1])) for _, faces in parts])
+        return relight(pictures, generator), faces
+
+    def _group(self, size: int, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Mosaics with cells of one size."""
+        low, high = (torch.tensor(value).log() for value in CELLS_A_SIDE)
+        share = torch.rand(1, generator=generator).item()
+        cell = max(24, int(size / float(torch.exp(low + share * (high - low)))))
+        along = -(-size // cell) + 1  # one more, of which the cut takes a part away
+        pixels, faces = self._cells(count * along * along, cell, generator)
+        whole = pixels.view(count, along, along, cell, cell).transpose(2, 3).reshape(count, along * cell, along * cell)
+        corner = torch.arange(along, device=pixels.device) * float(cell)
+        corners = torch.stack(torch.meshgrid(corner, corner, indexing="xy"), dim=2).view(1, -1, 1, 2)
+        faces = faces.view(count, along * along, FACES_A_TILE, 5)
+        left, top = torch.randint(along * cell - size + 1, (2,), generator=generator).tolist()
+        shift = torch.tensor([left, top], device=pixels.device)
+        faces = torch.cat([faces[..., :2] + corners - shift, faces[..., 2:]], dim=3).view(count, -1, 5)
+        return whole[:, None, top : top + size, left : left + size], flagged(faces, size)
+
+    def _cells(self, count: int, cell: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Photographs as cells: float32 [count, cell, cell], and their faces in pixels of the cell [count, 3, 5]."""
+        device = self._images.device
+
+        def draw(low: float, high: float) -> Tensor:
+            return torch.rand(count, generator=generator) * (high - low) + low
+
+        corner = draw(0, 1) < CORNERS
+        zoom = torch.where(corner, draw(2.5, 6), (draw(0, 1) * 0.6).exp())
+        side = torch.where(torch.rand(2, count, generator=generator) < 0.5, -1.0, 1.0)
+        centre = torch.where(corner, side * torch.stack([draw(0.55, 0.85), draw(0.2, 0.85)]), 0.0)
+        roam = (1 - 1 / zoom) + 0.12
+        centre = torch.where(corner, centre, torch.stack([draw(-1, 1), draw(-1, 1)]) * roam).to(device)
+        turn, mirror = (draw(-1, 1) ** 3 * 0.5).to(device), torch.where(draw(0, 1) < 0.5, -1.0, 1.0).to(device)
+        gain, offset = draw(-0.5, 0.5).exp().to(device), draw(-25, 25).to(device)
+        zoom = zoom.to(device)
+        rows = torch.multinomial(self._chances, count, replacement=True, generator=generator).to(device)
+        images = self._images[rows][:, None].float()
+        if cell <= TILE_PX // 2:  # sampling alone would alias
+            images = F.avg_pool2d(images, TILE_PX // cell)
+        cos, sin = turn.cos(), turn.sin()
+        theta = torch.stack([cos * mirror, sin, centre[0] * zoom, -sin * mirror, cos, centre[1] * zoom], dim=1)
+        theta = (theta / zoom[:, None]).view(-1, 2, 3)
+        grid = F.affine_grid(theta, [count, 1, cell, cell], align_corners=False)
+        pixels = F.grid_sample(images, grid, padding_mode="border", align_corners=False)[:, 0]
+        pixels = (pixels - 127) * gain[:, None, None] + 127 + offset[:, None, None]
+        return pixels, self._moved(rows, zoom, cos, sin, mirror, centre, cell)
+
+    def _moved(
+        self, rows: Tensor, zoom: Tensor, cos: Tensor, sin: Tensor, mirror: Tensor, centre: Tensor, cell: int
+    ) -> Tensor:
+        """The faces of the photographs `rows` in pixels of their cells; what leaves its cell is ignored or gone."""
+        faces = self._boxes[rows]
+        middle = (faces[..., :2] + faces[..., 2:4] / 2) / (TILE_PX / 2) - 1 - centre.T[:, None]
+        x = (cos[:, None] * middle[..., 0] - sin[:, None] * middle[..., 1]) * (mirror * zoom)[:, None]
+        y = (sin[:, None] * middle[..., 0] + cos[:, None] * middle[..., 1]) * zoom[:, None]
+        sides = faces[..., 2:4] * (zoom * cell / TILE_PX)[:, None, None]
+        low = (torch.stack([x, y], dim=2) + 1) * cell / 2 - sides / 2
+        return flagged(torch.cat([low, sides, faces[..., 4:]], dim=2), cell)
+
+
+def flagged(faces: Tensor, size: int) -> Tensor:
+    """The faces [N, F, 5] with those ignored that are small or half outside a square of `size`, gone if wholly so.
+
+    An ignored face is what is seen of it: beyond its cell lies another photograph.
+    """
+    low, sides, flag = faces[..., :2], faces[..., 2:4], faces[..., 4]
+    inside = ((low + sides).clamp(max=size) - low.clamp(min=0)).clamp(min=0).prod(2) / sides.prod(2).clamp(min=1e-6)
+    flag = flag.where((flag <= 0) | ((inside >= VISIBLE) & (sides[..., 1] >= MIN_FACE_PX)), IGNORED)
+    flag = flag.where((inside > HIDDEN) & (sides[..., 1] >= 4), 0.0)
+    seen_low, seen_high = low.clamp(0, size), (low + sides).clamp(0, size)
+    seen = torch.cat([seen_low, seen_high - seen_low], dim=2)
+    return torch.cat([torch.where(flag[..., None] < 0, seen, faces[..., :4]), flag[..., None]], dim=2)

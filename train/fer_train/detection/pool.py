@@ -1,0 +1,119 @@
+"""The pool of training scenes on disk: made once, in shards, by all processor cores, and read as one.
+
+A shard is scenes_NNN.npy, uint8 [SHARD, SCENE_PX, SCENE_PX], and faces_NNN.npy, float32 [SHARD, MAX_FACES, 5]
+(rows of zeros where a scene has fewer). Shard N is the same whoever makes it: its seed is N.
+"""
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from fer_edge.errors import DataError, OutputError
+from fer_edge.files import written_beside
+from fer_train.detection.scenes import MAX_FACES, SCENE_PX, SceneMaker
+from fer_train.detection.teacher import Teacher
+from fer_train.detection.tiles import FaceTiles, load_fer_faces, load_tiles
+
+SHARD = 1000
+
+
+def make_pool(
+    folder: Path, shards: int, faces: Path, fer: Path | None, teacher: Path, workers: int, done: Callable[[int], object]
+) -> int:
+    """Make those of the shards 0 to `shards` - 1 that `folder` lacks; how many these were.
+
+    `done(shard)` is called for each shard, new or not.
+    faces, fer, teacher: the folder of tiles, FER2013's CSV and YuNet's file. Raises DataError or ModelError for them.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} can't be made a folder: {error.strerror}") from error
+    missing = []
+    for shard in range(shards):
+        if _files(folder, shard)[1].is_file():
+            done(shard)
+        else:
+            missing.append(shard)
+    if not missing:
+        return 0
+    if workers == 1:
+        _start(faces, fer, teacher)
+        for shard in missing:
+            done(_make_shard(folder, shard))
+        return len(missing)
+    Teacher(teacher)  # a wrong file fails here, and not in each worker
+    context = multiprocessing.get_context("spawn")  # a fork would take torch's threads along, half alive
+    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(faces, fer, teacher)) as pool:
+        for future in as_completed([pool.submit(_make_shard, folder, shard) for shard in missing]):
+            done(future.result())
+    return len(missing)
+
+
+def _files(folder: Path, shard: int) -> tuple[Path, Path]:
+    return folder / f"scenes_{shard:03}.npy", folder / f"faces_{shard:03}.npy"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a process makes scenes of."""
+
+    tiles: FaceTiles
+    fer_faces: npt.NDArray[np.uint8] | None
+    teacher: Teacher
+
+
+_MATERIAL: list[Material] = []  # of this process, loaded once
+
+
+def _start(faces: Path, fer: Path | None, teacher: Path) -> None:
+    cv2.setNumThreads(1)
+    _MATERIAL[:] = [Material(load_tiles(faces), None if fer is None else load_fer_faces(fer), Teacher(teacher))]
+
+
+def _make_shard(folder: Path, shard: int) -> int:
+    material = _MATERIAL[0]
+    maker = SceneMaker(material.tiles, material.fer_faces, shard)
+    scenes = np.empty((SHARD, SCENE_PX, SCENE_PX), np.uint8)
+    faces = np.zeros((SHARD, MAX_FACES, 5), np.float32)
+    for index in range(SHARD):
+        scenes[index], composed = maker.make()
+        agreed = material.teacher.correct(scenes[index], composed)
+        faces[index, : len(agreed)] = agreed
+    scenes_file, faces_file = _files(folder, shard)
+    _save(scenes, scenes_file)
+    _save(faces, faces_file)  # last: it says "complete"
+    return shard
+
+
+def _save(values: npt.NDArray[np.generic], path: Path) -> None:
+    with written_beside(path) as part, part.open("wb") as file:
+        np.save(file, values)
+
+
+def load_pool(folder: Path, device: torch.device) -> tuple[Tensor, Tensor]:
+    """All whole shards of `folder` on `device`: scenes uint8 [N, SCENE_PX, SCENE_PX], faces float32 [N, MAX_FACES, 5].
+
+    DataError if there are none.
+    """
+    numbers = sorted(int(path.stem.split("_")[1]) for path in folder.glob("faces_*.npy"))
+    if not numbers:
+        raise DataError(f"{folder} holds no scenes: make some with fer-train scenes --out {folder}")
+    scenes = torch.empty((len(numbers) * SHARD, SCENE_PX, SCENE_PX), dtype=torch.uint8, device=device)
+    faces = torch.empty((len(numbers) * SHARD, MAX_FACES, 5), device=device)
+    for place, number in enumerate(numbers):
+        rows = slice(place * SHARD, (place + 1) * SHARD)
+        for target, path in zip((scenes, faces), _files(folder, number), strict=True):
+            try:
+                target[rows] = torch.from_numpy(np.load(path))
+            except (OSError, ValueError, RuntimeError) as error:
+                raise DataError(f"{path} is no shard of scenes, or is damaged: delete it and make it again") from error
+    return scenes, faces

@@ -1,0 +1,67 @@
+"""Pictures of one evaluation: its scores, its answers, and where it is most sure and wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fer_train.evaluation import Evaluation
+from fer_train.plots.scores import plot_confusion, plot_reliability
+from fer_train.plots.style import RIGHT, WRONG, face_sheet, save
+
+EVALUATION_PICTURES = ("confusion.png", "reliability.png", "predictions.png", "mistakes.png")
+COLUMNS, ROWS = 10, 5
+MAX_NAME_SHOWN = 20
+
+
+def plot_evaluation(evaluation: Evaluation, folder: Path) -> None:
+    """Write EVALUATION_PICTURES to `folder`."""
+    accuracy = evaluation.accuracy
+    plot_confusion(accuracy.metrics | {"split": accuracy.split}, folder / "confusion.png")
+    plot_reliability(
+        evaluation.before, evaluation.probabilities, evaluation.faces.labels, evaluation.temperature,
+        folder / "reliability.png",
+    )  # fmt: skip
+    plot_predictions(evaluation, folder / "predictions.png")
+    plot_mistakes(evaluation, folder / "mistakes.png")
+
+
+def plot_predictions(evaluation: Evaluation, path: Path, seed: int = 0) -> None:
+    """Faces drawn with `seed`, and what the network says of each: green if right, red with the true class if wrong."""
+    count = len(evaluation.faces)
+    chosen = np.sort(np.random.default_rng(seed).permutation(count)[: COLUMNS * ROWS])
+    right = int((evaluation.probabilities[chosen].argmax(axis=1) == evaluation.faces.labels[chosen]).sum())
+    title = f"{right} of {len(chosen)} right, drawn at random from {_where(evaluation)}"
+    _sheet(evaluation, chosen, title, path)
+
+
+def plot_mistakes(evaluation: Evaluation, path: Path) -> None:
+    """The wrong answers of which the network is surest, surest first, with the place of each in the data."""
+    wrong = evaluation.probabilities.argmax(axis=1) != evaluation.faces.labels
+    surest = np.argsort(-np.where(wrong, evaluation.probabilities.max(axis=1), -1), kind="stable")
+    chosen = surest[: min(int(wrong.sum()), COLUMNS * ROWS)]
+    title = f"The {len(chosen)} surest of {int(wrong.sum()):,} mistakes on {_where(evaluation)}"
+    _sheet(evaluation, chosen, title, path, named=True)
+
+
+def _where(evaluation: Evaluation) -> str:
+    return f"{len(evaluation.faces):,} faces ({evaluation.faces.title}, {evaluation.accuracy.split})"
+
+
+def _sheet(evaluation: Evaluation, chosen: npt.NDArray[np.int64], title: str, path: Path, named: bool = False) -> None:
+    faces = evaluation.faces
+    captions = []
+    for row in chosen:
+        answer, truth = int(evaluation.probabilities[row].argmax()), int(faces.labels[row])
+        colour = RIGHT if answer == truth else WRONG
+        lines = [(f"{faces.classes[answer]} {100 * evaluation.probabilities[row, answer]:.0f} %", colour)]
+        lines.append((f"labelled {faces.classes[truth]}" if answer != truth else "", "black"))
+        if named and faces.names is not None:
+            lines.append((_shortened(str(faces.names[row])), "#777777"))
+        captions.append(lines)
+    save(face_sheet(faces.images[chosen], COLUMNS, captions, title), path)
+
+
+def _shortened(name: str) -> str:
+    last = name.rpartition("/")[2]
+    return last if len(last) <= MAX_NAME_SHOWN else f"...{last[-MAX_NAME_SHOWN + 3 :]}"

@@ -1,0 +1,97 @@
+"""How good a network is: its confusions, and whether its confidence can be trusted."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fer_train.metrics import ECE_BINS, expected_calibration_error
+from fer_train.plots.style import TEST_COLOUR, TRAIN_COLOUR, open_frame, save
+
+UNSURE_COLOUR = "#66ccee"
+FEW_IMAGES = 10  # a bin with fewer says nothing about accuracy, and is left out above
+
+
+def plot_confusion(metrics: dict[str, Any], path: Path) -> None:
+    """The confusion matrix: colour and percentage are the share of the true class, the small figure counts images."""
+    classes = list(metrics["per_class"])
+    counts = np.array(metrics["confusion"])
+    support = counts.sum(axis=1)
+    rates = counts / np.maximum(support, 1)[:, None]
+    side = 2.2 + 0.75 * len(classes)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(rates, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), rate in np.ndenumerate(rates):
+        colour = "white" if rate > 0.55 else "black"
+        centred: dict[str, Any] = {"ha": "center", "va": "center", "color": colour}
+        axes.text(column, row - 0.1, f"{100 * rate:.0f} %", fontsize=11, **centred)
+        axes.text(column, row + 0.25, f"{counts[row, column]:,}", fontsize=7.5, **centred)
+    axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(classes)), [f"{name}\n({n:,})" for name, n in zip(classes, support, strict=True)])
+    axes.set(xlabel="predicted", ylabel="true (images)")
+    accuracy, macro_f1 = 100 * metrics["accuracy"], metrics["macro_f1"]
+    axes.set_title(f"{metrics['split']}, {support.sum():,} images\naccuracy {accuracy:.2f} %, macro-F1 {macro_f1:.3f}")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    save(figure, path)
+
+
+def plot_reliability(
+    before: npt.NDArray[np.floating[Any]],
+    after: npt.NDArray[np.floating[Any]],
+    labels: npt.NDArray[np.int64],
+    temperature: float,
+    path: Path,
+) -> None:
+    """Accuracy against confidence, before and after temperature scaling, and how many images have which confidence.
+
+    before, after: probabilities [N, classes]; labels: int64 [N].
+    """
+    figure = Figure(figsize=(9.5, 5.2), layout="constrained")
+    above, below = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(3.2, 1))
+    for column, (name, probabilities) in enumerate(
+        (("without temperature", before), (f"with temperature {temperature:g}", after))
+    ):
+        _diagram(above[column], below[column], probabilities, labels)
+        error = expected_calibration_error(probabilities, labels)
+        above[column].set_title(f"{name}: ECE {error:.3f}")
+        below[column].set_xlabel("confidence")
+    above[0].set_ylabel("accuracy")
+    handles, names = above[0].get_legend_handles_labels()
+    figure.legend(handles, names, frameon=False, loc="outside lower center", ncols=len(names))
+    below[0].set_ylabel("images")
+    save(figure, path)
+
+
+def _diagram(
+    above: Axes, below: Axes, probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64]
+) -> None:
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    bin_of = np.minimum((confidence * ECE_BINS).astype(np.int64), ECE_BINS - 1)
+    images = np.bincount(bin_of, minlength=ECE_BINS)
+    filled = images >= FEW_IMAGES
+    accuracy = np.bincount(bin_of, weights=correct, minlength=ECE_BINS)[filled] / images[filled]
+    expected = np.bincount(bin_of, weights=confidence, minlength=ECE_BINS)[filled] / images[filled]
+    centres = (np.flatnonzero(filled) + 0.5) / ECE_BINS
+    width = 0.92 / ECE_BINS
+    above.bar(centres, np.minimum(accuracy, expected), width, color=TRAIN_COLOUR, label="accuracy")
+    above.bar(
+        centres, np.maximum(expected - accuracy, 0), width, bottom=accuracy, color=TEST_COLOUR, alpha=0.6,
+        label="confidence above accuracy",
+    )  # fmt: skip
+    above.bar(
+        centres, np.maximum(accuracy - expected, 0), width, bottom=expected, color=UNSURE_COLOUR,
+        label="accuracy above confidence",
+    )  # fmt: skip
+    above.plot([0, 1], [0, 1], "--", color="black", linewidth=1, label="perfectly calibrated")
+    above.set(xlim=(0, 1), ylim=(0, 1))
+    below.bar((np.arange(ECE_BINS) + 0.5) / ECE_BINS, images, width, color="#bbbbbb")
+    for axes in (above, below):
+        axes.grid(alpha=0.25)
+        axes.set_axisbelow(True)
+        open_frame(axes)

@@ -1,0 +1,68 @@
+"""What all pictures share: colours, frames, faces side by side, and how they are written."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fer_edge.files import written_beside
+from fer_train.data import PRIVATE_TEST, PUBLIC_TEST, TRAINING
+
+# Paul Tol's bright scheme, safe for colour-blind readers
+SPLIT_COLOURS = {TRAINING: "#4477aa", PUBLIC_TEST: "#ee6677", PRIVATE_TEST: "#ccbb44"}
+TRAIN_COLOUR, TEST_COLOUR = SPLIT_COLOURS[TRAINING], SPLIT_COLOURS[PUBLIC_TEST]
+RIGHT, WRONG = "#1a7f37", "#cf222e"
+DOTS_PER_INCH = 130
+FACE_INCHES = 0.95
+
+
+def open_frame(axes: Axes) -> None:
+    """Leave the frame open above and to the right."""
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write `figure` as a PNG to `path`, whole or not at all."""
+    with written_beside(path) as part:
+        figure.savefig(part, dpi=DOTS_PER_INCH)
+
+
+def face_sheet(
+    faces: npt.NDArray[np.uint8], columns: int, captions: Sequence[Sequence[tuple[str, str]]], title: str
+) -> Figure:
+    """A sheet of faces (uint8 [N, H, W]), row by row, each with lines of text below it: (text, colour).
+
+    A face with a first line that is not black has a frame of its colour.
+    """
+    rows = -(-len(faces) // columns)
+    lines = max(map(len, captions), default=0)
+    line_height = 0.2  # of a face's side
+    height = 1.12 + line_height * lines
+    figure = Figure(figsize=(columns * 1.12 * FACE_INCHES, rows * height * FACE_INCHES + 0.5))
+    axes = figure.add_axes((0.01, 0.01, 0.98, 0.98 - 0.45 / figure.get_figheight()))
+    for number, (face, caption) in enumerate(zip(faces, captions, strict=True)):
+        row, column = divmod(number, columns)
+        left, top = column * 1.12, row * height
+        axes.imshow(
+            face, cmap="gray", vmin=0, vmax=255, extent=(left, left + 1, top + 1, top), interpolation="antialiased"
+        )
+        if caption and caption[0][1] != "black":
+            frame: dict[str, Any] = {"fill": False, "linewidth": 2.2, "edgecolor": caption[0][1]}
+            axes.add_patch(_rectangle(left, top, **frame))
+        for line, (text, colour) in enumerate(caption):
+            place = (left + 0.5, top + 1.06 + line_height * line)
+            axes.text(*place, text, ha="center", va="top", fontsize=7, color=colour, clip_on=False)
+    axes.set(xlim=(-0.06, columns * 1.12 - 0.06), ylim=(rows * height, -0.06), aspect="equal")
+    axes.axis("off")
+    figure.suptitle(title, fontsize=11, y=1 - 0.12 / figure.get_figheight(), va="top")
+    return figure
+
+
+def _rectangle(left: float, top: float, **style: Any) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((left, top), 1, 1, **style)

@@ -1,0 +1,35 @@
+"""Faces without labels, which only teachers can teach about."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fer_edge.errors import DataError
+from fer_edge.files import written_beside
+from fer_train.data import FACE_SIZE
+
+HINT = "--unlabelled names an .npz file with `images`, uint8 [N, 48, 48]"
+
+
+def load_unlabelled(path: Path) -> npt.NDArray[np.uint8]:
+    """Read what save_unlabelled wrote: uint8 [N, 48, 48]. DataError for anything else; no code in it is run."""
+    if not path.is_file():
+        raise DataError(f"{path} is not a file: {HINT}")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            images = np.asarray(arrays["images"])
+    except OSError as error:
+        raise DataError(f"{path} can't be read ({error.strerror or error}): {HINT}") from error
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is not such a file: {HINT}") from error
+    if images.dtype != np.uint8 or images.shape[1:] != (FACE_SIZE, FACE_SIZE) or not len(images):
+        raise DataError(f"{path} has images of {images.dtype} {list(images.shape)}: {HINT}")
+    return images
+
+
+def save_unlabelled(images: npt.NDArray[np.uint8], path: Path) -> None:
+    """Write faces, uint8 [N, 48, 48], to `path`, whole or not at all; OutputError if that can't be done."""
+    with written_beside(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, images=images)

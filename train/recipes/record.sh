@@ -1,0 +1,60 @@
+#!/bin/sh
+# Teachers, then students, for the best network of the shipped size. Written for one large GPU (H100, H200), where the
+# teachers take about ten minutes and the students another ten by estimate: NOT YET RUN there.
+#
+#   sh train/recipes/record.sh DATA RUNS teachers|students|export
+#
+#   DATA  a folder with fer2013.csv, FER+'s fer2013new.csv and faces.npz (python train/recipes/unlabelled_faces.py)
+#   RUNS  a folder for the runs; each goes on where it stopped when this is started again
+#
+# Runs of a part stand side by side on the one GPU: each alone leaves most of it idle. TEACHER_EPOCHS, STUDENT_EPOCHS and
+# COMPILE change what they say; FER_TRAIN="python3 -m fer_train.cli" runs a source tree that is not installed.
+set -eu
+data=$1 runs=$2 part=$3
+teacher_epochs=${TEACHER_EPOCHS:-120} student_epochs=${STUDENT_EPOCHS:-400} compile=${COMPILE:-default} pids=""
+mkdir -p "$runs"
+
+run() { # NAME OPTIONS...: train, or go on, in the background, with a log
+    name=$1
+    shift
+    resume=$([ -e "$runs/$name/last.pt" ] && echo --resume || echo --overwrite)
+    ${FER_TRAIN:-fer-train} --data "$data/fer2013.csv" --ferplus "$data/fer2013new.csv" --out "$runs/$name" --compile "$compile" \
+        --save-every 10 --threads 2 $resume "$@" >> "$runs/$name.log" 2>&1 &
+    pids="$pids $!"
+}
+
+case $part in
+teachers)
+    common="--epochs $teacher_epochs --augment strong --mixup 1 --batch-size 256 --lr 0.1"
+    run resnet18-0 --model resnet18 --seed 0 $common
+    run resnet18-1 --model resnet18 --seed 1 $common
+    run vgg16-0 --model vgg16-bn --seed 2 $common --lr 0.05
+    run vgg16-1 --model vgg16-bn --seed 3 $common --lr 0.05
+    ;;
+students)
+    teachers=""
+    for name in resnet18-0 resnet18-1 vgg16-0 vgg16-1; do
+        teachers="$teachers --teacher $runs/$name/best.pt"
+    done
+    common="--epochs $student_epochs --augment strong --batch-size 256 --lr 0.2 --ema-decay 0.9995"
+    # One change at a time from the recipe that ought to win, and the plain baseline beside it.
+    run plain --seed 0 $common --mixup 0.4
+    run distilled --seed 0 $common --mixup 1 $teachers
+    run distilled-unlabelled --seed 0 $common --mixup 1 $teachers --unlabelled "$data/faces.npz"
+    run distilled-t4-no-mixup --seed 0 $common $teachers --unlabelled "$data/faces.npz" --distill-temperature 4
+    ;;
+export)
+    fer-export "$runs/distilled-unlabelled/best.pt" --out "$runs/record.onnx" --quantize \
+        --calibration-data "$data/fer2013.csv" --overwrite
+    ;;
+*)
+    echo "record.sh: $part is none of teachers, students, export" >&2
+    exit 2
+    ;;
+esac
+failed=0
+for pid in $pids; do
+    wait "$pid" || failed=1
+done
+grep -H "^Best epoch\|^fer-train: " "$runs"/*.log || true
+exit $failed
