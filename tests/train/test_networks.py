@@ -13,6 +13,7 @@ from fer_train.networks import NETWORKS, build_network
 SIZES = {  # parameters, multiply-accumulates a face
     "cnn4": (2_345_607, 77_326_464),
     "edgeresnet": (861_455, 81_783_904),
+    "edgeresnet-deep": (903_119, 105_671_776),
     "edgeresnet-large": (2_064_711, 173_852_416),
     "edgeresnet-small": (338_391, 34_837_152),
     "resnet18": (11_173_831, 1_252_937_216),
@@ -44,8 +45,9 @@ def test_counting_multiplications_leaves_the_network_as_it_was() -> None:
     assert not any(module._forward_hooks for module in network.modules())
 
 
-def test_edgeresnet_keeps_to_its_budget() -> None:
-    network = build_network("edgeresnet", 7)
+@pytest.mark.parametrize("name", ["edgeresnet", "edgeresnet-deep"])
+def test_what_may_be_shipped_keeps_to_its_budget(name: str) -> None:
+    network = build_network(name, 7)
     assert network.num_parameters() <= 950_000
     assert network.num_macs() <= 110e6
 

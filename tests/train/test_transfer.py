@@ -82,6 +82,21 @@ def test_a_checkpoint_of_the_same_classes_loads_whole(best: Path) -> None:
     assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
 
 
+def test_a_network_grown_by_blocks_answers_as_the_one_it_started_from(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    before, grown = build_network("edgeresnet", 7).eval(), build_network("edgeresnet-deep", 7).eval()
+    save_checkpoint(Checkpoint("edgeresnet", FER2013_CLASSES, before.state_dict()), tmp_path / "best.pt")
+    transfer = load_first_weights(grown, "edgeresnet-deep", FER2013_CLASSES, tmp_path / "best.pt")
+    assert not transfer.skipped
+    assert all(name.startswith("features.6_0.") for name in transfer.fresh)
+    faces = torch.randn(4, 1, 48, 48)
+    assert torch.equal(grown(faces), before(faces))
+    with pytest.raises(ModelError, match="is a checkpoint of the network edgeresnet, not of edgeresnet-small"):
+        load_first_weights(
+            build_network("edgeresnet-small", 7), "edgeresnet-small", FER2013_CLASSES, tmp_path / "best.pt"
+        )
+
+
 @pytest.mark.parametrize("classes", [("happy", "other"), tuple(reversed(FER2013_CLASSES))])
 def test_a_checkpoint_of_other_classes_gives_all_but_the_classifier(best: Path, classes: tuple[str, ...]) -> None:
     network = build_network("edgeresnet-small", len(classes))

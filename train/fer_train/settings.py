@@ -182,7 +182,8 @@ def chosen_device(name: str) -> str:
 
 
 def _amp_is_fast(device: str) -> bool:
-    """Whether bfloat16 pays: on GPUs, and on CPUs with matrix units for it (elsewhere it is emulated)."""
+    """Whether bfloat16 pays: on GPUs, and on CPUs with instructions for it (elsewhere it is emulated)."""
     import torch
 
-    return device == "cuda" or bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+    supported = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # torch has no public way to ask
+    return device == "cuda" or any(getattr(torch.cpu, name, lambda: False)() for name in supported)

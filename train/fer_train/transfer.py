@@ -60,18 +60,19 @@ def fetch(source: str) -> Path:
 def load_first_weights(network: Network, model: str, classes: Sequence[str], path: Path) -> Transfer:
     """Give `network`, which is `model` in NETWORKS and answers with `classes`, the weights in `path`.
 
-    A checkpoint of fer-train must be of the same model; its classifier is left out if it answers with other classes.
+    A checkpoint of fer-train must be of the same model, or of one whose every tensor has its place in this one, as
+    edgeresnet's in edgeresnet-deep; its classifier is left out if it answers with other classes.
     A torchvision state dict fits by its names: the first convolution is summed over RGB (a grey face shown to it as
     RGB gives the same; ImageNet's normalisation is ours within 15 %), the head is left out.
     ModelError if nothing fits, or a tensor has another shape.
     """
     values = load_tensors(path, "name the weights that torchvision offers, or a best.pt")
-    if "schema" in values and values.get("model") != model:
-        raise ModelError(f"{path} is a checkpoint of the network {values.get('model')}, not of {model}")
     given = values.get("state_dict", values)
     if not isinstance(given, Mapping) or not all(isinstance(value, Tensor) for value in given.values()):
         raise ModelError(f"{path} holds no weights: name a state dict, or a best.pt of fer-train")
     own = network.state_dict()
+    if "schema" in values and values.get("model") != model and not _fits_whole(given, own):
+        raise ModelError(f"{path} is a checkpoint of the network {values.get('model')}, not of {model}")
     same_head = tuple(values.get("classes", classes)) == tuple(classes)
     usable = {name: value for name, value in given.items() if same_head or not name.startswith(HEADS)}
     chosen, summed = _fitting(usable, own, path)
@@ -104,6 +105,12 @@ def _fitting(given: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path)
             )
         chosen[name] = value
     return {name: chosen[name] for name in own if name in chosen}, summed
+
+
+def _fits_whole(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
+    """Whether every tensor of `given`, but for the head, is one of `own` and has its shape."""
+    body = [name for name in given if not name.startswith(HEADS)]
+    return all(name in own and given[name].shape == own[name].shape for name in body)
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -1,5 +1,7 @@
 """Our residual network, shaped for int8 on small CPUs."""
 
+from collections import OrderedDict
+
 from torch import Tensor, nn
 
 from fer_train.networks.base import Network, Recipe
@@ -10,13 +12,18 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around an identity; ReLU after the sum, so that int8 fuses the Add."""
+    """Two 3x3 convolutions around an identity; ReLU after the sum, so that int8 fuses the Add.
 
-    def __init__(self, channels: int) -> None:
+    is_identity: begin as the identity (a last scale of zero, Goyal et al. 2017), so that a network may grow by it.
+    """
+
+    def __init__(self, channels: int, is_identity: bool = False) -> None:
         super().__init__()
         self.conv1, self.bn1 = _conv(channels, channels), nn.BatchNorm2d(channels)
         self.conv2, self.bn2 = _conv(channels, channels), nn.BatchNorm2d(channels)
         self.relu1, self.relu2 = nn.ReLU(inplace=True), nn.ReLU(inplace=True)
+        if is_identity:
+            nn.init.zeros_(self.bn2.weight)
 
     def forward(self, maps: Tensor) -> Tensor:
         inner = self.relu1(self.bn1(self.conv1(maps)))
@@ -29,23 +36,29 @@ class EdgeResNet(Network):
 
     0.86 M parameters, 82 MMAC a face: under 1 MB in int8. Dense 3x3 convolutions with plain ReLU and channels in
     multiples of 16 are what onnxruntime's int8 kernels run fastest (depthwise, PReLU and squeeze-excite gain
-    little there). The other sizes differ in `stem` and `stages`, the channels.
+    little there). The other sizes differ in `stem` and `stages`, the channels, and in `more_blocks`, the blocks of
+    each stage beyond the first: these begin as the identity, and have names of their own, so that a network can
+    start from the weights of one without them.
     """
 
     num_features = 160
     recipe = Recipe()
     stem = 24
     stages = (48, 96, 160)
+    more_blocks = (0, 0, 0)
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         layers: list[nn.Module] = [_conv(1, self.stem), nn.BatchNorm2d(self.stem), nn.ReLU(inplace=True)]
+        names = ["0", "1", "2"]
         channels = self.stem
-        for width in self.stages:
+        for width, blocks in zip(self.stages, self.more_blocks, strict=True):
+            first = int(names[-1].partition("_")[0]) + 1
             layers += [_conv(channels, width, stride=2), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
-            layers += [ResidualBlock(width)]
+            layers += [ResidualBlock(width), *(ResidualBlock(width, is_identity=True) for _ in range(blocks))]
+            names += [f"{first + index}" for index in range(4)] + [f"{first + 3}_{index}" for index in range(blocks)]
             channels = width
-        self.features = nn.Sequential(*layers)
+        self.features = nn.Sequential(OrderedDict(zip(names, layers, strict=True)))
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(0.1)
         self.classifier = nn.Linear(channels, num_classes)
