@@ -4,11 +4,11 @@ Every PublicTest face is enlarged and laid on a grey canvas, found again by each
 its framing and classified. The accuracy should be that of the untouched face; and the square
 should be the picture's place on the canvas.
 
-    python benchmarks/framing.py --data fer2013.csv --yunet face_detection_yunet_2023mar.onnx
+    python benchmarks/framing.py --data fer2013.csv --yunet face_detection_yunet_2023mar.onnx --plot framing.png
 """
 
-import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import click
 import numpy as np
 
 from fer_edge.classifier import Classifier
+from fer_edge.console import run_main
 from fer_edge.detectors import Detector, open_detector
 from fer_edge.files import write_json
 from fer_edge.framing import Square
@@ -24,6 +25,7 @@ from fer_edge.report import machine_info
 from fer_models import default_model
 from fer_train.data import PUBLIC_TEST, FaceData, load_faces
 from fer_train.metrics import score
+from presenting import COLOURS, Table, new_figure, percent, save_plot
 
 FACE_PX = 192  # FER2013's 48 pixels, four times enlarged
 CANVAS_PX = 320
@@ -39,8 +41,8 @@ def canvas_of(face: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.d
     return canvas
 
 
-def measure(detector: Detector, classifier: Classifier, faces: FaceData) -> dict[str, Any]:
-    """Accuracy through `detector`, on the faces it finds, beside the accuracy of the same faces untouched."""
+def measure(detector: Detector, classifier: Classifier, faces: FaceData) -> tuple[dict[str, Any], list[Square]]:
+    """Accuracy through `detector`, on the faces it finds, beside that of the same faces untouched; its squares."""
     found, squares, probabilities = [], [], []
     with click.progressbar(range(len(faces)), label=detector.name, file=sys.stderr) as indices:
         for index in indices:
@@ -55,7 +57,7 @@ def measure(detector: Detector, classifier: Classifier, faces: FaceData) -> dict
             probabilities.append(classifier.classify(canvas, [square])[0])
     direct = classifier.predict(faces.images[found][:, None])
     labels = faces.labels[found]
-    return {
+    figures = {
         "found": len(found) / len(faces),
         "accuracy": score(np.stack(probabilities), labels, faces.classes)["accuracy"],
         "accuracy_untouched": score(direct, labels, faces.classes)["accuracy"],
@@ -64,6 +66,7 @@ def measure(detector: Detector, classifier: Classifier, faces: FaceData) -> dict
         "right": quartiles([(square.x - CANVAS_PX / 2) / FACE_PX for square in squares]),
         "down": quartiles([(square.y - CANVAS_PX / 2) / FACE_PX for square in squares]),
     }
+    return figures, squares
 
 
 def quartiles(values: list[float]) -> list[float]:
@@ -76,6 +79,61 @@ def centred(classifier: Classifier, faces: FaceData) -> float:
     square = Square(CANVAS_PX / 2, CANVAS_PX / 2, FACE_PX)
     rows = [classifier.classify(canvas_of(face), [square])[0] for face in faces.images]
     return float(score(np.stack(rows), faces.labels, faces.classes)["accuracy"])
+
+
+def table(results: Mapping[str, Mapping[str, Any]], title: str) -> Table:
+    """A row for each detector."""
+    rows = [
+        [name, percent(row["found"]), percent(row["accuracy"]), percent(row["accuracy_untouched"]),
+         percent(row["agreement"]), " ".join(f"{value:.3f}" for value in row["side"]),
+         f"{row['right'][1]:+.3f}", f"{row['down'][1]:+.3f}"]
+        for name, row in results.items()
+    ]  # fmt: skip
+    columns = ["detector", "found", "accuracy", "untouched", "agreement", "side (quartiles)", "right", "down"]
+    return Table(title, columns, rows, "side, right and down in picture sides; right and down are medians")
+
+
+def plot(results: Mapping[str, Mapping[str, Any]], squares: Mapping[str, Sequence[Square]], exact: float) -> Any:
+    """Left the accuracies, right where each detector's squares lie and how large they are."""
+    canvas = new_figure(11, 4.6)
+    bars, places, sides = canvas.subplots(1, 3, width_ratios=[1.2, 1, 1])
+    names = list(results)
+    for offset, key, label, alpha in ((-0.2, "accuracy_untouched", "the 48x48 picture itself", 0.35),
+                                      (0.2, "accuracy", "found, cut out and shrunk", 1.0)):  # fmt: skip
+        values = [100 * results[name][key] for name in names]
+        places_x = [index + offset for index in range(len(names))]
+        colours = COLOURS[: len(names)]
+        drawn = bars.bar(places_x, values, 0.38, color=colours, alpha=alpha, label=label)
+        bars.bar_label(drawn, fmt="%.2f", fontsize=8)
+    bars.axhline(100 * exact, color="#444444", linestyle=":", label=f"all faces, exact square: {100 * exact:.2f} %")
+    bars.set_xticks(range(len(names)), [f"{name}\n{100 * results[name]['found']:.1f} % found" for name in names])
+    lowest = min(100 * row["accuracy"] for row in results.values())
+    bars.set_ylim(lowest - 3, 100 * exact + 4)
+    bars.set_ylabel("accuracy on the faces found, %")
+    bars.legend(fontsize=8, loc="upper left")
+    for name, colour in zip(names, COLOURS, strict=False):
+        right = [(square.x - CANVAS_PX / 2) / FACE_PX for square in squares[name]]
+        down = [(square.y - CANVAS_PX / 2) / FACE_PX for square in squares[name]]
+        places.scatter(right, down, s=2, alpha=0.25, color=colour, linewidths=0)
+        places.scatter([], [], s=20, color=colour, label=name)
+    places.axhline(0, color="#888888", linewidth=0.8)
+    places.axvline(0, color="#888888", linewidth=0.8)
+    places.set_xlim(-0.3, 0.3)
+    places.set_ylim(0.3, -0.3)  # as in pictures, down is down
+    places.set_aspect("equal")
+    places.set_xlabel("centre too far right, picture sides")
+    places.set_ylabel("centre too far down")
+    places.legend(fontsize=8)
+    boxes = sides.boxplot(
+        [[square.side / FACE_PX for square in squares[name]] for name in names], widths=0.5, patch_artist=True,
+        whis=(5, 95), showfliers=False, medianprops={"color": "black"},
+    )  # fmt: skip
+    for patch, colour in zip(boxes["boxes"], COLOURS, strict=False):
+        patch.set_facecolor(colour)
+    sides.set_xticks(range(1, len(names) + 1), names)
+    sides.axhline(1, color="#888888", linewidth=0.8)
+    sides.set_ylabel("side, picture sides (box: quartiles, whiskers: 5 to 95 %)")
+    return canvas
 
 
 @click.command(help=__doc__)
@@ -95,29 +153,31 @@ def centred(classifier: Classifier, faces: FaceData) -> float:
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the figures here too."
 )
-def main(data: Path, model: Path | None, yunet: Path | None, luma: Path | None, json_file: Path | None) -> None:
+@click.option("--plot", "plot_file", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw them here.")
+@click.option("--every", type=click.IntRange(1), default=1, metavar="N", help="Every Nth face, for a quick look.")
+def main(
+    data: Path, model: Path | None, yunet: Path | None, luma: Path | None, json_file: Path | None,
+    plot_file: Path | None, every: int,
+) -> None:  # fmt: skip
     """Print the table."""
     classifier = Classifier(model or default_model(), threads=1)
     faces = load_faces(data).split(PUBLIC_TEST)
+    faces = faces.rows(np.arange(len(faces)) % every == 0)
     detectors = [open_detector("luma", luma)]
     if yunet is not None:
         detectors.append(open_detector("yunet", yunet))
     if hasattr(cv2, "CascadeClassifier"):
         detectors.append(open_detector("haar"))
-    results = {detector.name: measure(detector, classifier, faces) for detector in detectors}
+    measured = {detector.name: measure(detector, classifier, faces) for detector in detectors}
+    results = {name: figures for name, (figures, _) in measured.items()}
     exact = centred(classifier, faces)
-    click.echo(f"{classifier.path.name}, {len(faces)} PublicTest faces at {FACE_PX} px; exact square: {exact:.2%}")
-    click.echo("detector   found  accuracy  untouched  agreement  side (quartiles)        right   down")
-    for name, row in results.items():
-        side = " ".join(f"{value:.3f}" for value in row["side"])
-        click.echo(
-            f"{name:9} {row['found']:6.1%}  {row['accuracy']:8.2%}  {row['accuracy_untouched']:9.2%}"
-            f"  {row['agreement']:9.2%}  {side:22} {row['right'][1]:+6.3f} {row['down'][1]:+6.3f}"
-        )
+    shown = table(results, f"{classifier.path.name}, {len(faces)} faces at {FACE_PX} px; exact square: {exact:.2%}")
+    click.echo(str(shown))
     if json_file is not None:
         write_json(json_file, {"exact": exact, "detectors": results, "machine": machine_info()})
-        click.echo(json.dumps({"written": str(json_file)}), err=True)
+    if plot_file is not None:
+        save_plot(plot(results, {name: squares for name, (_, squares) in measured.items()}, exact), plot_file)
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main, "framing.py")

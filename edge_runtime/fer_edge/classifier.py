@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ class Classifier:
     """An emotion network from an ONNX file.
 
     path: the file. contract: what it says of itself. precision: "int8" if it holds quantised
-    operators, else "fp32". sha256: hash of the file.
+    operators, else "fp32".
 
     Raises ModelError or ContractError if the file can't be used.
     """
@@ -28,13 +27,18 @@ class Classifier:
     def __init__(self, path: Path, threads: int = 1) -> None:
         self.path = path
         opened = open_file(path, threads)
-        self._session, self.sha256, self.precision = opened.session, opened.sha256, opened.precision
+        self._opened, self._session, self.precision = opened, opened.session, opened.precision
         self.contract = read_contract(self._session, path, "classifier")
         self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
         self._check()
         if self.contract.failed_gates:
             failed = ", ".join(self.contract.failed_gates)
             log.warning("%s was exported with --force and fails %s: its answers may be wrong", path, failed)
+
+    @property
+    def sha256(self) -> str:
+        """Hex hash of the file as it was when it was opened."""
+        return self._opened.sha256
 
     def _check(self) -> None:
         """Compare the graph with the contract and run it once: what fails, fails here and not amid a stream."""
@@ -80,7 +84,7 @@ class Classifier:
         direct = self.contract.colour == "grey" and image.ndim == 2
         for face, square in zip(faces, squares, strict=True):
             if self.contract.framing != 1.0:
-                square = replace(square, side=square.side * self.contract.framing)
+                square = square._replace(side=square.side * self.contract.framing)
             if direct:
                 crop(image, square, (height, width), face[0])
             else:

@@ -248,7 +248,7 @@ def edge(
         threads = threads or _default_threads()
         begin_opening(model, threads)
         if detector == "luma" and detector_model:
-            begin_opening(detector_model, threads)
+            begin_opening(detector_model, threads, (1, 1, detect_size * 3 // 4 // 32 * 32, detect_size // 32 * 32))
         from fer_edge.app import AppOptions, run
         from fer_edge.flow import Flow, Limits
 

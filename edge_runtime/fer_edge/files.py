@@ -27,11 +27,10 @@ def check_output(path: Path, overwrite: bool = False) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise OutputError(f"{folder} is not a folder, so {path.name} can't be written there: create it first")
-    import tempfile  # 5 ms with all it imports, and a run that writes no file doesn't need it
-
+    probe = folder / f".{path.stem}.{os.getpid()}.part"  # permissions don't tell of read-only disks and odd filesystems
     try:
-        with tempfile.TemporaryFile(dir=folder):  # permissions alone don't tell of read-only disks and odd filesystems
-            pass
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT, 0o600))
+        probe.unlink()
     except OSError as error:
         raise OutputError(f"{path.name} can't be written in {folder}: {error.strerror}") from error
 

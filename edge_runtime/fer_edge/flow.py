@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from fer_edge.following import Track
 from fer_edge.framing import Image, to_gray
@@ -33,8 +34,7 @@ class Frame:
         return to_gray(self.image)
 
 
-@dataclass(frozen=True, eq=False)
-class Followed:
+class Followed(NamedTuple):
     """A frame with its faces on the way to the classifier; `detected`: the detector ran on it."""
 
     frame: Frame
@@ -42,16 +42,14 @@ class Followed:
     detected: bool
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """When to stop by itself: after so many captured frames, or when a frame's time reaches so many seconds."""
 
     max_frames: int | None = None
     duration_s: float | None = None
 
 
-@dataclass(frozen=True)
-class Flow:
+class Flow(NamedTuple):
     """How frames and faces pass through.
 
     lossless: every frame is processed (True), or the newest wins and a file is played in real time

@@ -201,7 +201,7 @@ def _find_at(gray: Image, track: Track, scale: float) -> Track:
     square = _square(track.box)
     side = square.side * scale
     searched_px = round(SEARCH * TEMPLATE_PX)
-    region = crop(gray, replace(square, side=side * SEARCH), (searched_px, searched_px))
+    region = crop(gray, square._replace(side=side * SEARCH), (searched_px, searched_px))
     fit: npt.NDArray[np.floating] = np.nan_to_num(
         cv2.matchTemplate(region, track.template, cv2.TM_CCOEFF_NORMED), posinf=0, neginf=0
     )

@@ -1,7 +1,7 @@
 """From a detector's face box to the pixels a classifier sees: box, FER2013 square, crop."""
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,7 @@ Box = tuple[float, float, float, float]
 """x, y of the top left corner, width, height in source pixels."""
 
 
-@dataclass(frozen=True)
-class Square:
+class Square(NamedTuple):
     """A square region by its centre and side, in source pixels; it may reach over the picture's edge."""
 
     x: float
@@ -23,8 +22,7 @@ class Square:
     side: float
 
 
-@dataclass(frozen=True)
-class Framing:
+class Framing(NamedTuple):
     """How a detector's box becomes the square that FER2013 would show of the face.
 
     The side is `of_width` x box width + `of_height` x box height; the centre is the box's, moved by

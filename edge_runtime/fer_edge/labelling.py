@@ -1,7 +1,7 @@
 """From followed faces to labelled ones: who is classified when, smoothing, and the label that is shown."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,11 @@ JITTER_S = 0.005  # frames come a little early or late; every third of 30 a seco
 GROWN = 1.2  # a face that is so many times larger or smaller than when it was classified shows something new
 
 
-@dataclass(frozen=True, eq=False)  # arrays don't compare
-class _Label:
+class _Label(NamedTuple):
     """What is known of a face. read_at: monotonic seconds of the frame it was read from; t: that frame's own time."""
 
     probabilities: npt.NDArray[np.floating]
-    index: int
+    shown: int
     read_at: float
     t: float
     side: float
@@ -67,13 +66,13 @@ class Labeller:
     def _take(self, track: Track, row: npt.NDArray[np.float32], t: float, captured_at: float) -> None:
         probabilities, index = self._smoother.update(track.track_id, row, t)
         before = self._labels.get(track.track_id)
-        self.flips += before is not None and before.index != index
+        self.flips += before is not None and before.shown != index
         self._labels[track.track_id] = _Label(probabilities, index, captured_at, t, track.box[3])
 
     def _face(self, track: Track, image: Image, captured_at: float) -> Face:
         label = self._labels[track.track_id]
         return to_face(
-            track.box, track.score, label.probabilities, self._classifier.labels, image, label.index, track.track_id,
+            track.box, track.score, label.probabilities, self._classifier.labels, image, label.shown, track.track_id,
             1000 * (captured_at - label.read_at),
         )  # fmt: skip
 

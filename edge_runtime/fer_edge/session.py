@@ -1,7 +1,8 @@
 """Open ONNX files in onnxruntime with the settings every fer tool uses; if asked, while modules are still imported."""
 
+import contextlib
 import threading
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import onnxruntime
@@ -10,24 +11,34 @@ from fer_edge.contract import METADATA_KEY, Contract, parse_contract
 from fer_edge.errors import ContractError, ModelError
 
 
-@dataclass(frozen=True, eq=False)  # one file is opened once
 class OpenedFile:
     """An ONNX file as it was when it was read.
 
-    session: ready to run. sha256: hex hash of the file. precision: "int8" if it holds quantised operators, else "fp32".
+    session: ready to run. precision: "int8" if it holds quantised operators, else "fp32".
     """
 
-    session: onnxruntime.InferenceSession
-    sha256: str
-    precision: str
+    def __init__(self, session: onnxruntime.InferenceSession, data: bytes) -> None:
+        self.session = session
+        # The runtime has no onnx package to look with: a quantised file has QuantizeLinear nodes.
+        self.precision = "int8" if b"QuantizeLinear" in data else "fp32"
+        self._data = data
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex hash of the file. Its bytes are kept until it is first asked for, which is after the first results."""
+        import hashlib  # loads OpenSSL, which takes a while
+
+        digest = hashlib.sha256(self._data).hexdigest()
+        del self._data
+        return digest
 
 
 class _Opening(threading.Thread):
     """Opens a file; `result` waits for it. Not a daemon: the interpreter must not end amid onnxruntime's work."""
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, warm_up: tuple[int, ...] | None) -> None:
         super().__init__(name=f"fer-open-{path.name}")
-        self._path, self._threads = path, threads
+        self._path, self._threads, self._warm_up = path, threads, warm_up
         self._opened: OpenedFile | None = None
         self._error: BaseException | None = None
         self.start()
@@ -35,6 +46,8 @@ class _Opening(threading.Thread):
     def run(self) -> None:
         try:
             self._opened = _open(self._path, self._threads)
+            if self._warm_up is not None:
+                _run_once(self._opened.session, self._warm_up)
         except BaseException as error:  # noqa: BLE001 - raised where the file is asked for
             self._error = error
 
@@ -49,12 +62,13 @@ class _Opening(threading.Thread):
 _begun: dict[tuple[Path, int], _Opening] = {}
 
 
-def begin_opening(path: Path, threads: int = 1) -> None:
+def begin_opening(path: Path, threads: int = 1, warm_up: tuple[int, ...] | None = None) -> None:
     """Start to open `path` in a thread; the next `open_file` of the same file and threads waits for that.
 
-    onnxruntime needs no interpreter while it prepares a network, so this takes no time while modules are imported.
+    onnxruntime needs no interpreter while it prepares and runs a network, so this takes no time while modules are
+    imported. warm_up: run it once on zeros uint8 of this shape, since the first run of a size is slow.
     """
-    _begun[path, threads] = _Opening(path, threads)
+    _begun[path, threads] = _Opening(path, threads, warm_up)
 
 
 def open_file(path: Path, threads: int = 1) -> OpenedFile:
@@ -73,8 +87,6 @@ def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
 
 
 def _open(path: Path, threads: int) -> OpenedFile:
-    import hashlib  # its C library takes a moment to load, which is welcome in a thread
-
     if not path.is_file():
         raise ModelError(f"{path} is not a file: --model names an ONNX file that fer-export wrote")
     options = onnxruntime.SessionOptions()
@@ -91,9 +103,15 @@ def _open(path: Path, threads: int) -> OpenedFile:
     except Exception as error:  # onnxruntime's own exceptions share no other base
         reason = " ".join(str(error).split())[:160]
         raise ModelError(f"{path} is not a usable ONNX file, or is truncated ({reason}): export it again") from error
-    # The runtime has no onnx package to look with: a quantised file has QuantizeLinear nodes.
-    precision = "int8" if b"QuantizeLinear" in data else "fp32"
-    return OpenedFile(session, hashlib.sha256(data).hexdigest(), precision)
+    return OpenedFile(session, data)
+
+
+def _run_once(session: onnxruntime.InferenceSession, shape: tuple[int, ...]) -> None:
+    import numpy as np
+
+    # What is wrong with the file is told by whoever opens it.
+    with contextlib.suppress(Exception):
+        session.run(None, {session.get_inputs()[0].name: np.zeros(shape, np.uint8)})
 
 
 def read_contract(session: onnxruntime.InferenceSession, path: Path, kind: str) -> Contract:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,7 @@ DEFAULT_TIME_CONSTANT_S = 0.3  # expressions last half a second and longer
 MARGIN = 0.1  # by which another label must lead before it takes over
 
 
-@dataclass(eq=False)  # arrays don't compare
-class _State:
+class _State(NamedTuple):
     probabilities: npt.NDArray[np.float64]
     t: float
     label: int

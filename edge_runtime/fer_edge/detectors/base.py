@@ -1,7 +1,6 @@
 """What every face detector is: its answer, its form, and the size at which it searches."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -12,8 +11,7 @@ DEFAULT_MIN_FACE_PX = 40
 DEFAULT_DETECT_SIZE_PX = 640  # longer frames are searched at this size: detectors' cost grows with the area
 
 
-@dataclass(frozen=True, slots=True)
-class Detection:
+class Detection(NamedTuple):
     """A face box (x, y, width, height in source pixels, not clipped) and the detector's own score."""
 
     box: Box

@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fer_edge.channel import Channel, Closed
 from fer_edge.flow import Frame
@@ -17,8 +17,7 @@ FLUSH_INTERVAL_S = 1.0
 CLOSE_TIMEOUT_S = 30.0  # for a reader of our pipe that has stopped reading, or a disk that hangs
 
 
-@dataclass(frozen=True, eq=False)  # arrays don't compare
-class Published:
+class Published(NamedTuple):
     """A result with the picture it belongs to; `frame` is None for sinks that need no picture."""
 
     result: FrameResult

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fer_edge.channel import Channel, Closed
 from fer_edge.errors import SourceError
@@ -17,8 +17,7 @@ MAX_GAPS_KEPT = 100
 CLOSE_TIMEOUT_S = 1.0  # a reader that waits for a frame ends with it
 
 
-@dataclass(frozen=True)
-class Patience:
+class Patience(NamedTuple):
     """How long to wait for a live source, all in seconds.
 
     open_s: for its first frame. silent_s: between two frames, before it is taken for dead. first_retry_s,
