@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from fer_edge.classifier import Classifier
+from fer_edge.errors import ModelError
 from fer_edge.framing import Square
+from fer_edge.session import begin_opening, open_file
 
 
 @pytest.fixture
@@ -68,3 +70,19 @@ def test_hash_and_precision_are_of_the_file_that_was_opened(tmp_path: Path, mode
     path.unlink()
     assert classifier.sha256 == hashlib.sha256(model.read_bytes()).hexdigest()
     assert classifier.precision == "fp32"
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 48, 48), (1, 3, 7, 7)])  # the second doesn't fit
+def test_a_file_whose_opening_was_begun_opens_as_any_other(model: Path, shape: tuple[int, ...]) -> None:
+    begin_opening(model, warm_up=shape)
+    begun, afresh = open_file(model), open_file(model)
+    assert begun.session is not afresh.session
+    assert begun.sha256 == afresh.sha256
+    assert begun.precision == "fp32"
+
+
+def test_what_is_wrong_with_a_file_is_told_to_who_asks_for_it(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_text("no network")
+    begin_opening(tmp_path / "m.onnx", warm_up=(1, 1, 48, 48))
+    with pytest.raises(ModelError, match="is not a usable ONNX file"):
+        open_file(tmp_path / "m.onnx")

@@ -12,6 +12,7 @@ import pytest
 
 from fer_edge.errors import DataError
 from fer_edge.opencv import cv2
+from fer_export.cli import export
 from fer_train.augment import parse_augmentation
 from fer_train.cli import train
 from fer_train.detection.tiles import COLUMNS, LANDMARKS
@@ -106,6 +107,25 @@ def test_the_records_commands_are_such_as_fer_train_takes(part: str, runs: int, 
         assert options["data"] == data / "fer2013.csv"
         parse_augmentation(options["augment"])
         assert len(options["teachers"]) == (0 if part == "teachers" or log.stem == "plain" else 4)
+
+
+def test_the_shipped_networks_commands_are_such_as_ours_take(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for name in ("fer-train", "fer-export"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >> "{log}"\n')
+        (tmp_path / name).chmod(0o700)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["sh", SCRIPT.with_name("shipped.sh"), "data", tmp_path / "run"], env=environment, check=True)
+    first, second, exported = map(shlex.split, log.read_text().splitlines())
+    options = [train.make_context(name, words).params for name, *words in (first, second)]
+    assert [taken["model"] for taken in options] == ["edgeresnet", "edgeresnet-deep"]
+    best = options[0]["out"] / "best.pt"
+    assert options[1]["teachers"] == (best,)
+    assert options[1]["init_weights"] == str(best)
+    parse_augmentation(options[1]["augment"])
+    given = export.make_context(*exported[:1], exported[1:]).params
+    assert given["checkpoint"] == options[1]["out"] / "best.pt"
+    assert given["out"] == tmp_path / "run" / "fer2013.onnx"
 
 
 def test_a_failed_run_fails_the_recipe(tmp_path: Path) -> None:

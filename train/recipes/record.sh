@@ -36,7 +36,7 @@ students)
     for name in resnet18-0 resnet18-1 vgg16-0 vgg16-1; do
         teachers="$teachers --teacher $runs/$name/best.pt"
     done
-    common="--epochs $student_epochs --augment strong --batch-size 256 --lr 0.2 --ema-decay 0.9995"
+    common="--model edgeresnet-deep --epochs $student_epochs --augment strong --batch-size 256 --lr 0.2 --ema-decay 0.9995"
     # One change at a time from the recipe that ought to win, and the plain baseline beside it.
     run plain --seed 0 $common --mixup 0.4
     run distilled --seed 0 $common --mixup 1 $teachers
