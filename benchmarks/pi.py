@@ -28,6 +28,9 @@ from pibox.root import REPOSITORY, make_root, need
 
 # Tests that can't run under user-mode emulation, by the start of their node id, and why.
 LEFT_OUT = {
+    "tests/edge/test_v4l2.py::test_a_camera_in_use_is_refused_at_once_with_the_name_of_its_user": (
+        "the board's /proc, which holds its processor, lists no processes"
+    ),
     "tests/edge/test_doctor.py::test_a_network_that_does_not_run_is_bad[import os, signal": (
         "qemu says a line of its own when a program dies of a signal, and doctor tells that line"
     ),
