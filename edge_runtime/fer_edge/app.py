@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import logging
 import math
 import signal
@@ -72,6 +73,8 @@ def run(options: AppOptions) -> None:
     Raises FerError for what can't be opened and when a live source is lost; KeyboardInterrupt and
     Terminated pass through after everything captured is processed and every output is complete.
     """
+    gc.freeze()  # modules are never looked through again
+    gc.enable()
     _check_outputs(options)
     cv2.setNumThreads(options.threads)
     classifier = Classifier(options.model, options.threads)

@@ -1,5 +1,6 @@
 """The command `fer-edge`."""
 
+import gc
 import logging
 import math
 import os
@@ -342,6 +343,7 @@ def tune(detector: str, detector_model: Path | None, seconds: float, dry_run: bo
     """Find the precision, threads and detection size that are best on this machine, and keep them as defaults."""
     from fer_edge.tune import keep, kept_in, run_tuning
 
+    gc.enable()  # start.py has disabled it for the imports; the main job's own enabling is in app.py
     path = None if dry_run else kept_in()
     best = run_tuning(detector, detector_model, seconds)
     if path is not None:

@@ -1,5 +1,6 @@
 """The console script's first step: be ready for Ctrl-C before the imports, which take longer than Python's start."""
 
+import gc
 import os
 import signal
 
@@ -29,6 +30,7 @@ def main() -> "NoReturn":
     # numpy's OpenBLAS starts a thread a core at import, a good part of the time that numpy, OpenCV and onnxruntime
     # take to import together, for matrix products of which there are none here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.disable()  # what imports make is there to stay: looking through it again and again is in vain
     from fer_edge.cli import edge
     from fer_edge.console import run_main
 

@@ -182,7 +182,7 @@ finally:
         [sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True, env=environment
     )
     assert max(map(len, ran.stdout.splitlines())) <= 80
-    assert "cnn4, edgeresnet, edgeresnet-large, edgeresnet-small," in " ".join(ran.stdout.split())
+    assert "cnn4, edgeresnet, edgeresnet-deep, edgeresnet-large," in " ".join(ran.stdout.split())
     assert "[auto|cpu|cuda]" in ran.stdout
 
 

@@ -65,7 +65,7 @@ def test_outputs_have_the_documented_shapes(name: str, classes: int) -> None:
 def test_the_shipped_checkpoint_still_loads() -> None:
     path = Path(__file__).parents[2] / "models" / "checkpoints" / "fer2013.pt"
     checkpoint = load_checkpoint(path)
-    assert checkpoint.model == "edgeresnet"
+    assert checkpoint.model == "edgeresnet-deep"
     assert checkpoint.network().num_parameters() == 903_119
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from fer_edge.errors import FerError
 from fer_train.augment import AUGMENTATIONS, Augmentation, parse_augmentation
-from fer_train.checkpoint import load_checkpoint, save_checkpoint, save_tensors
+from fer_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_tensors
+from fer_train.networks import build_network
 from fer_train.unlabelled import save_unlabelled
 
 from .conftest import face_rows, one_line
@@ -96,6 +97,7 @@ def odd_files(teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     known = load_checkpoint(teacher)
     save_checkpoint(replace(known, classes=tuple(reversed(known.classes))), Path("reversed.pt"))
     save_checkpoint(replace(known, model="cnn4"), Path("mixed.pt"))
+    save_checkpoint(Checkpoint("cnn4", known.classes, build_network("cnn4", 7).state_dict()), Path("cnn4.pt"))
     save_checkpoint(replace(known, model="gone"), Path("gone.pt"))
     save_checkpoint(replace(known, class_mapping={"contempt": "angry"}), Path("merged.pt"))
     save_checkpoint(replace(known, mean=0.0), Path("bright.pt"))
@@ -118,7 +120,7 @@ def odd_files(teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (["--teacher", "bright.pt"], 1, "sees faces of another size or normalisation"),
         (["--teacher", "{teacher}", "--unlabelled", "text.pt"], 1, "text.pt is not such a file"),
         (["--unlabelled", "text.pt"], 2, "give a --teacher, too"),
-        (["--init-weights", "mixed.pt"], 1, "is a checkpoint of the network cnn4, not of edgeresnet-small"),
+        (["--init-weights", "cnn4.pt"], 1, "is a checkpoint of the network cnn4, not of edgeresnet-small"),
         (["--init-weights", "none.pt"], 1, "--init-weights none.pt is not a file"),
         (["--augment", "wild"], 1, "'wild' is none of none, standard, strong"),
         (["--class-weights", "all"], 2, "'all' is not one of 'none', 'sqrt', 'balanced'"),
