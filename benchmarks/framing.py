@@ -1,8 +1,9 @@
 """Does a detector's framing give the network what FER2013 gives it?
 
-Every PublicTest face is enlarged and laid on a grey canvas, found again by each detector, cut out by
-its framing and classified. The accuracy should be that of the untouched face; and the square
-should be the picture's place on the canvas.
+Every PublicTest face is enlarged and laid on a canvas, found again by each detector, cut out by its framing and
+classified. The accuracy should be that of the untouched face; and the square should be the picture's place on the
+canvas. Beyond the picture the canvas repeats its edge, as fer-edge does at the edge of a frame: what was really
+there is not known, and a flat grey with a sharp border, which no camera shows, would be measured instead.
 
     python benchmarks/framing.py --data fer2013.csv --yunet face_detection_yunet_2023mar.onnx --plot framing.png
 """
@@ -32,13 +33,11 @@ CANVAS_PX = 320
 
 
 def canvas_of(face: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The 48x48 face enlarged to FACE_PX in the middle of a canvas of its own mean grey, uint8 [320, 320]."""
-    canvas = np.full((CANVAS_PX, CANVAS_PX), int(face.mean()), dtype=np.uint8)
-    start = (CANVAS_PX - FACE_PX) // 2
-    canvas[start : start + FACE_PX, start : start + FACE_PX] = cv2.resize(
-        face, (FACE_PX, FACE_PX), interpolation=cv2.INTER_CUBIC
-    )
-    return canvas
+    """The 48x48 face enlarged to FACE_PX in the middle of a canvas that repeats its edge, uint8 [320, 320]."""
+    large = cv2.resize(face, (FACE_PX, FACE_PX), interpolation=cv2.INTER_CUBIC)
+    margin = (CANVAS_PX - FACE_PX) // 2
+    canvas = cv2.copyMakeBorder(large, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+    return np.asarray(canvas, dtype=np.uint8)
 
 
 def measure(detector: Detector, classifier: Classifier, faces: FaceData) -> tuple[dict[str, Any], list[Square]]:

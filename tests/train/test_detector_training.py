@@ -92,10 +92,10 @@ def options(steps: int, **others: object) -> DetectorOptions:
 
 def test_a_few_steps_find_bright_discs(tmp_path: Path) -> None:
     scenes, faces = discs(200, 0)
-    trainer = DetectorTrainer(scenes, faces, options(60, ema_decay=0.9), tmp_path)
+    trainer = DetectorTrainer(scenes, faces, options(100, ema_decay=0.9), tmp_path)
     trainer.run(lambda _step: None, lambda _record: None)
     network, trained = load_detector(tmp_path / "detector.pt")
-    assert trained["step"] == 60
+    assert trained["step"] == 100
     tests, truth = discs(20, 1)
     with torch.no_grad():
         answers = network((tests[:, None].float() - 128) / 64)
@@ -121,6 +121,18 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path, monkeypatch: pytes
             trainer._save()
     whole, broken = (load_detector(tmp_path / name / "detector.pt")[0].state_dict() for name in ("whole", "broken"))
     assert all(torch.equal(whole[name], broken[name]) for name in whole)
+
+
+def test_a_run_begins_with_the_weights_of_another(tmp_path: Path) -> None:
+    scenes, faces = discs(20, 0)
+    first = DetectorTrainer(scenes, faces, options(1), tmp_path)
+    first._save()
+    second = DetectorTrainer(scenes, faces, options(1, seed=1), tmp_path)
+    before = first.network.state_dict()["head.weight"]
+    assert not torch.equal(second.network.state_dict()["head.weight"], before)
+    second.start_from(load_detector(tmp_path / "detector.pt")[0])
+    assert torch.equal(second.network.state_dict()["head.weight"], before)
+    assert second.step == 0
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
@@ -161,4 +173,9 @@ def test_the_command_trains_on_a_pool_and_tells_what_comes_next(
     again = CliRunner().invoke(train, command)
     assert isinstance(again.exception, FerError)
     assert "--resume" in str(again.exception)
+    before = load_detector(tmp_path / "run" / "detector.pt")[1]["step"]
+    own = [*command, "--overwrite", "--steps", "1", "--init-weights", str(tmp_path / "run" / "detector.pt")]
+    assert CliRunner().invoke(train, own, catch_exceptions=False).exit_code == 0
+    assert (before, load_detector(tmp_path / "run" / "detector.pt")[1]["step"]) == (2, 1)
+    assert "leave --init-weights out" in CliRunner().invoke(train, [*command, "--resume", "--init-weights", "x"]).output
     assert "multiple of 32" in CliRunner().invoke(train, [*command, "--size", "70"]).output

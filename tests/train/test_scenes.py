@@ -13,6 +13,7 @@ from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.scenes import IGNORED, MAX_FACES, SCENE_PX, SceneMaker
 from fer_train.detection.teacher import Teacher, overlaps
 from fer_train.detection.tiles import COLUMNS, FaceTiles, load_tiles
+from fer_train.detection.turning import save_turned, turned, turned_tiles, with_turned
 
 YUNET = Path(__file__).parents[3] / "shared" / "models" / "face_detection_yunet_2023mar.onnx"
 HEADER = ",".join(COLUMNS)
@@ -138,6 +139,16 @@ class Agreeing:
     def correct(self, _scene: np.ndarray, faces: np.ndarray) -> np.ndarray:
         return faces
 
+    def faces(self, _scene: np.ndarray) -> np.ndarray:
+        return np.array([[40, 30, 40, 60, 0.9]], np.float32)
+
+
+class Blind(Agreeing):
+    """A teacher who sees nobody."""
+
+    def faces(self, _scene: np.ndarray) -> np.ndarray:
+        return np.empty((0, 5), np.float32)
+
 
 def test_a_pool_is_made_once_and_read_whole(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "SHARD", 3)
@@ -153,6 +164,53 @@ def test_a_pool_is_made_once_and_read_whole(folder: Path, tmp_path: Path, monkey
     assert scenes.shape == (6, SCENE_PX, SCENE_PX)
     assert faces.shape == (6, MAX_FACES, 5)
     assert (faces[..., 4] != 0).any()
+
+
+def spot(yaw: float, pitch: float, roll: float) -> tuple[float, float]:
+    """Where a bright spot right above the middle of a dark head is seen, in pixels from the middle."""
+    image = np.full((128, 128), 60, np.uint8)
+    cv2.circle(image, (64, 50), 3, 255, -1)
+    seen = turned(image, (64, 64, 40, 50), *np.radians((yaw, pitch, roll)))
+    y, x = np.nonzero(seen > 150)
+    return float(x.mean() - 64), float(y.mean() - 64)
+
+
+def test_heads_turn_the_way_they_are_told() -> None:
+    assert spot(0, 0, 0) == pytest.approx((0, -14), abs=0.5)
+    assert spot(30, 0, 0)[0] > 10
+    assert spot(-30, 0, 0)[0] < -10
+    assert spot(0, 30, 0)[1] > -3
+    assert spot(0, 0, 20)[0] > 3  # clockwise: what is above goes to the right
+
+
+def test_turning_leaves_what_is_around_the_head(tiles: FaceTiles) -> None:
+    image = tiles.images[0]
+    seen = turned(image, (64, 64, 30, 40), 0.8, 0.3, 0.2)
+    y, x = np.mgrid[:128, :128]
+    outside = ((x - 64) / 30) ** 2 + ((y - 64) / 40) ** 2 > 1
+    assert np.array_equal(seen[outside], image[outside])
+    assert not np.array_equal(seen, image)
+
+
+def test_turned_heads_are_kept_where_the_teacher_still_sees_them(tiles: FaceTiles, tmp_path: Path) -> None:
+    agreed, none = (turned_tiles(tiles, teacher(YUNET), 0) for teacher in (Agreeing, Blind))  # type: ignore[arg-type]
+    assert len(agreed) == sum(bool(len(faces)) for faces in tiles.boxes)
+    assert len(none) == 0
+    for name, new in (("agreed", agreed), ("none", none)):
+        save_turned(new, tmp_path / name)
+        both = with_turned(tiles, tmp_path / name)
+        assert np.array_equal(both.images, np.concatenate([tiles.images, new.images]))
+        assert len(both.boxes) == len(both.chances) == len(both.images)
+        assert both.chances.sum() == pytest.approx(1)
+        assert all(np.array_equal(a, b) for a, b in zip(both.boxes[len(tiles) :], new.boxes, strict=True))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"text"])
+def test_turned_heads_that_are_none_are_refused(tiles: FaceTiles, tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "turned.npz").write_bytes(content)
+    with pytest.raises(DataError, match="fer-train scenes"):
+        with_turned(tiles, tmp_path / "turned.npz")
 
 
 def test_a_pool_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -177,7 +235,7 @@ def test_augmenting_moves_boxes_with_the_picture() -> None:
     assert (moved[:, 1, 4] == 0).all()  # nobody stays nobody
     checked = 0
     for picture, (x, y, width, height, flag) in zip(pictures[:, 0], moved[:, 0].tolist(), strict=True):
-        if flag > 0 and min(x, y) >= 2 and max(x + width, y + height) < 190:
+        if flag > 0 and min(x, y) >= 14 and max(x + width, y + height) < 178:  # its turned corners, too
             bright = picture > (picture.max() + picture.min()) / 2
             rows, columns = bright.any(1).nonzero(), bright.any(0).nonzero()
             centre = torch.tensor([(columns.min() + columns.max() + 1) / 2, (rows.min() + rows.max() + 1) / 2])

@@ -57,23 +57,24 @@ def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, 
 @click.command(context_settings=SETTINGS)
 @click.option("--scenes", type=PathType, required=True, metavar="DIR", help="What fer-train scenes made.")
 @click.option("--faces", type=PathType, metavar="DIR",
-              help="The photographs the scenes were made of: half of each batch becomes mosaics of them.")
+              help="The photographs the scenes were made of: most of each batch becomes mosaics of them.")
 @click.option("--out", type=PathType, required=True, metavar="DIR", help="Folder for the results; made if missing.")
 @click.option("--steps", type=click.IntRange(1), metavar="N", default=20_000, help="Batches to train on.")
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", default=16, help="Pictures a step.")
-@click.option("--size", type=click.IntRange(64, 640), metavar="PX", default=192,
-              help="Side of a training picture, a multiple of 32.")
+@click.option("--size", type=click.IntRange(64, 640), metavar="PX", default=288,
+              help="Side of the largest training pictures, a multiple of 32; steps take sides from half of it on.")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), metavar="RATE", default=2e-3, help="Peak learning rate.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N", default=0, help="Seed of everything random.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
               help="Where to train; auto takes a GPU if there is one.")
 @click.option("--amp/--no-amp", default=True, help="Run convolutions in bfloat16.")
 @click.option("--threads", type=click.IntRange(1), metavar="N", show_default="all cores", help="CPU threads.")
+@click.option("--init-weights", type=PathType, metavar="FILE", help="A detector.pt to begin with, instead of chance.")
 @click.option("--resume", is_flag=True, help="Go on from DIR/last.pt; steps, size and scenes may be others.")
 @click.option("--overwrite", is_flag=True, help="Replace the results that DIR holds.")
 def detector(
     scenes: Path, faces: Path | None, out: Path, steps: int, batch_size: int, size: int, lr: float, seed: int,
-    device: str, amp: bool, threads: int | None, resume: bool, overwrite: bool,
+    device: str, amp: bool, threads: int | None, init_weights: Path | None, resume: bool, overwrite: bool,
 ) -> None:
     """Train our face detector `luma` on composed scenes.
 
@@ -81,17 +82,21 @@ def detector(
     """
     if resume and overwrite:
         raise click.UsageError("--resume goes on with what DIR holds, --overwrite replaces it: give one of them")
+    if resume and init_weights:
+        raise click.UsageError("--resume goes on with the weights that DIR holds: leave --init-weights out")
     if size % 32:
         raise click.BadParameter(f"{size} is no multiple of 32", param_hint="--size")
     with extra_required("fer-train", "train"):
         import torch
 
         from fer_train.detection.mosaic import MosaicMaker
-        from fer_train.detection.pool import load_pool
+        from fer_train.detection.pool import TURNED, load_pool
         from fer_train.detection.tiles import load_tiles
-        from fer_train.detection.training import DetectorOptions, DetectorTrainer
+        from fer_train.detection.training import DetectorOptions, DetectorTrainer, load_detector
+        from fer_train.detection.turning import with_turned
         from fer_train.settings import chosen_device
 
+    first = load_detector(init_weights)[0] if init_weights else None  # before --overwrite deletes it
     _prepare(out, resume, overwrite)
     options = DetectorOptions(
         steps=steps, batch_size=batch_size, size=size, learning_rate=lr, seed=seed, device=chosen_device(device),
@@ -101,10 +106,15 @@ def detector(
         torch.set_num_threads(threads)
     try:
         pool = load_pool(scenes, torch.device(options.device))
-        mosaics = None if faces is None else MosaicMaker(load_tiles(faces), torch.device(options.device))
+        mosaics = None
+        if faces is not None:
+            tiles = with_turned(load_tiles(faces), scenes / TURNED)
+            mosaics = MosaicMaker(tiles, torch.device(options.device))
         trainer = DetectorTrainer(*pool, options, out, mosaics)
         if resume:
             trainer.resume()
+        elif first is not None:
+            trainer.start_from(first)
         click.echo(
             f"luma: {trainer.network.num_parameters():,} parameters, {len(trainer.scenes):,} scenes of {scenes}; "
             f"{steps - trainer.step:,} steps on {options.device}",

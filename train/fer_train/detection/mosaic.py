@@ -1,15 +1,18 @@
 """Mosaics of face photographs, made on the training device in whole batches: real pixels and faces everywhere.
 
 Composed scenes (scenes.py) are rich but finite, and half of them is drawn clutter; mosaics never repeat. Each cell
-shows a photograph turned, zoomed, mirrored and relit, or a corner of one without its face, enlarged.
+shows a photograph turned, zoomed, mirrored, relit and more or less in focus, or a corner of one without its face,
+enlarged.
 """
+
+import math
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fer_train.detection.augment import relight
+from fer_train.detection.augment import affine_grid, relight
 from fer_train.detection.scenes import IGNORED, MIN_FACE_PX
 from fer_train.detection.tiles import TILE_PX, FaceTiles
 
@@ -17,6 +20,13 @@ CELLS_A_SIDE = (1.0, 8.0)  # how many cells fit along a picture
 GROUPS = 4  # of a batch, each with its own size of cells
 CORNERS = 0.22  # share of the cells that show an enlarged corner
 FACES_A_TILE = 3
+TURN_DEGREES = 30.0  # at most; the mean of two draws, so that upright heads stay the rule
+# Tiles are read at one of these sides: coarse enough for small cells, and coarser for faces out of focus
+SIDES = (128, 90, 64, 45, 32, 24)
+FOCUSED = 0.5  # share of the cells that is as sharp as can be; the rest up to UNFOCUSED times coarser
+UNFOCUSED = 4.0
+DARKENED = 0.25  # share of the cells; to DARKEST or less dark
+DARKEST = 0.25
 SURE = 0.6  # score of the boxes that are to be found; fainter ones are ignored
 VISIBLE, HIDDEN = 0.6, 0.05
 
@@ -25,7 +35,8 @@ class MosaicMaker:
     """Makes mosaics of `tiles`, which lie on `device` from then on."""
 
     def __init__(self, tiles: FaceTiles, device: torch.device) -> None:
-        self._images = torch.from_numpy(tiles.images).to(device)  # uint8 [N, 128, 128]
+        images = torch.from_numpy(tiles.images).to(device)  # uint8 [N, 128, 128]
+        self._levels = [images, *(_coarser(images, side) for side in SIDES[1:])]
         self._chances = torch.from_numpy(tiles.chances).float()
         boxes = np.zeros((len(tiles), FACES_A_TILE, 5), np.float32)
         for row, faces in zip(boxes, tiles.boxes, strict=True):
@@ -61,7 +72,7 @@ class MosaicMaker:
 
     def _cells(self, count: int, cell: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Photographs as cells: float32 [count, cell, cell], and their faces in pixels of the cell [count, 3, 5]."""
-        device = self._images.device
+        device = self._boxes.device
 
         def draw(low: float, high: float) -> Tensor:
             return torch.rand(count, generator=generator) * (high - low) + low
@@ -72,20 +83,31 @@ class MosaicMaker:
         centre = torch.where(corner, side * torch.stack([draw(0.55, 0.85), draw(0.2, 0.85)]), 0.0)
         roam = (1 - 1 / zoom) + 0.12
         centre = torch.where(corner, centre, torch.stack([draw(-1, 1), draw(-1, 1)]) * roam).to(device)
-        turn, mirror = (draw(-1, 1) ** 3 * 0.5).to(device), torch.where(draw(0, 1) < 0.5, -1.0, 1.0).to(device)
-        gain, offset = draw(-0.5, 0.5).exp().to(device), draw(-25, 25).to(device)
+        turn = ((draw(-1, 1) + draw(-1, 1)) * (math.radians(TURN_DEGREES) / 2)).to(device)
+        mirror = torch.where(draw(0, 1) < 0.5, -1.0, 1.0).to(device)
+        gain, offset = draw(-0.7, 0.5).exp().to(device), draw(-30, 30).to(device)
+        dark = torch.where(draw(0, 1) < DARKENED, draw(DARKEST, 1), 1.0).to(device)
+        level = self._level(zoom * cell, torch.where(draw(0, 1) < FOCUSED, 1.0, UNFOCUSED ** draw(0, 1))).to(device)
         zoom = zoom.to(device)
         rows = torch.multinomial(self._chances, count, replacement=True, generator=generator).to(device)
-        images = self._images[rows][:, None].float()
-        if cell <= TILE_PX // 2:  # sampling alone would alias
-            images = F.avg_pool2d(images, TILE_PX // cell)
         cos, sin = turn.cos(), turn.sin()
         theta = torch.stack([cos * mirror, sin, centre[0] * zoom, -sin * mirror, cos, centre[1] * zoom], dim=1)
         theta = (theta / zoom[:, None]).view(-1, 2, 3)
-        grid = F.affine_grid(theta, [count, 1, cell, cell], align_corners=False)
-        pixels = F.grid_sample(images, grid, padding_mode="border", align_corners=False)[:, 0]
-        pixels = (pixels - 127) * gain[:, None, None] + 127 + offset[:, None, None]
+        grid = affine_grid(theta, cell)
+        pixels = torch.empty(count, cell, cell, device=device)
+        for number, images in enumerate(self._levels):
+            (chosen,) = (level == number).nonzero(as_tuple=True)
+            if len(chosen):
+                seen = images[rows[chosen]][:, None].float()
+                pixels[chosen] = F.grid_sample(seen, grid[chosen], padding_mode="border", align_corners=False)[:, 0]
+        pixels = ((pixels - 127) * gain[:, None, None] + 127 + offset[:, None, None]) * dark[:, None, None]
         return pixels, self._moved(rows, zoom, cos, sin, mirror, centre, cell)
+
+    def _level(self, shown: Tensor, coarser: Tensor) -> Tensor:
+        """The level to read tiles at that are `shown` so many pixels wide, `coarser` than need be; int64 [N]."""
+        wanted = shown.clamp(max=TILE_PX) / coarser
+        distance = (wanted.log()[:, None] - torch.tensor(SIDES).log()).abs()
+        return distance.argmin(dim=1)
 
     def _moved(
         self, rows: Tensor, zoom: Tensor, cos: Tensor, sin: Tensor, mirror: Tensor, centre: Tensor, cell: int
@@ -98,6 +120,15 @@ class MosaicMaker:
         sides = faces[..., 2:4] * (zoom * cell / TILE_PX)[:, None, None]
         low = (torch.stack([x, y], dim=2) + 1) * cell / 2 - sides / 2
         return flagged(torch.cat([low, sides, faces[..., 4:]], dim=2), cell)
+
+
+def _coarser(images: Tensor, side: int) -> Tensor:
+    """uint8 [N, 128, 128] as uint8 [N, side, side], some at a time, as floats take four times the room."""
+    parts = (
+        F.interpolate(images[start : start + 512, None].float(), size=side, mode="area")
+        for start in range(0, len(images), 512)
+    )
+    return torch.cat([part[:, 0].round().to(torch.uint8) for part in parts])
 
 
 def flagged(faces: Tensor, size: int) -> Tensor:

@@ -297,8 +297,8 @@ def _relit(chance: np.random.Generator, pixels: Pixels) -> Pixels:
 
 def _worsened(chance: np.random.Generator, scene: Pixels) -> Pixels:
     """The scene as a cheap camera gives it: sometimes blurred, coarse, dark, noisy, compressed."""
-    if chance.random() < 0.15:
-        scene = np.asarray(cv2.GaussianBlur(scene, (0, 0), float(chance.uniform(0.5, 1.6))), dtype=np.uint8)
+    if chance.random() < 0.25:
+        scene = np.asarray(cv2.GaussianBlur(scene, (0, 0), float(chance.uniform(0.5, 2.5))), dtype=np.uint8)
     if chance.random() < 0.08:
         length = int(chance.integers(3, 10))
         kernel = np.zeros((length, length), np.float32)

@@ -22,6 +22,7 @@ from fer_train.detection.network import Luma, cells
 SCHEMA = 1
 STEPS_A_RECORD = 100
 CLIP_NORM = 10.0
+MOSAICS = 0.7  # share of a batch, if there are any: real pixels teach more than composed ones
 HELD_OUT = 0.005  # share of the pool, its first scenes, on which nothing is trained
 
 
@@ -29,13 +30,14 @@ HELD_OUT = 0.005  # share of the pool, its first scenes, on which nothing is tra
 class DetectorOptions:
     """How to train a detector.
 
-    size: pixels a side of a training picture, a multiple of 32. warm_up: steps in which the rate rises.
+    size: pixels a side of the largest training pictures, a multiple of 32; each step takes a side from half of it on.
+    warm_up: steps in which the rate rises.
     ema_decay: of the moving average of the weights, which is what is kept. amp: convolutions in bfloat16.
     """
 
     steps: int = 8000
-    batch_size: int = 24
-    size: int = 224
+    batch_size: int = 16
+    size: int = 288
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warm_up: int = 200
@@ -59,7 +61,7 @@ class DetectorRecord:
 class DetectorTrainer:
     """A training run: scenes uint8 [N, S, S] and faces [N, F, 5] on the device, results in the folder `out`.
 
-    mosaics: gives half of every batch, if given. last.pt holds the run's whole state, detector.pt the averaged
+    mosaics: gives MOSAICS of every batch, if given. last.pt holds the run's whole state, detector.pt the averaged
     network for fer-export.
     """
 
@@ -71,11 +73,12 @@ class DetectorTrainer:
         held_out = int(len(scenes) * HELD_OUT)
         self.scenes, self.faces = scenes[held_out:], faces[held_out:]
         torch.manual_seed(options.seed)
-        self.network = Luma().to(self.device)
+        self.network = Luma().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Luma().to(self.device)
         self.average.load_state_dict(self.network.state_dict())
         self.optimizer = _optimizer(self.network, options)
-        self.grid = cells(options.size, options.size, self.device)
+        self.sizes = range(-(-options.size // 64) * 32, options.size + 1, 32)
+        self.grids = {size: cells(size, size, self.device) for size in self.sizes}
         self.history: list[DetectorRecord] = []
         self.step = 0
 
@@ -91,6 +94,12 @@ class DetectorTrainer:
             self.step = state["step"]
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise ModelError(f"{path} is not the state of a detector's training: train without --resume") from error
+
+    def start_from(self, network: Luma) -> None:
+        """Take the weights of `network` to begin with."""
+        weights = network.state_dict()
+        self.network.load_state_dict(weights)
+        self.average.load_state_dict(weights)
 
     def run(self, on_step: Callable[[int], object], on_record: Callable[[DetectorRecord], None]) -> None:
         """Train the steps that are left; last.pt and detector.pt are written at each record and at the end."""
@@ -114,19 +123,21 @@ class DetectorTrainer:
         """One step; its two losses [2], on the device."""
         # Of the seed and the step alone, so that a resumed run sees what an unbroken one would
         generator = torch.Generator().manual_seed(self.options.seed * 1_000_003 + self.step)
-        count = self.options.batch_size if self.mosaics is None else -(-self.options.batch_size // 2)
+        whole = self.options.batch_size
+        count = whole if self.mosaics is None else max(1, whole - round(whole * MOSAICS))
+        size = self.sizes[int(torch.randint(len(self.sizes), (), generator=generator))]
         rows = torch.randint(len(self.scenes), (count,), generator=generator).to(self.device)
-        pictures, faces = augment(self.scenes[rows], self.faces[rows], self.options.size, generator)
+        pictures, faces = augment(self.scenes[rows], self.faces[rows], size, generator)
         if self.mosaics is not None:
-            others, their_faces = self.mosaics.make(len(rows), self.options.size, generator)
+            others, their_faces = self.mosaics.make(whole - count, size, generator)
             pictures = torch.cat([pictures, others])
             faces = _stacked(faces, their_faces)
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.learning_rate * self._rate()
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.amp):
-            answers = self.network((pictures - MEAN) / STD)
-        score_loss, box_loss = detection_loss(answers, self.grid, _packed(faces))
+            answers = self.network(((pictures - MEAN) / STD).contiguous(memory_format=torch.channels_last))
+        score_loss, box_loss = detection_loss(answers, self.grids[size], _packed(faces))
         (score_loss + box_loss).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), CLIP_NORM)
         self.optimizer.step()
@@ -189,7 +200,7 @@ def _optimizer(network: nn.Module, options: DetectorOptions) -> torch.optim.Opti
 
 def save_detector(network: Luma, path: Path, options: dict[str, Any]) -> None:
     """Write the network's weights, and what they were trained with, to `path`, whole or not at all."""
-    weights = {name: value.cpu() for name, value in network.state_dict().items()}
+    weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
     save_tensors({"schema": SCHEMA, "detector": "luma", "state_dict": weights, "options": options}, path)
 
 
