@@ -95,7 +95,7 @@ def test_a_few_steps_find_bright_discs(tmp_path: Path) -> None:
     trainer = DetectorTrainer(scenes, faces, options(100, ema_decay=0.9), tmp_path)
     trainer.run(lambda _step: None, lambda _record: None)
     network, trained = load_detector(tmp_path / "detector.pt")
-    assert trained["step"] == 100
+    assert (trained["step"], trained["dataset"]) == (100, "composed scenes")
     tests, truth = discs(20, 1)
     with torch.no_grad():
         answers = network((tests[:, None].float() - 128) / 64)

@@ -12,6 +12,7 @@ from fer_train.detection.augment import augment
 from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.scenes import IGNORED, MAX_FACES, SCENE_PX, SceneMaker
 from fer_train.detection.teacher import Teacher, overlaps
+from fer_train.detection.textures import with_drawn
 from fer_train.detection.tiles import COLUMNS, FaceTiles, load_tiles
 from fer_train.detection.turning import save_turned, turned, turned_tiles, with_turned
 
@@ -262,6 +263,25 @@ def test_mosaics_show_the_faces_where_they_say() -> None:
                     seen.append(float(inside > picture.mean()))
     assert len(seen) > 50
     assert np.mean(seen) > 0.95
+
+
+def test_drawn_tiles_show_nobody_and_depend_on_their_seed_alone(tiles: FaceTiles) -> None:
+    first, again, other = (with_drawn(tiles, 30, seed) for seed in (0, 0, 1))
+    assert np.array_equal(first.images, again.images)
+    assert not np.array_equal(first.images, other.images)
+    assert first.images.shape == (len(tiles) + 30, 128, 128)
+    assert all(len(faces) == 0 for faces in first.boxes[len(tiles) :])
+    assert first.chances.sum() == pytest.approx(1)
+    assert len({image.tobytes() for image in first.images[len(tiles) :]}) == 30
+
+
+def test_faces_upside_down_are_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.full((4, 128, 128), 90, np.uint8)
+    boxes = tuple(np.array([[50, 40, 30, 50, 0.9]], np.float32) for _ in images)
+    maker = MosaicMaker(FaceTiles(images, boxes, np.full(4, 0.25)), torch.device("cpu"))
+    assert (maker.make(8, 160, torch.Generator().manual_seed(0))[1][..., 4] > 0).any()
+    monkeypatch.setattr("fer_train.detection.mosaic.UPSIDE_DOWN", 1.1)
+    assert (maker.make(8, 160, torch.Generator().manual_seed(0))[1][..., 4] == 0).all()
 
 
 def test_a_face_cut_at_the_border_is_ignored_and_one_outside_is_gone() -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SETTINGS = {"show_default": True, "max_content_width": 110}
 RESULT_FILES = ("detector.pt", "last.pt", "history.csv")
 SHARD = 1000  # pool.SHARD, which --help must not wait for (it imports torch)
+DRAWN_TILES = 3000
 PathType = click.Path(path_type=Path)
 
 
@@ -91,6 +92,7 @@ def detector(
 
         from fer_train.detection.mosaic import MosaicMaker
         from fer_train.detection.pool import TURNED, load_pool
+        from fer_train.detection.textures import with_drawn
         from fer_train.detection.tiles import load_tiles
         from fer_train.detection.training import DetectorOptions, DetectorTrainer, load_detector
         from fer_train.detection.turning import with_turned
@@ -108,7 +110,7 @@ def detector(
         pool = load_pool(scenes, torch.device(options.device))
         mosaics = None
         if faces is not None:
-            tiles = with_turned(load_tiles(faces), scenes / TURNED)
+            tiles = with_drawn(with_turned(load_tiles(faces), scenes / TURNED), DRAWN_TILES, seed)
             mosaics = MosaicMaker(tiles, torch.device(options.device))
         trainer = DetectorTrainer(*pool, options, out, mosaics)
         if resume:

@@ -25,6 +25,7 @@ TURN_DEGREES = 30.0  # at most; the mean of two draws, so that upright heads sta
 SIDES = (128, 90, 64, 45, 32, 24)
 FOCUSED = 0.5  # share of the cells that is as sharp as can be; the rest up to UNFOCUSED times coarser
 UNFOCUSED = 4.0
+UPSIDE_DOWN = 0.06  # share of the cells; nobody to be found, though all of a face is there
 DARKENED = 0.25  # share of the cells; to DARKEST or less dark
 DARKEST = 0.25
 SURE = 0.6  # score of the boxes that are to be found; fainter ones are ignored
@@ -84,6 +85,8 @@ class MosaicMaker:
         roam = (1 - 1 / zoom) + 0.12
         centre = torch.where(corner, centre, torch.stack([draw(-1, 1), draw(-1, 1)]) * roam).to(device)
         turn = ((draw(-1, 1) + draw(-1, 1)) * (math.radians(TURN_DEGREES) / 2)).to(device)
+        upside_down = (draw(0, 1) < UPSIDE_DOWN).to(device)
+        turn = turn + upside_down * math.pi
         mirror = torch.where(draw(0, 1) < 0.5, -1.0, 1.0).to(device)
         gain, offset = draw(-0.7, 0.5).exp().to(device), draw(-30, 30).to(device)
         dark = torch.where(draw(0, 1) < DARKENED, draw(DARKEST, 1), 1.0).to(device)
@@ -101,7 +104,9 @@ class MosaicMaker:
                 seen = images[rows[chosen]][:, None].float()
                 pixels[chosen] = F.grid_sample(seen, grid[chosen], padding_mode="border", align_corners=False)[:, 0]
         pixels = ((pixels - 127) * gain[:, None, None] + 127 + offset[:, None, None]) * dark[:, None, None]
-        return pixels, self._moved(rows, zoom, cos, sin, mirror, centre, cell)
+        faces = self._moved(rows, zoom, cos, sin, mirror, centre, cell)
+        faces[..., 4] = faces[..., 4].where(~upside_down[:, None], 0.0)
+        return pixels, faces
 
     def _level(self, shown: Tensor, coarser: Tensor) -> Tensor:
         """The level to read tiles at that are `shown` so many pixels wide, `coarser` than need be; int64 [N]."""

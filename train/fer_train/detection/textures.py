@@ -2,9 +2,10 @@
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-Pixels = npt.NDArray[np.uint8]
+from fer_train.detection.tiles import TILE_PX, FaceTiles, Pixels
+
+DRAWN_SHARE = 0.12
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789&%?!:.-()"
 _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_TRIPLEX)
 
@@ -122,4 +123,32 @@ def _glyphs(chance: np.random.Generator, picture: Pixels, at: Point, radius: int
             cv2.line(picture, (left + x0, top + y0), (left + x1, top + y1), grey, thick, cv2.LINE_AA)
 
 
-_THINGS = (_ellipse, _blob, _box, _box, _line, _words, _dots, _glyphs)
+def _folds(chance: np.random.Generator, picture: Pixels, at: Point, radius: int, grey: int) -> None:
+    """Something soft with bulges side by side, as sleeves, padded jackets, cushions and blinds have."""
+    size = picture.shape[0]
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    turn = chance.uniform(0, np.pi)
+    along = ((x - at[0]) * np.cos(turn) + (y - at[1]) * np.sin(turn)) / radius
+    across = ((y - at[1]) * np.cos(turn) - (x - at[0]) * np.sin(turn)) / radius
+    bend, ripple = chance.uniform(-0.5, 0.5), chance.uniform(0, 0.15) * np.sin(along * chance.uniform(2, 9))
+    phase = (across + bend * along**2 + ripple) * chance.uniform(2, 9)
+    bulge = np.abs(np.sin(phase)) ** chance.uniform(0.3, 1.5)
+    shade = grey + chance.uniform(20, 110) * (bulge - 0.5) + chance.uniform(-40, 40) * along
+    far = np.maximum(np.abs(along) / chance.uniform(0.4, 1), np.abs(across) / chance.uniform(0.6, 1.5))
+    cover = np.clip((1 - far) * chance.uniform(3, 30), 0, 1)
+    picture[:] = np.clip(picture * (1 - cover) + shade * cover, 0, 255).astype(np.uint8)
+
+
+_THINGS = (_ellipse, _blob, _box, _box, _line, _words, _dots, _glyphs, _folds)
+
+
+def with_drawn(tiles: FaceTiles, count: int, seed: int) -> FaceTiles:
+    """`tiles` and `count` drawn ones that show nobody, DRAWN_SHARE of what is drawn by chance."""
+    chance = np.random.default_rng(seed)
+    drawn = np.empty((count, TILE_PX, TILE_PX), np.uint8)
+    for tile in drawn:
+        tile[:] = draw_texture(chance, TILE_PX)
+        draw_things(chance, tile, int(chance.integers(1, 9)))
+    chances = np.concatenate([tiles.chances * (1 - DRAWN_SHARE), np.full(count, DRAWN_SHARE / count)])
+    nobody = (np.empty((0, 5), np.float32),) * count
+    return FaceTiles(np.concatenate([tiles.images, drawn]), tiles.boxes + nobody, chances)

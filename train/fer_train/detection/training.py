@@ -173,7 +173,9 @@ class DetectorTrainer:
             },
             self.out / "last.pt",
         )
-        save_detector(self.average, self.out / "detector.pt", asdict(self.options) | {"step": self.step})
+        dataset = "composed scenes" if self.mosaics is None else "composed scenes and mosaics of photographs"
+        trained = asdict(self.options) | {"step": self.step, "dataset": dataset}
+        save_detector(self.average, self.out / "detector.pt", trained)
 
 
 def _stacked(first: Tensor, second: Tensor) -> Tensor:
