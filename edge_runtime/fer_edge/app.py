@@ -70,8 +70,8 @@ class AppOptions:
 def run(options: AppOptions) -> None:
     """Run until the source ends, a limit is reached, the window is closed or a signal comes; then report.
 
-    Raises FerError for what can't be opened and when a live source is lost; KeyboardInterrupt and
-    Terminated pass through after everything captured is processed and every output is complete.
+    Raises FerError for what can't be opened, when a live source is lost and when an output failed; KeyboardInterrupt
+    and Terminated pass through after everything captured is processed and every output is complete.
     """
     gc.freeze()  # modules are never looked through again
     gc.enable()
@@ -91,7 +91,8 @@ def run(options: AppOptions) -> None:
     source = open_source(options.source, options.camera_size, Patience(give_up_s=options.give_up_s), grey)
     try:
         lossless = not source.live if options.flow.lossless is None else options.flow.lossless
-        sinks = [SinkRunner(sink, not lossless) for sink in _open_sinks(options, source, classifier)]
+        gaps = not lossless and source.pictures is None
+        sinks = [SinkRunner(sink, not lossless) for sink in _open_sinks(options, source, classifier, gaps)]
     except BaseException:
         source.close()
         raise
@@ -125,13 +126,23 @@ def run(options: AppOptions) -> None:
             report()
     if pipeline.error is not None:
         raise pipeline.error
+    failed = [f"--{sink.name}" for sink in sinks if sink.failure and not isinstance(sink.failure, BrokenPipeError)]
+    if failed:
+        raise OutputError(f"{' and '.join(failed)} failed, as told above: what is missing there is counted as lost")
 
 
 def _finish(pipeline: Pipeline, sinks: list[SinkRunner], window: "Window | None") -> None:
     """Let what is captured be processed, and complete every output."""
-    pipeline.release()
+    since = time.monotonic()
+
+    def give_up_hanging() -> None:
+        for sink in sinks:
+            sink.give_up_if_hanging(since)
+
+    pipeline.release(while_waiting=give_up_hanging)
     if pipeline.error is not None:
-        pipeline.exit_reason = "source lost" if isinstance(pipeline.error, FerError) else "error"
+        lost = isinstance(pipeline.error, FerError) and pipeline.source.live
+        pipeline.exit_reason = "source lost" if lost else "error"
     for sink in sinks:
         sink.close()
     if window is not None:
@@ -226,14 +237,14 @@ def _open_window(options: AppOptions) -> "Window | None":
     return None
 
 
-def _open_sinks(options: AppOptions, source: Source, classifier: Classifier) -> list[Sink]:
+def _open_sinks(options: AppOptions, source: Source, classifier: Classifier, gaps: bool) -> list[Sink]:
     # Pictures are drawn and encoded by code that the rest does not need.
     sinks: list[Sink] = []
     if options.output is not None:
         from fer_edge.sinks.pictures import open_picture_sink
 
         single = 1 in (source.pictures, options.limits.max_frames)
-        sinks.append(open_picture_sink(options.output, source, single, options.rotation))
+        sinks.append(open_picture_sink(options.output, source, single, gaps, options.rotation))
     if options.json is not None or options.csv is not None:
         from fer_edge.sinks.text import CsvSink, JsonSink, PredictionSink
 

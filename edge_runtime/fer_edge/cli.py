@@ -61,6 +61,8 @@ def _check_distinct(ctx: click.Context, inputs: dict[str, object], outputs: dict
     """Refuse two outputs in one file, and an output that would replace what the run reads."""
     flag_of = {os.path.realpath(str(path)): flag for flag, path in inputs.items() if path}
     for flag, path in outputs.items():
+        if flag in ("--output", "--report") and str(path) == "-":
+            raise click.UsageError(f"{flag} can't go to stdout: name a file, or /dev/stdout", ctx)
         name = "-" if str(path) == "-" else os.path.realpath(str(path))
         if path is None or name.startswith("/dev/"):
             continue
@@ -327,7 +329,9 @@ def doctor() -> int:
 
 @click.command()
 @click.option(
-    "--detector", type=click.Choice(DETECTORS), default="luma", show_default=True, help="Detector to tune for."
+    "--detector",
+    type=click.Choice(DETECTORS),
+    help="Detector to tune for.  [default: luma; yunet if --detector-model is given]",
 )
 @click.option("--detector-model", type=click.Path(path_type=Path), metavar="FILE", help="Its file; yunet needs one.")
 @click.option(
@@ -339,12 +343,13 @@ def doctor() -> int:
     help="How long to measure.",
 )
 @click.option("--dry-run", is_flag=True, help="Measure and tell, but keep nothing.")
-def tune(detector: str, detector_model: Path | None, seconds: float, dry_run: bool) -> None:
+def tune(detector: str | None, detector_model: Path | None, seconds: float, dry_run: bool) -> None:
     """Find the precision, threads and detection size that are best on this machine, and keep them as defaults."""
     from fer_edge.tune import keep, kept_in, run_tuning
 
     gc.enable()  # start.py has disabled it for the imports; the main job's own enabling is in app.py
     path = None if dry_run else kept_in()
+    detector = detector or ("yunet" if detector_model else "luma")
     best = run_tuning(detector, detector_model, seconds)
     if path is not None:
         keep(best, path)

@@ -27,6 +27,10 @@ class Interrupted(BaseException):
     """KeyboardInterrupt by a name for which click does not print an empty line."""
 
 
+class Unread(BaseException):
+    """BrokenPipeError by a name for which click does not exit with 1."""
+
+
 @contextlib.contextmanager
 def signals_deferred() -> Iterator[None]:
     """Hold back one SIGINT or SIGTERM until the block is done; the second is for those who can't wait."""
@@ -87,6 +91,8 @@ class MainCommand(click.Command):
             return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
         except KeyboardInterrupt as error:
             raise Interrupted from error
+        except BrokenPipeError as error:
+            raise Unread from error
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(ctx, formatter)
@@ -164,7 +170,7 @@ def _exit_code(job: Callable[[], object], prog_name: str) -> int:
         return _fail(prog_name, error.format_message(), error.exit_code)
     except FerError as error:
         return _fail(prog_name, str(error), error.exit_code)
-    except BrokenPipeError:
+    except (BrokenPipeError, Unread):
         # The reader of our stdout or stderr has had enough: that is no error. Python would complain again at exit.
         for stream in filter(None, (sys.stdout, sys.stderr)):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -104,11 +104,12 @@ class Pipeline:
             self.exit_reason = reason
             self._stop.set()
 
-    def release(self, timeout_s: float = 2.0) -> None:
+    def release(self, timeout_s: float = 2.0, while_waiting: Callable[[], None] = lambda: None) -> None:
         """Capture no more, process what is captured, free the source.
 
         A capture thread that hangs in its device is left behind after `timeout_s`. May be called at any
-        time, also when start() was interrupted.
+        time, also when start() was interrupted. while_waiting: called every second until all is processed; for
+        whoever publishes to see to it that it ends.
         """
         self._stop.set()
         self.source.interrupt()
@@ -119,8 +120,9 @@ class Pipeline:
             capture.join(timeout_s)
         self._captured.close()
         for thread in others:
-            if thread.ident is not None:
-                thread.join()
+            while thread.ident is not None and thread.is_alive():
+                thread.join(1.0)
+                while_waiting()
 
     @property
     def in_flight(self) -> int:

@@ -25,7 +25,7 @@ class EmotionRecognizer:
     threads: CPU threads of one inference. min_face_px: smaller faces (by the side of their
     FER2013 square) are not looked for. min_score: what the detector must score at least.
 
-    Raises FerError if a file can't be used, ValueError for an unknown detector.
+    Raises FerError if a file can't be used, ValueError for an unknown detector and for numbers below 1 or 0.
     """
 
     def __init__(
@@ -38,6 +38,10 @@ class EmotionRecognizer:
         min_face_px: int = DEFAULT_MIN_FACE_PX,
         min_score: float = 0.0,
     ) -> None:
+        if threads < 1 or min_face_px < 1 or min_score < 0:
+            raise ValueError(
+                f"threads={threads}, min_face_px={min_face_px}: at least 1; min_score={min_score}: at least 0"
+            )
         if model is None:
             from fer_models import default_model
 
@@ -67,14 +71,24 @@ class EmotionRecognizer:
             for detection, row in zip(detections, rows, strict=True)
         ]
 
-    def stream(self, source: str | int | Path | Iterable[Image]) -> Iterator[FrameResult]:
+    def stream(self, source: str | int | Path | Iterable[Image], *, fps: float | None = None) -> Iterator[FrameResult]:
         """Results of a source as they come: a camera number, file, folder, URL, `demo:`, or an iterable of pictures.
+
+        Pictures of an iterable are taken for a video: faces are followed and labels smoothed from one to the next, by
+        the clock, or by `fps` pictures a second if they don't come as they were taken. Pictures that have nothing to
+        do with each other are for `recognize`.
 
         Capture, detection and classification run in threads of their own. Of a live source, frames that
         come while the caller is busy are dropped. Ends with the source; SourceError if it can't be opened
-        or is lost. Leaving the loop early stops the threads.
+        or is lost; ValueError if `fps` is not above 0, or given for another source. Leaving the loop early stops the
+        threads.
         """
-        opened = open_source(source) if isinstance(source, str | int | Path) else IterableSource(source)
+        named = isinstance(source, str | int | Path)
+        if fps is not None and (named or not fps > 0):
+            raise ValueError(
+                f"fps={fps}: above 0, and for an iterable of pictures; other sources have times of their own"
+            )
+        opened = open_source(source) if isinstance(source, str | int | Path) else IterableSource(source, fps)
         results: Channel[FrameResult] = Channel(1, drop_oldest=False)
 
         def publish(_frame: Frame, result: FrameResult) -> None:

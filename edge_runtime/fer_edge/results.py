@@ -15,7 +15,7 @@ class Face:
     """One face of a frame.
 
     box: (x, y, width, height) of the face in source pixels, clipped to the picture.
-    score: the detector's own; yunet 0 to 1, haar unbounded (larger is surer).
+    score: the detector's own; luma and yunet 0 to 1, haar unbounded (larger is surer).
     emotion: the label to show, the likeliest one or one that was so until just now; confidence: its probability.
     probabilities: of every label, in the network's order; they sum to 1.
     track_id: the same number for the same face from frame to frame; None for a single picture.

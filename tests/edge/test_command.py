@@ -98,6 +98,8 @@ def invoke(*arguments: str) -> tuple[int, str]:
         (("--json", "-", "--csv", "-"), "share"),
         (("--json", "a", "--report", "./a"), "share"),
         (("--source", "in", "--output", "in/"), "share"),
+        (("--report", "-"), "/dev/stdout"),
+        (("--output", "-"), "/dev/stdout"),
         (("--bogus",), "--bogus"),
         (("stray",), "stray"),
     ],
@@ -170,7 +172,7 @@ def test_a_full_disk_ends_one_output_and_not_the_run(fer_edge: Run, tmp_path: Pa
         "--source", "demo:160x160", "--headless", "--max-frames", "8", "--json", "/dev/full", "--csv", "out.csv",
         "--report", "out.json",
     )  # fmt: skip
-    assert done.returncode == 0
+    assert done.returncode == 1
     assert done.stderr.count("No space left on device") == 1
     sinks = json.loads((tmp_path / "out.json").read_text())["sinks"]
     assert sinks == {"json": {"written": 0, "lost": 8}, "csv": {"written": 8, "lost": 0}}

@@ -69,6 +69,14 @@ def test_a_stream_of_pictures_gives_every_result_in_order(recognizer: EmotionRec
     assert {face.track_id for result in results for face in result.faces} == {0}
 
 
+def test_pictures_of_a_recording_keep_its_pace(recognizer: EmotionRecognizer, face_image: Image) -> None:
+    results = list(recognizer.stream([face_image] * 5, fps=10))
+    assert [result.t for result in results] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    for source, fps in (([face_image], 0.0), ([face_image], float("nan")), ("demo:", 10.0)):
+        with pytest.raises(ValueError, match="fps"):
+            next(recognizer.stream(source, fps=fps))
+
+
 def test_the_giver_of_a_stream_may_reuse_its_array(recognizer: EmotionRecognizer, face_image: Image) -> None:
     def pictures() -> Iterator[Image]:
         buffer = face_image.copy()
@@ -134,3 +142,6 @@ def test_wrong_arguments_of_the_recogniser_are_refused(model: Path, tmp_path: Pa
         EmotionRecognizer(model, "nonsense")
     with pytest.raises(FerError, match=r"missing\.onnx"):
         EmotionRecognizer(tmp_path / "missing.onnx")
+    for wrong in ({"threads": 0}, {"min_face_px": -5}, {"min_score": -0.1}):
+        with pytest.raises(ValueError, match="at least"):
+            EmotionRecognizer(model, **wrong)  # type: ignore[arg-type]

@@ -138,7 +138,7 @@ def test_the_newest_results_are_there_whatever_the_sizes(
 
 def test_a_video_is_cut_into_playable_pieces(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "out.mp4"
-    sink = VideoSink(path, 25.0, live=False, rotation=Rotation(max_s=3600))
+    sink = VideoSink(path, 25.0, gaps=False, rotation=Rotation(max_s=3600))
     for index in range(10):
         image = np.full((48, 64, 3), 20 * index, dtype=np.uint8)
         sink.write(Published(FrameResult(index, index / 25, True), Frame(index, index / 25, 0.0, image)))
@@ -155,7 +155,7 @@ def test_a_video_is_cut_into_playable_pieces(tmp_path: Path, clock: Clock) -> No
 
 def test_the_pieces_of_a_live_video_play_in_real_time_and_a_long_gap_is_shortened(tmp_path: Path, clock: Clock) -> None:
     path, image = tmp_path / "out.mp4", np.zeros((48, 64, 3), dtype=np.uint8)
-    sink = VideoSink(path, 10.0, live=True, rotation=Rotation(max_s=3600))
+    sink = VideoSink(path, 10.0, gaps=True, rotation=Rotation(max_s=3600))
     for t, now in [(0, 0), (1, 0), (2, 0), (5000, 0), (5001, 0), (9000, 3600), (9001, 3600)]:
         clock.now = 1000.0 + now
         sink.write(Published(FrameResult(0, t, True), Frame(0, t, 0.0, image)))

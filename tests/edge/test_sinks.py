@@ -1,8 +1,10 @@
 import csv
+import dataclasses
 import errno
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -169,7 +171,7 @@ def test_a_video_has_as_many_frames_as_the_run(
     tmp_path: Path, make_result: Callable[..., FrameResult], suffix: str
 ) -> None:
     path = tmp_path / f"out{suffix}"
-    runner = feed(open_picture_sink(path, source(), False), [make_result(index) for index in range(13)])
+    runner = feed(open_picture_sink(path, source(), False, False), [make_result(index) for index in range(13)])
     assert frames_in(path) == 13
     assert (runner.written, runner.lost) == (13, 0)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
@@ -178,14 +180,23 @@ def test_a_video_has_as_many_frames_as_the_run(
 def test_a_live_video_plays_in_real_time(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
     path = tmp_path / "out.mp4"
     # A second with six results in it, at 25 frames a second.
-    feed(open_picture_sink(path, source(live=True), False), [make_result(index) for index in range(0, 31, 6)])
+    feed(open_picture_sink(path, source(live=True), False, True), [make_result(index) for index in range(0, 31, 6)])
     assert frames_in(path) == 26
+
+
+def test_a_file_s_video_keeps_every_frame_and_its_time(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
+    path = tmp_path / "out.mp4"
+    # Frames of a file whose rate varies: some closer together than the video's, then a pause of a second.
+    times = [0.0, 0.01, 0.02, 0.03, 1.03]
+    results = [dataclasses.replace(make_result(index), t=t) for index, t in enumerate(times)]
+    runner = feed(open_picture_sink(path, source(), False, False), results)
+    assert (runner.written, frames_in(path)) == (5, 27)  # 25 a second, up to the one at 1.03 s
 
 
 def test_a_video_that_can_not_be_encoded_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     path.write_text("old")
-    runner = SinkRunner(open_picture_sink(path, source(), False), False)
+    runner = SinkRunner(open_picture_sink(path, source(), False, False), False)
     runner.offer(frame_of(0, (1, 1)), FrameResult(0, 0.0, True))
     runner.close()
     assert path.read_text() == "old"
@@ -198,7 +209,7 @@ def test_a_video_that_a_full_disk_cut_short_leaves_the_old_one(
 ) -> None:
     path = tmp_path / "out.mp4"
     path.write_text("old")
-    sink = VideoSink(path, 25.0, live=False)
+    sink = VideoSink(path, 25.0, gaps=False)
     for index in range(5):
         sink.write(Published(make_result(index), frame_of(index)))
     assert sink._video is not None
@@ -212,7 +223,7 @@ def test_a_video_that_a_full_disk_cut_short_leaves_the_old_one(
 
 
 def test_pictures_of_another_size_are_fitted_into_the_video(tmp_path: Path) -> None:
-    runner = SinkRunner(open_picture_sink(tmp_path / "out.avi", source(), False), False)
+    runner = SinkRunner(open_picture_sink(tmp_path / "out.avi", source(), False, False), False)
     for index, shape in enumerate([(48, 64, 3), (31, 77), (480, 640, 3)]):
         runner.offer(frame_of(index, shape), FrameResult(index, index / 30, True))
     runner.close()
@@ -220,9 +231,9 @@ def test_pictures_of_another_size_are_fitted_into_the_video(tmp_path: Path) -> N
 
 
 def test_one_picture_and_a_folder_of_pictures(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
-    feed(open_picture_sink(tmp_path / "one.png", source(pictures=1), True), [make_result(0)])
+    feed(open_picture_sink(tmp_path / "one.png", source(pictures=1), True, False), [make_result(0)])
     assert cv2.imread(str(tmp_path / "one.png")).shape == (48, 64, 3)
-    feed(open_picture_sink(tmp_path / "all", source(), False), [make_result(index) for index in range(3)])
+    feed(open_picture_sink(tmp_path / "all", source(), False, False), [make_result(index) for index in range(3)])
     names = sorted(entry.name for entry in (tmp_path / "all").iterdir())
     assert names == ["frame_000000.jpg", "frame_000001.jpg", "frame_000002.jpg"]
 
@@ -262,13 +273,13 @@ def test_existing_outputs_are_refused_unless_overwritten(tmp_path: Path) -> None
 
 def test_one_picture_can_not_hold_many(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="--max-frames 1"):
-        open_picture_sink(tmp_path / "out.jpg", source(), single=False)
+        open_picture_sink(tmp_path / "out.jpg", source(), single=False, gaps=False)
 
 
 class StuckSink(Sink):
     """Hangs in its first write until `released`, as a pipe does that nobody reads."""
 
-    name, needs_picture = "stuck", False
+    name, needs_picture, target = "stuck", False, "the pipe"
 
     def __init__(self) -> None:
         self.released = threading.Event()
@@ -298,3 +309,31 @@ def test_a_sink_that_hangs_holds_up_neither_a_live_pipeline_nor_other_sinks(fake
     runners[0].close()
     assert 256 <= runners[0].written <= 258, "what its queue holds, and what it hung in"
     assert runners[0].written + runners[0].lost == 600
+
+
+def test_a_sink_that_hangs_does_not_hold_up_the_end_of_a_file(
+    fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("fer_edge.sinks.base.CLOSE_TIMEOUT_S", 0.2)
+    stuck, other = StuckSink(), JsonSink(str(tmp_path / "o"))
+    runners = [SinkRunner(sink, live=False) for sink in (stuck, other)]
+
+    def publish(frame: Frame, result: FrameResult) -> None:
+        for runner in runners:
+            runner.offer(frame, result)
+
+    pipeline = Pipeline(fakes.Source(600), fakes.Detector(), fakes.Classifier(), publish)
+    pipeline.start()
+    assert not pipeline.wait(1.0)  # all wait for the sink, which may only be slow
+    assert not caplog.records
+    since = time.monotonic()
+    pipeline.release(while_waiting=lambda: [runner.give_up_if_hanging(since) for runner in runners])
+    for runner in runners:
+        runner.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "--stuck the pipe hangs and is given up: its last results are lost"
+    ]
+    assert isinstance(runners[0].failure, TimeoutError)
+    assert (runners[1].lost, runners[1].written) == (0, pipeline.stats.processed)
+    assert 250 < pipeline.stats.processed < 600
+    stuck.released.set()

@@ -95,8 +95,21 @@ def test_a_video_gives_every_frame_in_order_with_its_time(tmp_path: Path) -> Non
 def test_a_file_that_is_no_video_is_refused(tmp_path: Path, name: str) -> None:
     contents = {"text": b"one line\n" * 400, "noise": os.urandom(5000), "empty": b""}[name.partition(".")[0]]
     (tmp_path / name).write_bytes(contents)
-    with pytest.raises(SourceError, match=name):
+    reason = "is empty" if name.startswith("empty") else "damaged, cut short or no video"
+    with pytest.raises(SourceError, match=rf"{name}.*{reason}"):
         open_source(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.mp4", "a.csv", "folder"])
+def test_what_must_not_be_read_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+    else:
+        path.write_text("x")
+    monkeypatch.setattr("fer_edge.sources.choose.os.access", lambda *_: False)  # root may read anything
+    with pytest.raises(SourceError, match="permissions"):
+        open_source(str(path))
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -92,6 +92,13 @@ def test_a_dry_run_keeps_nothing(file: Path, fer_edge) -> None:
     assert not file.exists()
 
 
+def test_a_detector_s_file_is_yunet_s_unless_said_otherwise(tmp_path: Path, fer_edge) -> None:
+    (tmp_path / "other.onnx").write_text("x")
+    ran = fer_edge("tune", "--dry-run", "--detector-model", "other.onnx", with_model=False)
+    assert ran.returncode == 1
+    assert "YuNet" in ran.stderr
+
+
 def test_with_nowhere_to_keep_it_nothing_is_measured(monkeypatch: pytest.MonkeyPatch, fer_edge) -> None:
     monkeypatch.setenv("FER_EDGE_DEFAULTS", "")
     ran = fer_edge("tune", with_model=False)

@@ -220,7 +220,7 @@ def test_cameras_are_listed_by_number_without_their_metadata_devices(sysfs: Path
     ("arguments", "grey"),
     [
         (["--headless"], True),
-        (["--headless", "--output", "out.avi"], False),
+        (["--headless", "--output", "pictures"], False),
     ],
 )
 def test_a_run_asks_for_grey_unless_pictures_are_wanted(

@@ -1,5 +1,6 @@
 """What a sink is, and the thread that feeds it so that it neither slows nor stops the pipeline."""
 
+import contextlib
 import functools
 import logging
 import threading
@@ -27,11 +28,12 @@ class Published(NamedTuple):
 class Sink:
     """Takes results one by one. Its methods are called in one thread and may be slow or fail.
 
-    name: as in the report. needs_picture: whether it wants the frames. written: how many results are
-    in the output for certain.
+    name: as in the report. target: the file or folder. needs_picture: whether it wants the frames.
+    written: how many results are in the output for certain.
     """
 
     name: str
+    target: str = ""
     needs_picture: bool
     written: int = 0
 
@@ -57,6 +59,7 @@ class SinkRunner:
         self.name = sink.name
         self.failure: BaseException | None = None
         self._sink = sink
+        self._busy_since: float | None = None
         self._offered = 0
         # Lines are small, pictures are not.
         self._queue: Channel[Published] = Channel(4 if sink.needs_picture else 256, drop_oldest=live)
@@ -76,14 +79,35 @@ class SinkRunner:
     def offer(self, frame: Frame, result: FrameResult) -> None:
         """Hand a result over."""
         self._offered += 1
-        self._queue.put(Published(result, frame if self._sink.needs_picture else None))
+        with contextlib.suppress(Closed):  # given up
+            self._queue.put(Published(result, frame if self._sink.needs_picture else None))
+
+    def give_up_if_hanging(self, since: float) -> None:
+        """Let nobody wait for it any longer, if it has been busy with one thing for CLOSE_TIMEOUT_S.
+
+        Time from before `since` (monotonic seconds) does not count: as long as the run goes on, a reader may pause.
+        """
+        busy_since = self._busy_since
+        if busy_since is not None and time.monotonic() - max(busy_since, since) >= CLOSE_TIMEOUT_S:
+            self._give_up()
 
     def close(self) -> None:
         """Write what waits and finish the output; give up on one that hangs."""
+        if isinstance(self.failure, TimeoutError):
+            return
         self._queue.close()
         self._thread.join(CLOSE_TIMEOUT_S)
         if self._thread.is_alive():
-            log.warning("--%s hangs and is given up: its last results are lost", self.name)
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if self.failure is None:
+            log.warning("%s hangs and is given up: its last results are lost", self._called())
+            self.failure = TimeoutError("it took no more results")
+        self._queue.abort()
+
+    def _called(self) -> str:
+        return f"--{self.name} {self._sink.target}".rstrip()
 
     def _run(self) -> None:
         flushed = time.monotonic()
@@ -104,10 +128,14 @@ class SinkRunner:
     def _guard(self, action: Callable[[], None], even_if_failed: bool = False) -> None:
         if self.failure is not None and not even_if_failed:
             return
+        self._busy_since = time.monotonic()
         try:
             action()
         except Exception as error:  # noqa: BLE001 - whatever a sink does must not reach the pipeline
             if self.failure is None and not isinstance(error, BrokenPipeError):
                 reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-                log.warning("--%s failed and is given up: %s", self.name, reason)
+                called = f"--{self.name}" if self._sink.target in reason else self._called()
+                log.warning("%s failed and is given up: %s", called, reason)
             self.failure = self.failure or error
+        finally:
+            self._busy_since = None

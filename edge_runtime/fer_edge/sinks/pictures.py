@@ -45,15 +45,15 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
         raise OutputError(f"{folder} can't be a folder of pictures: {existing} is not a folder that can be written to")
 
 
-def open_picture_sink(path: Path, source: Source, single: bool, rotation: Rotation | None = None) -> Sink:
+def open_picture_sink(path: Path, source: Source, single: bool, gaps: bool, rotation: Rotation | None = None) -> Sink:
     """The sink for --output: a video by its suffix, one picture by its suffix, otherwise a folder of pictures.
 
-    `path` has passed check_picture_output; `single` says that only one frame will come. OutputError if
-    `path` doesn't fit the source.
+    `path` has passed check_picture_output; `single` says that only one frame will come, `gaps` that not all
+    frames of the source will. OutputError if `path` doesn't fit the source.
     """
     suffix = path.suffix.lower()
     if suffix in FOURCC:
-        return VideoSink(path, source.fps or DEFAULT_FPS, source.live, rotation)
+        return VideoSink(path, source.fps or DEFAULT_FPS, gaps, rotation)
     if suffix not in COLOUR_SUFFIXES:
         return FolderSink(path)
     if not single:
@@ -110,14 +110,16 @@ class _Video:
 class VideoSink(Sink):
     """A video of the annotated frames, in pieces if rotated.
 
-    From a live source frames are repeated or left out so that it plays in real time.
+    Frames are repeated so that it plays as fast as its source; if the source has `gaps`, as a live one has and a file
+    of which frames were dropped, they are left out, too, where they come too soon.
     """
 
     name = "output"
     needs_picture = True
 
-    def __init__(self, path: Path, fps: float, live: bool, rotation: Rotation | None = None) -> None:
-        self._path, self._fps, self._live, self._rotation = path, fps, live, rotation
+    def __init__(self, path: Path, fps: float, gaps: bool, rotation: Rotation | None = None) -> None:
+        self.target = str(path)
+        self._path, self._fps, self._gaps, self._rotation = path, fps, gaps, rotation
         self._video: _Video | None = None
         self._begun = self._zero_t = 0.0  # of this piece: monotonic seconds, and the stream's own time
         if rotation is not None:
@@ -134,7 +136,8 @@ class VideoSink(Sink):
             self._video = _Video(self._path, self._fps, (picture.shape[1], picture.shape[0]))
             self._begun, self._zero_t = time.monotonic(), item.result.t
         frames = self._video.frames
-        self._video.write(picture, self._due(frames, item.result.t) if self._live else frames + 1)
+        due = self._due(frames, item.result.t)
+        self._video.write(picture, due if self._gaps else max(frames + 1, due))
         self.written += 1
 
     def _due(self, frames: int, t: float) -> int:
@@ -172,6 +175,7 @@ class PictureSink(Sink):
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.target = str(path)
 
     def write(self, item: Published) -> None:
         assert item.frame is not None
@@ -191,6 +195,7 @@ class FolderSink(Sink):
         except OSError as error:
             raise OutputError(f"{folder} can't be made a folder: {error.strerror}") from error
         self._folder = folder
+        self.target = str(folder)
         self._taken: set[str] = set()  # no more names than the source has pictures
 
     def write(self, item: Published) -> None:

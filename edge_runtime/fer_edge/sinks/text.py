@@ -34,7 +34,8 @@ class _TextSink(Sink):
     needs_picture = False
 
     def __init__(self, target: str, head: str = "", rotation: "Rotation | None" = None) -> None:
-        self._target, self._head = target, head.encode()
+        self.target = target
+        self._head = head.encode()
         self._rotation = None if target == "-" else rotation
         self._waiting: list[bytes] = []  # the lines of a result each
         self._open_piece()
@@ -45,17 +46,17 @@ class _TextSink(Sink):
         self._to_disk = False
         self._descriptor = NOT_OPEN
         try:
-            if self._target != "-":
+            if self.target != "-":
                 if self._rotation is not None:
-                    self._rotation.put_aside(Path(self._target))
-                self._descriptor = os.open(self._target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+                    self._rotation.put_aside(Path(self.target))
+                self._descriptor = os.open(self.target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
             elif sys.stdout is not None:
                 self._descriptor = os.dup(sys.stdout.fileno())
             else:
                 raise OutputError(f"--{self.name} -: stdout is closed")
             self._is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
         except OSError as error:
-            raise OutputError(f"{self._target} can't be written: {error.strerror}") from error
+            raise OutputError(f"{self.target} can't be written: {error.strerror}") from error
 
     def lines_of(self, result: FrameResult) -> str:
         """The lines of a result, each with its line feed; maybe none."""

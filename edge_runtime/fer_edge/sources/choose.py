@@ -1,6 +1,7 @@
 """From what the user wrote to a source."""
 
 import glob
+import os
 import re
 from pathlib import Path
 
@@ -65,6 +66,10 @@ def _open_path(text: str) -> Source:
     from fer_edge.sources.images import ImagesSource
 
     path = Path(text)
+    if path.exists() and not os.access(path, os.R_OK):
+        raise SourceError(f"{text} must not be read: change its permissions, or name another source")
+    if path.is_file() and path.suffix.lower() != ".csv" and not path.stat().st_size:
+        raise SourceError(f"{text} is empty: name another file")
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
         if not files:

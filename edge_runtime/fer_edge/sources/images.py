@@ -22,7 +22,7 @@ class ImagesSource(Source):
         self._readable = 0
         self._only = _read(files[0]) if len(files) == 1 else None
         if len(files) == 1 and self._only is None:
-            raise SourceError(f"{files[0]} is not a readable picture: name another one")
+            raise SourceError(f"{files[0]} is damaged or no picture: name another one")
 
     def read(self) -> Grab | None:
         if self._next == len(self._files):

@@ -12,18 +12,21 @@ class IterableSource(Source):
     """Arrays uint8 [H, W, 3] BGR or [H, W] grey, every one in order; TypeError or ValueError for others.
 
     They are copied, so that the giver may draw the next picture into the same array.
+    fps: pictures a second, if they were taken at another pace than they are given; None goes by the clock.
     """
 
     name = "iterable"
 
-    def __init__(self, images: Iterable[Image]) -> None:
+    def __init__(self, images: Iterable[Image], fps: float | None = None) -> None:
         if isinstance(images, np.ndarray) and images.ndim < 4 and images.dtype != object:
             raise TypeError("a source is an iterable of pictures: put a single picture into a list")
-        self._images = iter(images)
+        self._images, self.fps, self._given = iter(images), fps, 0
 
     def read(self) -> Grab | None:
         for image in self._images:
-            return Grab(checked_image(image).copy())
+            time_s = self._given / self.fps if self.fps else None
+            self._given += 1
+            return Grab(checked_image(image).copy(), media_time_s=time_s)
         return None
 
 

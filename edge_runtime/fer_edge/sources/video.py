@@ -87,7 +87,7 @@ class VideoFileSource(_Capture):
     """A video file: every frame, in order, with its media time."""
 
     def __init__(self, path: Path) -> None:
-        advice = "name a video file (mp4, mkv, mov, avi, webm, gif) or a picture"
+        advice = "it is damaged, cut short or no video: name a video file (mp4, mkv, mov, avi, webm, gif) or a picture"
         super().__init__(cv2.VideoCapture(str(path), cv2.CAP_FFMPEG), str(path), False, advice)
 
 

@@ -41,8 +41,9 @@ def test_lines_on_a_disk_that_fills_up_end_and_the_run_goes_on(fer_edge: Run, sm
         "--source", "demo:160x160", "--headless", "--max-frames", "90", "--json", "small/out.jsonl",
         "--csv", "out.csv", "--report", "out.json",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("--json failed and is given up: No space left on device") == 1
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("--json small/out.jsonl failed and is given up: No space left on device") == 1
+    assert "--json failed, as told above" in done.stderr.splitlines()[-1]
     report = json.loads((tmp_path / "out.json").read_text())
     assert report["frames"]["processed"] == 90
     lines = (small_disk / "out.jsonl").read_text().splitlines()
@@ -61,7 +62,7 @@ def test_a_video_on_a_disk_that_fills_up_is_left_out_and_the_run_goes_on(
         "--source", "demo:320x240", "--headless", "--max-frames", "60", "--output", "small/out.mp4",
         "--json", "out.jsonl", "--report", "out.json",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     assert done.stderr.count("--output failed and is given up: small/out.mp4 could not be completed") == 1
     report = json.loads((tmp_path / "out.json").read_text())
     assert report["sinks"] == {"output": {"written": 0, "lost": 60}, "json": {"written": 60, "lost": 0}}
@@ -76,8 +77,8 @@ def test_rotated_lines_on_a_disk_that_fills_up_are_whole_in_every_piece(
         "--source", "demo:160x160", "--headless", "--max-frames", "120", "--json", "small/out.jsonl",
         "--rotate-output", "5kB", "--report", "out.json",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("--json failed and is given up: No space left on device") == 1
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("--json small/out.jsonl failed and is given up: No space left on device") == 1
     lines = [line for file in small_disk.glob("out*.jsonl") for line in file.read_text().splitlines()]
     frames = sorted(json.loads(line)["frame"] for line in lines)
     assert 0 < len(frames) < 120
