@@ -145,6 +145,8 @@ def _finish(pipeline: Pipeline, sinks: list[SinkRunner], window: "Window | None"
         pipeline.exit_reason = "source lost" if lost else "error"
     for sink in sinks:
         sink.close()
+        if isinstance(pipeline.error, FerError) and not pipeline.stats.processed:  # nothing could be read
+            sink.discard()
     if window is not None:
         window.close()
 

@@ -176,3 +176,27 @@ def test_a_full_disk_ends_one_output_and_not_the_run(fer_edge: Run, tmp_path: Pa
     assert done.stderr.count("No space left on device") == 1
     sinks = json.loads((tmp_path / "out.json").read_text())["sinks"]
     assert sinks == {"json": {"written": 0, "lost": 8}, "csv": {"written": 8, "lost": 0}}
+
+
+def test_a_source_with_nothing_readable_leaves_nothing_behind(fer_edge: Run, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    for name in ("a.jpg", "b.png"):
+        (tmp_path / "broken" / name).write_text("x")
+    (tmp_path / "old.csv").write_text("old")
+    for _ in range(2):  # the second finds nothing in its way
+        done = fer_edge(
+            "--source",
+            "broken",
+            "--headless",
+            "--json",
+            "o.jsonl",
+            "--output",
+            "pictures",
+            "--csv",
+            "old.csv",
+            "--overwrite",
+        )
+        assert done.returncode == 1
+        assert "none of its 2 pictures can be read" in done.stderr.splitlines()[-1]
+        assert "source lost" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "old.csv"]

@@ -47,6 +47,9 @@ class Sink:
     def close(self) -> None:
         """Finish; the output is complete afterwards."""
 
+    def discard(self) -> None:
+        """After `close`: remove an output that holds no result and was not there before."""
+
 
 class SinkRunner:
     """Feeds a sink from a bounded queue in a thread of its own.
@@ -99,6 +102,12 @@ class SinkRunner:
         self._thread.join(CLOSE_TIMEOUT_S)
         if self._thread.is_alive():
             self._give_up()
+
+    def discard(self) -> None:
+        """After `close`: remove an output that holds no result and was not there before."""
+        if not self._thread.is_alive():
+            with contextlib.suppress(OSError):
+                self._sink.discard()
 
     def _give_up(self) -> None:
         if self.failure is None:

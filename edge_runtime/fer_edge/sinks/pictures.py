@@ -190,6 +190,7 @@ class FolderSink(Sink):
     needs_picture = True
 
     def __init__(self, folder: Path) -> None:
+        self._is_new = not folder.exists()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -205,6 +206,10 @@ class FolderSink(Sink):
             raise OutputError(f"{path} is a picture of the source: name another folder")
         _save(draw(item.frame.image, item.result.faces), path)
         self.written += 1
+
+    def discard(self) -> None:
+        if self._is_new and not self.written:
+            self._folder.rmdir()
 
     def _name(self, frame: int, file: str | None) -> str:
         if file is None:

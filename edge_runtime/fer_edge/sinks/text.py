@@ -43,12 +43,13 @@ class _TextSink(Sink):
     def _open_piece(self) -> None:
         self._size = self._results = 0  # of this piece
         self._begun = time.monotonic()
-        self._to_disk = False
+        self._to_disk = self._is_new = False
         self._descriptor = NOT_OPEN
         try:
             if self.target != "-":
                 if self._rotation is not None:
                     self._rotation.put_aside(Path(self.target))
+                self._is_new = not os.path.lexists(self.target)
                 self._descriptor = os.open(self.target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
             elif sys.stdout is not None:
                 self._descriptor = os.dup(sys.stdout.fileno())
@@ -122,6 +123,10 @@ class _TextSink(Sink):
             self._write_waiting()
         finally:
             self._close_piece()
+
+    def discard(self) -> None:
+        if self._is_new and not self.written:
+            Path(self.target).unlink()
 
 
 class JsonSink(_TextSink):
