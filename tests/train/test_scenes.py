@@ -8,13 +8,13 @@ import torch
 from fer_edge.drawn_face import ROUND_S, draw_scene, face_box_at
 from fer_edge.errors import DataError, ModelError
 from fer_train.detection import pool
+from fer_train.detection.altering import altered_tiles, save_tiles, swapped, turned, with_altered
 from fer_train.detection.augment import augment
 from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.scenes import IGNORED, MAX_FACES, SCENE_PX, SceneMaker
 from fer_train.detection.teacher import Teacher, overlaps
 from fer_train.detection.textures import with_drawn
 from fer_train.detection.tiles import COLUMNS, FaceTiles, load_tiles
-from fer_train.detection.turning import save_turned, turned, turned_tiles, with_turned
 
 YUNET = Path(__file__).parents[3] / "shared" / "models" / "face_detection_yunet_2023mar.onnx"
 HEADER = ",".join(COLUMNS)
@@ -193,13 +193,29 @@ def test_turning_leaves_what_is_around_the_head(tiles: FaceTiles) -> None:
     assert not np.array_equal(seen, image)
 
 
-def test_turned_heads_are_kept_where_the_teacher_still_sees_them(tiles: FaceTiles, tmp_path: Path) -> None:
-    agreed, none = (turned_tiles(tiles, teacher(YUNET), 0) for teacher in (Agreeing, Blind))  # type: ignore[arg-type]
-    assert len(agreed) == sum(bool(len(faces)) for faces in tiles.boxes)
-    assert len(none) == 0
-    for name, new in (("agreed", agreed), ("none", none)):
-        save_turned(new, tmp_path / name)
-        both = with_turned(tiles, tmp_path / name)
+def test_another_face_lies_where_the_old_one_was() -> None:
+    image = np.full((128, 128), 100, np.uint8)
+    face = np.full((48, 48), 100, np.uint8)
+    face[20:28, 20:28] = 200  # in its middle
+    seen = swapped(image, np.array([30, 40, 41, 53], np.float32), face, 1.0).astype(int)  # FER_BOX of a side of 50
+    y, x = np.nonzero(seen > 150)
+    assert (x.mean(), y.mean()) == pytest.approx((30 + 41 / 2, 40 + 53 / 2), abs=1.5)
+    assert (seen[:, :15] == 100).all()
+    assert (seen[:, 90:] == 100).all()
+
+
+def test_altered_heads_are_kept_where_the_teacher_still_sees_them(tiles: FaceTiles, tmp_path: Path) -> None:
+    faces = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+    shown = sum(bool(len(boxes)) for boxes in tiles.boxes)
+    for name, fer_faces, teacher, count in (
+        ("turned", None, Agreeing, shown),
+        ("both", faces, Agreeing, 2 * shown),
+        ("none", faces, Blind, 0),
+    ):
+        new = altered_tiles(tiles, fer_faces, teacher(YUNET), 0)  # type: ignore[arg-type]
+        assert len(new) == count
+        save_tiles(new, tmp_path / name)
+        both = with_altered(tiles, tmp_path / name)
         assert np.array_equal(both.images, np.concatenate([tiles.images, new.images]))
         assert len(both.boxes) == len(both.chances) == len(both.images)
         assert both.chances.sum() == pytest.approx(1)
@@ -207,11 +223,11 @@ def test_turned_heads_are_kept_where_the_teacher_still_sees_them(tiles: FaceTile
 
 
 @pytest.mark.parametrize("content", [None, b"", b"text"])
-def test_turned_heads_that_are_none_are_refused(tiles: FaceTiles, tmp_path: Path, content: bytes | None) -> None:
+def test_altered_heads_that_are_none_are_refused(tiles: FaceTiles, tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
-        (tmp_path / "turned.npz").write_bytes(content)
+        (tmp_path / "altered.npz").write_bytes(content)
     with pytest.raises(DataError, match="fer-train scenes"):
-        with_turned(tiles, tmp_path / "turned.npz")
+        with_altered(tiles, tmp_path / "altered.npz")
 
 
 def test_a_pool_that_is_none_is_refused(tmp_path: Path) -> None:

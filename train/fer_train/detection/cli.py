@@ -90,12 +90,12 @@ def detector(
     with extra_required("fer-train", "train"):
         import torch
 
+        from fer_train.detection.altering import with_altered
         from fer_train.detection.mosaic import MosaicMaker
-        from fer_train.detection.pool import TURNED, load_pool
+        from fer_train.detection.pool import ALTERED, load_pool
         from fer_train.detection.textures import with_drawn
         from fer_train.detection.tiles import load_tiles
         from fer_train.detection.training import DetectorOptions, DetectorTrainer, load_detector
-        from fer_train.detection.turning import with_turned
         from fer_train.settings import chosen_device
 
     first = load_detector(init_weights)[0] if init_weights else None  # before --overwrite deletes it
@@ -110,7 +110,7 @@ def detector(
         pool = load_pool(scenes, torch.device(options.device))
         mosaics = None
         if faces is not None:
-            tiles = with_drawn(with_turned(load_tiles(faces), scenes / TURNED), DRAWN_TILES, seed)
+            tiles = with_drawn(with_altered(load_tiles(faces), scenes / ALTERED), DRAWN_TILES, seed)
             mosaics = MosaicMaker(tiles, torch.device(options.device))
         trainer = DetectorTrainer(*pool, options, out, mosaics)
         if resume:

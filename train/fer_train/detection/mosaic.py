@@ -16,7 +16,7 @@ from fer_train.detection.augment import affine_grid, relight
 from fer_train.detection.scenes import IGNORED, MIN_FACE_PX
 from fer_train.detection.tiles import TILE_PX, FaceTiles
 
-CELLS_A_SIDE = (1.0, 8.0)  # how many cells fit along a picture
+CELLS_A_SIDE = (1.0, 10.0)  # how many cells fit along a picture
 GROUPS = 4  # of a batch, each with its own size of cells
 CORNERS = 0.22  # share of the cells that show an enlarged corner
 FACES_A_TILE = 3

@@ -18,19 +18,19 @@ from torch import Tensor
 
 from fer_edge.errors import DataError, OutputError
 from fer_edge.files import written_beside
+from fer_train.detection.altering import altered_tiles, save_tiles, with_altered
 from fer_train.detection.scenes import MAX_FACES, SCENE_PX, SceneMaker
 from fer_train.detection.teacher import Teacher
 from fer_train.detection.tiles import FaceTiles, load_fer_faces, load_tiles
-from fer_train.detection.turning import save_turned, turned_tiles, with_turned
 
 SHARD = 1000
-TURNED = "turned.npz"  # in the folder, too: the photographs with their heads turned
+ALTERED = "altered.npz"  # in the folder, too: the photographs with altered heads
 
 
 def make_pool(
     folder: Path, shards: int, faces: Path, fer: Path | None, teacher: Path, workers: int, done: Callable[[int], object]
 ) -> int:
-    """Make those of the shards 0 to `shards` - 1 that `folder` lacks, and turned.npz; how many shards these were.
+    """Make those of the shards 0 to `shards` - 1 that `folder` lacks, and altered.npz; how many shards these were.
 
     `done(shard)` is called for each shard, new or not.
     faces, fer, teacher: the folder of tiles, FER2013's CSV and YuNet's file. Raises DataError or ModelError for them.
@@ -45,19 +45,20 @@ def make_pool(
             done(shard)
         else:
             missing.append(shard)
-    turned = folder / TURNED
-    if not turned.is_file():
-        save_turned(turned_tiles(load_tiles(faces), Teacher(teacher), 0), turned)
+    altered = folder / ALTERED
+    if not altered.is_file():
+        fer_faces = None if fer is None else load_fer_faces(fer)
+        save_tiles(altered_tiles(load_tiles(faces), fer_faces, Teacher(teacher), 0), altered)
     if not missing:
         return 0
     if workers == 1:
-        _start(faces, turned, fer, teacher)
+        _start(faces, altered, fer, teacher)
         for shard in missing:
             done(_make_shard(folder, shard))
         return len(missing)
     Teacher(teacher)  # a wrong file fails here, and not in each worker
     context = multiprocessing.get_context("spawn")  # a fork would take torch's threads along, half alive
-    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(faces, turned, fer, teacher)) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(faces, altered, fer, teacher)) as pool:
         for future in as_completed([pool.submit(_make_shard, folder, shard) for shard in missing]):
             done(future.result())
     return len(missing)
@@ -79,9 +80,9 @@ class Material:
 _MATERIAL: list[Material] = []  # of this process, loaded once
 
 
-def _start(faces: Path, turned: Path, fer: Path | None, teacher: Path) -> None:
+def _start(faces: Path, altered: Path, fer: Path | None, teacher: Path) -> None:
     cv2.setNumThreads(1)
-    tiles = with_turned(load_tiles(faces), turned)
+    tiles = with_altered(load_tiles(faces), altered)
     _MATERIAL[:] = [Material(tiles, None if fer is None else load_fer_faces(fer), Teacher(teacher))]
 
 

@@ -1,0 +1,163 @@
+"""Turn heads on photographs, give them other faces and hide parts, as photographs of public people seldom have it.
+
+The head is taken for half an ellipsoid that carries the picture; turned, it shows the same from another side, and hair
+(what the picture has above the forehead) where the picture shows nothing. At the size of the faces that a detector
+looks for, that passes for a head.
+"""
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import cv2
+import numpy as np
+
+from fer_edge.errors import DataError
+from fer_edge.files import written_beside
+from fer_train.detection.teacher import Teacher
+from fer_train.detection.tiles import Boxes, FaceTiles, Pixels
+
+# Of YuNet's box, which ends at forehead and chin: half the sides of the head with hair and ears, and its middle.
+HEAD_WIDTH, HEAD_HEIGHT, HEAD_MIDDLE = 0.67, 0.67, 0.44
+YAW_DEGREES, PITCH_DEGREES, ROLL_DEGREES = (20.0, 65.0), (-25.0, 45.0), 15.0
+HAIR = (0.5, -0.82, 0.1)  # where hair is, in half sides of the head: how wide, how high, how tall
+SOFT = 0.08  # share of the head's radius over which it passes into what is around it
+SURE = 0.65  # the teacher's score of a turned face that is kept
+ALTERED_SHARE = 0.6
+# Where YuNet sees a face of FER2013, in sides of its picture, as benchmarks/framing.py measures it: middle and sides
+FER_BOX = (0.505, 0.512, 0.82, 1.06)
+FER_OVAL = (0.45, 0.52)  # half the sides of what is taken of it
+HIDDEN_SHARE = 0.35  # of the heads with another face: something hides a part of it
+TRIES = 2  # turned otherwise and less, before a photograph is left out
+
+
+def altered_tiles(tiles: FaceTiles, fer_faces: Pixels | None, teacher: Teacher, seed: int) -> FaceTiles:
+    """`tiles` with their surest head turned, and again with another face of FER2013 (if given), maybe part hidden.
+
+    Boxes and scores are the teacher's; what it sees no face in any more is left out. fer_faces: uint8 [N, 48, 48].
+    """
+    chance = np.random.default_rng(seed)
+    images: list[Pixels] = []
+    boxes: list[Boxes] = []
+    for image, faces in zip(tiles.images, tiles.boxes, strict=True):
+        if not len(faces):
+            continue
+        box = faces[np.argmax(faces[:, 4]), :4]
+        ways = [_turned_by_chance] if fer_faces is None else [_turned_by_chance, _with_another_face]
+        for way in ways:
+            for attempt in range(1, TRIES + 1):
+                shown = way(chance, image, box, attempt, fer_faces)
+                seen = teacher.faces(shown)
+                off = (seen[:, :2] + seen[:, 2:4] / 2 - box[:2] - box[2:] / 2) / box[2:]
+                if len(seen) and (seen[(off**2).sum(1) < 0.3, 4] >= SURE).any():
+                    images.append(shown)
+                    boxes.append(seen)
+                    break
+    pixels = np.array(images, np.uint8).reshape(-1, *tiles.images.shape[1:])
+    return FaceTiles(pixels, tuple(boxes), np.full(len(images), 1 / max(1, len(images))))
+
+
+def _turned_by_chance(
+    chance: np.random.Generator, image: Pixels, box: Boxes, attempt: int, _fer_faces: Pixels | None
+) -> Pixels:
+    x, y, width, height = box.tolist()
+    head = (x + width / 2, y + height * HEAD_MIDDLE, width * HEAD_WIDTH, height * HEAD_HEIGHT)
+    yaw = chance.uniform(*YAW_DEGREES) * chance.choice((-1, 1)) * chance.choice((0.3, 1), p=(0.2, 0.8))
+    pitch, roll = chance.uniform(*PITCH_DEGREES), chance.uniform(-ROLL_DEGREES, ROLL_DEGREES)
+    return turned(image, head, *(float(np.radians(angle)) / attempt for angle in (yaw, pitch, roll)))
+
+
+def _with_another_face(
+    chance: np.random.Generator, image: Pixels, box: Boxes, attempt: int, fer_faces: Pixels | None
+) -> Pixels:
+    assert fer_faces is not None
+    face = fer_faces[chance.integers(len(fer_faces))]
+    shown = swapped(image, box, face[:, ::-1] if chance.random() < 0.5 else face, chance.uniform(1.0, 1.2))
+    if chance.random() < HIDDEN_SHARE / attempt:
+        _hide_part(chance, shown, box)
+    return shown
+
+
+def swapped(image: Pixels, box: Boxes, face: Pixels, scale: float) -> Pixels:
+    """uint8 [H, W] with `face`, a FER2013 picture, where the face in `box` (x, y, width, height) is.
+
+    Its light is brought near to that of the face it replaces; `scale` makes it larger.
+    """
+    x, y, width, height = box.tolist()
+    side = scale * (width / FER_BOX[2] + height / FER_BOX[3]) / 2
+    to_image = np.array([[side / 48, 0, x + width / 2 - FER_BOX[0] * side],
+                         [0, side / 48, y + height / 2 - FER_BOX[1] * side]])  # fmt: skip
+    size = (image.shape[1], image.shape[0])
+    oval = np.zeros(face.shape, np.float32)
+    middle, axes = (24, 24), tuple(round(48 * share) for share in FER_OVAL)
+    cv2.ellipse(oval, middle, axes, 0, 0, 360, 1.0, -1)
+    cover = cv2.warpAffine(cv2.GaussianBlur(oval, (0, 0), 2.5), to_image, size)
+    there = cover > 0.5
+    spread = float(image[there].std() / max(1.0, face.std())) if there.any() else 1.0
+    light = float(image[there].mean()) if there.any() else 128.0
+    relit = (face.astype(np.float32) - face.mean()) * np.clip(spread, 0.6, 1.5) + (light + face.mean()) / 2
+    shown = cv2.warpAffine(relit, to_image, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.clip(image + (shown - image) * cover, 0, 255).astype(np.uint8)
+
+
+def _hide_part(chance: np.random.Generator, image: Pixels, box: Boxes) -> None:
+    """Hide the lower or a side part of the face in `box`, in place, by a plain oval: a head, a hand, a scarf."""
+    x, y, width, height = box.tolist()
+    radius = width * chance.uniform(0.6, 1.1)
+    way = chance.uniform(-0.3, np.pi + 0.3)  # from the right below to the left
+    far = 0.5 * height * abs(np.sin(way)) + 0.5 * width * abs(np.cos(way)) + radius * chance.uniform(0.35, 0.75)
+    middle = (int(x + width / 2 + far * np.cos(way)), int(y + height / 2 + far * np.sin(way)))
+    axes = (int(radius), int(radius * chance.uniform(0.9, 1.4)))
+    grey = chance.choice((chance.uniform(10, 70), chance.uniform(10, 230)))
+    oval = np.zeros(image.shape, np.float32)
+    cv2.ellipse(oval, middle, axes, float(chance.uniform(-30, 30)), 0, 360, 1.0, -1)
+    cover = cv2.GaussianBlur(oval, (0, 0), float(chance.uniform(0.8, 3)))
+    texture = cv2.GaussianBlur(chance.normal(0, 30, image.shape).astype(np.float32), (0, 0), 2)
+    image[:] = np.clip(image + (grey + texture - image) * cover, 0, 255).astype(np.uint8)
+
+
+def turned(image: Pixels, head: tuple[float, float, float, float], yaw: float, pitch: float, roll: float) -> Pixels:
+    """uint8 [H, W] with the head (centre x and y, half width and height, in pixels) turned by angles in radians.
+
+    yaw: to the right of the picture; pitch: downwards; roll: clockwise.
+    """
+    x, y = np.meshgrid(np.arange(image.shape[1], dtype=np.float32), np.arange(image.shape[0], dtype=np.float32))
+    u, v = (x - head[0]) / head[2], (y - head[1]) / head[3]
+    radius = np.sqrt(u * u + v * v)
+    w = np.sqrt(np.clip(1 - radius * radius, 0, None))
+    # From what is seen back to where it was when the picture was taken: rotations undone in turn
+    cos, sin = np.cos(roll), np.sin(roll)
+    u, v = cos * u + sin * v, -sin * u + cos * v
+    cos, sin = np.cos(pitch), np.sin(pitch)
+    v, w = cos * v - sin * w, sin * v + cos * w
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    u, w = cos * u - sin * w, sin * u + cos * w
+    behind = (w < 0) & (radius < 1)
+    u, v = np.where(behind, HAIR[0] * u, u), np.where(behind, HAIR[1] + HAIR[2] * v, v)
+    map_x, map_y = (head[0] + u * head[2]).astype(np.float32), (head[1] + v * head[3]).astype(np.float32)
+    shown = cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    cover = np.clip((1 - radius) / SOFT, 0, 1).astype(np.float32)
+    return np.asarray(image + (shown.astype(np.float32) - image) * cover, dtype=np.uint8)
+
+
+def save_tiles(tiles: FaceTiles, path: Path) -> None:
+    """Write altered tiles to an .npz file, whole or not at all."""
+    counts = np.array([len(faces) for faces in tiles.boxes])
+    with written_beside(path) as part, part.open("wb") as file:
+        np.savez(file, images=tiles.images, boxes=np.concatenate([np.empty((0, 5)), *tiles.boxes]), counts=counts)
+
+
+def with_altered(tiles: FaceTiles, path: Path) -> FaceTiles:
+    """`tiles` and the altered ones of the file at `path`, ALTERED_SHARE of what is drawn.
+
+    Raises DataError if the file is none of save_tiles's.
+    """
+    try:
+        with np.load(path) as values:
+            images, rows, counts = values["images"], values["boxes"].astype(np.float32), values["counts"]
+        pixels = np.concatenate([tiles.images, images])
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise DataError(f"{path} is missing or damaged: delete it, if it is there, and run fer-train scenes") from error
+    boxes = tuple(rows[end - count : end] for end, count in zip(np.cumsum(counts), counts, strict=True))
+    share = ALTERED_SHARE if boxes else 0.0
+    chances = np.concatenate([tiles.chances * (1 - share), np.full(len(boxes), share / max(1, len(boxes)))])
+    return FaceTiles(pixels, tiles.boxes + boxes, chances)
