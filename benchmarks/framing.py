@@ -32,20 +32,25 @@ FACE_PX = 192  # FER2013's 48 pixels, four times enlarged
 CANVAS_PX = 320
 
 
-def canvas_of(face: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The 48x48 face enlarged to FACE_PX in the middle of a canvas that repeats its edge, uint8 [320, 320]."""
+EDGES = {"repeat": cv2.BORDER_REPLICATE, "mirror": cv2.BORDER_REFLECT, "grey": cv2.BORDER_CONSTANT}
+
+
+def canvas_of(face: np.ndarray[Any, np.dtype[np.uint8]], edge: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The 48x48 face enlarged to FACE_PX in the middle of a canvas that goes on as EDGES has it, uint8 [320, 320]."""
     large = cv2.resize(face, (FACE_PX, FACE_PX), interpolation=cv2.INTER_CUBIC)
     margin = (CANVAS_PX - FACE_PX) // 2
-    canvas = cv2.copyMakeBorder(large, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+    canvas = cv2.copyMakeBorder(large, margin, margin, margin, margin, EDGES[edge], value=int(face.mean()))
     return np.asarray(canvas, dtype=np.uint8)
 
 
-def measure(detector: Detector, classifier: Classifier, faces: FaceData) -> tuple[dict[str, Any], list[Square]]:
+def measure(
+    detector: Detector, classifier: Classifier, faces: FaceData, edge: str
+) -> tuple[dict[str, Any], list[Square]]:
     """Accuracy through `detector`, on the faces it finds, beside that of the same faces untouched; its squares."""
     found, squares, probabilities = [], [], []
     with click.progressbar(range(len(faces)), label=detector.name, file=sys.stderr) as indices:
         for index in indices:
-            canvas = canvas_of(faces.images[index])
+            canvas = canvas_of(faces.images[index], edge)
             detections = detector.detect(canvas)
             if not detections:
                 continue
@@ -76,7 +81,7 @@ def quartiles(values: list[float]) -> list[float]:
 def centred(classifier: Classifier, faces: FaceData) -> float:
     """Accuracy when the square is known exactly: what enlarging and shrinking alone costs."""
     square = Square(CANVAS_PX / 2, CANVAS_PX / 2, FACE_PX)
-    rows = [classifier.classify(canvas_of(face), [square])[0] for face in faces.images]
+    rows = [classifier.classify(canvas_of(face, "repeat"), [square])[0] for face in faces.images]
     return float(score(np.stack(rows), faces.labels, faces.classes)["accuracy"])
 
 
@@ -154,9 +159,16 @@ def plot(results: Mapping[str, Mapping[str, Any]], squares: Mapping[str, Sequenc
 )
 @click.option("--plot", "plot_file", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw them here.")
 @click.option("--every", type=click.IntRange(1), default=1, metavar="N", help="Every Nth face, for a quick look.")
+@click.option(
+    "--edge",
+    type=click.Choice(list(EDGES)),
+    default="repeat",
+    show_default=True,
+    help="How the canvas goes on beyond the picture; grey is its mean.",
+)
 def main(
     data: Path, model: Path | None, yunet: Path | None, luma: Path | None, json_file: Path | None,
-    plot_file: Path | None, every: int,
+    plot_file: Path | None, every: int, edge: str,
 ) -> None:  # fmt: skip
     """Print the table."""
     classifier = Classifier(model or default_model(), threads=1)
@@ -167,7 +179,7 @@ def main(
         detectors.append(open_detector("yunet", yunet))
     if hasattr(cv2, "CascadeClassifier"):
         detectors.append(open_detector("haar"))
-    measured = {detector.name: measure(detector, classifier, faces) for detector in detectors}
+    measured = {detector.name: measure(detector, classifier, faces, edge) for detector in detectors}
     results = {name: figures for name, (figures, _) in measured.items()}
     exact = centred(classifier, faces)
     shown = table(results, f"{classifier.path.name}, {len(faces)} faces at {FACE_PX} px; exact square: {exact:.2%}")
