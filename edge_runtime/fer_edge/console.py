@@ -53,35 +53,6 @@ def signals_deferred() -> Iterator[None]:
         signal.raise_signal(number)
 
 
-@contextlib.contextmanager
-def signals_remembered() -> Iterator[Callable[[], None]]:
-    """Yield what is to be called often, and raises again what SIGINT or SIGTERM raised and nobody got to see.
-
-    Python drops an exception that comes up in a destructor or a callback of C code, and a Ctrl-C with it.
-    """
-    arrived: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        arrived.append(number)
-        handler = before[signal.Signals(number)]
-        assert callable(handler)
-        handler(number, frame)
-
-    def raise_again() -> None:
-        if arrived:
-            handle(arrived[0], None)
-
-    wrapped = [number for number, handler in before.items() if callable(handler)]  # others are ignored, say
-    try:
-        for number in wrapped:
-            signal.signal(number, handle)
-        yield raise_again
-    finally:
-        for number in wrapped:
-            signal.signal(number, before[number])
-
-
 class MainCommand(click.Command):
     """A command that runs its main job, or a subcommand when the first argument names one.
 

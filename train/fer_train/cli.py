@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from fer_edge.console import MainCommand, extra_required, run_main, signals_remembered
+from fer_edge.console import MainCommand, extra_required, run_main
 from fer_edge.errors import FerError, OutputError
 from fer_edge.files import write_json, written_beside
 from fer_train import data_options as shared
@@ -198,7 +198,6 @@ def _train_with_progress(trainer: "Trainer", board: Board) -> None:
     )
 
     def on_step(step: int, means: "RunningMeans") -> None:
-        raise_again()
         if bar.disable:
             return
         if step == 1:
@@ -224,7 +223,7 @@ def _train_with_progress(trainer: "Trainer", board: Board) -> None:
             err=True,
         )
 
-    with bar, signals_remembered() as raise_again:
+    with bar:
         trainer.run(on_step, on_epoch)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from fer_edge.console import Terminated, signals_deferred, signals_remembered
+from fer_edge.console import Terminated, signals_deferred
 
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 LONGEST_S = 40
@@ -244,30 +244,3 @@ def test_one_signal_waits_for_the_end_of_the_block_and_a_second_does_not(number:
         for old_number, handler in before.items():
             signal.signal(old_number, handler)
     assert steps == ["done"]
-
-
-@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
-def test_a_signal_that_a_destructor_swallowed_is_raised_again(
-    number: int, raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Swallowing:
-        def __del__(self) -> None:
-            signal.raise_signal(number)
-
-    dropped: list[object] = []
-    monkeypatch.setattr(sys, "unraisablehook", dropped.append)
-
-    def terminate(_number: int, _frame: object) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    handlers = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
-    try:
-        with pytest.raises(raised), signals_remembered() as raise_again:
-            raise_again()  # nothing came yet
-            Swallowing()
-            assert len(dropped) == 1
-            raise_again()
-        assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == handlers
-    finally:
-        signal.signal(signal.SIGTERM, before)
