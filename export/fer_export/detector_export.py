@@ -25,6 +25,7 @@ from fer_export.gates import Gate, enforce, failed_names, folding_gate, fusion_g
 from fer_export.graph import save, with_contract
 from fer_export.operators import running_operators, stored_operators
 from fer_export.outputs import Outputs
+from fer_export.packing import packed
 from fer_export.quantise import quantise
 from fer_export.report import SCHEMA, versions
 from fer_train.augment import MEAN, STD
@@ -142,7 +143,7 @@ class DetectorExport:
         best, model = max(tried, key=lambda pair: pair[0].agreement)
         tried.append(self.attempt(best.calibrator, True, correct_biases(model, fp32, calibration, self.folder)))
         self.attempts = [attempt for attempt, _ in tried]
-        self.models["int8"] = compact(max(tried, key=lambda pair: pair[0].agreement)[1])
+        self.models["int8"] = compact(packed(max(tried, key=lambda pair: pair[0].agreement)[1]))
 
     def attempt(self, calibrator: str, corrected: bool, model: onnx.ModelProto) -> tuple[Attempt, onnx.ModelProto]:
         """Measure one way to quantise on the tuning scenes."""

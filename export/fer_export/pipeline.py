@@ -28,6 +28,7 @@ from fer_export.graph import contract_of, save, with_contract
 from fer_export.measure import Latency, agreement, measure_latency, predict
 from fer_export.operators import running_operators, stored_operators
 from fer_export.outputs import Outputs
+from fer_export.packing import packed
 from fer_export.parity import Faces, Parity, Runs, measure_parity, probe_faces, run_in_batches
 from fer_export.quantise import DEFAULT_TUNING_IMAGES, choose_faces
 from fer_export.report import Calibration, Report, WrittenFile
@@ -185,8 +186,8 @@ class Export:
                 f"calibrator not chosen by agreement, nor biases corrected: {len(judges)} training faces are left for "
                 f"that, and {MIN_TUNING_IMAGES} are needed"
             )
-        self.models["int8"] = tuned.model
-        self.operators["int8"] = running_operators(save(tuned.model, self.folder / "plain.int8.onnx"))
+        self.models["int8"] = packed(tuned.model)
+        self.operators["int8"] = running_operators(save(self.models["int8"], self.folder / "plain.int8.onnx"))
         self.check(*fusion_gates(self.convolutions, self.operators["int8"]))
         self.refit_temperature(self.data.split(PUBLIC_TEST))
         self.consistency = run_in_batches(self.models["int8"], self.probes(), self.folder)

@@ -8,7 +8,7 @@ import torch
 from fer_edge.drawn_face import ROUND_S, draw_scene, face_box_at
 from fer_edge.errors import DataError, ModelError
 from fer_train.detection import pool
-from fer_train.detection.altering import altered_tiles, save_tiles, swapped, turned, with_altered
+from fer_train.detection.altering import altered_tiles, fringed, save_tiles, swapped, turned, with_altered
 from fer_train.detection.augment import augment
 from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.scenes import IGNORED, MAX_FACES, SCENE_PX, SceneMaker
@@ -119,6 +119,10 @@ def test_the_teacher_finds_what_the_composer_left_out() -> None:
         agreed = teacher.correct(scene, composed)
         assert overlaps(agreed, truth).max() > 0.5
         assert (agreed[:, 4] > 0).sum() == 1
+    tiny = np.full((SCENE_PX, SCENE_PX), 128, np.uint8)
+    tiny[:40, :53] = cv2.resize(scene[:240], (53, 40), interpolation=cv2.INTER_AREA)
+    # Too small for YuNet, but in the doubled scene
+    assert overlaps(teacher.faces(tiny), truth / 6).max() > 0.5
     nowhere = np.array([[10, 270, 30, 40, 1]], np.float32)
     assert (teacher.correct(scene, nowhere)[:, 4] == IGNORED).any()  # one says so, the other doesn't
 
@@ -153,6 +157,7 @@ class Blind(Agreeing):
 
 def test_a_pool_is_made_once_and_read_whole(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "SHARD", 3)
+    monkeypatch.setattr(pool, "DRAWN_TILES", 20)
     monkeypatch.setattr(pool, "Teacher", Agreeing)
     done: list[int] = []
     assert pool.make_pool(tmp_path, 2, folder, None, YUNET, 1, done.append) == 2
@@ -204,12 +209,39 @@ def test_another_face_lies_where_the_old_one_was() -> None:
     assert (seen[:, 90:] == 100).all()
 
 
-def test_altered_heads_are_kept_where_the_teacher_still_sees_them(tiles: FaceTiles, tmp_path: Path) -> None:
+@pytest.mark.parametrize("grey", [None, 240.0])
+def test_a_fringe_or_cap_covers_the_forehead_and_no_more(grey: float | None) -> None:
+    image = np.full((128, 128), 120, np.uint8)
+    image[:44] = 20  # hair
+    box = np.array([40, 44, 40, 50], np.float32)
+    seen = fringed(np.random.default_rng(0), image, box, 0.3, grey).astype(int)
+    forehead = seen[46:54, 50:70]
+    assert (forehead < 60).all() if grey is None else (forehead > 160).all()
+    assert (seen[75:, :] == 120).all()
+    assert np.array_equal(seen[:, :28], image[:, :28])
+    assert np.array_equal(seen[:, 92:], image[:, 92:])
+
+
+def test_in_a_crowd_people_stand_before_others(tiles: FaceTiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SceneMaker, "_background", lambda _self: np.full((SCENE_PX, SCENE_PX), 127, np.uint8))
+    maker, flags, counts = SceneMaker(tiles, None, 0), [], []
+    for _ in range(8):
+        _, faces = maker._crowd()
+        flags += faces[:, 4].tolist()
+        counts.append(len(faces))
+    assert max(counts) > 20
+    assert 0.03 < np.mean(np.array(flags) == IGNORED) < 0.6  # partly behind others
+
+
+def test_altered_heads_are_kept_where_the_teacher_still_sees_them(
+    tiles: FaceTiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fer_train.detection.altering.FRINGE_SHARE", 1)
     faces = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
     shown = sum(bool(len(boxes)) for boxes in tiles.boxes)
     for name, fer_faces, teacher, count in (
-        ("turned", None, Agreeing, shown),
-        ("both", faces, Agreeing, 2 * shown),
+        ("turned, fringed", None, Agreeing, 2 * shown),
+        ("another face, too", faces, Agreeing, 3 * shown),
         ("none", faces, Blind, 0),
     ):
         new = altered_tiles(tiles, fer_faces, teacher(YUNET), 0)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Turn heads on photographs, give them other faces and hide parts, as photographs of public people seldom have it.
+"""Turn heads on photographs, give them other faces, fringes and caps, and hide parts: rare among public people.
 
 The head is taken for half an ellipsoid that carries the picture; turned, it shows the same from another side, and hair
 (what the picture has above the forehead) where the picture shows nothing. At the size of the faces that a detector
@@ -27,6 +27,7 @@ ALTERED_SHARE = 0.6
 FER_BOX = (0.505, 0.512, 0.82, 1.06)
 FER_OVAL = (0.45, 0.52)  # half the sides of what is taken of it
 HIDDEN_SHARE = 0.35  # of the heads with another face: something hides a part of it
+FRINGE_SHARE = 0.5  # of the photographs are shown with hair or a cap over the forehead, or hair over a cheek, too
 TRIES = 2  # turned otherwise and less, before a photograph is left out
 
 
@@ -43,6 +44,8 @@ def altered_tiles(tiles: FaceTiles, fer_faces: Pixels | None, teacher: Teacher, 
             continue
         box = faces[np.argmax(faces[:, 4]), :4]
         ways = [_turned_by_chance] if fer_faces is None else [_turned_by_chance, _with_another_face]
+        if chance.random() < FRINGE_SHARE:
+            ways.append(_with_fringe)
         for way in ways:
             for attempt in range(1, TRIES + 1):
                 shown = way(chance, image, box, attempt, fer_faces)
@@ -75,6 +78,45 @@ def _with_another_face(
     if chance.random() < HIDDEN_SHARE / attempt:
         _hide_part(chance, shown, box)
     return shown
+
+
+def _with_fringe(
+    chance: np.random.Generator, image: Pixels, box: Boxes, attempt: int, _fer_faces: Pixels | None
+) -> Pixels:
+    """Hair or a cap down to the brows, and sometimes hair over a side; now and then on a turned head."""
+    grey = float(chance.uniform(10, 200)) if chance.random() < 0.35 else None
+    shown = fringed(chance, image, box, float(chance.uniform(0.12, 0.36)) / attempt, grey)
+    if chance.random() < 0.3:  # the same from the side: the picture lies on it for that
+        lying = fringed(chance, shown.T, box[[1, 0, 3, 2]], float(chance.uniform(0.1, 0.3)) / attempt, None)
+        shown = np.ascontiguousarray(lying.T)
+    if chance.random() < 0.5:
+        shown = _turned_by_chance(chance, shown, box, attempt + 1, None)
+    return shown
+
+
+def fringed(chance: np.random.Generator, image: Pixels, box: Boxes, share: float, grey: float | None) -> Pixels:
+    """uint8 [H, W] with what is above the face in `box` drawn down over the upper `share` of it, with a ragged edge.
+
+    grey: of a cap that is there instead, or None.
+    """
+    left, top, wide, high = box.tolist()
+    x, y = np.meshgrid(np.arange(image.shape[1], dtype=np.float32), np.arange(image.shape[0], dtype=np.float32))
+    ragged = chance.normal(0, 0.03 if grey is None else 0.004, 14).astype(np.float32)
+    edge = top + high * (share + cv2.resize(ragged[None], (image.shape[1], 1), interpolation=cv2.INTER_LINEAR))
+    start, roots = top - 0.3 * high, top - 0.02 * high  # what lies between is drawn down
+    source = start + (y - start) * (roots - start) / np.maximum(edge - start, 1)
+    drawn = cv2.remap(image, x, source.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    over = drawn.astype(np.float32)
+    if grey is not None:
+        cloth = cv2.GaussianBlur(chance.normal(0, 25, image.shape).astype(np.float32), (0, 0), 2)
+        over = grey + cloth + (over - over.mean()) * 0.2
+    across = (x - left - wide / 2) / (wide * HEAD_WIDTH)
+    on_head = across**2 + ((y - top - high * HEAD_MIDDLE) / (high * HEAD_HEIGHT * 1.1)) ** 2 < 1
+    cover = (on_head & (y < edge)).astype(np.float32)
+    cover = cv2.GaussianBlur(cover, (0, 0), max(0.5, 0.012 * high))
+    shadow = np.clip((edge + 0.15 * high - y) / (0.15 * high), 0, 1) * (on_head & (y >= edge))
+    shaded = image * (1 - float(chance.uniform(0, 0.5)) * shadow)
+    return np.asarray(np.clip(shaded + (over - shaded) * cover, 0, 255), dtype=np.uint8)
 
 
 def swapped(image: Pixels, box: Boxes, face: Pixels, scale: float) -> Pixels:

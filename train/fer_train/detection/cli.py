@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 SETTINGS = {"show_default": True, "max_content_width": 110}
 RESULT_FILES = ("detector.pt", "last.pt", "history.csv")
 SHARD = 1000  # pool.SHARD, which --help must not wait for (it imports torch)
-DRAWN_TILES = 3000
 PathType = click.Path(path_type=Path)
 
 
@@ -57,8 +56,6 @@ def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, 
 
 @click.command(context_settings=SETTINGS)
 @click.option("--scenes", type=PathType, required=True, metavar="DIR", help="What fer-train scenes made.")
-@click.option("--faces", type=PathType, metavar="DIR",
-              help="The photographs the scenes were made of: most of each batch becomes mosaics of them.")
 @click.option("--out", type=PathType, required=True, metavar="DIR", help="Folder for the results; made if missing.")
 @click.option("--steps", type=click.IntRange(1), metavar="N", default=20_000, help="Batches to train on.")
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", default=16, help="Pictures a step.")
@@ -74,7 +71,7 @@ def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, 
 @click.option("--resume", is_flag=True, help="Go on from DIR/last.pt; steps, size and scenes may be others.")
 @click.option("--overwrite", is_flag=True, help="Replace the results that DIR holds.")
 def detector(
-    scenes: Path, faces: Path | None, out: Path, steps: int, batch_size: int, size: int, lr: float, seed: int,
+    scenes: Path, out: Path, steps: int, batch_size: int, size: int, lr: float, seed: int,
     device: str, amp: bool, threads: int | None, init_weights: Path | None, resume: bool, overwrite: bool,
 ) -> None:
     """Train our face detector `luma` on composed scenes.
@@ -90,11 +87,7 @@ def detector(
     with extra_required("fer-train", "train"):
         import torch
 
-        from fer_train.detection.altering import with_altered
-        from fer_train.detection.mosaic import MosaicMaker
-        from fer_train.detection.pool import ALTERED, load_pool
-        from fer_train.detection.textures import with_drawn
-        from fer_train.detection.tiles import load_tiles
+        from fer_train.detection.pool import load_pool
         from fer_train.detection.training import DetectorOptions, DetectorTrainer, load_detector
         from fer_train.settings import chosen_device
 
@@ -108,11 +101,7 @@ def detector(
         torch.set_num_threads(threads)
     try:
         pool = load_pool(scenes, torch.device(options.device))
-        mosaics = None
-        if faces is not None:
-            tiles = with_drawn(with_altered(load_tiles(faces), scenes / ALTERED), DRAWN_TILES, seed)
-            mosaics = MosaicMaker(tiles, torch.device(options.device))
-        trainer = DetectorTrainer(*pool, options, out, mosaics)
+        trainer = DetectorTrainer(*pool, options, out)
         if resume:
             trainer.resume()
         elif first is not None:

@@ -1,13 +1,15 @@
 """The pool of training scenes on disk: made once, in shards, by all processor cores, and read as one.
 
 A shard is scenes_NNN.npy, uint8 [SHARD, SCENE_PX, SCENE_PX], and faces_NNN.npy, float32 [SHARD, MAX_FACES, 5]
-(rows of zeros where a scene has fewer). Shard N is the same whoever makes it: its seed is N.
+(rows of zeros where a scene has fewer). Its first half are composed scenes, its second half mosaics; of both a face
+counts only if the teacher sees it. Shard N is the same whoever makes it: its seed is N.
 """
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -19,11 +21,15 @@ from torch import Tensor
 from fer_edge.errors import DataError, OutputError
 from fer_edge.files import written_beside
 from fer_train.detection.altering import altered_tiles, save_tiles, with_altered
+from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.scenes import MAX_FACES, SCENE_PX, SceneMaker
 from fer_train.detection.teacher import Teacher
+from fer_train.detection.textures import with_drawn
 from fer_train.detection.tiles import FaceTiles, load_fer_faces, load_tiles
 
 SHARD = 1000
+MOSAICS_AT_ONCE = 16
+DRAWN_TILES = 3000  # among those of mosaics: nobody to be found
 ALTERED = "altered.npz"  # in the folder, too: the photographs with altered heads
 
 
@@ -74,6 +80,7 @@ class Material:
 
     tiles: FaceTiles
     fer_faces: npt.NDArray[np.uint8] | None
+    mosaics: MosaicMaker
     teacher: Teacher
 
 
@@ -82,23 +89,38 @@ _MATERIAL: list[Material] = []  # of this process, loaded once
 
 def _start(faces: Path, altered: Path, fer: Path | None, teacher: Path) -> None:
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     tiles = with_altered(load_tiles(faces), altered)
-    _MATERIAL[:] = [Material(tiles, None if fer is None else load_fer_faces(fer), Teacher(teacher))]
+    more = with_drawn(tiles, DRAWN_TILES, 0)
+    tiles = replace(tiles, images=more.images[: len(tiles)])  # a view: a worker shall hold the pixels once
+    mosaics = MosaicMaker(more, torch.device("cpu"))
+    _MATERIAL[:] = [Material(tiles, None if fer is None else load_fer_faces(fer), mosaics, Teacher(teacher))]
 
 
 def _make_shard(folder: Path, shard: int) -> int:
-    material = _MATERIAL[0]
-    maker = SceneMaker(material.tiles, material.fer_faces, shard)
+    teacher = _MATERIAL[0].teacher
     scenes = np.empty((SHARD, SCENE_PX, SCENE_PX), np.uint8)
     faces = np.zeros((SHARD, MAX_FACES, 5), np.float32)
-    for index in range(SHARD):
-        scenes[index], composed = maker.make()
-        agreed = material.teacher.correct(scenes[index], composed)
+    for index, (scene, composed) in enumerate(islice(_scenes(_MATERIAL[0], shard), SHARD)):
+        scenes[index] = scene
+        agreed = teacher.correct(scene, composed)
         faces[index, : len(agreed)] = agreed
     scenes_file, faces_file = _files(folder, shard)
     _save(scenes, scenes_file)
     _save(faces, faces_file)  # last: it says "complete"
     return shard
+
+
+def _scenes(material: Material, seed: int) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]]:
+    """Half a shard of composed scenes, then mosaics without end."""
+    maker = SceneMaker(material.tiles, material.fer_faces, seed)
+    for _ in range(SHARD // 2):
+        yield maker.make()
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        pictures, faces = material.mosaics.make(MOSAICS_AT_ONCE, SCENE_PX, generator)
+        for picture, rows in zip(pictures[:, 0].to(torch.uint8).numpy(), faces.numpy(), strict=True):
+            yield picture, rows[rows[:, 4] != 0]
 
 
 def _save(values: npt.NDArray[np.generic], path: Path) -> None:

@@ -16,7 +16,7 @@ from fer_train.detection.tiles import TILE_PX, FaceTiles
 
 SCENE_PX = 320
 MIN_FACE_PX = 10.0  # high; smaller ones are ignored
-MAX_FACES = 32
+MAX_FACES = 160
 IGNORED = -1.0
 VISIBLE, HIDDEN = 0.7, 0.3  # a face of which less is seen is ignored, or no face any more
 BORDER_GREY = 8  # the black that deep-funnelling left around some photographs, after JPEG
@@ -44,7 +44,7 @@ class SceneMaker:
     def make(self) -> tuple[Pixels, Faces]:
         """A scene and its faces."""
         kinds = (self._photographs, self._crowd, self._close_up, self._faceless, self._drawn)
-        kind = int(self._chance.choice(len(kinds), p=(0.42, 0.12, 0.20, 0.22, 0.04)))
+        kind = int(self._chance.choice(len(kinds), p=(0.26, 0.42, 0.12, 0.17, 0.03)))
         scene, faces = kinds[kind]()
         if kind < 3 and self._chance.random() < 0.25:
             draw_things(self._chance, scene, int(self._chance.integers(1, 4)))
@@ -64,14 +64,22 @@ class SceneMaker:
         return scene, faces
 
     def _crowd(self) -> tuple[Pixels, Faces]:
-        """Many small faces in rows."""
-        scene, faces = self._background(), np.empty((0, 5), np.float32)
-        cell = self._chance.uniform(34, 66)
-        for y in np.arange(cell / 2, SCENE_PX, cell * 0.85):
-            for x in np.arange(cell / 2, SCENE_PX, cell * 0.9):
-                if self._chance.random() < 0.75 and len(faces) < MAX_FACES:
-                    at = (x + self._chance.normal(0, cell / 8), y + self._chance.normal(0, cell / 8))
-                    faces = self._lay(scene, faces, cell * self._chance.uniform(0.8, 1.25), at=at)
+        """People behind people, in rows: the nearer the larger and lower, with their shoulders over those behind."""
+        chance, scene, faces = self._chance, self._background(), np.empty((0, 5), np.float32)
+        high = np.exp(chance.uniform(np.log(12), np.log(64)))  # a face in the middle of the scene
+        growth, apart, focus = chance.uniform(0, 1), chance.uniform(0.75, 1.8), chance.uniform(-0.3, 1.3)
+        y = float(chance.uniform(-0.1, 0.4) * SCENE_PX)
+        while y < SCENE_PX + high:
+            face = high * (1 + growth * (y / SCENE_PX - 0.5))
+            blur = face * 0.12 * max(0.0, abs(y / SCENE_PX - focus) - 0.4)  # those far from the plane in focus
+            x = float(chance.uniform(-0.5, 0.5) * face)
+            while x < SCENE_PX:
+                if chance.random() < 0.85:
+                    at = (x + float(chance.normal(0, 0.15)) * face, y + float(chance.normal(0, 0.25)) * face)
+                    layer = self._person(face * float(chance.uniform(0.85, 1.2)), blur)
+                    faces = _laid(scene, faces, layer, at)
+                x += face * 0.8 * apart
+            y += face * float(chance.uniform(0.5, 1.5)) * apart
         return scene, faces
 
     def _close_up(self) -> tuple[Pixels, Faces]:
@@ -143,6 +151,31 @@ class SceneMaker:
         if chance.random() < 0.3:
             image = _masked(chance, image, faces)
         return self._warped(image, cover, faces, side)
+
+    def _person(self, high: float, blur: float) -> Layer:
+        """A tile cut out around head and shoulders, its face `high` pixels high, out of focus by a deviation `blur`."""
+        chance = self._chance
+        tile = int(np.searchsorted(self._cumulated, chance.random()))
+        image, faces = self._tiles.images[tile], self._tiles.boxes[tile]
+        if not len(faces):
+            return self._photograph(tile, high * 2, None)
+        x, y, width, height = (float(value) for value in faces[np.argmax(faces[:, 4]), :4])
+        cover = np.zeros((TILE_PX, TILE_PX), np.float32)
+        for middle, wide, tall in (
+            (0.42, (0.62, 0.8), (0.66, 0.85)),
+            (2.0, (1.2, 1.9), (0.9, 1.15)),
+        ):  # head, shoulders
+            spot = (int(x + width / 2), int(y + height * middle))
+            axes = (int(width * chance.uniform(*wide)), int(height * chance.uniform(*tall)))
+            cv2.ellipse(cover, spot, axes, 0, 0, 360, 1.0, -1)
+        cover = cv2.GaussianBlur(cover, (0, 0), float(chance.uniform(0.6, 3))) * _without_border(image)
+        if chance.random() < 0.15:
+            image = _masked(chance, image, faces)
+        layer = self._warped(image, cover, faces, high * TILE_PX / height)
+        if blur < 0.3:
+            return layer
+        pixels, soft = (cv2.GaussianBlur(values, (0, 0), blur) for values in (layer.pixels, layer.cover))
+        return Layer(np.asarray(pixels, np.uint8), np.asarray(soft, np.float32), layer.faces)
 
     def _fer_layer(self, side: float) -> Layer:
         assert self._fer is not None

@@ -16,6 +16,7 @@ from fer_train.detection.scenes import IGNORED, MAX_FACES, MIN_FACE_PX, Faces, P
 SURE, UNSURE = 0.75, 0.3  # the teacher's scores
 SAME = 0.4  # overlap from which two boxes are of one face
 LARGE_PX = 100  # faces from here on are taken from the half-sized scene, in which YuNet sees them better
+SMALL_PX = 28  # and up to here from the doubled one, too
 
 
 class Teacher:
@@ -32,11 +33,17 @@ class Teacher:
     def faces(self, scene: Pixels) -> Faces:
         """float32 [faces, 5]: x, y, width, height and score, at least UNSURE, of what it sees in uint8 [H, W]."""
         whole = self._detect(scene)
-        half = self._detect(np.asarray(cv2.resize(scene, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8))
+        half, double = (
+            self._detect(np.asarray(cv2.resize(scene, None, fx=scale, fy=scale, interpolation=how), np.uint8))
+            for scale, how in ((0.5, cv2.INTER_AREA), (2.0, cv2.INTER_CUBIC))
+        )
         half[:, :4] *= 2
-        large = half[half[:, 3] >= LARGE_PX]
-        alone = whole if not len(large) else whole[(overlaps(whole, large) < SAME).all(axis=1)]
-        return np.concatenate([large, alone])
+        double[:, :4] /= 2
+        large, small = half[half[:, 3] >= LARGE_PX], double[double[:, 3] < SMALL_PX]
+        seen = np.concatenate([large, _unlike(whole, large)])
+        for face, row in zip(seen, overlaps(seen, small), strict=True):
+            face[4] = max([face[4], *small[row >= SAME, 4]])
+        return np.concatenate([seen, _unlike(small, seen)])
 
     def _detect(self, image: Pixels) -> Faces:
         self._network.setInputSize((image.shape[1], image.shape[0]))
@@ -63,6 +70,11 @@ class Teacher:
             agreed.append([*box, 1.0 if sure and box[3] >= MIN_FACE_PX else IGNORED])
         result = np.array(agreed, np.float32).reshape(-1, 5)
         return result[np.argsort(-result[:, 4], kind="stable")][:MAX_FACES]
+
+
+def _unlike(faces: Faces, others: Faces) -> Faces:
+    """Those of `faces` that none of `others` is the same as."""
+    return faces[(overlaps(faces, others) < SAME).all(axis=1)]
 
 
 def overlaps(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fer_edge.errors import ModelError
@@ -16,13 +15,11 @@ from fer_train.augment import MEAN, STD
 from fer_train.checkpoint import load_tensors, save_tensors
 from fer_train.detection.augment import augment
 from fer_train.detection.loss import detection_loss
-from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.network import Luma, cells
 
 SCHEMA = 1
 STEPS_A_RECORD = 100
 CLIP_NORM = 10.0
-MOSAICS = 0.7  # share of a batch, if there are any: real pixels teach more than composed ones
 HELD_OUT = 0.005  # share of the pool, its first scenes, on which nothing is trained
 
 
@@ -61,15 +58,11 @@ class DetectorRecord:
 class DetectorTrainer:
     """A training run: scenes uint8 [N, S, S] and faces [N, F, 5] on the device, results in the folder `out`.
 
-    mosaics: gives MOSAICS of every batch, if given. last.pt holds the run's whole state, detector.pt the averaged
-    network for fer-export.
+    last.pt holds the run's whole state, detector.pt the averaged network for fer-export.
     """
 
-    def __init__(
-        self, scenes: Tensor, faces: Tensor, options: DetectorOptions, out: Path, mosaics: MosaicMaker | None = None
-    ) -> None:
+    def __init__(self, scenes: Tensor, faces: Tensor, options: DetectorOptions, out: Path) -> None:
         self.options, self.out, self.device = options, out, torch.device(options.device)
-        self.mosaics = mosaics
         held_out = int(len(scenes) * HELD_OUT)
         self.scenes, self.faces = scenes[held_out:], faces[held_out:]
         torch.manual_seed(options.seed)
@@ -123,15 +116,9 @@ class DetectorTrainer:
         """One step; its two losses [2], on the device."""
         # Of the seed and the step alone, so that a resumed run sees what an unbroken one would
         generator = torch.Generator().manual_seed(self.options.seed * 1_000_003 + self.step)
-        whole = self.options.batch_size
-        count = whole if self.mosaics is None else max(1, whole - round(whole * MOSAICS))
         size = self.sizes[int(torch.randint(len(self.sizes), (), generator=generator))]
-        rows = torch.randint(len(self.scenes), (count,), generator=generator).to(self.device)
+        rows = torch.randint(len(self.scenes), (self.options.batch_size,), generator=generator).to(self.device)
         pictures, faces = augment(self.scenes[rows], self.faces[rows], size, generator)
-        if self.mosaics is not None:
-            others, their_faces = self.mosaics.make(whole - count, size, generator)
-            pictures = torch.cat([pictures, others])
-            faces = _stacked(faces, their_faces)
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.learning_rate * self._rate()
         self.network.train()
@@ -173,15 +160,8 @@ class DetectorTrainer:
             },
             self.out / "last.pt",
         )
-        dataset = "composed scenes" if self.mosaics is None else "composed scenes and mosaics of photographs"
-        trained = asdict(self.options) | {"step": self.step, "dataset": dataset}
+        trained = asdict(self.options) | {"step": self.step, "dataset": "composed scenes and mosaics of photographs"}
         save_detector(self.average, self.out / "detector.pt", trained)
-
-
-def _stacked(first: Tensor, second: Tensor) -> Tensor:
-    """The faces of two batches, [N, A, 5] and [M, B, 5], as one [N + M, max(A, B), 5]."""
-    most = max(first.shape[1], second.shape[1])
-    return torch.cat([F.pad(faces, (0, 0, 0, most - faces.shape[1])) for faces in (first, second)])
 
 
 def _packed(faces: Tensor) -> Tensor:
