@@ -8,7 +8,17 @@ import torch
 from fer_edge.drawn_face import ROUND_S, draw_scene, face_box_at
 from fer_edge.errors import DataError, ModelError
 from fer_train.detection import pool
-from fer_train.detection.altering import altered_tiles, fringed, save_tiles, swapped, turned, with_altered
+from fer_train.detection.altering import (
+    ALTERED_SHARE,
+    BYSTANDER_SHARE,
+    altered_tiles,
+    bystanders,
+    fringed,
+    save_tiles,
+    swapped,
+    turned,
+    with_altered,
+)
 from fer_train.detection.augment import augment
 from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.scenes import IGNORED, MAX_FACES, SCENE_PX, SceneMaker
@@ -246,12 +256,39 @@ def test_altered_heads_are_kept_where_the_teacher_still_sees_them(
     ):
         new = altered_tiles(tiles, fer_faces, teacher(YUNET), 0)  # type: ignore[arg-type]
         assert len(new) == count
-        save_tiles(new, tmp_path / name)
+        beside = FaceTiles(new.images[:2], new.boxes[:2], new.chances[:2])
+        save_tiles(new, beside, tmp_path / name)
         both = with_altered(tiles, tmp_path / name)
-        assert np.array_equal(both.images, np.concatenate([tiles.images, new.images]))
+        assert np.array_equal(both.images, np.concatenate([tiles.images, new.images, beside.images]))
+        if len(new):
+            assert both.chances[-2:].sum() == pytest.approx(BYSTANDER_SHARE)
+            assert both.chances[len(tiles) : -2].sum() == pytest.approx(ALTERED_SHARE)
         assert len(both.boxes) == len(both.chances) == len(both.images)
         assert both.chances.sum() == pytest.approx(1)
-        assert all(np.array_equal(a, b) for a, b in zip(both.boxes[len(tiles) :], new.boxes, strict=True))
+        assert all(np.array_equal(a, b) for a, b in zip(both.boxes[len(tiles) :], new.boxes, strict=False))
+
+
+def test_bystanders_are_enlarged_but_not_whom_the_photograph_is_of() -> None:
+    image = np.full((128, 128), 100, np.uint8)
+    image[100:116, 8:20] = 200  # behind
+    tiles = FaceTiles(image[None], (np.empty((0, 5), np.float32),), np.ones(1))
+    main = [60, 30, 50, 60, 0.9]
+
+    class Knowing(Agreeing):
+        """Sees them in the whole photograph, and a bright spot in a view of it."""
+
+        def faces(self, scene: np.ndarray) -> np.ndarray:
+            if scene is image or np.array_equal(scene, image):
+                return np.array([[8, 100, 12, 16, 0.6], main, [30, 5, 5, 6, 0.9]], np.float32)
+            x, y, width, height = cv2.boundingRect((scene > 150).astype(np.uint8))
+            return np.array([[x, y, width, height, 0.8]], np.float32)
+
+    found = bystanders(tiles, Knowing(YUNET), 0)  # type: ignore[arg-type]
+    assert len(found) == 3  # views of one: the other is too small
+    for view, faces in zip(found.images, found.boxes, strict=True):
+        assert faces[0, 3] > 2 * 16
+        assert (view > 150).any()
+    assert len(bystanders(tiles, Blind(YUNET), 0)) == 0  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"text"])

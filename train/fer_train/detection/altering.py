@@ -1,8 +1,8 @@
-"""Turn heads on photographs, give them other faces, fringes and caps, and hide parts: rare among public people.
+"""What photographs of public people seldom show, made of them or found behind them.
 
-The head is taken for half an ellipsoid that carries the picture; turned, it shows the same from another side, and hair
-(what the picture has above the forehead) where the picture shows nothing. At the size of the faces that a detector
-looks for, that passes for a head.
+Heads are turned, get other faces, fringes and caps, or are hidden in part, and bystanders are enlarged. A head is taken
+for half an ellipsoid that carries the picture; turned, it shows the same from another side, and hair (what the picture
+has above the forehead) where the picture shows nothing. At the size of the faces that a detector seeks, that passes.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ from zipfile import BadZipFile
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from fer_edge.errors import DataError
 from fer_edge.files import written_beside
@@ -22,19 +23,24 @@ YAW_DEGREES, PITCH_DEGREES, ROLL_DEGREES = (20.0, 65.0), (-25.0, 45.0), 15.0
 HAIR = (0.5, -0.82, 0.1)  # where hair is, in half sides of the head: how wide, how high, how tall
 SOFT = 0.08  # share of the head's radius over which it passes into what is around it
 SURE = 0.65  # the teacher's score of a turned face that is kept
-ALTERED_SHARE = 0.6
+ALTERED_SHARE = 0.45
 # Where YuNet sees a face of FER2013, in sides of its picture, as benchmarks/framing.py measures it: middle and sides
 FER_BOX = (0.505, 0.512, 0.82, 1.06)
 FER_OVAL = (0.45, 0.52)  # half the sides of what is taken of it
 HIDDEN_SHARE = 0.35  # of the heads with another face: something hides a part of it
 FRINGE_SHARE = 0.5  # of the photographs are shown with hair or a cap over the forehead, or hair over a cheek, too
+BYSTANDER_PX = 9.0  # high at least, in a photograph's 128 pixels
+BYSTANDER_VIEWS, BYSTANDER_VIEW = 3, (1.4, 3.2)  # how many of each, and how much they show, in heights of the face
+BYSTANDER_SURE = 0.5  # the teacher's score, enlarged
+BYSTANDER_SHARE = 0.3
 TRIES = 2  # turned otherwise and less, before a photograph is left out
 
 
 def altered_tiles(tiles: FaceTiles, fer_faces: Pixels | None, teacher: Teacher, seed: int) -> FaceTiles:
     """`tiles` with their surest head turned, and again with another face of FER2013 (if given), maybe part hidden.
 
-    Boxes and scores are the teacher's; what it sees no face in any more is left out. fer_faces: uint8 [N, 48, 48].
+    Some get a fringe or a cap as well. Boxes and scores are the teacher's; what it sees no face in any more is left
+    out. fer_faces: uint8 [N, 48, 48].
     """
     chance = np.random.default_rng(seed)
     images: list[Pixels] = []
@@ -50,13 +56,52 @@ def altered_tiles(tiles: FaceTiles, fer_faces: Pixels | None, teacher: Teacher, 
             for attempt in range(1, TRIES + 1):
                 shown = way(chance, image, box, attempt, fer_faces)
                 seen = teacher.faces(shown)
-                off = (seen[:, :2] + seen[:, 2:4] / 2 - box[:2] - box[2:] / 2) / box[2:]
-                if len(seen) and (seen[(off**2).sum(1) < 0.3, 4] >= SURE).any():
+                if _surely(seen, box, SURE):
                     images.append(shown)
                     boxes.append(seen)
                     break
-    pixels = np.array(images, np.uint8).reshape(-1, *tiles.images.shape[1:])
+    return _of(images, boxes, tiles)
+
+
+def bystanders(tiles: FaceTiles, teacher: Teacher, seed: int) -> FaceTiles:
+    """The people beside and behind those whom the photographs of `tiles` are of, each enlarged to some tiles.
+
+    Nobody posed them: they look aside and down, are half hidden, out of focus. Boxes and scores are the teacher's.
+    """
+    chance = np.random.default_rng(seed)
+    images: list[Pixels] = []
+    boxes: list[Boxes] = []
+    side = tiles.images.shape[1]
+    for image in tiles.images:
+        faces = teacher.faces(image)
+        if len(faces) < 2:
+            continue
+        for box in np.delete(faces, np.argmax(faces[:, 2] * faces[:, 3]), axis=0):
+            if box[3] < BYSTANDER_PX:
+                continue
+            for _ in range(BYSTANDER_VIEWS):
+                shown = float(np.clip(box[3] * chance.uniform(*BYSTANDER_VIEW), 20, side))
+                off = chance.uniform(-0.15, 0.15, 2) * shown
+                low = np.clip(box[:2] + box[2:4] / 2 - shown / 2 + off, 0, side - shown)
+                to_tile = np.array([[shown / side, 0, low[0]], [0, shown / side, low[1]]])
+                how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+                view = cv2.warpAffine(image, to_tile, (side, side), flags=how, borderMode=cv2.BORDER_REPLICATE)
+                seen = teacher.faces(np.asarray(view, np.uint8))
+                if _surely(seen, np.append(box[:2] - low, box[2:4]) * (side / shown), BYSTANDER_SURE):
+                    images.append(np.asarray(view, np.uint8))
+                    boxes.append(seen)
+    return _of(images, boxes, tiles)
+
+
+def _of(images: list[Pixels], boxes: list[Boxes], like: FaceTiles) -> FaceTiles:
+    pixels = np.array(images, np.uint8).reshape(-1, *like.images.shape[1:])
     return FaceTiles(pixels, tuple(boxes), np.full(len(images), 1 / max(1, len(images))))
+
+
+def _surely(seen: Boxes, box: npt.NDArray[np.float64] | Boxes, score: float) -> bool:
+    """Whether a face of `seen` with at least that score lies about where `box` does."""
+    off = (seen[:, :2] + seen[:, 2:4] / 2 - box[:2] - box[2:4] / 2) / box[2:4]
+    return bool((seen[(off**2).sum(1) < 0.3, 4] >= score).any())
 
 
 def _turned_by_chance(
@@ -181,25 +226,30 @@ def turned(image: Pixels, head: tuple[float, float, float, float], yaw: float, p
     return np.asarray(image + (shown.astype(np.float32) - image) * cover, dtype=np.uint8)
 
 
-def save_tiles(tiles: FaceTiles, path: Path) -> None:
-    """Write altered tiles to an .npz file, whole or not at all."""
-    counts = np.array([len(faces) for faces in tiles.boxes])
+def save_tiles(altered: FaceTiles, others: FaceTiles, path: Path) -> None:
+    """Write altered tiles and bystanders to an .npz file, whole or not at all."""
+    images = np.concatenate([altered.images, others.images])
+    boxes = (*altered.boxes, *others.boxes)
+    counts = np.array([len(faces) for faces in boxes])
+    rows = np.concatenate([np.empty((0, 5)), *boxes])
     with written_beside(path) as part, part.open("wb") as file:
-        np.savez(file, images=tiles.images, boxes=np.concatenate([np.empty((0, 5)), *tiles.boxes]), counts=counts)
+        np.savez(file, images=images, boxes=rows, counts=counts, altered=np.array(len(altered)))
 
 
 def with_altered(tiles: FaceTiles, path: Path) -> FaceTiles:
-    """`tiles` and the altered ones of the file at `path`, ALTERED_SHARE of what is drawn.
+    """`tiles` and those of the file at `path`: ALTERED_SHARE and BYSTANDER_SHARE of what is drawn.
 
     Raises DataError if the file is none of save_tiles's.
     """
     try:
         with np.load(path) as values:
             images, rows, counts = values["images"], values["boxes"].astype(np.float32), values["counts"]
+            altered = int(values["altered"])
         pixels = np.concatenate([tiles.images, images])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(f"{path} is missing or damaged: delete it, if it is there, and run fer-train scenes") from error
     boxes = tuple(rows[end - count : end] for end, count in zip(np.cumsum(counts), counts, strict=True))
-    share = ALTERED_SHARE if boxes else 0.0
-    chances = np.concatenate([tiles.chances * (1 - share), np.full(len(boxes), share / max(1, len(boxes)))])
+    parts = [np.full(altered, ALTERED_SHARE), np.full(len(boxes) - altered, BYSTANDER_SHARE)]
+    parts = [part / max(1, len(part)) for part in parts]
+    chances = np.concatenate([tiles.chances * (1 - sum(part.sum() for part in parts)), *parts])
     return FaceTiles(pixels, tiles.boxes + boxes, chances)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fer_edge.errors import DataError, OutputError
 from fer_edge.files import written_beside
-from fer_train.detection.altering import altered_tiles, save_tiles, with_altered
+from fer_train.detection.altering import altered_tiles, bystanders, save_tiles, with_altered
 from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.scenes import MAX_FACES, SCENE_PX, SceneMaker
 from fer_train.detection.teacher import Teacher
@@ -54,7 +54,8 @@ def make_pool(
     altered = folder / ALTERED
     if not altered.is_file():
         fer_faces = None if fer is None else load_fer_faces(fer)
-        save_tiles(altered_tiles(load_tiles(faces), fer_faces, Teacher(teacher), 0), altered)
+        tiles, sees = load_tiles(faces), Teacher(teacher)
+        save_tiles(altered_tiles(tiles, fer_faces, sees, 0), bystanders(tiles, sees, 0), altered)
     if not missing:
         return 0
     if workers == 1:
