@@ -11,7 +11,7 @@ from fer_train.cli import train
 from fer_train.detection import pool
 from fer_train.detection.loss import assign, complete_iou, detection_loss, in_ignored, iou
 from fer_train.detection.network import STRIDES, Luma, cells, decode
-from fer_train.detection.scenes import SCENE_PX
+from fer_train.detection.scenes import MAX_FACES, SCENE_PX
 from fer_train.detection.training import DetectorOptions, DetectorTrainer, load_detector
 
 FACE = [40.0, 30.0, 40.0, 50.0, 1.0]
@@ -95,7 +95,7 @@ def test_a_few_steps_find_bright_discs(tmp_path: Path) -> None:
     trainer = DetectorTrainer(scenes, faces, options(100, ema_decay=0.9), tmp_path)
     trainer.run(lambda _step: None, lambda _record: None)
     network, trained = load_detector(tmp_path / "detector.pt")
-    assert (trained["step"], trained["dataset"]) == (100, "composed scenes")
+    assert (trained["step"], trained["dataset"]) == (100, "composed scenes and mosaics of photographs")
     tests, truth = discs(20, 1)
     with torch.no_grad():
         answers = network((tests[:, None].float() - 128) / 64)
@@ -161,7 +161,7 @@ def test_the_command_trains_on_a_pool_and_tells_what_comes_next(
     scenes, faces = discs(20, 0)
     (tmp_path / "pool").mkdir()
     np.save(tmp_path / "pool" / "scenes_000.npy", scenes.numpy())
-    padded = np.zeros((20, 32, 5), np.float32)
+    padded = np.zeros((20, MAX_FACES, 5), np.float32)
     padded[:, :1] = faces.numpy()
     np.save(tmp_path / "pool" / "faces_000.npy", padded)
     command = ["detector", "--scenes", str(tmp_path / "pool"), "--out", str(tmp_path / "run"), "--steps", "2",

@@ -2,13 +2,13 @@
 # Remake the shipped face detector: sh train/recipes/luma.sh DATA RUN [SCENES] [STEPS] [BATCH]
 #   DATA    a folder with faces/ (tiles_NN.jpg, boxes.csv), fer2013.csv and face_detection_yunet_2023mar.onnx
 #   RUN     a folder for scenes, checkpoints and files
-#   SCENES  how many scenes to compose (12000; 102 kB each, on disk and on the training device)
+#   SCENES  how many scenes to compose (24000; 106 kB each, on disk and on the training device)
 #   STEPS   of training (80000), BATCH pictures each (16); with a GPU rather 100000 scenes, 60000 steps of 64
 # A quarter as many steps more begin with the first network, and the shipped one is the mean of the two.
 # Every step goes on where it was stopped. Then `python models/release.py RUN/luma.export.json` puts the files into
 # the package.
 set -eu
-data=$1 run=$2 scenes=${3:-12000} steps=${4:-80000} batch=${5:-16}
+data=$1 run=$2 scenes=${3:-24000} steps=${4:-80000} batch=${5:-16}
 here=$(dirname "$0")
 fer-train scenes --faces "$data/faces" --fer "$data/fer2013.csv" --teacher "$data/face_detection_yunet_2023mar.onnx" \
     --out "$run/scenes" --count "$scenes"
@@ -16,7 +16,7 @@ train() { # OUT STEPS RATE, and what a first start is given
     out=$run/$1 count=$2 rate=$3
     shift 3
     if [ -e "$out/last.pt" ]; then set -- --resume; fi
-    fer-train detector --scenes "$run/scenes" --faces "$data/faces" --out "$out" --steps "$count" \
+    fer-train detector --scenes "$run/scenes" --out "$out" --steps "$count" \
         --batch-size "$batch" --lr "$rate" "$@"
 }
 train first "$steps" 1.5e-3
