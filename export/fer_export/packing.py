@@ -1,7 +1,7 @@
 """Make the first convolution of a quantised network fast: let several pixels be the channels of one.
 
 onnxruntime's int8 convolution costs as much for a row of one input channel as for one of eight, and a grey picture
-has one: the first layer of the detector took half of its time. The picture's memory is read as one of a
+has one: the first layer was by far the slowest of the detector. The picture's memory is read as one of a
 fourth of the width and four channels, and the convolution's weights are spread so that each sum is of the same products
 as before, in integers: the answers stay the same to the last bit (but for x86 processors without VNNI, whose int8
 products saturate, in other pairs then).

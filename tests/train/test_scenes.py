@@ -335,7 +335,7 @@ def test_mosaics_show_the_faces_where_they_say() -> None:
     images = np.zeros((4, 128, 128), np.uint8)
     images[:, 40:90, 50:80] = 250
     boxes = tuple(np.array([[50, 40, 30, 50, 0.9]], np.float32) for _ in images)
-    maker = MosaicMaker(FaceTiles(images, boxes, np.full(4, 0.25)), torch.device("cpu"))
+    maker = MosaicMaker(FaceTiles(images, boxes, np.full(4, 0.25)))
     seen = []
     for seed in range(6):
         pictures, faces = maker.make(8, 160, torch.Generator().manual_seed(seed))
@@ -363,7 +363,7 @@ def test_drawn_tiles_show_nobody_and_depend_on_their_seed_alone(tiles: FaceTiles
 def test_faces_upside_down_are_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.full((4, 128, 128), 90, np.uint8)
     boxes = tuple(np.array([[50, 40, 30, 50, 0.9]], np.float32) for _ in images)
-    maker = MosaicMaker(FaceTiles(images, boxes, np.full(4, 0.25)), torch.device("cpu"))
+    maker = MosaicMaker(FaceTiles(images, boxes, np.full(4, 0.25)))
     assert (maker.make(8, 160, torch.Generator().manual_seed(0))[1][..., 4] > 0).any()
     monkeypatch.setattr("fer_train.detection.mosaic.UPSIDE_DOWN", 1.1)
     assert (maker.make(8, 160, torch.Generator().manual_seed(0))[1][..., 4] == 0).all()

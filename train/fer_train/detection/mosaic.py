@@ -1,8 +1,7 @@
-"""Mosaics of face photographs, made on the training device in whole batches: real pixels and faces everywhere.
+"""Mosaics of face photographs, made in whole batches: real pixels and faces everywhere.
 
-Composed scenes (scenes.py) are rich but finite, and half of them is drawn clutter; mosaics never repeat. Each cell
-shows a photograph turned, zoomed, mirrored, relit and more or less in focus, or a corner of one without its face,
-enlarged.
+Composed scenes (scenes.py) are rich, but much of them is drawn clutter. Each cell shows a photograph turned, zoomed,
+mirrored, relit and more or less in focus, or a corner of one without its face, enlarged.
 """
 
 import math
@@ -33,10 +32,10 @@ VISIBLE, HIDDEN = 0.6, 0.05
 
 
 class MosaicMaker:
-    """Makes mosaics of `tiles`, which lie on `device` from then on."""
+    """Makes mosaics of `tiles`."""
 
-    def __init__(self, tiles: FaceTiles, device: torch.device) -> None:
-        images = torch.from_numpy(tiles.images).to(device)  # uint8 [N, 128, 128]
+    def __init__(self, tiles: FaceTiles) -> None:
+        images = torch.from_numpy(tiles.images)  # uint8 [N, 128, 128]
         self._levels = [images, *(_coarser(images, side) for side in SIDES[1:])]
         self._chances = torch.from_numpy(tiles.chances).float()
         boxes = np.zeros((len(tiles), FACES_A_TILE, 5), np.float32)
@@ -45,7 +44,7 @@ class MosaicMaker:
             row[: len(surest)] = surest
         flags = np.where(boxes[..., 4] >= SURE, 1.0, np.where(boxes[..., 4] > 0, IGNORED, 0.0))
         boxes[..., 4] = flags
-        self._boxes = torch.from_numpy(boxes).to(device)  # float32 [N, 3, 5]
+        self._boxes = torch.from_numpy(boxes)  # float32 [N, 3, 5]
 
     def make(self, count: int, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Pictures float32 [count, 1, size, size], 0 to 255, and their faces float32 [count, F, 5]."""
@@ -63,17 +62,16 @@ class MosaicMaker:
         along = -(-size // cell) + 1  # one more, of which the cut takes a part away
         pixels, faces = self._cells(count * along * along, cell, generator)
         whole = pixels.view(count, along, along, cell, cell).transpose(2, 3).reshape(count, along * cell, along * cell)
-        corner = torch.arange(along, device=pixels.device) * float(cell)
+        corner = torch.arange(along) * float(cell)
         corners = torch.stack(torch.meshgrid(corner, corner, indexing="xy"), dim=2).view(1, -1, 1, 2)
         faces = faces.view(count, along * along, FACES_A_TILE, 5)
         left, top = torch.randint(along * cell - size + 1, (2,), generator=generator).tolist()
-        shift = torch.tensor([left, top], device=pixels.device)
+        shift = torch.tensor([left, top])
         faces = torch.cat([faces[..., :2] + corners - shift, faces[..., 2:]], dim=3).view(count, -1, 5)
         return whole[:, None, top : top + size, left : left + size], flagged(faces, size)
 
     def _cells(self, count: int, cell: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Photographs as cells: float32 [count, cell, cell], and their faces in pixels of the cell [count, 3, 5]."""
-        device = self._boxes.device
 
         def draw(low: float, high: float) -> Tensor:
             return torch.rand(count, generator=generator) * (high - low) + low
@@ -83,21 +81,20 @@ class MosaicMaker:
         side = torch.where(torch.rand(2, count, generator=generator) < 0.5, -1.0, 1.0)
         centre = torch.where(corner, side * torch.stack([draw(0.55, 0.85), draw(0.2, 0.85)]), 0.0)
         roam = (1 - 1 / zoom) + 0.12
-        centre = torch.where(corner, centre, torch.stack([draw(-1, 1), draw(-1, 1)]) * roam).to(device)
-        turn = ((draw(-1, 1) + draw(-1, 1)) * (math.radians(TURN_DEGREES) / 2)).to(device)
-        upside_down = (draw(0, 1) < UPSIDE_DOWN).to(device)
+        centre = torch.where(corner, centre, torch.stack([draw(-1, 1), draw(-1, 1)]) * roam)
+        turn = (draw(-1, 1) + draw(-1, 1)) * (math.radians(TURN_DEGREES) / 2)
+        upside_down = draw(0, 1) < UPSIDE_DOWN
         turn = turn + upside_down * math.pi
-        mirror = torch.where(draw(0, 1) < 0.5, -1.0, 1.0).to(device)
-        gain, offset = draw(-0.7, 0.5).exp().to(device), draw(-30, 30).to(device)
-        dark = torch.where(draw(0, 1) < DARKENED, draw(DARKEST, 1), 1.0).to(device)
-        level = self._level(zoom * cell, torch.where(draw(0, 1) < FOCUSED, 1.0, UNFOCUSED ** draw(0, 1))).to(device)
-        zoom = zoom.to(device)
-        rows = torch.multinomial(self._chances, count, replacement=True, generator=generator).to(device)
+        mirror = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
+        gain, offset = draw(-0.7, 0.5).exp(), draw(-30, 30)
+        dark = torch.where(draw(0, 1) < DARKENED, draw(DARKEST, 1), 1.0)
+        level = self._level(zoom * cell, torch.where(draw(0, 1) < FOCUSED, 1.0, UNFOCUSED ** draw(0, 1)))
+        rows = torch.multinomial(self._chances, count, replacement=True, generator=generator)
         cos, sin = turn.cos(), turn.sin()
         theta = torch.stack([cos * mirror, sin, centre[0] * zoom, -sin * mirror, cos, centre[1] * zoom], dim=1)
         theta = (theta / zoom[:, None]).view(-1, 2, 3)
         grid = affine_grid(theta, cell)
-        pixels = torch.empty(count, cell, cell, device=device)
+        pixels = torch.empty(count, cell, cell)
         for number, images in enumerate(self._levels):
             (chosen,) = (level == number).nonzero(as_tuple=True)
             if len(chosen):

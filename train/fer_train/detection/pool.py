@@ -1,8 +1,8 @@
 """The pool of training scenes on disk: made once, in shards, by all processor cores, and read as one.
 
 A shard is scenes_NNN.npy, uint8 [SHARD, SCENE_PX, SCENE_PX], and faces_NNN.npy, float32 [SHARD, MAX_FACES, 5]
-(rows of zeros where a scene has fewer). Its first half are composed scenes, its second half mosaics; of both a face
-counts only if the teacher sees it. Shard N is the same whoever makes it: its seed is N.
+(rows of zeros where a scene has fewer). Its first half are composed scenes, its second half mosaics; the teacher
+corrects the faces of both (`Teacher.correct`). Shard N is the same whoever makes it: its seed is N.
 """
 
 import multiprocessing
@@ -94,7 +94,7 @@ def _start(faces: Path, altered: Path, fer: Path | None, teacher: Path) -> None:
     tiles = with_altered(load_tiles(faces), altered)
     more = with_drawn(tiles, DRAWN_TILES, 0)
     tiles = replace(tiles, images=more.images[: len(tiles)])  # a view: a worker shall hold the pixels once
-    mosaics = MosaicMaker(more, torch.device("cpu"))
+    mosaics = MosaicMaker(more)
     _MATERIAL[:] = [Material(tiles, None if fer is None else load_fer_faces(fer), mosaics, Teacher(teacher))]
 
 
