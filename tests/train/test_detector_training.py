@@ -79,6 +79,23 @@ def test_cells_in_an_ignored_face_teach_nothing() -> None:
     assert detection_loss(sure, grid, missing)[0] > detection_loss(answers, grid, missing)[0]
 
 
+def test_a_half_sure_face_shall_get_half_the_score() -> None:
+    grid = cells(128, 128)
+    for sure in (1.0, 0.5):
+        faces = torch.tensor([[[*FACE[:4], sure]]])
+        answers = torch.zeros(1, 5, len(grid), requires_grad=True)
+        owners, quality = assign(answers[:, 0].detach().sigmoid(), decode(answers, grid).detach(), grid, faces)
+        best = int(quality[0].where(owners[0] >= 0, 0).argmax())
+        wanted = float(quality[0, best]) * sure
+        losses = []
+        for score in (wanted - 0.1, wanted, wanted + 0.1):
+            told = answers.detach().clone()
+            told[0, 0] = -9.0
+            told[0, 0, best] = np.log(score / (1 - score))
+            losses.append(float(detection_loss(told, grid, faces)[0]))
+        assert losses[1] < min(losses[0], losses[2])
+
+
 def test_a_scene_without_faces_has_no_box_loss() -> None:
     grid = cells(64, 64)
     score_loss, box_loss = detection_loss(torch.zeros(1, 5, len(grid)), grid, torch.zeros(1, 1, 5))

@@ -125,10 +125,17 @@ def test_the_teacher_finds_what_the_composer_left_out() -> None:
     scene = np.full((SCENE_PX, SCENE_PX), 128, np.uint8)
     scene[:240] = cv2.cvtColor(draw_scene(0.5, (320, 240)), cv2.COLOR_BGR2GRAY)
     truth = np.array([[x, y, width, height, 1]], np.float32)
-    for composed in (np.empty((0, 5), np.float32), truth):
+    nobody = np.empty((0, 5), np.float32)
+    unsure = truth * np.float32([1, 1, 1, 1, IGNORED])
+    shares = []
+    for composed in (nobody, unsure, truth):
         agreed = teacher.correct(scene, composed)
-        assert overlaps(agreed, truth).max() > 0.5
-        assert (agreed[:, 4] > 0).sum() == 1
+        same = overlaps(agreed, truth)[:, 0] > 0.5
+        assert same.sum() == 1
+        shares.append(float(agreed[same, 4].sum()))
+    assert 0.5 < shares[0] < shares[1] < shares[2] <= 1  # the surer, the more the composer knows of it
+    assert shares[0] == pytest.approx(shares[1] ** 2)
+    assert shares[2] == pytest.approx((1 + shares[1]) / 2)
     tiny = np.full((SCENE_PX, SCENE_PX), 128, np.uint8)
     tiny[:40, :53] = cv2.resize(scene[:240], (53, 40), interpolation=cv2.INTER_AREA)
     # Too small for YuNet, but in the doubled scene

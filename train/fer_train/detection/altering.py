@@ -22,7 +22,7 @@ HEAD_WIDTH, HEAD_HEIGHT, HEAD_MIDDLE = 0.67, 0.67, 0.44
 YAW_DEGREES, PITCH_DEGREES, ROLL_DEGREES = (20.0, 65.0), (-25.0, 45.0), 15.0
 HAIR = (0.5, -0.82, 0.1)  # where hair is, in half sides of the head: how wide, how high, how tall
 SOFT = 0.08  # share of the head's radius over which it passes into what is around it
-SURE = 0.65  # the teacher's score of a turned face that is kept
+SURE = 0.5  # the teacher's score of a turned face that is kept
 ALTERED_SHARE = 0.45
 # Where YuNet sees a face of FER2013, in sides of its picture, as benchmarks/framing.py measures it: middle and sides
 FER_BOX = (0.505, 0.512, 0.82, 1.06)
@@ -31,7 +31,7 @@ HIDDEN_SHARE = 0.35  # of the heads with another face: something hides a part of
 FRINGE_SHARE = 0.5  # of the photographs are shown with hair or a cap over the forehead, or hair over a cheek, too
 BYSTANDER_PX = 9.0  # high at least, in a photograph's 128 pixels
 BYSTANDER_VIEWS, BYSTANDER_VIEW = 3, (1.4, 3.2)  # how many of each, and how much they show, in heights of the face
-BYSTANDER_SURE = 0.5  # the teacher's score, enlarged
+BYSTANDER_SURE = 0.4  # the teacher's score, enlarged
 BYSTANDER_SHARE = 0.3
 TRIES = 2  # turned otherwise and less, before a photograph is left out
 

@@ -16,13 +16,15 @@ BOX_WEIGHT = 2.0
 def detection_loss(answers: Tensor, grid: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
     """Loss of scores and loss of boxes, scalars, of answers [N, 5, cells] to faces [N, F, 5].
 
-    faces: x, y, width, height and 1 (to be found), -1 (ignored) or 0 (none). Cells answer for faces by task-aligned
-    assignment (Feng et al. 2021, "TOOD"): for each face those whose score and overlap are best already; their score
-    shall be that overlap (quality focal loss, Li et al. 2020), so that the better of two boxes survives suppression.
+    faces: x, y, width, height and how surely it is a face (0 to 1), -1 (ignored) or 0 (none). Cells answer for faces
+    by task-aligned assignment (Feng et al. 2021, "TOOD"): for each face those whose score and overlap are best already;
+    their score shall be that overlap (quality focal loss, Li et al. 2020), so that the better of two boxes survives
+    suppression, times how surely it is a face.
     """
     logits, boxes = answers[:, 0].float(), decode(answers, grid)
     owners, quality = assign(logits.detach().sigmoid(), boxes.detach(), grid, faces)
-    target = quality.where(owners >= 0, 0)  # [N, cells]
+    sure = faces[..., 4].gather(1, owners.clamp(min=0))
+    target = (quality * sure).where(owners >= 0, 0)  # [N, cells]
     probability = logits.sigmoid()
     weight = (target - probability).detach().abs() ** 2
     score_losses = F.binary_cross_entropy_with_logits(logits, target, reduction="none") * weight
@@ -39,21 +41,39 @@ def detection_loss(answers: Tensor, grid: Tensor, faces: Tensor) -> tuple[Tensor
 def assign(scores: Tensor, boxes: Tensor, grid: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
     """The face each cell answers for, int64 [N, cells] (-1: none), and the score it shall give, float32 [N, cells].
 
-    scores [N, cells] and boxes [N, cells, 4] are what the network says now.
+    scores [N, cells] and boxes [N, cells, 4] are what the network says now. Only pairs of a face and a cell that may
+    answer for it are looked at: few of all, or this would take longer than the network.
     """
-    wanted = corners(faces)  # [N, F, 4]
-    overlap = iou(wanted[:, :, None], boxes[:, None])  # [N, F, cells]
-    allowed = may_answer(grid, faces)
-    metric = (scores[:, None] ** SCORE_POWER * overlap**OVERLAP_POWER + 1e-9) * allowed
-    best, place = metric.topk(min(CELLS_A_FACE, metric.shape[2]), dim=2)
-    chosen = torch.zeros_like(metric).scatter_(2, place, best)
-    strongest, owner = chosen.max(dim=1)  # a cell that several faces chose answers for the one it fits best
+    scene, place = (faces[..., 4] > 0).nonzero(as_tuple=True)  # [K], the faces to be found
+    wanted = faces[scene, place]
+    face, cell = may_answer(grid, wanted).nonzero(as_tuple=True)  # [P], the pairs
+    overlap = iou(corners(wanted)[face], boxes[scene[face], cell])
+    metric = scores[scene[face], cell] ** SCORE_POWER * overlap**OVERLAP_POWER + 1e-9
+    best = _best(face, metric, len(wanted))
+    face, cell, overlap, metric = face[best], cell[best], overlap[best], metric[best]
     # As TOOD scales it: the best cell of a face gets the overlap it has, the others in proportion.
-    highest = chosen.amax(dim=2).clamp(min=1e-9)
-    reached = (overlap * (chosen > 0)).amax(dim=2)
-    scale = (reached / highest).gather(1, owner)
-    taken = strongest > 0
-    return torch.where(taken, owner, -1), (strongest * scale).clamp(0, 1)
+    highest, reached = (
+        torch.zeros(len(wanted), device=grid.device).scatter_reduce(0, face, values, "amax")
+        for values in (metric, overlap)
+    )
+    quality = (metric * reached[face] / highest[face]).clamp(0, 1)
+    # A cell that several faces chose answers for the one it fits best, of equals for the first.
+    at = scene[face] * len(grid) + cell
+    strongest = torch.zeros(scores.numel(), device=grid.device).scatter_reduce(0, at, metric, "amax")
+    fits = (metric == strongest[at]).nonzero()[:, 0]
+    winner = torch.full((scores.numel(),), len(at), device=grid.device).scatter_reduce(0, at[fits], fits, "amin")
+    owners = torch.cat([place[face], place.new_full((1,), -1)])[winner]
+    return owners.view_as(scores), torch.cat([quality, quality.new_zeros(1)])[winner].view_as(scores)
+
+
+def _best(face: Tensor, metric: Tensor, count: int) -> Tensor:
+    """Which pairs are among the CELLS_A_FACE best of their face (0 to `count` - 1), int64."""
+    order = metric.argsort(descending=True, stable=True)
+    order = order[face[order].argsort(stable=True)]
+    sorted_face = face[order]
+    first = torch.searchsorted(sorted_face, torch.arange(count, device=face.device))
+    rank = torch.arange(len(order), device=face.device) - first[sorted_face]
+    return order[rank < CELLS_A_FACE]
 
 
 def corners(faces: Tensor) -> Tensor:
@@ -62,23 +82,26 @@ def corners(faces: Tensor) -> Tensor:
 
 
 def may_answer(grid: Tensor, faces: Tensor) -> Tensor:
-    """Whether each cell may answer for each face by its place and stride, bool [N, F, cells]."""
+    """Whether each cell may answer for each face [K, 5] by its place and stride, bool [K, cells]."""
     x, y, stride = grid.unbind(1)
-    left, top, width, height, flag = (value[..., None] for value in faces.unbind(2))  # each [N, F, 1]
+    left, top, width, height, _ = (value[:, None] for value in faces.unbind(1))  # each [K, 1]
     near_x = (x - left - width / 2).abs() <= (width * CENTRE).maximum(0.75 * stride)
     near_y = (y - top - height / 2).abs() <= (height * CENTRE).maximum(0.75 * stride)
     side = (width * height).sqrt()
     fits = (side >= stride * SMALLEST) & (side <= stride * LARGEST)
     fits |= (side < SMALLEST * 8) & (stride == 8) | (side > LARGEST * 64) & (stride == 64)
-    return near_x & near_y & fits & (flag > 0)
+    return near_x & near_y & fits
 
 
 def in_ignored(grid: Tensor, faces: Tensor) -> Tensor:
     """Whether the centre of each cell lies in a face that counts neither way, bool [N, cells]."""
     x, y, _ = grid.unbind(1)
-    left, top, width, height, flag = (value[..., None] for value in faces.unbind(2))
-    inside = (x >= left) & (x <= left + width) & (y >= top) & (y <= top + height) & (flag < 0)
-    return inside.any(dim=1)
+    scene, place = (faces[..., 4] < 0).nonzero(as_tuple=True)
+    left, top, right, bottom = (value[:, None] for value in corners(faces[scene, place]).unbind(1))
+    face, cell = ((x >= left) & (x <= right) & (y >= top) & (y <= bottom)).nonzero(as_tuple=True)
+    inside = torch.zeros(len(faces), len(grid), dtype=torch.bool, device=grid.device)
+    inside[scene[face], cell] = True
+    return inside
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:

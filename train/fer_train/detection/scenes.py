@@ -1,7 +1,7 @@
 """Compose scenes with faces whose places are known: photographs laid over one another, soft at the seams.
 
 A scene is uint8 [SCENE_PX, SCENE_PX] grey. Its faces are float32 [faces, 5]: x, y, width, height in
-pixels of the scene, and 1 for a face to be found or IGNORED for one that counts neither way, as one half hidden.
+pixels of the scene, and how surely it is a face, up to 1, or IGNORED for one that counts neither way, as half hidden.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from fer_train.detection.tiles import TILE_PX, FaceTiles
 
 SCENE_PX = 320
 MIN_FACE_PX = 10.0  # high; smaller ones are ignored
-MAX_FACES = 160
+MAX_FACES = 256
 IGNORED = -1.0
 VISIBLE, HIDDEN = 0.7, 0.3  # a face of which less is seen is ignored, or no face any more
 BORDER_GREY = 8  # the black that deep-funnelling left around some photographs, after JPEG

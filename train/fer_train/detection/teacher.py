@@ -1,7 +1,8 @@
-"""Correct the faces of a composed scene by what a strong detector, YuNet, sees in it.
+"""Say which faces a composed scene shows, and how surely, by what a strong detector, YuNet, sees in it.
 
-Composing leaves errors: faces in the background that no list names, faces that a later layer hid, boxes of
-turned heads. What both name is a face, what the teacher alone is sure of too; what it is unsure of counts neither way.
+Composing leaves errors: faces in the background that no list names, faces that a later layer hid, boxes of turned
+heads. YuNet learned from photographs in colour, and is weaker at grey ones; a tint like skin's and views of other
+sizes give back what it lacks (benchmarks/grey_teacher.py). Its score is kept: the network shall be as sure as YuNet.
 """
 
 from pathlib import Path
@@ -13,10 +14,13 @@ import numpy.typing as npt
 from fer_edge.errors import ModelError
 from fer_train.detection.scenes import IGNORED, MAX_FACES, MIN_FACE_PX, Faces, Pixels
 
-SURE, UNSURE = 0.75, 0.3  # the teacher's scores
+FAINT = 0.15  # the teacher's lowest score
+TINT = (0.65, 0.92, 1.28)  # blue, green and red of grey 1
+SCALES = (0.5, 1.0, 1.5, 2.0)
+AGREE = 2  # a face's score is the mean of so many views, those that see it best
+LARGE_PX = 100  # faces from here on are looked for in the half-sized view, too
+NOBODY = 0.05  # less sure than this is nobody
 SAME = 0.4  # overlap from which two boxes are of one face
-LARGE_PX = 100  # faces from here on are taken from the half-sized scene, in which YuNet sees them better
-SMALL_PX = 28  # and up to here from the doubled one, too
 
 
 class Teacher:
@@ -26,55 +30,65 @@ class Teacher:
         if not file.is_file():
             raise ModelError(f"{file} is not a file: --teacher names face_detection_yunet_2023mar.onnx of OpenCV's zoo")
         try:
-            self._network = cv2.FaceDetectorYN.create(str(file), "", (320, 320), UNSURE, 0.3, 5000)
+            self._network = cv2.FaceDetectorYN.create(str(file), "", (320, 320), FAINT, 0.3, 5000)
         except cv2.error as error:
             raise ModelError(f"{file} is not YuNet's ONNX file: get it from OpenCV's zoo again") from error
 
     def faces(self, scene: Pixels) -> Faces:
-        """float32 [faces, 5]: x, y, width, height and score, at least UNSURE, of what it sees in uint8 [H, W]."""
-        whole = self._detect(scene)
-        half, double = (
-            self._detect(np.asarray(cv2.resize(scene, None, fx=scale, fy=scale, interpolation=how), np.uint8))
-            for scale, how in ((0.5, cv2.INTER_AREA), (2.0, cv2.INTER_CUBIC))
-        )
-        half[:, :4] *= 2
-        double[:, :4] /= 2
-        large, small = half[half[:, 3] >= LARGE_PX], double[double[:, 3] < SMALL_PX]
-        seen = np.concatenate([large, _unlike(whole, large)])
-        for face, row in zip(seen, overlaps(seen, small), strict=True):
-            face[4] = max([face[4], *small[row >= SAME, 4]])
-        return np.concatenate([seen, _unlike(small, seen)])
+        """float32 [faces, 5]: x, y, width, height and score, at least FAINT, of what it sees in uint8 [H, W]."""
+        seen = [self._detect(scene, scale) for scale in SCALES]
+        every = np.concatenate(seen)
+        view = np.repeat(np.arange(len(SCALES)), [len(one) for one in seen])
+        order = np.argsort(-every[:, 4], kind="stable")
+        every, view = every[order], view[order]
+        same = overlaps(every, every) >= SAME
+        free = np.ones(len(every), np.bool_)
+        faces = []
+        for place in range(len(every)):
+            if free[place]:
+                group = same[place] & free
+                free &= ~group
+                _, best = np.unique(view[group], return_index=True)  # the first of each view is its surest
+                scores = np.sort(every[group, 4][best])[-AGREE:]
+                box = np.average(every[group, :4], axis=0, weights=every[group, 4])
+                faces.append([*box, scores.sum() / AGREE])
+        result = np.array(faces, np.float32).reshape(-1, 5)
+        return result[result[:, 4] >= FAINT]
 
-    def _detect(self, image: Pixels) -> Faces:
-        self._network.setInputSize((image.shape[1], image.shape[0]))
-        found = self._network.detect(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))[1]
+    def _detect(self, scene: Pixels, scale: float) -> Faces:
+        if scale != 1:
+            how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+            scene = np.asarray(cv2.resize(scene, None, fx=scale, fy=scale, interpolation=how), np.uint8)
+        tinted = cv2.merge([cv2.convertScaleAbs(scene, alpha=share) for share in TINT])
+        self._network.setInputSize((scene.shape[1], scene.shape[0]))
+        found = self._network.detect(tinted)[1]
         if found is None:
             return np.empty((0, 5), np.float32)
-        return np.asarray(found, dtype=np.float32)[:, [0, 1, 2, 3, 14]]
+        faces = np.asarray(found, dtype=np.float32)[:, [0, 1, 2, 3, 14]]
+        faces[:, :4] /= np.float32(scale)
+        return faces if scale >= 1 else faces[faces[:, 3] >= LARGE_PX]
 
     def correct(self, scene: Pixels, faces: Faces) -> Faces:
-        """`faces` (as scenes have them) and the teacher's, agreed."""
+        """`faces` (as scenes have them) and the teacher's, agreed; the last column is how surely each is a face."""
         seen = self.faces(scene)
         agreed = []
         overlap = overlaps(faces, seen)
         for face, row in zip(faces, overlap, strict=True):
-            best = int(row.argmax()) if len(seen) else -1
-            if best >= 0 and row[best] >= SAME:
+            if row.max(initial=0) >= SAME:
                 continue  # the teacher's box says it better
-            # Not seen by the teacher: composed with care, so a face if plain to see, else neither
-            plain = face[4] > 0 and face[3] >= 2 * MIN_FACE_PX
-            agreed.append([*face[:4], 1.0 if plain and face[3] >= LARGE_PX * 1.5 else IGNORED])
+            # Not seen by the teacher: composed with care, so a face if large and plain to see, else neither
+            agreed.append([*face[:4], 1.0 if face[4] > 0 and face[3] >= LARGE_PX * 1.5 else IGNORED])
         for place, (*box, score) in enumerate(seen):
-            known = len(faces) and overlap[:, place].max() >= SAME and faces[overlap[:, place].argmax(), 4] > 0
-            sure = score >= SURE or (known and score >= 0.45)
-            agreed.append([*box, 1.0 if sure and box[3] >= MIN_FACE_PX else IGNORED])
+            column = overlap[:, place]
+            if column.max(initial=0) < SAME:
+                sure = score**2  # nobody was placed there
+                if sure < NOBODY:
+                    continue
+            else:
+                sure = (1 + score) / 2 if faces[column.argmax(), 4] > 0 else score
+            agreed.append([*box, sure if box[3] >= MIN_FACE_PX else IGNORED])
         result = np.array(agreed, np.float32).reshape(-1, 5)
         return result[np.argsort(-result[:, 4], kind="stable")][:MAX_FACES]
-
-
-def _unlike(faces: Faces, others: Faces) -> Faces:
-    """Those of `faces` that none of `others` is the same as."""
-    return faces[(overlaps(faces, others) < SAME).all(axis=1)]
 
 
 def overlaps(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
