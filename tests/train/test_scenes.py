@@ -176,6 +176,13 @@ def test_a_pool_is_made_once_and_read_whole(folder: Path, tmp_path: Path, monkey
     monkeypatch.setattr(pool, "SHARD", 3)
     monkeypatch.setattr(pool, "DRAWN_TILES", 20)
     monkeypatch.setattr(pool, "Teacher", Agreeing)
+    monkeypatch.setattr(pool, "PARTS", 2)
+    parts: list[int] = []
+    for teacher in (Agreeing, None):
+        monkeypatch.setattr(pool, "Teacher", teacher)  # asked the first time only
+        pool.alter_heads(tmp_path, folder, None, YUNET, 1, parts.append)
+    assert parts == [0, 1, 0, 1]
+    monkeypatch.setattr(pool, "Teacher", Agreeing)
     done: list[int] = []
     assert pool.make_pool(tmp_path, 2, folder, None, YUNET, 1, done.append) == 2
     first = (tmp_path / "scenes_000.npy").read_bytes()
@@ -264,7 +271,7 @@ def test_altered_heads_are_kept_where_the_teacher_still_sees_them(
         new = altered_tiles(tiles, fer_faces, teacher(YUNET), 0)  # type: ignore[arg-type]
         assert len(new) == count
         beside = FaceTiles(new.images[:2], new.boxes[:2], new.chances[:2])
-        save_tiles(new, beside, tmp_path / name)
+        save_tiles([new], [beside], tmp_path / name)
         both = with_altered(tiles, tmp_path / name)
         assert np.array_equal(both.images, np.concatenate([tiles.images, new.images, beside.images]))
         if len(new):

@@ -5,6 +5,7 @@ for half an ellipsoid that carries the picture; turned, it shows the same from a
 has above the forehead) where the picture shows nothing. At the size of the faces that a detector seeks, that passes.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -226,14 +227,14 @@ def turned(image: Pixels, head: tuple[float, float, float, float], yaw: float, p
     return np.asarray(image + (shown.astype(np.float32) - image) * cover, dtype=np.uint8)
 
 
-def save_tiles(altered: FaceTiles, others: FaceTiles, path: Path) -> None:
+def save_tiles(altered: Sequence[FaceTiles], others: Sequence[FaceTiles], path: Path) -> None:
     """Write altered tiles and bystanders to an .npz file, whole or not at all."""
-    images = np.concatenate([altered.images, others.images])
-    boxes = (*altered.boxes, *others.boxes)
+    images = np.concatenate([tiles.images for tiles in (*altered, *others)])
+    boxes = [faces for tiles in (*altered, *others) for faces in tiles.boxes]
     counts = np.array([len(faces) for faces in boxes])
     rows = np.concatenate([np.empty((0, 5)), *boxes])
     with written_beside(path) as part, part.open("wb") as file:
-        np.savez(file, images=images, boxes=rows, counts=counts, altered=np.array(len(altered)))
+        np.savez(file, images=images, boxes=rows, counts=counts, altered=np.array(sum(map(len, altered))))
 
 
 def with_altered(tiles: FaceTiles, path: Path) -> FaceTiles:

@@ -43,15 +43,15 @@ def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, 
     with extra_required("fer-train", "train"):
         from tqdm import tqdm
 
-        from fer_train.detection.pool import make_pool
+        from fer_train.detection.pool import PARTS, alter_heads, make_pool
 
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file: --out names a folder")
-    shards = -(-count // SHARD)
+    shards, workers = -(-count // SHARD), workers or os.cpu_count() or 1
+    with tqdm(total=PARTS, desc="heads", unit="part", disable=None) as bar:
+        alter_heads(out, faces, fer, teacher, workers, lambda _part: bar.update())
     with tqdm(total=shards * SHARD, desc="scenes", unit="scene", disable=None) as bar:
-        made = make_pool(
-            out, shards, faces, fer, teacher, workers or os.cpu_count() or 1, lambda _shard: bar.update(SHARD)
-        )
+        made = make_pool(out, shards, faces, fer, teacher, workers, lambda _shard: bar.update(SHARD))
     click.echo(f"{out} holds {shards * SHARD:,} scenes, {made * SHARD:,} of them new", err=True)
 
 

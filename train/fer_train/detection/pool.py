@@ -6,11 +6,13 @@ corrects the faces of both (`Teacher.correct`). Shard N is the same whoever make
 """
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -31,44 +33,67 @@ SHARD = 1000
 MOSAICS_AT_ONCE = 16
 DRAWN_TILES = 3000  # among those of mosaics: nobody to be found
 ALTERED = "altered.npz"  # in the folder, too: the photographs with altered heads
+PARTS = 50  # in which these are made
+Made = TypeVar("Made")
 
 
-def make_pool(
-    folder: Path, shards: int, faces: Path, fer: Path | None, teacher: Path, workers: int, done: Callable[[int], object]
-) -> int:
-    """Make those of the shards 0 to `shards` - 1 that `folder` lacks, and altered.npz; how many shards these were.
+def alter_heads(
+    folder: Path, faces: Path, fer: Path | None, teacher: Path, workers: int, done: Callable[[int], object]
+) -> None:
+    """Make altered.npz in `folder` (made if missing), unless it is there; `done(part)` is called for each of PARTS.
 
-    `done(shard)` is called for each shard, new or not.
-    faces, fer, teacher: the folder of tiles, FER2013's CSV and YuNet's file. Raises DataError or ModelError for them.
+    faces, fer, teacher: the folder of tiles, FER2013's CSV and YuNet's file. Raises DataError or ModelError for them,
+    OutputError for `folder`.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} can't be made a folder: {error.strerror}") from error
+    if (folder / ALTERED).is_file():
+        for part in range(PARTS):
+            done(part)
+        return
+    Teacher(teacher)  # a wrong file fails here, and not in each worker
+    made: dict[int, tuple[FaceTiles, FaceTiles]] = {}
+    for part, altered, others in _each(_alter_part, range(PARTS), workers, _start_altering, (faces, fer, teacher)):
+        made[part] = altered, others
+        done(part)
+    save_tiles([made[part][0] for part in range(PARTS)], [made[part][1] for part in range(PARTS)], folder / ALTERED)
+
+
+def make_pool(
+    folder: Path, shards: int, faces: Path, fer: Path | None, teacher: Path, workers: int, done: Callable[[int], object]
+) -> int:
+    """Make those of the shards 0 to `shards` - 1 that `folder` lacks, after `alter_heads`; how many these were.
+
+    `done(shard)` is called for each shard, new or not. The rest is as for `alter_heads`.
+    """
     missing = []
     for shard in range(shards):
         if _files(folder, shard)[1].is_file():
             done(shard)
         else:
             missing.append(shard)
-    altered = folder / ALTERED
-    if not altered.is_file():
-        fer_faces = None if fer is None else load_fer_faces(fer)
-        tiles, sees = load_tiles(faces), Teacher(teacher)
-        save_tiles(altered_tiles(tiles, fer_faces, sees, 0), bystanders(tiles, sees, 0), altered)
-    if not missing:
-        return 0
-    if workers == 1:
-        _start(faces, altered, fer, teacher)
-        for shard in missing:
-            done(_make_shard(folder, shard))
-        return len(missing)
-    Teacher(teacher)  # a wrong file fails here, and not in each worker
-    context = multiprocessing.get_context("spawn")  # a fork would take torch's threads along, half alive
-    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(faces, altered, fer, teacher)) as pool:
-        for future in as_completed([pool.submit(_make_shard, folder, shard) for shard in missing]):
-            done(future.result())
+    if missing:
+        Teacher(teacher)
+        make = partial(_make_shard, folder)
+        for shard in _each(make, missing, workers, _start, (faces, folder / ALTERED, fer, teacher)):
+            done(shard)
     return len(missing)
+
+
+def _each(
+    work: Callable[[int], Made], numbers: Iterable[int], workers: int, start: Callable[..., None], given: Sequence[Any]
+) -> Iterator[Made]:
+    """What `work` makes of each number, as it comes; in so many processes, which begin with `start(*given)`."""
+    if workers == 1:
+        start(*given)
+        yield from map(work, numbers)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork would take torch's threads along, half alive
+    with ProcessPoolExecutor(workers, context, initializer=start, initargs=tuple(given)) as pool:
+        for future in as_completed([pool.submit(work, number) for number in numbers]):
+            yield future.result()
 
 
 def _files(folder: Path, shard: int) -> tuple[Path, Path]:
@@ -86,6 +111,19 @@ class Material:
 
 
 _MATERIAL: list[Material] = []  # of this process, loaded once
+_TO_ALTER: list[tuple[FaceTiles, npt.NDArray[np.uint8] | None, Teacher]] = []
+
+
+def _start_altering(faces: Path, fer: Path | None, teacher: Path) -> None:
+    cv2.setNumThreads(1)
+    _TO_ALTER[:] = [(load_tiles(faces), None if fer is None else load_fer_faces(fer), Teacher(teacher))]
+
+
+def _alter_part(part: int) -> tuple[int, FaceTiles, FaceTiles]:
+    tiles, fer_faces, teacher = _TO_ALTER[0]
+    rows = slice(part * len(tiles) // PARTS, (part + 1) * len(tiles) // PARTS)
+    some = FaceTiles(tiles.images[rows], tiles.boxes[rows], tiles.chances[rows])
+    return part, altered_tiles(some, fer_faces, teacher, part), bystanders(some, teacher, part)
 
 
 def _start(faces: Path, altered: Path, fer: Path | None, teacher: Path) -> None:
