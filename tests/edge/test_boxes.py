@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fer_edge.detectors.boxes import cell_grid, decode, merge, overlap
+from fer_edge.detectors.boxes import MOST, cell_grid, decode, merge, overlap
 
 
 def test_the_grid_lists_every_cell_of_every_stride_finest_first() -> None:
@@ -52,6 +52,12 @@ def test_nothing_merges_to_nothing() -> None:
 
 
 def test_an_endless_number_of_boxes_is_bounded() -> None:
-    left = np.arange(3000, dtype=np.float32) * 20
+    left = np.arange(MOST + 1000, dtype=np.float32) * 20
     boxes = np.stack([left, left, left + 10, left + 10], axis=1)
-    assert len(merge(boxes, np.full(3000, 0.5, np.float32))[0]) == 1000
+    assert len(merge(boxes, np.full(len(left), 0.5, np.float32))[0]) == MOST
+
+
+def test_nobody_of_a_crowd_is_left_out() -> None:
+    left = np.repeat(np.arange(200, dtype=np.float32) * 20, 12)  # a dozen cells see each face
+    boxes = np.stack([left, left, left + 10, left + 10], axis=1)
+    assert len(merge(boxes, np.linspace(0.9, 0.5, len(left), dtype=np.float32))[0]) == 200

@@ -7,8 +7,8 @@ Floats = npt.NDArray[np.float32]
 
 SAME_FACE = 0.45
 """Overlap (intersection over union) from which two boxes are taken for one face."""
-MOST = 1000
-"""Cells that are looked at, the surest first: a bound for pictures full of faces, or of noise."""
+MOST = 3000
+"""Cells that are looked at, the surest first: a bound for pictures full of noise; some ten see each face of a crowd."""
 
 
 def cell_grid(height: int, width: int, strides: tuple[int, ...]) -> Floats:
@@ -44,17 +44,14 @@ def merge(boxes: Floats, scores: Floats, same: float = SAME_FACE) -> tuple[Float
     """
     order = np.argsort(-scores, kind="stable")[:MOST]
     boxes, scores = boxes[order], scores[order]
-    left = np.ones(len(boxes), dtype=np.bool_)
     merged, kept = [], []
-    for place in range(len(boxes)):
-        if not left[place]:
-            continue
-        one = left & (overlap(boxes[place], boxes) >= same)
-        one[place] = True
-        left &= ~one
+    while len(boxes):
+        one = overlap(boxes[0], boxes) >= same
+        one[0] = True
         weights = scores[one] ** 2
         merged.append(weights @ boxes[one] / weights.sum())
-        kept.append(scores[place])
+        kept.append(scores[0])
+        boxes, scores = boxes[~one], scores[~one]
     return np.asarray(merged, np.float32).reshape(-1, 4), np.asarray(kept, np.float32)
 
 

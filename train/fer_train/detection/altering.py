@@ -25,6 +25,7 @@ HAIR = (0.5, -0.82, 0.1)  # where hair is, in half sides of the head: how wide, 
 SOFT = 0.08  # share of the head's radius over which it passes into what is around it
 SURE = 0.5  # the teacher's score of a turned face that is kept
 ALTERED_SHARE = 0.45
+FAINT = 0.3  # less sure faces in altered photographs are nobody
 # Where YuNet sees a face of FER2013, in sides of its picture, as benchmarks/framing.py measures it: middle and sides
 FER_BOX = (0.505, 0.512, 0.82, 1.06)
 FER_OVAL = (0.45, 0.52)  # half the sides of what is taken of it
@@ -96,7 +97,8 @@ def bystanders(tiles: FaceTiles, teacher: Teacher, seed: int) -> FaceTiles:
 
 def _of(images: list[Pixels], boxes: list[Boxes], like: FaceTiles) -> FaceTiles:
     pixels = np.array(images, np.uint8).reshape(-1, *like.images.shape[1:])
-    return FaceTiles(pixels, tuple(boxes), np.full(len(images), 1 / max(1, len(images))))
+    seen = tuple(faces[faces[:, 4] >= FAINT] for faces in boxes)
+    return FaceTiles(pixels, seen, np.full(len(images), 1 / max(1, len(images))))
 
 
 def _surely(seen: Boxes, box: npt.NDArray[np.float64] | Boxes, score: float) -> bool:

@@ -7,7 +7,8 @@ from torch import Tensor
 from fer_train.detection.scenes import IGNORED, MIN_FACE_PX
 
 ZOOM = (0.5, 1.5)
-TURN_DEGREES = 20.0
+TURN_DEGREES = 30.0
+MOST_SHARPENED = 3.0  # the details are added so often at most; a quarter of the pictures is left as it is
 MIN_INSIDE = 0.5  # a face of which less is in the picture is ignored
 
 
@@ -22,14 +23,15 @@ def augment(scenes: Tensor, faces: Tensor, size: int, generator: torch.Generator
         return (torch.rand(count, generator=generator) * (high - low) + low).to(device)
 
     zoom = (draw(0, 1) * torch.log(torch.tensor(ZOOM[1] / ZOOM[0])).item()).exp() * ZOOM[0]
-    turn = draw(-1, 1) ** 3 * (TURN_DEGREES * torch.pi / 180)
+    turn = draw(-1, 1)
+    turn = turn * turn.abs() * (TURN_DEGREES * torch.pi / 180)
     mirror = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
     old = scenes.shape[1]
     room = (old - size / zoom).abs() / 2  # half of what can be shifted
     centre = old / 2 + torch.stack([draw(-1, 1) * room, draw(-1, 1) * room], dim=1)
     pictures = _seen(scenes, zoom, turn, mirror, centre, size)
     moved = _moved(faces, zoom, turn, mirror, centre, size)
-    return relight(pictures, generator), moved
+    return relight(sharpened(pictures, generator), generator), moved
 
 
 def _seen(scenes: Tensor, zoom: Tensor, turn: Tensor, mirror: Tensor, centre: Tensor, size: int) -> Tensor:
@@ -69,6 +71,15 @@ def _moved(faces: Tensor, zoom: Tensor, turn: Tensor, mirror: Tensor, centre: Te
     return torch.cat([low, sides, flag[..., None]], dim=2)
 
 
+def sharpened(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Most of the pictures sharpened by an unsharp mask, as photographs on the web are."""
+    amount = (torch.rand(len(pictures), generator=generator) * (MOST_SHARPENED + 1) - 1).clamp(min=0)
+    binomial = torch.tensor([0.25, 0.5, 0.25], device=pictures.device)
+    wide = F.pad(pictures, (1, 1, 1, 1), mode="reflect")
+    soft = F.conv2d(F.conv2d(wide, binomial.view(1, 1, 3, 1)), binomial.view(1, 1, 1, 3))
+    return pictures + (pictures - soft) * amount.to(pictures.device).view(-1, 1, 1, 1)
+
+
 def relight(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """Contrast and brightness changed, some darkened, some grained; rounded as a camera's pixels are."""
     device = pictures.device
@@ -77,8 +88,8 @@ def relight(pictures: Tensor, generator: torch.Generator) -> Tensor:
         values = torch.rand(len(pictures), generator=generator) * (high - low) + low
         return values.to(device).view(-1, 1, 1, 1)
 
-    gain, offset, noise = draw(-0.35, 0.35).exp(), draw(-30, 30), draw(0, 1) ** 4 * 12
-    dark = torch.where(draw(0, 1) < 0.08, draw(0.15, 0.6), torch.ones_like(gain))
+    gain, offset, noise = draw(-0.2, 0.5).exp(), draw(-30, 30), draw(0, 1) ** 4 * 12
+    dark = torch.where(draw(0, 1) < 0.05, draw(0.15, 0.6), torch.ones_like(gain))
     lit = ((pictures - 127) * gain + 127 + offset) * dark
     # One grain for all, as drawing it costs more than all else here; how strong it is differs.
     grain = torch.randn(1, 1, *pictures.shape[2:], generator=generator).to(device)
