@@ -19,7 +19,7 @@ from fer_train.detection.altering import (
     turned,
     with_altered,
 )
-from fer_train.detection.augment import augment
+from fer_train.detection.augment import MOST_SHARPENED, augment, sharpened
 from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.scenes import IGNORED, MAX_FACES, SCENE_PX, SceneMaker
 from fer_train.detection.teacher import Teacher, overlaps
@@ -342,6 +342,18 @@ def test_augmenting_moves_boxes_with_the_picture() -> None:
             assert torch.allclose(centre, torch.tensor([x + width / 2, y + height / 2]), atol=2.5)
             checked += 1
     assert checked > 5
+
+
+def test_most_pictures_are_sharpened_and_flat_ones_stay() -> None:
+    generator = torch.Generator().manual_seed(0)
+    edge = torch.full((400, 1, 8, 8), 50.0)
+    edge[..., 4:] = 150
+    seen = sharpened(edge, generator)
+    steps = seen[:, 0, 4, 4] - seen[:, 0, 4, 3]
+    assert 0.15 < float((steps == 100).double().mean()) < 0.35
+    assert 200 < float(steps.max()) <= 100 * (1 + MOST_SHARPENED / 2)
+    assert torch.equal(seen[..., 0], edge[..., 0])
+    assert torch.allclose(seen[..., 2, :], seen[..., 5, :])
 
 
 def test_mosaics_show_the_faces_where_they_say() -> None:

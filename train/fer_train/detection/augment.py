@@ -74,9 +74,10 @@ def _moved(faces: Tensor, zoom: Tensor, turn: Tensor, mirror: Tensor, centre: Te
 def sharpened(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """Most of the pictures sharpened by an unsharp mask, as photographs on the web are."""
     amount = (torch.rand(len(pictures), generator=generator) * (MOST_SHARPENED + 1) - 1).clamp(min=0)
-    binomial = torch.tensor([0.25, 0.5, 0.25], device=pictures.device)
     wide = F.pad(pictures, (1, 1, 1, 1), mode="reflect")
-    soft = F.conv2d(F.conv2d(wide, binomial.view(1, 1, 3, 1)), binomial.view(1, 1, 1, 3))
+    # Sums of shifted views: on a CPU a convolution of one channel takes ten times as long
+    rows = (wide[..., :-2, :] + wide[..., 2:, :]).add_(wide[..., 1:-1, :], alpha=2)
+    soft = (rows[..., :-2] + rows[..., 2:]).add_(rows[..., 1:-1], alpha=2).mul_(1 / 16)
     return pictures + (pictures - soft) * amount.to(pictures.device).view(-1, 1, 1, 1)
 
 
