@@ -96,7 +96,11 @@ def _line(chance: np.random.Generator, picture: Pixels, at: Point, radius: int, 
 def _words(chance: np.random.Generator, picture: Pixels, at: Point, radius: int, grey: int) -> None:
     text = "".join(chance.choice(list(_LETTERS), int(chance.integers(1, 10))))
     font, scale = int(chance.choice(_FONTS)), max(0.3, radius / 25)
-    cv2.putText(picture, text, at, font, scale, grey, max(1, int(scale * chance.uniform(0.8, 3))), cv2.LINE_AA)
+    thick = max(1, int(scale * chance.uniform(0.8, 4)))
+    if chance.random() < 0.5:  # as in titles and logos
+        outline = thick + max(2, int(scale * chance.uniform(1, 4)))
+        cv2.putText(picture, text, at, font, scale, int(chance.integers(256)), outline, cv2.LINE_AA)
+    cv2.putText(picture, text, at, font, scale, grey, thick, cv2.LINE_AA)
 
 
 def _dots(chance: np.random.Generator, picture: Pixels, at: Point, radius: int, grey: int) -> None:
