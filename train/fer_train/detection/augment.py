@@ -89,8 +89,8 @@ def relight(pictures: Tensor, generator: torch.Generator) -> Tensor:
         values = torch.rand(len(pictures), generator=generator) * (high - low) + low
         return values.to(device).view(-1, 1, 1, 1)
 
-    gain, offset, noise = draw(-0.2, 0.5).exp(), draw(-30, 30), draw(0, 1) ** 4 * 12
-    dark = torch.where(draw(0, 1) < 0.05, draw(0.15, 0.6), torch.ones_like(gain))
+    gain, offset, noise = draw(-0.35, 0.35).exp(), draw(-30, 30), draw(0, 1) ** 4 * 12
+    dark = torch.where(draw(0, 1) < 0.08, draw(0.15, 0.6), torch.ones_like(gain))
     lit = ((pictures - 127) * gain + 127 + offset) * dark
     # One grain for all, as drawing it costs more than all else here; how strong it is differs.
     grain = torch.randn(1, 1, *pictures.shape[2:], generator=generator).to(device)
