@@ -17,7 +17,7 @@ from fer_edge.console import run_main
 from fer_edge.framing import Image, to_gray
 from fer_edge.opencv import cv2
 from fer_train.detection.evaluate import Boxes, dlib, facemask, score, wider
-from fer_train.detection.teacher import TINT, Teacher
+from fer_train.detection.teacher import Teacher, tinted
 from presenting import Table, percent
 
 FALSE_BOXES = (50, 122, 400)
@@ -34,12 +34,6 @@ def as_it_is(image: Image) -> Image:
 def grey(image: Image) -> Image:
     """Blue, green and red alike."""
     return np.asarray(cv2.cvtColor(to_gray(image), cv2.COLOR_GRAY2BGR), np.uint8)
-
-
-def tinted(image: Image) -> Image:
-    """Grey, tinted as the teacher of `fer-train scenes` sees it."""
-    gray = to_gray(image)
-    return np.asarray(cv2.merge([cv2.convertScaleAbs(gray, alpha=share) for share in TINT]), np.uint8)
 
 
 def yunet_on(network: cv2.FaceDetectorYN, shown: Callable[[Image], Image], enlarge: float) -> Callable[[Image], Found]:
@@ -81,7 +75,7 @@ def main(media: Path, yunet: Path) -> None:
     searches = {
         f"{name}{f', enlarged {enlarge:g} times' if enlarge > 1 else ''}": yunet_on(network, shown, enlarge)
         for enlarge in (1.0, 1.5, 2.0)
-        for name, shown in (("colour", as_it_is), ("grey", grey), ("tinted", tinted))
+        for name, shown in (("colour", as_it_is), ("grey", grey), ("tinted", lambda image: tinted(to_gray(image))))
     }
     rows = []
     shown = [*searches.items(), ("the teacher, of grey", teacher_on(teacher))]

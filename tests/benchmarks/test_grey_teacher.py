@@ -36,5 +36,5 @@ def test_what_is_shown_has_the_greys_of_the_colours() -> None:
     wanted = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     for channel in cv2.split(grey_teacher.grey(image)):
         assert np.array_equal(channel, wanted)
-    blue, green, red = (int(channel.sum()) for channel in cv2.split(grey_teacher.tinted(image)))
+    blue, green, red = (int(channel.sum()) for channel in cv2.split(grey_teacher.tinted(wanted)))
     assert blue < green < red

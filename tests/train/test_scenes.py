@@ -196,6 +196,20 @@ def test_a_pool_is_made_once_and_read_whole(folder: Path, tmp_path: Path, monkey
     assert (faces[..., 4] != 0).any()
 
 
+@pytest.mark.parametrize("made", [False, True])
+def test_wrong_photographs_are_told_before_workers_start(
+    made: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "Teacher", Agreeing)
+    out = tmp_path / "pool"
+    with pytest.raises(DataError, match=r"no boxes\.csv"):
+        if made:
+            pool.make_pool(out, 1, tmp_path, None, YUNET, 2, lambda _shard: None)
+        else:
+            pool.alter_heads(out, tmp_path, None, YUNET, 2, lambda _part: None)
+    assert not out.exists()
+
+
 def spot(yaw: float, pitch: float, roll: float) -> tuple[float, float]:
     """Where a bright spot right above the middle of a dark head is seen, in pixels from the middle."""
     image = np.full((128, 128), 60, np.uint8)

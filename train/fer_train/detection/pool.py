@@ -45,15 +45,15 @@ def alter_heads(
     faces, fer, teacher: the folder of tiles, FER2013's CSV and YuNet's file. Raises DataError or ModelError for them,
     OutputError for `folder`.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} can't be made a folder: {error.strerror}") from error
     if (folder / ALTERED).is_file():
         for part in range(PARTS):
             done(part)
         return
-    Teacher(teacher)  # a wrong file fails here, and not in each worker
+    _to_alter(faces, fer, teacher)  # a wrong file fails here, and not in each worker
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} can't be made a folder: {error.strerror}") from error
     made: dict[int, tuple[FaceTiles, FaceTiles]] = {}
     for part, altered, others in _each(_alter_part, range(PARTS), workers, _start_altering, (faces, fer, teacher)):
         made[part] = altered, others
@@ -75,7 +75,7 @@ def make_pool(
         else:
             missing.append(shard)
     if missing:
-        Teacher(teacher)
+        _to_alter(faces, fer, teacher)
         make = partial(_make_shard, folder)
         for shard in _each(make, missing, workers, _start, (faces, folder / ALTERED, fer, teacher)):
             done(shard)
@@ -111,12 +111,17 @@ class Material:
 
 
 _MATERIAL: list[Material] = []  # of this process, loaded once
-_TO_ALTER: list[tuple[FaceTiles, npt.NDArray[np.uint8] | None, Teacher]] = []
+ToAlter = tuple[FaceTiles, npt.NDArray[np.uint8] | None, Teacher]
+_TO_ALTER: list[ToAlter] = []
+
+
+def _to_alter(faces: Path, fer: Path | None, teacher: Path) -> ToAlter:
+    return load_tiles(faces), None if fer is None else load_fer_faces(fer), Teacher(teacher)
 
 
 def _start_altering(faces: Path, fer: Path | None, teacher: Path) -> None:
     cv2.setNumThreads(1)
-    _TO_ALTER[:] = [(load_tiles(faces), None if fer is None else load_fer_faces(fer), Teacher(teacher))]
+    _TO_ALTER[:] = [_to_alter(faces, fer, teacher)]
 
 
 def _alter_part(part: int) -> tuple[int, FaceTiles, FaceTiles]:

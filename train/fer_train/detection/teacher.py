@@ -59,9 +59,8 @@ class Teacher:
         if scale != 1:
             how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
             scene = np.asarray(cv2.resize(scene, None, fx=scale, fy=scale, interpolation=how), np.uint8)
-        tinted = cv2.merge([cv2.convertScaleAbs(scene, alpha=share) for share in TINT])
         self._network.setInputSize((scene.shape[1], scene.shape[0]))
-        found = self._network.detect(tinted)[1]
+        found = self._network.detect(tinted(scene))[1]
         if found is None:
             return np.empty((0, 5), np.float32)
         faces = np.asarray(found, dtype=np.float32)[:, [0, 1, 2, 3, 14]]
@@ -89,6 +88,11 @@ class Teacher:
             agreed.append([*box, sure if box[3] >= MIN_FACE_PX else IGNORED])
         result = np.array(agreed, np.float32).reshape(-1, 5)
         return result[np.argsort(-result[:, 4], kind="stable")][:MAX_FACES]
+
+
+def tinted(gray: Pixels) -> Pixels:
+    """uint8 [H, W] in the colour of skin, BGR, [H, W, 3]."""
+    return np.asarray(cv2.merge([cv2.convertScaleAbs(gray, alpha=share) for share in TINT]), np.uint8)
 
 
 def overlaps(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
