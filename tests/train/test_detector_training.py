@@ -63,7 +63,8 @@ def test_only_cells_within_a_face_and_of_its_size_answer_for_it() -> None:
     assert 1 <= len(chosen) <= 10
     assert ((chosen[:, 0] > 40) & (chosen[:, 0] < 80) & (chosen[:, 1] > 30) & (chosen[:, 1] < 80)).all()
     assert set(chosen[:, 2].tolist()) <= {8.0, 16.0, 32.0}
-    assert quality[0][owners[0] >= 0].max() <= 1
+    assert quality[0].max() == 1  # however well its box overlaps
+    assert (quality[0][owners[0] >= 0] > 0).all()
 
 
 def test_cells_in_an_ignored_face_teach_nothing() -> None:
@@ -81,17 +82,15 @@ def test_cells_in_an_ignored_face_teach_nothing() -> None:
 
 def test_a_half_sure_face_shall_get_half_the_score() -> None:
     grid = cells(128, 128)
-    for sure in (1.0, 0.5):
-        faces = torch.tensor([[[*FACE[:4], sure]]])
-        answers = torch.zeros(1, 5, len(grid), requires_grad=True)
-        owners, quality = assign(answers[:, 0].detach().sigmoid(), decode(answers, grid).detach(), grid, faces)
-        best = int(quality[0].where(owners[0] >= 0, 0).argmax())
-        wanted = float(quality[0, best]) * sure
+    for sure in (0.8, 0.4):
+        faces = torch.tensor([[[31.0, 31.0, 10.0, 10.0, sure]]])  # for which one cell may answer
+        told = torch.zeros(1, 5, len(grid))
+        told[0, 0] = -9.0
+        owners, _ = assign(told[:, 0].sigmoid(), decode(told, grid), grid, faces)
+        (cell,) = (owners[0] >= 0).nonzero()[:, 0].tolist()
         losses = []
-        for score in (wanted - 0.1, wanted, wanted + 0.1):
-            told = answers.detach().clone()
-            told[0, 0] = -9.0
-            told[0, 0, best] = np.log(score / (1 - score))
+        for score in (sure - 0.1, sure, sure + 0.1):
+            told[0, 0, cell] = np.log(score / (1 - score))
             losses.append(float(detection_loss(told, grid, faces)[0]))
         assert losses[1] < min(losses[0], losses[2])
 
@@ -109,10 +108,10 @@ def options(steps: int, **others: object) -> DetectorOptions:
 
 def test_a_few_steps_find_bright_discs(tmp_path: Path) -> None:
     scenes, faces = discs(200, 0)
-    trainer = DetectorTrainer(scenes, faces, options(100, ema_decay=0.9), tmp_path)
+    trainer = DetectorTrainer(scenes, faces, options(300, ema_decay=0.9), tmp_path)
     trainer.run(lambda _step: None, lambda _record: None)
     network, trained = load_detector(tmp_path / "detector.pt")
-    assert (trained["step"], trained["dataset"]) == (100, "composed scenes and mosaics of photographs")
+    assert (trained["step"], trained["dataset"]) == (300, "composed scenes and mosaics of photographs")
     tests, truth = discs(20, 1)
     with torch.no_grad():
         answers = network((tests[:, None].float() - 128) / 64)

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -7,7 +8,7 @@ import torch
 
 from fer_edge.drawn_face import ROUND_S, draw_scene, face_box_at
 from fer_edge.errors import DataError, ModelError
-from fer_train.detection import pool
+from fer_train.detection import pool, things
 from fer_train.detection.altering import (
     ALTERED_SHARE,
     BYSTANDER_SHARE,
@@ -135,7 +136,7 @@ def test_the_teacher_finds_what_the_composer_left_out() -> None:
         shares.append(float(agreed[same, 4].sum()))
     assert 0.5 < shares[0] < shares[1] < shares[2] <= 1  # the surer, the more the composer knows of it
     assert shares[0] == pytest.approx(shares[1] ** 2)
-    assert shares[2] == pytest.approx((1 + shares[1]) / 2)
+    assert shares[2] == 1  # sure enough
     tiny = np.full((SCENE_PX, SCENE_PX), 128, np.uint8)
     tiny[:40, :53] = cv2.resize(scene[:240], (53, 40), interpolation=cv2.INTER_AREA)
     # Too small for YuNet, but in the doubled scene
@@ -398,6 +399,17 @@ def test_drawn_tiles_show_nobody_and_depend_on_their_seed_alone(tiles: FaceTiles
     assert all(len(faces) == 0 for faces in first.boxes[len(tiles) :])
     assert first.chances.sum() == pytest.approx(1)
     assert len({image.tobytes() for image in first.images[len(tiles) :]}) == 30
+
+
+@pytest.mark.parametrize("thing", things._THINGS, ids=lambda thing: thing.__name__.strip("_"))
+@pytest.mark.parametrize("at", [(64, 40), (0, 0), (127, 127), (-10, 60)])
+@pytest.mark.parametrize("radius", [4, 48])
+def test_things_are_drawn_anywhere(thing: Callable[..., None], at: tuple[int, int], radius: int) -> None:
+    chance, picture = np.random.default_rng(0), np.full((128, 128), 90, np.uint8)
+    for _ in range(5):
+        thing(chance, picture, at, radius, 200)
+    if min(at) >= 0 and max(at) + radius < 128:
+        assert (picture[at[1] : at[1] + 2 * radius, at[0] : at[0] + 2 * radius] != 90).any()
 
 
 def test_faces_upside_down_are_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,17 +17,17 @@ def detection_loss(answers: Tensor, grid: Tensor, faces: Tensor) -> tuple[Tensor
     """Loss of scores and loss of boxes, scalars, of answers [N, 5, cells] to faces [N, F, 5].
 
     faces: x, y, width, height and how surely it is a face (0 to 1), -1 (ignored) or 0 (none). Cells answer for faces
-    by task-aligned assignment (Feng et al. 2021, "TOOD"): for each face those whose score and overlap are best already;
-    their score shall be that overlap (quality focal loss, Li et al. 2020), so that the better of two boxes survives
-    suppression, times how surely it is a face.
+    by task-aligned assignment (Feng et al. 2021, "TOOD"): for each face those whose score and overlap are best already.
+    The best one's score shall be how surely it is a face, the others' less in proportion, so that the best of its boxes
+    survives suppression. Unlike in TOOD the score does not say how well the box overlaps: that is poor for blurred,
+    turned and hidden faces, which would rank behind hands and ears. And it is learned by plain cross-entropy: a focal
+    loss (Lin et al. 2017), here with the power 2 or 1, leaves hard faces half learned (docs/experiments.md).
     """
     logits, boxes = answers[:, 0].float(), decode(answers, grid)
     owners, quality = assign(logits.detach().sigmoid(), boxes.detach(), grid, faces)
     sure = faces[..., 4].gather(1, owners.clamp(min=0))
     target = (quality * sure).where(owners >= 0, 0)  # [N, cells]
-    probability = logits.sigmoid()
-    weight = (target - probability).detach().abs() ** 2
-    score_losses = F.binary_cross_entropy_with_logits(logits, target, reduction="none") * weight
+    score_losses = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     ignored = in_ignored(grid, faces) & (owners < 0)
     total = target.sum().clamp(min=1)
     score_loss = score_losses.masked_fill(ignored, 0).sum() / total
@@ -50,13 +50,10 @@ def assign(scores: Tensor, boxes: Tensor, grid: Tensor, faces: Tensor) -> tuple[
     overlap = iou(corners(wanted)[face], boxes[scene[face], cell])
     metric = scores[scene[face], cell] ** SCORE_POWER * overlap**OVERLAP_POWER + 1e-9
     best = _best(face, metric, len(wanted))
-    face, cell, overlap, metric = face[best], cell[best], overlap[best], metric[best]
-    # As TOOD scales it: the best cell of a face gets the overlap it has, the others in proportion.
-    highest, reached = (
-        torch.zeros(len(wanted), device=grid.device).scatter_reduce(0, face, values, "amax")
-        for values in (metric, overlap)
-    )
-    quality = (metric * reached[face] / highest[face]).clamp(0, 1)
+    face, cell, metric = face[best], cell[best], metric[best]
+    # The best cell of a face shall give 1, the others in proportion.
+    highest = torch.zeros(len(wanted), device=grid.device).scatter_reduce(0, face, metric, "amax")
+    quality = metric / highest[face]
     # A cell that several faces chose answers for the one it fits best, of equals for the first.
     at = scene[face] * len(grid) + cell
     strongest = torch.zeros(scores.numel(), device=grid.device).scatter_reduce(0, at, metric, "amax")

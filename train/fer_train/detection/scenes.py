@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_edge.drawn_face import ROUND_S, draw_scene, face_box_at
-from fer_train.detection.textures import draw_texture, draw_things
+from fer_train.detection.textures import draw_texture
+from fer_train.detection.things import draw_things
 from fer_train.detection.tiles import TILE_PX, FaceTiles
 
 SCENE_PX = 320

@@ -19,6 +19,7 @@ TINT = (0.65, 0.92, 1.28)  # blue, green and red of grey 1
 SCALES = (0.5, 1.0, 1.5, 2.0)
 AGREE = 2  # a face's score is the mean of so many views, those that see it best
 LARGE_PX = 100  # faces from here on are looked for in the half-sized view, too
+SURE = 0.45  # where a face was composed, this sure of it is enough
 NOBODY = 0.05  # less sure than this is nobody
 SAME = 0.4  # overlap from which two boxes are of one face
 
@@ -84,7 +85,7 @@ class Teacher:
                 if sure < NOBODY:
                     continue
             else:
-                sure = (1 + score) / 2 if faces[column.argmax(), 4] > 0 else score
+                sure = min((1 + score) / (1 + SURE), 1.0) if faces[column.argmax(), 4] > 0 else score
             agreed.append([*box, sure if box[3] >= MIN_FACE_PX else IGNORED])
         result = np.array(agreed, np.float32).reshape(-1, 5)
         return result[np.argsort(-result[:, 4], kind="stable")][:MAX_FACES]
