@@ -349,7 +349,7 @@ def figures(scores: Scores, threshold: float) -> dict[str, Any]:
     false, recall = scores.curve()
     return {
         "faces": len(scores.found),
-        "recall": round(scores.recall(threshold), 4),
+        "recall": round(scores.recall(threshold), 6),
         "false_boxes": scores.false_boxes(threshold),
         "mean_iou": round(scores.mean_overlap(threshold), 4),
         "recall_at_false_boxes": {

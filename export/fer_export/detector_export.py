@@ -38,6 +38,7 @@ CALIBRATION_SCENES, TUNING_SCENES, TEST_SCENES = 256, 128, 256
 PARITY_SHAPES = ((320, 320), (256, 320), (32, 96))
 MAX_ANSWER_DELTA = 1e-3  # healthy exports differ by 1e-5 in logits of up to 20, a lost layer by 1 and more
 MIN_BOX_AGREEMENT = 0.95
+LEAST_LOGIT = -4.6  # a score of 0.01: int8 keeps no steps for what nobody asks for, so those above are finer
 SAME_BOX = 0.7  # overlap from which int8's box is fp32's
 MAX_INT8_BYTES = 200_000
 Say = Callable[[str], None]
@@ -100,6 +101,12 @@ def choose_scenes(folder: Path) -> tuple[Pictures, Pictures, Pictures]:
     return test, tuning, calibration
 
 
+def score_tensors(model: onnx.ModelProto) -> list[str]:
+    """Names of the float tensors of logits, one for each stride: what convolutions to a single channel give."""
+    shapes = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    return [node.output[0] for node in model.graph.node if node.op_type == "Conv" and shapes[node.input[1]][0] == 1]
+
+
 @dataclass
 class DetectorExport:
     """One export under way: what it works on, and what its steps have made and found so far."""
@@ -137,9 +144,12 @@ class DetectorExport:
         fp32 = self.models["fp32"]
         self.say(f"Quantising with {len(calibration)} scenes, judged by {len(tuning)} others ...")
         histograms = observe(fp32, calibration, self.folder)
-        tried = [
-            self.attempt(name, False, quantise(fp32, ranges(histograms, name), self.folder)) for name in CALIBRATORS
-        ]
+        scores = score_tensors(fp32)
+        tried = []
+        for name in CALIBRATORS:
+            chosen = ranges(histograms, name)
+            chosen |= {score: (max(chosen[score][0], LEAST_LOGIT), chosen[score][1]) for score in scores}
+            tried.append(self.attempt(name, False, quantise(fp32, chosen, self.folder)))
         best, model = max(tried, key=lambda pair: pair[0].agreement)
         tried.append(self.attempt(best.calibrator, True, correct_biases(model, fp32, calibration, self.folder)))
         self.attempts = [attempt for attempt, _ in tried]

@@ -8,6 +8,7 @@ from fer_edge import cli
 from fer_edge.contract import Contract
 from fer_edge.detectors import DETECTORS, Detector, LumaDetector, open_detector
 from fer_edge.detectors.haar import HaarDetector
+from fer_edge.detectors.luma import brightened
 from fer_edge.detectors.yunet import YunetDetector
 from fer_edge.drawn_face import draw_scene, face_box_at
 from fer_edge.errors import ContractError, FerError, ModelError
@@ -74,6 +75,24 @@ def test_a_smaller_detection_size_finds_the_same_face(face_image: Image) -> None
     (whole,) = LumaDetector().detect(face_image)
     (shrunk,) = LumaDetector(detect_size_px=200).detect(face_image)
     assert iou(whole.box, shrunk.box) > 0.7
+
+
+def test_a_face_in_the_dark_is_found() -> None:
+    night = (draw_scene(0.5) * 0.02).astype(np.uint8)  # greys up to 5
+    assert len(LumaDetector().detect(night)) == 1
+
+
+def test_dark_pictures_are_brightened_and_others_left_alone() -> None:
+    bright = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
+    assert brightened(bright) is bright
+    dark = (bright * 0.15).astype(np.uint8)
+    lit = brightened(dark)
+    assert (lit.dtype, lit.shape) == (np.uint8, dark.shape)
+    assert 65 < lit.mean() <= 81
+    order = np.argsort(dark, axis=None, kind="stable")
+    assert (np.diff(lit.ravel()[order].astype(int)) >= 0).all()
+    assert brightened(np.zeros((48, 64), np.uint8)).max() == 0
+    assert brightened(np.full((48, 64), 2, np.uint8)).mean() < 40  # noise of a covered lens
 
 
 def test_several_threads_give_the_same_boxes(face_image: Image) -> None:

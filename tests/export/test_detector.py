@@ -15,7 +15,7 @@ from fer_export.compact import compact
 from fer_export.detector import detector_contract, detector_to_onnx
 from fer_export.graph import save, with_contract
 from fer_train.detection import pool
-from fer_train.detection.network import Luma, cells
+from fer_train.detection.network import STRIDES, Luma, cells
 from fer_train.detection.scenes import MAX_FACES, SCENE_PX
 from fer_train.detection.training import save_detector
 
@@ -112,6 +112,22 @@ def test_an_export_writes_both_precisions_and_what_was_measured(checkpoint: Path
     assert gates["parity_max_abs_delta"]["passed"]
     for path in written[:2]:
         assert LumaDetector(path).contract.dataset == ""
+
+
+def test_int8_keeps_its_steps_for_scores_that_matter(
+    checkpoint: Path, scenes: Path, graph: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detector_export, "LEAST_LOGIT", -2.0)
+    assert len(detector_export.score_tensors(graph)) == len(STRIDES)
+    _, written = detector_export.export_detector(options(checkpoint, scenes, force=True), lambda _line: None)
+    lowest = []
+    for path in written[:2]:
+        session = open_session(path, 1)
+        picture = np.random.default_rng(0).integers(0, 256, (1, 1, 320, 320), dtype=np.uint8)
+        lowest.append(float(session.run(None, {session.get_inputs()[0].name: picture})[0][0, 0].min()))
+    fp32, int8 = lowest
+    assert fp32 < -2.5
+    assert int8 == pytest.approx(-2.0, abs=0.1)
 
 
 def test_a_failed_gate_writes_nothing(checkpoint: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:

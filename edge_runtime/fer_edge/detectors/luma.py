@@ -19,6 +19,8 @@ GRIDS_KEPT = 8  # of different picture sizes
 # Close-ups are larger than the network learned to see; pictures longer than this are searched at half their size, too,
 # for a quarter of the time more, and boxes that are at least so high there are taken from it.
 HALVED_FROM_PX, HALVED_FACE_PX = 400, 72
+DARK_GREY = 80  # pictures of a lower mean are brightened to it, as the network learned by daylight and lamps
+LEAST_POWER = 0.4  # of that: in a black picture there is only noise to brighten
 
 
 class LumaDetector:
@@ -98,6 +100,7 @@ class LumaDetector:
         threshold: the lowest score, 0 to 1, if not the contract's.
         """
         bound = self._threshold if threshold is None else float(np.log(threshold / (1 - threshold)))
+        gray = brightened(gray)
         boxes, scores = self._candidates(gray, bound)
         if max(gray.shape) > HALVED_FROM_PX:
             half, factor = shrunk(gray, max(gray.shape) // 2)
@@ -134,6 +137,16 @@ class LumaDetector:
                 self._grids.clear()
             grid = self._grids[height, width] = cell_grid(height, width, self._terms.strides)
         return grid
+
+
+def brightened(gray: Image) -> Image:
+    """`gray`, uint8 [H, W], itself, or if it is dark its power (gamma) that lifts a grey of its mean to DARK_GREY."""
+    mean = cv2.mean(gray)[0]
+    if mean >= DARK_GREY:
+        return gray
+    power = max(LEAST_POWER, float(np.log(DARK_GREY / 255) / np.log(max(mean, 1.0) / 255)))
+    table = ((np.arange(256) / 255) ** power * 255).round().astype(np.uint8)
+    return np.asarray(cv2.LUT(gray, table), dtype=np.uint8)
 
 
 def _shipped() -> Path:
