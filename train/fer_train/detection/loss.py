@@ -21,7 +21,7 @@ def detection_loss(answers: Tensor, grid: Tensor, faces: Tensor) -> tuple[Tensor
     The best one's score shall be how surely it is a face, the others' less in proportion, so that the best of its boxes
     survives suppression. Unlike in TOOD the score does not say how well the box overlaps: that is poor for blurred,
     turned and hidden faces, which would rank behind hands and ears. And it is learned by plain cross-entropy: a focal
-    loss (Lin et al. 2017), here with the power 2 or 1, leaves hard faces half learned (docs/experiments.md).
+    loss (Lin et al. 2017), here with the power 2, left hard faces half learned (docs/experiments.md).
     """
     logits, boxes = answers[:, 0].float(), decode(answers, grid)
     owners, quality = assign(logits.detach().sigmoid(), boxes.detach(), grid, faces)
