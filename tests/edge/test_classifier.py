@@ -6,7 +6,7 @@ import pytest
 
 from fer_edge.classifier import Classifier
 from fer_edge.errors import ModelError
-from fer_edge.framing import Square
+from fer_edge.framing import DARK_GREY, Square
 from fer_edge.session import begin_opening, open_file
 
 
@@ -54,6 +54,17 @@ def test_grey_and_coloured_pictures_of_the_same_thing_give_the_same_batch(classi
     np.testing.assert_array_equal(
         classifier.batch(grey, squares), classifier.batch(np.repeat(grey[:, :, None], 3, axis=2), squares)
     )
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_dark_faces_are_brightened_and_others_are_not(classifier: Classifier, coloured: bool) -> None:
+    image = np.full((50, 100), 180, dtype=np.uint8)
+    image[:, :50] = 10
+    frame = np.repeat(image[:, :, None], 3, axis=2) if coloured else image
+    dark, bright = classifier.batch(frame, [Square(20, 25, 20), Square(80, 25, 20)])
+    assert (dark == DARK_GREY).all()
+    assert (bright == 180).all()
+    assert (image[:, :50] == 10).all()  # in the crop alone
 
 
 def test_faces_of_one_picture_keep_their_order(classifier: Classifier) -> None:

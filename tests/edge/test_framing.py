@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fer_edge.framing import Framing, Square, clip, crop
+from fer_edge.framing import DARK_GREY, MOST_GAIN, Framing, Square, brighten, clip, crop
 
 
 @pytest.fixture
@@ -69,3 +69,24 @@ def test_cropping_leaves_the_picture_alone(image: np.ndarray) -> None:
 )
 def test_a_box_is_cut_to_its_picture(box: tuple[float, ...], expected: tuple[float, ...]) -> None:
     assert clip(box, 80, 60) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", [(48, 48), (1, 48, 48), (3, 40, 40)])
+@pytest.mark.parametrize("share", [0.6, 0.2, 0.1])
+def test_dark_faces_get_back_what_light_they_lack(shape: tuple[int, ...], share: float) -> None:
+    bright = np.random.default_rng(0).integers(60, 140, shape, dtype=np.uint8)
+    face = (bright * share).round().astype(np.uint8)
+    brighten(face)
+    assert face.mean() == pytest.approx(DARK_GREY, abs=0.5)
+    assert np.abs(face.astype(float) - bright).max() <= 0.5 / share + 2
+
+
+def test_bright_faces_stay_as_they_are_and_black_ones_black() -> None:
+    bright = np.random.default_rng(0).integers(80, 200, (48, 48), dtype=np.uint8)
+    face = bright.copy()
+    brighten(face)
+    np.testing.assert_array_equal(face, bright)
+    for grey, expected in ((0, 0), (1, MOST_GAIN), (2, 2 * MOST_GAIN)):
+        face[:] = grey
+        brighten(face)
+        assert (face == expected).all()

@@ -10,10 +10,11 @@ from fer_edge.drawn_face import ROUND_S, draw_scene, face_box_at
 from fer_edge.errors import DataError, ModelError
 from fer_train.detection import pool, things
 from fer_train.detection.altering import (
-    ALTERED_SHARE,
-    BYSTANDER_SHARE,
+    COPIES,
+    SHARES,
     altered_tiles,
     bystanders,
+    fer_heads,
     fringed,
     save_tiles,
     swapped,
@@ -54,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tile = np.random.default_rng(number).integers(60, 200, (128, 128), dtype=np.uint8)
         else:
             eyes, mouth, nose = y + height * 0.4, y + height * 0.8, x + width / 2
-            cells = (number, x, y, width, height, 0.9, nose - 12, nose + 12, eyes, eyes, nose, y + height * 0.6)
+            cells = (number, x, y, width, height, 0.9, nose - 12, eyes, nose + 12, eyes, nose, y + height * 0.6)
             rows.append(",".join(map(str, (*cells, mouth, mouth))))
         tiles.append(tile)
     cv2.imwrite(str(folder / "tiles_00.jpg"), np.hstack(tiles))
@@ -164,6 +165,9 @@ class Agreeing:
 
     def faces(self, _scene: np.ndarray) -> np.ndarray:
         return np.array([[40, 30, 40, 60, 0.9]], np.float32)
+
+    def surest(self, _picture: np.ndarray) -> np.ndarray | None:
+        return None
 
 
 class Blind(Agreeing):
@@ -286,12 +290,13 @@ def test_altered_heads_are_kept_where_the_teacher_still_sees_them(
         new = altered_tiles(tiles, fer_faces, teacher(YUNET), 0)  # type: ignore[arg-type]
         assert len(new) == count
         beside = FaceTiles(new.images[:2], new.boxes[:2], new.chances[:2])
-        save_tiles([new], [beside], tmp_path / name)
+        more = FaceTiles(new.images[2:3], new.boxes[2:3], new.chances[2:3])
+        save_tiles([[new], [beside], [more]], tmp_path / name)
         both = with_altered(tiles, tmp_path / name)
-        assert np.array_equal(both.images, np.concatenate([tiles.images, new.images, beside.images]))
+        assert np.array_equal(both.images, np.concatenate([tiles.images, new.images, beside.images, more.images]))
         if len(new):
-            assert both.chances[-2:].sum() == pytest.approx(BYSTANDER_SHARE)
-            assert both.chances[len(tiles) : -2].sum() == pytest.approx(ALTERED_SHARE)
+            ends = [both.chances[len(tiles) : -3].sum(), both.chances[-3:-1].sum(), both.chances[-1]]
+            assert ends == pytest.approx(SHARES)
         assert len(both.boxes) == len(both.chances) == len(both.images)
         assert both.chances.sum() == pytest.approx(1)
         assert all(np.array_equal(a, b) for a, b in zip(both.boxes[len(tiles) :], new.boxes, strict=False))
@@ -318,6 +323,46 @@ def test_bystanders_are_enlarged_but_not_whom_the_photograph_is_of() -> None:
         assert faces[0, 3] > 2 * 16
         assert (view > 150).any()
     assert len(bystanders(tiles, Blind(YUNET), 0)) == 0  # type: ignore[arg-type]
+
+
+def test_turned_heads_of_fer2013_get_shoulders_and_frontal_ones_do_not() -> None:
+    image = np.full((128, 128), 100, np.uint8)
+    tiles = FaceTiles(image[None], (np.array([[50, 40, 20, 28, 0.9]], np.float32),), np.ones(1))
+
+    class Knowing(Agreeing):
+        """Sees a frontal face in dark pictures, one in profile in bright ones, and none in black ones."""
+
+        def faces(self, _scene: np.ndarray) -> np.ndarray:
+            return np.array([[50, 40, 20, 28, 0.9]], np.float32)
+
+        def surest(self, picture: np.ndarray) -> np.ndarray | None:
+            if not picture.any():
+                return None
+            nose = 80 if picture.mean() < 120 else 60
+            marks = [70, 60, 90, 60, nose, 71.6, 72, 80, 88, 80]
+            return np.array([62, 40, 36, 50, *marks, 0.9], np.float32)
+
+    dark, bright, black = (np.full((48, 48), grey, np.uint8) for grey in (60, 200, 0))
+    bright[:, :24] = 240
+    assert len(fer_heads(tiles, np.array([dark, black]), Knowing(YUNET), 0)) == 0  # type: ignore[arg-type]
+    heads = fer_heads(tiles, np.array([dark, bright]), Knowing(YUNET), 0)  # type: ignore[arg-type]
+    assert len(heads) == COPIES
+    for shown, faces in zip(heads.images, heads.boxes, strict=True):
+        assert abs(int(shown[54, 50]) - int(shown[54, 70])) > 10  # its halves
+        assert (shown[:, :5] == 100).all() and (shown[:5] == 100).all()
+        assert len(faces) == 1
+    assert len(fer_heads(tiles, bright[None], Blind(YUNET), 0)) == 0  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not YUNET.is_file(), reason=f"{YUNET.name} is not beside this checkout")
+def test_the_teacher_names_landmarks_and_sees_in_the_dark() -> None:
+    scene = cv2.cvtColor(draw_scene(0.0, (320, 240)), cv2.COLOR_BGR2GRAY)
+    teacher = Teacher(YUNET)
+    seen = teacher.surest(np.asarray(scene, np.uint8))
+    assert seen is not None and seen.shape == (15,)
+    assert seen[4] < seen[6] and seen[5] < seen[9] < seen[11]  # eye beside eye, above nose, above mouth
+    dark = (scene * 0.08).astype(np.uint8)
+    assert len(teacher.faces(dark))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"text"])

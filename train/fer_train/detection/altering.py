@@ -16,7 +16,9 @@ import numpy.typing as npt
 from fer_edge.errors import DataError
 from fer_edge.files import written_beside
 from fer_train.detection.teacher import Teacher
-from fer_train.detection.tiles import Boxes, FaceTiles, Pixels
+from fer_train.detection.tiles import Boxes, FaceTiles, Pixels, how_turned
+
+Place = tuple[float, float, float, float]
 
 # Of YuNet's box, which ends at forehead and chin: half the sides of the head with hair and ears, and its middle.
 HEAD_WIDTH, HEAD_HEIGHT, HEAD_MIDDLE = 0.67, 0.67, 0.44
@@ -24,17 +26,22 @@ YAW_DEGREES, PITCH_DEGREES, ROLL_DEGREES = (20.0, 65.0), (-25.0, 45.0), 15.0
 HAIR = (0.5, -0.82, 0.1)  # where hair is, in half sides of the head: how wide, how high, how tall
 SOFT = 0.08  # share of the head's radius over which it passes into what is around it
 SURE = 0.5  # the teacher's score of a turned face that is kept
-ALTERED_SHARE = 0.45
 FAINT = 0.3  # less sure faces in altered photographs are nobody
 # Where YuNet sees a face of FER2013, in sides of its picture, as benchmarks/framing.py measures it: middle and sides
-FER_BOX = (0.505, 0.512, 0.82, 1.06)
+FER_BOX: Place = (0.505, 0.512, 0.82, 1.06)
 FER_OVAL = (0.45, 0.52)  # half the sides of what is taken of it
 HIDDEN_SHARE = 0.35  # of the heads with another face: something hides a part of it
 FRINGE_SHARE = 0.5  # of the photographs are shown with hair or a cap over the forehead, or hair over a cheek, too
 BYSTANDER_PX = 9.0  # high at least, in a photograph's 128 pixels
 BYSTANDER_VIEWS, BYSTANDER_VIEW = 3, (1.4, 3.2)  # how many of each, and how much they show, in heights of the face
 BYSTANDER_SURE = 0.4  # the teacher's score, enlarged
-BYSTANDER_SHARE = 0.3
+# FER2013's faces that look aside or down, on the shoulders of the photographs' people
+FER_PX, FER_MARGIN_PX = 96, 32  # the teacher sees them so large, with so much of their edge around them
+FER_SURE = 0.35  # its score there
+TURNED, COPIES = 0.75, 5  # as `how_turned` says, one each for so much, but no more of one face
+SHOWN = (0.5, 0.5)  # half the sides of what is taken of their pictures: hair and all
+# How much of what is drawn are altered heads, bystanders, and FER2013's turned heads; the rest are the photographs
+SHARES = (0.3, 0.25, 0.25)
 TRIES = 2  # turned otherwise and less, before a photograph is left out
 
 
@@ -92,6 +99,38 @@ def bystanders(tiles: FaceTiles, teacher: Teacher, seed: int) -> FaceTiles:
                 if _surely(seen, np.append(box[:2] - low, box[2:4]) * (side / shown), BYSTANDER_SURE):
                     images.append(np.asarray(view, np.uint8))
                     boxes.append(seen)
+    return _of(images, boxes, tiles)
+
+
+def fer_heads(tiles: FaceTiles, fer_faces: Pixels, teacher: Teacher, seed: int) -> FaceTiles:
+    """Those of `fer_faces` (uint8 [N, 48, 48]) that look aside or down, on shoulders of `tiles`.
+
+    Photographs of public people show hardly any profile; FER2013 has some hundreds, with their hair, but close up.
+    Boxes and scores are the teacher's; what it sees no face in any more is left out.
+    """
+    chance = np.random.default_rng(seed)
+    images: list[Pixels] = []
+    boxes: list[Boxes] = []
+    bodies = [row for row, faces in enumerate(tiles.boxes) if len(faces)]
+    for face in fer_faces:
+        enlarged = cv2.resize(face, (FER_PX, FER_PX), interpolation=cv2.INTER_CUBIC)
+        margins = (FER_MARGIN_PX,) * 4
+        seen = teacher.surest(np.asarray(cv2.copyMakeBorder(enlarged, *margins, cv2.BORDER_REPLICATE), np.uint8))
+        if seen is None or seen[14] < FER_SURE or not bodies:
+            continue
+        turn = float(how_turned(*seen[[4, 5, 6, 7, 8, 9, 11, 13]].astype(np.float64)))
+        x, y, width, height = (float(value) / FER_PX for value in seen[:4] - [FER_MARGIN_PX, FER_MARGIN_PX, 0, 0])
+        for _ in range(min(int(turn / TURNED), COPIES)):
+            body = int(chance.choice(bodies))
+            box = tiles.boxes[body][np.argmax(tiles.boxes[body][:, 4]), :4]
+            place, picture = (x + width / 2, y + height / 2, width, height), face
+            if chance.random() < 0.5:
+                place, picture = (1 - place[0], *place[1:]), face[:, ::-1]
+            shown = swapped(tiles.images[body], box, picture, chance.uniform(0.9, 1.2), place, SHOWN)
+            found = teacher.faces(shown)
+            if _surely(found, box, BYSTANDER_SURE):
+                images.append(shown)
+                boxes.append(found)
     return _of(images, boxes, tiles)
 
 
@@ -167,20 +206,23 @@ def fringed(chance: np.random.Generator, image: Pixels, box: Boxes, share: float
     return np.asarray(np.clip(shaded + (over - shaded) * cover, 0, 255), dtype=np.uint8)
 
 
-def swapped(image: Pixels, box: Boxes, face: Pixels, scale: float) -> Pixels:
+def swapped(
+    image: Pixels, box: Boxes, face: Pixels, scale: float, place: Place = FER_BOX, oval: tuple[float, float] = FER_OVAL
+) -> Pixels:
     """uint8 [H, W] with `face`, a FER2013 picture, where the face in `box` (x, y, width, height) is.
 
-    Its light is brought near to that of the face it replaces; `scale` makes it larger.
+    Its light is brought near to that of the face it replaces; `scale` makes it larger. place: where its face is,
+    middle and sides; oval: half the sides of what is taken of it; both in sides of the picture.
     """
     x, y, width, height = box.tolist()
-    side = scale * (width / FER_BOX[2] + height / FER_BOX[3]) / 2
-    to_image = np.array([[side / 48, 0, x + width / 2 - FER_BOX[0] * side],
-                         [0, side / 48, y + height / 2 - FER_BOX[1] * side]])  # fmt: skip
+    side = scale * (width / place[2] + height / place[3]) / 2
+    to_image = np.array([[side / 48, 0, x + width / 2 - place[0] * side],
+                         [0, side / 48, y + height / 2 - place[1] * side]])  # fmt: skip
     size = (image.shape[1], image.shape[0])
-    oval = np.zeros(face.shape, np.float32)
-    middle, axes = (24, 24), tuple(round(48 * share) for share in FER_OVAL)
-    cv2.ellipse(oval, middle, axes, 0, 0, 360, 1.0, -1)
-    cover = cv2.warpAffine(cv2.GaussianBlur(oval, (0, 0), 2.5), to_image, size)
+    taken = np.zeros(face.shape, np.float32)
+    middle, axes = (24, 24), tuple(round(48 * share) for share in oval)
+    cv2.ellipse(taken, middle, axes, 0, 0, 360, 1.0, -1)
+    cover = cv2.warpAffine(cv2.GaussianBlur(taken, (0, 0), 2.5), to_image, size)
     there = cover > 0.5
     spread = float(image[there].std() / max(1.0, face.std())) if there.any() else 1.0
     light = float(image[there].mean()) if there.any() else 128.0
@@ -229,30 +271,30 @@ def turned(image: Pixels, head: tuple[float, float, float, float], yaw: float, p
     return np.asarray(image + (shown.astype(np.float32) - image) * cover, dtype=np.uint8)
 
 
-def save_tiles(altered: Sequence[FaceTiles], others: Sequence[FaceTiles], path: Path) -> None:
-    """Write altered tiles and bystanders to an .npz file, whole or not at all."""
-    images = np.concatenate([tiles.images for tiles in (*altered, *others)])
-    boxes = [faces for tiles in (*altered, *others) for faces in tiles.boxes]
-    counts = np.array([len(faces) for faces in boxes])
+def save_tiles(kinds: Sequence[Sequence[FaceTiles]], path: Path) -> None:
+    """Write tiles of three kinds, those of SHARES, to an .npz file, whole or not at all."""
+    every = [tiles for kind in kinds for tiles in kind]
+    boxes = [faces for tiles in every for faces in tiles.boxes]
     rows = np.concatenate([np.empty((0, 5)), *boxes])
+    counts = np.array([len(faces) for faces in boxes])
+    images, sizes = np.concatenate([tiles.images for tiles in every]), [sum(map(len, kind)) for kind in kinds]
     with written_beside(path) as part, part.open("wb") as file:
-        np.savez(file, images=images, boxes=rows, counts=counts, altered=np.array(sum(map(len, altered))))
+        np.savez(file, images=images, boxes=rows, counts=counts, kinds=np.array(sizes))
 
 
 def with_altered(tiles: FaceTiles, path: Path) -> FaceTiles:
-    """`tiles` and those of the file at `path`: ALTERED_SHARE and BYSTANDER_SHARE of what is drawn.
+    """`tiles` and those of the file at `path`, of which the SHARES are drawn.
 
     Raises DataError if the file is none of save_tiles's.
     """
     try:
         with np.load(path) as values:
             images, rows, counts = values["images"], values["boxes"].astype(np.float32), values["counts"]
-            altered = int(values["altered"])
+            kinds = values["kinds"].tolist()
         pixels = np.concatenate([tiles.images, images])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(f"{path} is missing or damaged: delete it, if it is there, and run fer-train scenes") from error
     boxes = tuple(rows[end - count : end] for end, count in zip(np.cumsum(counts), counts, strict=True))
-    parts = [np.full(altered, ALTERED_SHARE), np.full(len(boxes) - altered, BYSTANDER_SHARE)]
-    parts = [part / max(1, len(part)) for part in parts]
+    parts = [np.full(size, share / max(1, size)) for size, share in zip(kinds, SHARES, strict=True)]
     chances = np.concatenate([tiles.chances * (1 - sum(part.sum() for part in parts)), *parts])
     return FaceTiles(pixels, tiles.boxes + boxes, chances)

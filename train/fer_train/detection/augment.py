@@ -6,8 +6,8 @@ from torch import Tensor
 
 from fer_train.detection.scenes import IGNORED, MIN_FACE_PX
 
-ZOOM = (0.5, 1.5)
-TURN_DEGREES = 30.0
+ZOOM = (0.65, 1.4)
+TURN_DEGREES = 15.0
 MOST_SHARPENED = 3.0  # the details are added so often at most; a quarter of the pictures is left as it is
 MIN_INSIDE = 0.5  # a face of which less is in the picture is ignored
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from fer_edge.errors import DataError, OutputError
 from fer_edge.files import written_beside
-from fer_train.detection.altering import altered_tiles, bystanders, save_tiles, with_altered
+from fer_train.detection.altering import SHARES, altered_tiles, bystanders, fer_heads, save_tiles, with_altered
 from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.scenes import MAX_FACES, SCENE_PX, SceneMaker
 from fer_train.detection.teacher import Teacher
@@ -54,11 +54,11 @@ def alter_heads(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} can't be made a folder: {error.strerror}") from error
-    made: dict[int, tuple[FaceTiles, FaceTiles]] = {}
-    for part, altered, others in _each(_alter_part, range(PARTS), workers, _start_altering, (faces, fer, teacher)):
-        made[part] = altered, others
+    made: dict[int, tuple[FaceTiles, ...]] = {}
+    for part, kinds in _each(_alter_part, range(PARTS), workers, _start_altering, (faces, fer, teacher)):
+        made[part] = kinds
         done(part)
-    save_tiles([made[part][0] for part in range(PARTS)], [made[part][1] for part in range(PARTS)], folder / ALTERED)
+    save_tiles([[made[part][kind] for part in range(PARTS)] for kind in range(len(SHARES))], folder / ALTERED)
 
 
 def make_pool(
@@ -124,11 +124,18 @@ def _start_altering(faces: Path, fer: Path | None, teacher: Path) -> None:
     _TO_ALTER[:] = [_to_alter(faces, fer, teacher)]
 
 
-def _alter_part(part: int) -> tuple[int, FaceTiles, FaceTiles]:
+def _alter_part(part: int) -> tuple[int, tuple[FaceTiles, ...]]:
     tiles, fer_faces, teacher = _TO_ALTER[0]
-    rows = slice(part * len(tiles) // PARTS, (part + 1) * len(tiles) // PARTS)
-    some = FaceTiles(tiles.images[rows], tiles.boxes[rows], tiles.chances[rows])
-    return part, altered_tiles(some, fer_faces, teacher, part), bystanders(some, teacher, part)
+    some, heads = _part_of(len(tiles), part), np.empty((0, 48, 48), np.uint8)
+    if fer_faces is not None:
+        heads = fer_faces[_part_of(len(fer_faces), part)]
+    some_tiles = FaceTiles(tiles.images[some], tiles.boxes[some], tiles.chances[some])
+    altered = altered_tiles(some_tiles, fer_faces, teacher, part)
+    return part, (altered, bystanders(some_tiles, teacher, part), fer_heads(some_tiles, heads, teacher, part))
+
+
+def _part_of(count: int, part: int) -> slice:
+    return slice(part * count // PARTS, (part + 1) * count // PARTS)
 
 
 def _start(faces: Path, altered: Path, fer: Path | None, teacher: Path) -> None:

@@ -1,7 +1,6 @@
 """Read the photographs that scenes are made of: face tiles with their boxes, and FER2013's faces."""
 
 import csv
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +15,8 @@ TILE_PX = 128
 TILES_A_ROW, TILES_A_FILE = 40, 1600
 LANDMARKS = (
     "right_eye_x",
-    "left_eye_x",
     "right_eye_y",
+    "left_eye_x",
     "left_eye_y",
     "nose_x",
     "nose_y",
@@ -27,6 +26,7 @@ LANDMARKS = (
 COLUMNS = ("tile", "x", "y", "w", "h", "score", *LANDMARKS)
 Pixels = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class FaceTiles:
 
     images: Pixels
     boxes: tuple[Boxes, ...]
-    chances: npt.NDArray[np.float64]
+    chances: Floats
 
     def __len__(self) -> int:
         return len(self.images)
@@ -63,7 +63,7 @@ def load_tiles(folder: Path) -> FaceTiles:
     rows = np.stack([table[name] for name in ("x", "y", "w", "h", "score")], axis=1).astype(np.float32)
     order = table["tile"].astype(int)
     turned = np.full(count, 0.25)
-    np.maximum.at(turned, order, _turned(table))
+    np.maximum.at(turned, order, how_turned(*(table[name] for name in LANDMARKS)))
     starts = np.searchsorted(order, np.arange(count + 1)) if (np.diff(order) >= 0).all() else None
     if starts is None:
         raise DataError(f"{table_file} must be sorted by tile")
@@ -71,7 +71,7 @@ def load_tiles(folder: Path) -> FaceTiles:
     return FaceTiles(images[:count], boxes, turned / turned.sum())
 
 
-def _read_table(file: Path) -> dict[str, npt.NDArray[np.float64]]:
+def _read_table(file: Path) -> dict[str, Floats]:
     """COLUMNS of a CSV by name, float64 [rows] each; DataError if one is missing, holds no number, or has no row."""
     try:
         with file.open(newline="", encoding="utf-8") as lines:
@@ -86,16 +86,16 @@ def _read_table(file: Path) -> dict[str, npt.NDArray[np.float64]]:
     return columns
 
 
-def _turned(values: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-    """How far each face is turned from frontal, 0.25 to 4: by where its nose is between eyes and mouth."""
-    eyes_x, eyes_y = (
-        (values["right_eye_x"] + values["left_eye_x"]) / 2,
-        (values["right_eye_y"] + values["left_eye_y"]) / 2,
-    )
-    apart = np.abs(values["left_eye_x"] - values["right_eye_x"]) + 1
-    high = np.maximum((values["mouth_right_y"] + values["mouth_left_y"]) / 2 - eyes_y, 1)
-    sideways = np.abs(values["nose_x"] - eyes_x) / apart  # 0 frontal, above 0.5 in profile
-    upright = np.abs((values["nose_y"] - eyes_y) / high - 0.58)  # 0.58 is the median of the photographs
+def how_turned(
+    right_x: Floats, right_y: Floats, left_x: Floats, left_y: Floats, nose_x: Floats, nose_y: Floats,
+    mouth_right_y: Floats, mouth_left_y: Floats,
+) -> Floats:  # fmt: skip
+    """How far each face is turned or lowered from frontal, 0.25 to 4: by where its nose is between eyes and mouth."""
+    eyes_x, eyes_y = (right_x + left_x) / 2, (right_y + left_y) / 2
+    apart = np.abs(left_x - right_x) + 1
+    high = np.maximum((mouth_right_y + mouth_left_y) / 2 - eyes_y, 1)
+    sideways = np.abs(nose_x - eyes_x) / apart  # 0 frontal, above 0.5 in profile
+    upright = np.abs((nose_y - eyes_y) / high - 0.58)  # 0.58 is the median of the photographs
     return np.asarray(np.clip(12 * (sideways**2 + 2 * upright**2), 0.25, 4))
 
 
