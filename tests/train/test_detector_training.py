@@ -195,3 +195,15 @@ def test_the_command_trains_on_a_pool_and_tells_what_comes_next(
     assert (before, load_detector(tmp_path / "run" / "detector.pt")[1]["step"]) == (2, 1)
     assert "leave --init-weights out" in CliRunner().invoke(train, [*command, "--resume", "--init-weights", "x"]).output
     assert "multiple of 32" in CliRunner().invoke(train, [*command, "--size", "70"]).output
+
+
+@pytest.mark.parametrize("mode", [[], ["--overwrite"]])
+def test_a_folder_without_scenes_changes_nothing(tmp_path: Path, mode: list[str]) -> None:
+    out = tmp_path / "run"
+    if mode:
+        out.mkdir()
+        (out / "detector.pt").write_bytes(b"hours of work")
+    ran = CliRunner().invoke(train, ["detector", "--scenes", str(tmp_path / "none"), "--out", str(out), *mode])
+    assert isinstance(ran.exception, FerError)
+    assert "holds no scenes" in str(ran.exception)
+    assert [path.name for path in tmp_path.rglob("*")] == (["run", "detector.pt"] if mode else [])

@@ -89,10 +89,11 @@ def detector(
     with extra_required("fer-train", "train"):
         import torch
 
-        from fer_train.detection.pool import load_pool
+        from fer_train.detection.pool import load_pool, whole_shards
         from fer_train.detection.training import DetectorOptions, DetectorTrainer, load_detector
         from fer_train.settings import chosen_device
 
+    whole_shards(scenes)  # before anything is made or deleted
     first = load_detector(init_weights)[0] if init_weights else None  # before --overwrite deletes it
     _prepare(out, resume, overwrite)
     options = DetectorOptions(

@@ -179,14 +179,20 @@ def _save(values: npt.NDArray[np.generic], path: Path) -> None:
         np.save(file, values)
 
 
+def whole_shards(folder: Path) -> list[int]:
+    """The numbers of the whole shards of `folder`; DataError if there are none."""
+    numbers = sorted(int(path.stem.split("_")[1]) for path in folder.glob("faces_*.npy"))
+    if not numbers:
+        raise DataError(f"{folder} holds no scenes: make some with fer-train scenes --out {folder}")
+    return numbers
+
+
 def load_pool(folder: Path, device: torch.device) -> tuple[Tensor, Tensor]:
     """All whole shards of `folder` on `device`: scenes uint8 [N, SCENE_PX, SCENE_PX], faces float32 [N, MAX_FACES, 5].
 
     DataError if there are none.
     """
-    numbers = sorted(int(path.stem.split("_")[1]) for path in folder.glob("faces_*.npy"))
-    if not numbers:
-        raise DataError(f"{folder} holds no scenes: make some with fer-train scenes --out {folder}")
+    numbers = whole_shards(folder)
     scenes = torch.empty((len(numbers) * SHARD, SCENE_PX, SCENE_PX), dtype=torch.uint8, device=device)
     faces = torch.empty((len(numbers) * SHARD, MAX_FACES, 5), device=device)
     for place, number in enumerate(numbers):
