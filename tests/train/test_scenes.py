@@ -22,6 +22,7 @@ from fer_train.detection.altering import (
     with_altered,
 )
 from fer_train.detection.augment import MOST_SHARPENED, augment, sharpened
+from fer_train.detection.mining import DOUBT, mined
 from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.scenes import IGNORED, MAX_FACES, SCENE_PX, SceneMaker
 from fer_train.detection.teacher import Teacher, overlaps
@@ -182,6 +183,7 @@ def test_a_pool_is_made_once_and_read_whole(folder: Path, tmp_path: Path, monkey
     monkeypatch.setattr(pool, "DRAWN_TILES", 20)
     monkeypatch.setattr(pool, "Teacher", Agreeing)
     monkeypatch.setattr(pool, "PARTS", 2)
+    monkeypatch.setattr(pool, "MINED_PICTURES", 2)
     parts: list[int] = []
     for teacher in (Agreeing, None):
         monkeypatch.setattr(pool, "Teacher", teacher)  # asked the first time only
@@ -290,13 +292,14 @@ def test_altered_heads_are_kept_where_the_teacher_still_sees_them(
         new = altered_tiles(tiles, fer_faces, teacher(YUNET), 0)  # type: ignore[arg-type]
         assert len(new) == count
         beside = FaceTiles(new.images[:2], new.boxes[:2], new.chances[:2])
-        more = FaceTiles(new.images[2:3], new.boxes[2:3], new.chances[2:3])
-        save_tiles([[new], [beside], [more]], tmp_path / name)
+        more, last = (FaceTiles(new.images[n : n + 1], new.boxes[n : n + 1], new.chances[:1]) for n in (2, 3))
+        kinds = [new, beside, more, last]
+        save_tiles([[kind] for kind in kinds], tmp_path / name)
         both = with_altered(tiles, tmp_path / name)
-        assert np.array_equal(both.images, np.concatenate([tiles.images, new.images, beside.images, more.images]))
+        assert np.array_equal(both.images, np.concatenate([tiles.images, *(kind.images for kind in kinds)]))
         if len(new):
-            ends = [both.chances[len(tiles) : -3].sum(), both.chances[-3:-1].sum(), both.chances[-1]]
-            assert ends == pytest.approx(SHARES)
+            chances = [both.chances[len(tiles) : -4].sum(), both.chances[-4:-2].sum(), *both.chances[-2:]]
+            assert chances == pytest.approx(SHARES)
         assert len(both.boxes) == len(both.chances) == len(both.images)
         assert both.chances.sum() == pytest.approx(1)
         assert all(np.array_equal(a, b) for a, b in zip(both.boxes[len(tiles) :], new.boxes, strict=False))
@@ -352,6 +355,44 @@ def test_turned_heads_of_fer2013_get_shoulders_and_frontal_ones_do_not() -> None
         assert (shown[:, :5] == 100).all() and (shown[:5] == 100).all()
         assert len(faces) == 1
     assert len(fer_heads(tiles, bright[None], Blind(YUNET), 0)) == 0  # type: ignore[arg-type]
+
+
+class Alarming:
+    """A detector that sees a face in the sixth piece, and one across two others."""
+
+    def search(self, _scene: np.ndarray, _threshold: float) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([[90, 85, 130, 140], [60, 5, 100, 60]], np.float32), np.array([0.9, 0.5], np.float32)
+
+
+def test_false_alarms_are_mined_where_the_teacher_sees_nobody(tiles: FaceTiles) -> None:
+    class Knowing(Agreeing):
+        """Sees a face where the first alarm is, this surely."""
+
+        sure = 0.0
+
+        def faces(self, _scene: np.ndarray) -> np.ndarray:
+            return np.array([[88, 86, 42, 52, self.sure]], np.float32)
+
+    teacher = Knowing(YUNET)
+    found = mined(tiles, Alarming(), teacher, 3, 0)  # type: ignore[arg-type]
+    assert len(found) == 3  # one a picture: the other lies in two pieces
+    assert [len(faces) for faces in found.boxes] == [0] * 3
+    assert found.chances.sum() == pytest.approx(1)
+    assert np.array_equal(found.images, mined(tiles, Alarming(), teacher, 3, 0).images)  # type: ignore[arg-type]
+    teacher.sure = DOUBT
+    assert len(mined(tiles, Alarming(), teacher, 3, 0)) == 0  # type: ignore[arg-type]
+
+
+def test_mined_pieces_show_hardly_anything_of_a_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fer_train.detection.mining.relit", lambda _chance, piece: piece)
+    image = np.full((128, 128), 60, np.uint8)
+    image[30:90, 40:80] = 200
+    tiles = FaceTiles(image[None], (np.array([[40, 30, 40, 60, 0.9]], np.float32),), np.ones(1))
+    found = mined(tiles, Alarming(), Blind(YUNET), 30, 0)  # type: ignore[arg-type]
+    assert len(found) == 30
+    shares = [(piece > 130).mean() for piece in found.images]
+    assert max(shares) < 0.2
+    assert sum(share > 0 for share in shares) > 3  # the edges of faces are among them
 
 
 @pytest.mark.skipif(not YUNET.is_file(), reason=f"{YUNET.name} is not beside this checkout")

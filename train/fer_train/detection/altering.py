@@ -40,8 +40,9 @@ FER_PX, FER_MARGIN_PX = 96, 32  # the teacher sees them so large, with so much o
 FER_SURE = 0.35  # its score there
 TURNED, COPIES = 0.75, 5  # as `how_turned` says, one each for so much, but no more of one face
 SHOWN = (0.5, 0.5)  # half the sides of what is taken of their pictures: hair and all
-# How much of what is drawn are altered heads, bystanders, and FER2013's turned heads; the rest are the photographs
-SHARES = (0.3, 0.25, 0.25)
+# How much of what is drawn are altered heads, bystanders, FER2013's turned heads and mined pieces; the rest are the
+# photographs as they are
+SHARES = (0.27, 0.22, 0.22, 0.12)
 TRIES = 2  # turned otherwise and less, before a photograph is left out
 
 
@@ -272,7 +273,7 @@ def turned(image: Pixels, head: tuple[float, float, float, float], yaw: float, p
 
 
 def save_tiles(kinds: Sequence[Sequence[FaceTiles]], path: Path) -> None:
-    """Write tiles of three kinds, those of SHARES, to an .npz file, whole or not at all."""
+    """Write tiles of four kinds, those of SHARES, to an .npz file, whole or not at all."""
     every = [tiles for kind in kinds for tiles in kind]
     boxes = [faces for tiles in every for faces in tiles.boxes]
     rows = np.concatenate([np.empty((0, 5)), *boxes])

@@ -20,9 +20,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fer_edge.detectors.luma import LumaDetector
 from fer_edge.errors import DataError, OutputError
 from fer_edge.files import written_beside
 from fer_train.detection.altering import SHARES, altered_tiles, bystanders, fer_heads, save_tiles, with_altered
+from fer_train.detection.mining import mined
 from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.scenes import MAX_FACES, SCENE_PX, SceneMaker
 from fer_train.detection.teacher import Teacher
@@ -34,6 +36,7 @@ MOSAICS_AT_ONCE = 16
 DRAWN_TILES = 3000  # among those of mosaics: nobody to be found
 ALTERED = "altered.npz"  # in the folder, too: the photographs with altered heads
 PARTS = 50  # in which these are made
+MINED_PICTURES = 300  # in which false alarms are sought, a part
 Made = TypeVar("Made")
 
 
@@ -111,12 +114,13 @@ class Material:
 
 
 _MATERIAL: list[Material] = []  # of this process, loaded once
-ToAlter = tuple[FaceTiles, npt.NDArray[np.uint8] | None, Teacher]
+ToAlter = tuple[FaceTiles, npt.NDArray[np.uint8] | None, Teacher, LumaDetector]
 _TO_ALTER: list[ToAlter] = []
 
 
 def _to_alter(faces: Path, fer: Path | None, teacher: Path) -> ToAlter:
-    return load_tiles(faces), None if fer is None else load_fer_faces(fer), Teacher(teacher)
+    shipped = LumaDetector(None, 1, SCENE_PX)
+    return load_tiles(faces), None if fer is None else load_fer_faces(fer), Teacher(teacher), shipped
 
 
 def _start_altering(faces: Path, fer: Path | None, teacher: Path) -> None:
@@ -125,13 +129,17 @@ def _start_altering(faces: Path, fer: Path | None, teacher: Path) -> None:
 
 
 def _alter_part(part: int) -> tuple[int, tuple[FaceTiles, ...]]:
-    tiles, fer_faces, teacher = _TO_ALTER[0]
+    tiles, fer_faces, teacher, shipped = _TO_ALTER[0]
     some, heads = _part_of(len(tiles), part), np.empty((0, 48, 48), np.uint8)
     if fer_faces is not None:
         heads = fer_faces[_part_of(len(fer_faces), part)]
     some_tiles = FaceTiles(tiles.images[some], tiles.boxes[some], tiles.chances[some])
-    altered = altered_tiles(some_tiles, fer_faces, teacher, part)
-    return part, (altered, bystanders(some_tiles, teacher, part), fer_heads(some_tiles, heads, teacher, part))
+    return part, (
+        altered_tiles(some_tiles, fer_faces, teacher, part),
+        bystanders(some_tiles, teacher, part),
+        fer_heads(some_tiles, heads, teacher, part),
+        mined(some_tiles, shipped, teacher, MINED_PICTURES, part),
+    )
 
 
 def _part_of(count: int, part: int) -> slice:

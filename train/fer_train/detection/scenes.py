@@ -228,7 +228,7 @@ class SceneMaker:
             middle = to_layer @ [x + width / 2, y + height / 2, 1]
             size = np.array([width * abs(wide), height * scale])
             row[:] = [*(middle - size / 2), *size, 1]
-        return Layer(_relit(chance, np.asarray(pixels, dtype=np.uint8)), np.asarray(alpha, np.float32), moved)
+        return Layer(relit(chance, np.asarray(pixels, dtype=np.uint8)), np.asarray(alpha, np.float32), moved)
 
 
 def _laid(scene: Pixels, faces: Faces, layer: Layer, at: tuple[float, ...]) -> Faces:
@@ -314,7 +314,7 @@ def _masked(chance: np.random.Generator, image: Pixels, faces: Faces) -> Pixels:
     return image
 
 
-def _relit(chance: np.random.Generator, pixels: Pixels) -> Pixels:
+def relit(chance: np.random.Generator, pixels: Pixels) -> Pixels:
     """Contrast, brightness and gamma changed a little; sometimes darkened much, or lit from one side."""
     gamma = np.exp(chance.normal(0, 0.25))
     gain, offset = np.exp(chance.normal(0, 0.2)), chance.normal(0, 14)
