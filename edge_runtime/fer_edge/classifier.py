@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_edge.errors import ContractError, ModelError
-from fer_edge.framing import Image, Square, brighten, crop
+from fer_edge.framing import Image, Square, crop, normalise_light
 from fer_edge.opencv import cv2
 from fer_edge.session import open_file, read_contract
 
@@ -78,7 +78,7 @@ class Classifier:
         return self.predict(self.batch(image, squares))
 
     def batch(self, image: Image, squares: Sequence[Square]) -> npt.NDArray[np.uint8]:
-        """The squares as the network's input, uint8 [N, C, H, W], the dark ones brightened."""
+        """The squares as the network's input, uint8 [N, C, H, W], in good light."""
         height, width = self.contract.input_size
         faces = np.empty((len(squares), self.contract.channels, height, width), dtype=np.uint8)
         direct = self.contract.colour == "grey" and image.ndim == 2
@@ -89,7 +89,7 @@ class Classifier:
                 crop(image, square, (height, width), face[0])
             else:
                 self._fill(face, crop(image, square, (height, width)))
-            brighten(face)
+            normalise_light(face)
         return faces
 
     def _fill(self, face: npt.NDArray[np.uint8], pixels: Image) -> None:

@@ -12,8 +12,8 @@ Image = npt.NDArray[np.uint8]
 """uint8 [H, W] grey or [H, W, 3] BGR."""
 Box = tuple[float, float, float, float]
 """x, y of the top left corner, width, height in source pixels."""
-DARK_GREY = 100.0  # faces with a lower mean are brightened to it; of FER2013's a fifth are darker
-MOST_GAIN = 20.0  # but at most so many times
+LEAST_MEAN, LEAST_DEVIATION = 100.0, 35.0  # of a face's greys; of FER2013's a fifth are darker, few are flatter
+MOST_GAIN = 20.0
 
 
 class Square(NamedTuple):
@@ -70,16 +70,20 @@ def crop(image: Image, square: Square, size: tuple[int, int], out: Image | None 
     return _resized(inside, (size[1], size[0]), halvings, out)
 
 
-def brighten(face: Image) -> None:
-    """Multiply uint8 pixels of any shape, in place, so that their mean is DARK_GREY, if they are darker.
+def normalise_light(face: Image) -> None:
+    """Give a dark face more light and a flat one more contrast: uint8, contiguous, of any shape, changed in place.
 
-    Light that a sensor lacks is a factor in its greys, even after a camera's gamma. Networks that learned from
-    photographs fail in the dark, but hardly miss the grey levels that are lost there (benchmarks/darkness.py).
+    Its greys are multiplied around their mean so that mean and standard deviation are at least LEAST_MEAN and
+    LEAST_DEVIATION. Too little light or haze is such a factor, even after a camera's gamma; the network learned from
+    good photographs, and hardly misses the grey levels that were lost (benchmarks/light.py).
     """
     pixels = face.reshape(1, -1)
-    mean = cv2.mean(pixels)[0]
-    if mean < DARK_GREY:
-        cv2.convertScaleAbs(pixels, pixels, DARK_GREY / max(mean, DARK_GREY / MOST_GAIN))
+    mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(pixels))
+    if mean >= LEAST_MEAN and deviation >= LEAST_DEVIATION:
+        return
+    gain = max(LEAST_MEAN / max(mean, 0.01), LEAST_DEVIATION / max(deviation, 0.01), 1.0)
+    gain = min(gain, MOST_GAIN)
+    cv2.addWeighted(pixels, gain, pixels, 0.0, max(mean, LEAST_MEAN) - mean * gain, pixels)
 
 
 def _halvings(side: float, target: int) -> int:

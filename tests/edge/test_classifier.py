@@ -6,7 +6,7 @@ import pytest
 
 from fer_edge.classifier import Classifier
 from fer_edge.errors import ModelError
-from fer_edge.framing import DARK_GREY, Square
+from fer_edge.framing import LEAST_DEVIATION, LEAST_MEAN, Square
 from fer_edge.session import begin_opening, open_file
 
 
@@ -58,13 +58,16 @@ def test_grey_and_coloured_pictures_of_the_same_thing_give_the_same_batch(classi
 
 @pytest.mark.parametrize("coloured", [False, True])
 def test_dark_faces_are_brightened_and_others_are_not(classifier: Classifier, coloured: bool) -> None:
-    image = np.full((50, 100), 180, dtype=np.uint8)
-    image[:, :50] = 10
+    image = np.zeros((60, 120), dtype=np.uint8)
+    image[:, 60:] = np.random.default_rng(0).integers(60, 256, (60, 60))
+    image[:, :60] = image[:, 60:] // 10
+    before = image.copy()
     frame = np.repeat(image[:, :, None], 3, axis=2) if coloured else image
-    dark, bright = classifier.batch(frame, [Square(20, 25, 20), Square(80, 25, 20)])
-    assert (dark == DARK_GREY).all()
-    assert (bright == 180).all()
-    assert (image[:, :50] == 10).all()  # in the crop alone
+    dark, good = classifier.batch(frame, [Square(30, 30, 48), Square(90, 30, 48)])
+    np.testing.assert_array_equal(good[0], image[6:54, 66:114])
+    assert dark.mean() == pytest.approx(LEAST_MEAN, abs=1)
+    assert dark.std() > LEAST_DEVIATION / 2
+    np.testing.assert_array_equal(image, before)  # in the crop alone
 
 
 def test_faces_of_one_picture_keep_their_order(classifier: Classifier) -> None:

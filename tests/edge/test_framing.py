@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fer_edge.framing import DARK_GREY, MOST_GAIN, Framing, Square, brighten, clip, crop
+from fer_edge.framing import LEAST_DEVIATION, LEAST_MEAN, MOST_GAIN, Framing, Square, clip, crop, normalise_light
 
 
 @pytest.fixture
@@ -74,19 +74,32 @@ def test_a_box_is_cut_to_its_picture(box: tuple[float, ...], expected: tuple[flo
 @pytest.mark.parametrize("shape", [(48, 48), (1, 48, 48), (3, 40, 40)])
 @pytest.mark.parametrize("share", [0.6, 0.2, 0.1])
 def test_dark_faces_get_back_what_light_they_lack(shape: tuple[int, ...], share: float) -> None:
-    bright = np.random.default_rng(0).integers(60, 140, shape, dtype=np.uint8)
+    bright = np.random.default_rng(0).integers(20, 180, shape, dtype=np.uint8)
     face = (bright * share).round().astype(np.uint8)
-    brighten(face)
-    assert face.mean() == pytest.approx(DARK_GREY, abs=0.5)
-    assert np.abs(face.astype(float) - bright).max() <= 0.5 / share + 2
+    normalise_light(face)
+    assert face.mean() == pytest.approx(LEAST_MEAN, abs=0.5)
+    assert np.abs(face.astype(float) - bright).max() <= 0.5 / share + 3
 
 
-def test_bright_faces_stay_as_they_are_and_black_ones_black() -> None:
-    bright = np.random.default_rng(0).integers(80, 200, (48, 48), dtype=np.uint8)
-    face = bright.copy()
-    brighten(face)
-    np.testing.assert_array_equal(face, bright)
-    for grey, expected in ((0, 0), (1, MOST_GAIN), (2, 2 * MOST_GAIN)):
+@pytest.mark.parametrize("share", [0.6, 0.2, 0.1])
+def test_flat_faces_get_back_what_contrast_they_lack(share: float) -> None:
+    face = np.clip(np.random.default_rng(0).normal(150, LEAST_DEVIATION * share, (48, 48)), 0, 255).astype(np.uint8)
+    mean, before = face.mean(), face.astype(float)
+    normalise_light(face)
+    assert face.mean() == pytest.approx(mean, abs=1)
+    assert face.std() == pytest.approx(LEAST_DEVIATION, rel=0.05)  # some are clipped at white
+    assert np.corrcoef(before.ravel(), face.ravel())[0, 1] > 0.99
+
+
+def test_faces_in_good_light_stay_as_they_are_and_black_ones_are_one_grey() -> None:
+    good = np.random.default_rng(0).integers(40, 220, (48, 48), dtype=np.uint8)
+    face = good.copy()
+    normalise_light(face)
+    np.testing.assert_array_equal(face, good)
+    for grey in (0, 1, 90):
         face[:] = grey
-        brighten(face)
-        assert (face == expected).all()
+        normalise_light(face)
+        assert (face == LEAST_MEAN).all()
+    face[:] = np.tile([1, 3], (48, 24))
+    normalise_light(face)
+    assert set(face.ravel()) == {LEAST_MEAN - MOST_GAIN, LEAST_MEAN + MOST_GAIN}

@@ -37,7 +37,7 @@ def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, 
     """Compose scenes with faces to train a detector on: photographs over one another, near, far, dark, noisy, hidden.
 
     Each scene is 320x320 grey pixels with the boxes of its faces and how surely they are faces, on which composer and
-    teacher agree. First heads are altered, in twenty minutes of a core; then 1000 scenes take 106 MB and two minutes
+    teacher agree. First heads are altered, in half an hour of a core; then 1000 scenes take 106 MB and two minutes
     of a core. A worker takes 3 GB of memory. A stopped run goes on where it was; scenes depend on nothing but their
     number.
     """
