@@ -70,20 +70,25 @@ def crop(image: Image, square: Square, size: tuple[int, int], out: Image | None 
     return _resized(inside, (size[1], size[0]), halvings, out)
 
 
-def normalise_light(face: Image) -> None:
+def normalise_light(
+    face: Image,
+    least_mean: float = LEAST_MEAN,
+    least_deviation: float = LEAST_DEVIATION,
+    most_gain: float = MOST_GAIN,
+) -> None:
     """Give a dark face more light and a flat one more contrast: uint8, contiguous, of any shape, changed in place.
 
-    Its greys are multiplied around their mean so that mean and standard deviation are at least LEAST_MEAN and
-    LEAST_DEVIATION. Too little light or haze is such a factor, even after a camera's gamma; the network learned from
+    Its greys are multiplied around their mean, by no more than `most_gain`, so that mean and standard deviation are at
+    least as given. Too little light or haze is such a factor, even after a camera's gamma; the network learned from
     good photographs, and hardly misses the grey levels that were lost (benchmarks/light.py).
     """
     pixels = face.reshape(1, -1)
-    mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(pixels))
-    if mean >= LEAST_MEAN and deviation >= LEAST_DEVIATION:
+    means, deviations = cv2.meanStdDev(pixels)
+    mean, deviation = float(means[0, 0]), float(deviations[0, 0])
+    if mean >= least_mean and deviation >= least_deviation:
         return
-    gain = max(LEAST_MEAN / max(mean, 0.01), LEAST_DEVIATION / max(deviation, 0.01), 1.0)
-    gain = min(gain, MOST_GAIN)
-    cv2.addWeighted(pixels, gain, pixels, 0.0, max(mean, LEAST_MEAN) - mean * gain, pixels)
+    gain = min(max(least_mean / max(mean, 0.01), least_deviation / max(deviation, 0.01), 1.0), most_gain)
+    cv2.addWeighted(pixels, gain, pixels, 0.0, max(mean, least_mean) - mean * gain, pixels)
 
 
 def _halvings(side: float, target: int) -> int:

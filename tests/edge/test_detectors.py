@@ -8,7 +8,7 @@ from fer_edge import cli
 from fer_edge.contract import Contract
 from fer_edge.detectors import DETECTORS, Detector, LumaDetector, open_detector
 from fer_edge.detectors.haar import HaarDetector
-from fer_edge.detectors.luma import brightened
+from fer_edge.detectors.luma import LEAST_DEVIATION, MOST_GAIN, brightened, in_good_light
 from fer_edge.detectors.yunet import YunetDetector
 from fer_edge.drawn_face import draw_scene, face_box_at
 from fer_edge.errors import ContractError, FerError, ModelError
@@ -80,6 +80,32 @@ def test_a_smaller_detection_size_finds_the_same_face(face_image: Image) -> None
 def test_a_face_in_the_dark_is_found() -> None:
     night = (draw_scene(0.5) * 0.02).astype(np.uint8)  # greys up to 5
     assert len(LumaDetector().detect(night)) == 1
+
+
+def test_faces_are_sought_in_good_light(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = cv2.cvtColor(draw_scene(0.5), cv2.COLOR_BGR2GRAY)
+    fog = np.full_like(scene, 120)
+    assert len(LumaDetector().search(fog)[0]) == 0
+    monkeypatch.setattr("fer_edge.detectors.luma.in_good_light", lambda picture: scene if picture is fog else picture)
+    assert len(LumaDetector().search(fog)[0]) == 1
+
+
+def test_hazy_pictures_get_contrast_and_good_and_blank_ones_stay() -> None:
+    chance = np.random.default_rng(0)
+    good = chance.integers(0, 256, (48, 64), dtype=np.uint8)
+    assert in_good_light(good) is good
+    wall = chance.integers(148, 153, (48, 64), dtype=np.uint8)
+    assert in_good_light(wall) is wall
+    fog = chance.integers(130, 171, (48, 64), dtype=np.uint8)
+    before = fog.copy()
+    clear = in_good_light(fog)
+    assert clear.mean() == pytest.approx(fog.mean(), abs=1)
+    assert clear.std() == pytest.approx(LEAST_DEVIATION, abs=1)
+    thick = chance.integers(140, 160, (96, 64), dtype=np.uint8)[::2]
+    assert in_good_light(thick).std() == pytest.approx(MOST_GAIN * thick.std(), rel=0.02)
+    assert np.array_equal(fog, before)
+    night = (good * 0.15).astype(np.uint8)
+    assert in_good_light(night).std() > brightened(night).std()
 
 
 def test_dark_pictures_are_brightened_and_others_left_alone() -> None:

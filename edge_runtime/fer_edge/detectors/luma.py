@@ -8,7 +8,7 @@ import numpy as np
 from fer_edge.detectors.base import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, Detection, shrunk
 from fer_edge.detectors.boxes import Floats, cell_grid, decode, merge
 from fer_edge.errors import ContractError, ModelError
-from fer_edge.framing import Framing, Image
+from fer_edge.framing import Framing, Image, normalise_light
 from fer_edge.opencv import cv2
 from fer_edge.session import open_session, read_contract
 
@@ -21,6 +21,9 @@ GRIDS_KEPT = 8  # of different picture sizes
 HALVED_FROM_PX, HALVED_FACE_PX = 400, 72
 DARK_GREY = 80  # pictures of a lower mean are brightened to it, as the network learned by daylight and lamps
 LEAST_POWER = 0.4  # of that: in a black picture there is only noise to brighten
+# Pictures of less contrast (standard deviation) get so much, but no more than MOST_GAIN times theirs; a wall or a lens
+# cap, which has next to none, stays blank.
+LEAST_DEVIATION, BLANK_DEVIATION, MOST_GAIN = 45.0, 4.0, 5.0
 
 
 class LumaDetector:
@@ -100,7 +103,7 @@ class LumaDetector:
         threshold: the lowest score, 0 to 1, if not the contract's.
         """
         bound = self._threshold if threshold is None else float(np.log(threshold / (1 - threshold)))
-        gray = brightened(gray)
+        gray = in_good_light(gray)
         boxes, scores = self._candidates(gray, bound)
         if max(gray.shape) > HALVED_FROM_PX:
             half, factor = shrunk(gray, max(gray.shape) // 2)
@@ -137,6 +140,18 @@ class LumaDetector:
                 self._grids.clear()
             grid = self._grids[height, width] = cell_grid(height, width, self._terms.strides)
         return grid
+
+
+def in_good_light(gray: Image) -> Image:
+    """`gray`, uint8 [H, W], itself, or if it is dark or hazy, a picture of it in better light."""
+    means, deviations = cv2.meanStdDev(gray)
+    mean, deviation = float(means[0, 0]), float(deviations[0, 0])
+    if mean < DARK_GREY:
+        gray = brightened(gray)
+    if BLANK_DEVIATION <= deviation < LEAST_DEVIATION:
+        gray = gray.copy()
+        normalise_light(gray, 0.0, LEAST_DEVIATION, MOST_GAIN)
+    return gray
 
 
 def brightened(gray: Image) -> Image:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.detectors.luma import brightened
+from fer_edge.detectors.luma import in_good_light
 from fer_edge.errors import ModelError
 from fer_train.detection.scenes import IGNORED, MAX_FACES, MIN_FACE_PX, Faces, Pixels
 
@@ -38,7 +38,7 @@ class Teacher:
 
     def faces(self, scene: Pixels) -> Faces:
         """float32 [faces, 5]: x, y, width, height and score, at least FAINT, of what it sees in uint8 [H, W]."""
-        scene = brightened(scene)  # as luma will see it: in the dark the teacher is unsure of everybody
+        scene = in_good_light(scene)  # as luma will see it: in bad light the teacher is unsure of everybody
         seen = [self._detect(scene, scale) for scale in SCALES]
         every = np.concatenate(seen)
         view = np.repeat(np.arange(len(SCALES)), [len(one) for one in seen])
