@@ -1,7 +1,8 @@
 """Which faces does our detector miss? Its recall on facemask853 by their height, sharpness, roll and turn, and a sheet.
 
 Roll and turn are by YuNet's landmarks, where it sees the face. Sharpness is the standard deviation of the Laplacian of
-the face at 32x32 pixels. `--enlarge` searches the pictures larger: what does that find more?
+the face at 32x32 pixels. `--enlarge` searches the pictures larger: what does that find more? `--light` and `--contrast`
+leave them only a share of their own; `--uncorrected` shows what they cost where luma doesn't make the light good.
 
     python benchmarks/misses.py --media ../shared/media --yunet face_detection_yunet_2023mar.onnx --sheet missed.png
 """
@@ -9,6 +10,7 @@ the face at 32x32 pixels. `--enlarge` searches the pictures larger: what does th
 from collections.abc import Sequence
 from itertools import pairwise as neighbours
 from pathlib import Path
+from unittest import mock
 
 import click
 import numpy as np
@@ -19,6 +21,7 @@ from fer_edge.detectors import LumaDetector
 from fer_edge.framing import Image, to_gray
 from fer_edge.opencv import cv2
 from fer_train.detection.evaluate import FOUND, Boxes, Photograph, dlib, facemask, pairwise, score, wider
+from light import SPOILT, spoilt
 from presenting import Table, percent
 
 FAINT = 0.02
@@ -93,18 +96,26 @@ def around(gray: Image, face: Boxes) -> Image:
 @click.option(
     "--enlarge", type=click.FloatRange(0.25, 4), default=1.0, metavar="F", help="Search pictures so enlarged."
 )
+@click.option("--light", type=click.FloatRange(0, 1), default=1.0, metavar="S", help="Share of the light left.")
+@click.option("--contrast", type=click.FloatRange(0, 1), default=1.0, metavar="S", help="Share of the contrast left.")
+@click.option("--uncorrected", is_flag=True, help="Search dark and hazy pictures as they are.")
 @click.option(
     "--sheet", "sheet_file", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw the missed here."
 )
-def main(media: Path, yunet: Path, luma: Path | None, enlarge: float, sheet_file: Path | None) -> None:
+def main(
+    media: Path, yunet: Path, luma: Path | None, enlarge: float, light: float, contrast: float, uncorrected: bool,
+    sheet_file: Path | None,
+) -> None:  # fmt: skip
     """Print the tables."""
+    if uncorrected:
+        mock.patch("fer_edge.detectors.luma.in_good_light", lambda picture: picture).start()
     detector = LumaDetector(luma, 1, 10_000)
     terms = detector.contract.detector
     assert terms is not None
     landmarks = cv2.FaceDetectorYN.create(str(yunet), "", (320, 320), 0.3)
 
     def search(image: Image) -> tuple[Boxes, npt.NDArray[np.float32]]:
-        gray = to_gray(image)
+        gray = spoilt(spoilt(to_gray(image), SPOILT["darkness"], light, 0.0), SPOILT["haze"], contrast, 0.0)
         if enlarge != 1:
             gray = np.asarray(cv2.resize(gray, None, fx=enlarge, fy=enlarge, interpolation=cv2.INTER_CUBIC), np.uint8)
         boxes, scores = detector.search(gray, FAINT)
@@ -117,8 +128,15 @@ def main(media: Path, yunet: Path, luma: Path | None, enlarge: float, sheet_file
     asked = [photograph for photograph in photographs if len(photograph.wanted)]
     values = np.array([row for photograph in asked for row in described(photograph, landmarks)], np.float64)
     click.echo(str(table(values, found)))
+    own = terms.score_threshold
+    click.echo(
+        f"at its own threshold ({own:.2f}): {percent(scores.recall(own))} with {scores.false_boxes(own)} boxes that "
+        f"touch no label; dlib and wider_val10 {percent(others.recall(own))} with {others.false_boxes(own)}"
+    )
     bounds = np.sort(np.asarray(scores.false))[::-1]
     for count in FALSE_BOXES:
+        if count > len(bounds):
+            break
         at = float(bounds[count - 1])
         click.echo(
             f"at {count} boxes that touch no label (threshold {at:.2f}): {percent(scores.recall(at))}; "
