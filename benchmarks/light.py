@@ -82,7 +82,7 @@ def plot(results: Results, path: Path) -> None:
     for axes, (case, what) in zip(panels, {"darkness": "light", "haze": "contrast"}.items(), strict=True):
         for noise, (name, colour) in product(NOISES, zip(WAYS, COLOURS, strict=False)):
             if name == "gamma" and case != "darkness":
-                continue  # changes nothing there
+                continue  # it is for the dark
             shares = results.values["accuracy"][f"{case}, noise {noise:g}, {name}"]
             style = "o--" if noise else "o-"
             label = f"{name}, noise {noise:g}"

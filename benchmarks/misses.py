@@ -2,12 +2,14 @@
 
 Roll and turn are by YuNet's landmarks, where it sees the face. Sharpness is the standard deviation of the Laplacian of
 the face at 32x32 pixels. `--enlarge` searches the pictures larger: what does that find more? `--light` and `--contrast`
-leave them only a share of their own; `--uncorrected` shows what they cost where luma doesn't make the light good.
+leave them only a share of their own (sharpness and sheet are of the pictures before that); `--uncorrected` shows what
+they cost where luma doesn't make the light good.
 
     python benchmarks/misses.py --media ../shared/media --yunet face_detection_yunet_2023mar.onnx --sheet missed.png
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import pairwise as neighbours
 from pathlib import Path
 from unittest import mock
@@ -107,23 +109,26 @@ def main(
     sheet_file: Path | None,
 ) -> None:  # fmt: skip
     """Print the tables."""
-    if uncorrected:
-        mock.patch("fer_edge.detectors.luma.in_good_light", lambda picture: picture).start()
     detector = LumaDetector(luma, 1, 10_000)
     terms = detector.contract.detector
     assert terms is not None
     landmarks = cv2.FaceDetectorYN.create(str(yunet), "", (320, 320), 0.3)
 
     def search(image: Image) -> tuple[Boxes, npt.NDArray[np.float32]]:
-        gray = spoilt(spoilt(to_gray(image), SPOILT["darkness"], light, 0.0), SPOILT["haze"], contrast, 0.0)
+        gray = to_gray(image)
+        for case, share in (("darkness", light), ("haze", contrast)):
+            if share < 1:
+                gray = spoilt(gray, SPOILT[case], share, 0.0)
         if enlarge != 1:
             gray = np.asarray(cv2.resize(gray, None, fx=enlarge, fy=enlarge, interpolation=cv2.INTER_CUBIC), np.uint8)
         boxes, scores = detector.search(gray, FAINT)
         return boxes / np.float32(enlarge), scores
 
     photographs = facemask(media / "detection" / "facemask853")
-    scores = score(search, photographs)
-    others = score(search, dlib(media / "detection", media / "stills") + wider(media / "detection" / "wider_val10"))
+    more = dlib(media / "detection", media / "stills") + wider(media / "detection" / "wider_val10")
+    left_alone = mock.patch("fer_edge.detectors.luma.in_good_light", lambda picture: picture)
+    with left_alone if uncorrected else nullcontext():
+        scores, others = score(search, photographs), score(search, more)
     found = np.asarray(scores.found) >= terms.score_threshold
     asked = [photograph for photograph in photographs if len(photograph.wanted)]
     values = np.array([row for photograph in asked for row in described(photograph, landmarks)], np.float64)

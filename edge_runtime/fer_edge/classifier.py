@@ -77,8 +77,12 @@ class Classifier:
         """Probabilities float32 [N, classes] of the FER2013 squares in `image` (grey or BGR), in one call."""
         return self.predict(self.batch(image, squares))
 
-    def batch(self, image: Image, squares: Sequence[Square]) -> npt.NDArray[np.uint8]:
-        """The squares as the network's input, uint8 [N, C, H, W], in good light."""
+    def batch(self, image: Image, squares: Sequence[Square], good_light: bool = True) -> npt.NDArray[np.uint8]:
+        """The squares as the network's input, uint8 [N, C, H, W].
+
+        good_light: whether bad light is made good (normalise_light), which is for networks that take grey. Measuring
+        a network alone is done without.
+        """
         height, width = self.contract.input_size
         faces = np.empty((len(squares), self.contract.channels, height, width), dtype=np.uint8)
         direct = self.contract.colour == "grey" and image.ndim == 2
@@ -89,7 +93,8 @@ class Classifier:
                 crop(image, square, (height, width), face[0])
             else:
                 self._fill(face, crop(image, square, (height, width)))
-            normalise_light(face)
+            if good_light and self.contract.colour == "grey":
+                normalise_light(face)
         return faces
 
     def _fill(self, face: npt.NDArray[np.uint8], pixels: Image) -> None:

@@ -76,12 +76,17 @@ def normalise_light(
     least_deviation: float = LEAST_DEVIATION,
     most_gain: float = MOST_GAIN,
 ) -> None:
-    """Give a dark face more light and a flat one more contrast: uint8, contiguous, of any shape, changed in place.
+    """Give a dark face more light and a flat one more contrast: greys, uint8, of any shape, changed in place.
 
-    Its greys are multiplied around their mean, by no more than `most_gain`, so that mean and standard deviation are at
-    least as given. Too little light or haze is such a factor, even after a camera's gamma; the network learned from
-    good photographs, and hardly misses the grey levels that were lost (benchmarks/light.py).
+    They are multiplied around their mean, by no more than `most_gain`, to bring mean and standard deviation to those
+    given, where they are less (what gets brighter than white is white). Too little light or haze is such a factor, even
+    after a camera's gamma; the network learned from good photographs, and hardly misses the grey levels that were lost
+    (benchmarks/light.py).
+
+    Raises ValueError if `face` doesn't lie in one piece.
     """
+    if not face.flags.c_contiguous:
+        raise ValueError("normalise_light changes arrays in place, and only such as lie in one piece")
     pixels = face.reshape(1, -1)
     means, deviations = cv2.meanStdDev(pixels)
     mean, deviation = float(means[0, 0]), float(deviations[0, 0])

@@ -68,6 +68,8 @@ def test_dark_faces_are_brightened_and_others_are_not(classifier: Classifier, co
     assert dark.mean() == pytest.approx(LEAST_MEAN, abs=1)
     assert dark.std() > LEAST_DEVIATION / 2
     np.testing.assert_array_equal(image, before)  # in the crop alone
+    (raw,) = classifier.batch(frame, [Square(30, 30, 48)], good_light=False)
+    np.testing.assert_array_equal(raw[0], image[6:54, 6:54])
 
 
 def test_faces_of_one_picture_keep_their_order(classifier: Classifier) -> None:

@@ -8,7 +8,7 @@ from fer_edge import cli
 from fer_edge.contract import Contract
 from fer_edge.detectors import DETECTORS, Detector, LumaDetector, open_detector
 from fer_edge.detectors.haar import HaarDetector
-from fer_edge.detectors.luma import LEAST_DEVIATION, MOST_GAIN, brightened, in_good_light
+from fer_edge.detectors.luma import CLEAR_DEVIATION, HAZE_GAIN, brightened, in_good_light
 from fer_edge.detectors.yunet import YunetDetector
 from fer_edge.drawn_face import draw_scene, face_box_at
 from fer_edge.errors import ContractError, FerError, ModelError
@@ -96,13 +96,15 @@ def test_hazy_pictures_get_contrast_and_good_and_blank_ones_stay() -> None:
     assert in_good_light(good) is good
     wall = chance.integers(148, 153, (48, 64), dtype=np.uint8)
     assert in_good_light(wall) is wall
+    nearly = chance.integers(144, 157, (48, 64), dtype=np.uint8)
+    assert 1.1 < in_good_light(nearly).std() / nearly.std() < 4
     fog = chance.integers(130, 171, (48, 64), dtype=np.uint8)
     before = fog.copy()
     clear = in_good_light(fog)
     assert clear.mean() == pytest.approx(fog.mean(), abs=1)
-    assert clear.std() == pytest.approx(LEAST_DEVIATION, abs=1)
+    assert clear.std() == pytest.approx(CLEAR_DEVIATION, abs=1)
     thick = chance.integers(140, 160, (96, 64), dtype=np.uint8)[::2]
-    assert in_good_light(thick).std() == pytest.approx(MOST_GAIN * thick.std(), rel=0.02)
+    assert in_good_light(thick).std() == pytest.approx(HAZE_GAIN * thick.std(), rel=0.02)
     assert np.array_equal(fog, before)
     night = (good * 0.15).astype(np.uint8)
     assert in_good_light(night).std() > brightened(night).std()

@@ -91,6 +91,11 @@ def test_flat_faces_get_back_what_contrast_they_lack(share: float) -> None:
     assert np.corrcoef(before.ravel(), face.ravel())[0, 1] > 0.99
 
 
+def test_what_can_not_be_changed_in_place_is_refused() -> None:
+    with pytest.raises(ValueError, match="one piece"):
+        normalise_light(np.zeros((10, 10), np.uint8)[:, ::2])
+
+
 def test_faces_in_good_light_stay_as_they_are_and_black_ones_are_one_grey() -> None:
     good = np.random.default_rng(0).integers(40, 220, (48, 48), dtype=np.uint8)
     face = good.copy()

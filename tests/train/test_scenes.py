@@ -381,37 +381,53 @@ def test_false_alarms_are_mined_where_the_teacher_sees_nobody(tiles: FaceTiles) 
     assert np.array_equal(found.images, mined(tiles, Alarming(), teacher, 3, 0).images)  # type: ignore[arg-type]
     teacher.sure = DOUBT
     assert len(mined(tiles, Alarming(), teacher, 3, 0)) == 0  # type: ignore[arg-type]
+    none = FaceTiles(tiles.images[:0], (), tiles.chances[:0])
+    assert len(mined(none, Alarming(), teacher, 3, 0)) == 0  # type: ignore[arg-type]
 
 
 def test_mined_pieces_show_hardly_anything_of_a_face(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fer_train.detection.mining.relit", lambda _chance, piece: piece)
-    image = np.full((128, 128), 60, np.uint8)
-    image[30:90, 40:80] = 200
-    tiles = FaceTiles(image[None], (np.array([[40, 30, 40, 60, 0.9]], np.float32),), np.ones(1))
-    found = mined(tiles, Alarming(), Blind(YUNET), 30, 0)  # type: ignore[arg-type]
-    assert len(found) == 30
+    images, boxes = np.full((2, 128, 128), 60, np.uint8), []
+    for image, (x, y, width, height) in zip(images, ((40, 30, 40, 60), (80, 90, 12, 16)), strict=True):
+        image[y : y + height, x : x + width] = 200
+        boxes.append(np.array([[x, y, width, height, 0.9]], np.float32))
+    tiles = FaceTiles(images, tuple(boxes), np.ones(2) / 2)
+    found = mined(tiles, Alarming(), Blind(YUNET), 60, 0)  # type: ignore[arg-type]
+    assert len(found) == 60
     shares = [(piece > 130).mean() for piece in found.images]
-    assert max(shares) < 0.2
-    assert sum(share > 0 for share in shares) > 3  # the edges of faces are among them
+    assert max(shares) < 0.2  # large faces
+    assert sum(share > 0 for share in shares) > 1  # the edges of faces are among them
+    monkeypatch.setattr("fer_train.detection.mining.PIECE_PX", (60.0, 60.5))
+    small = FaceTiles(images[1:], tuple(boxes[1:]), np.ones(1))
+    pieces = mined(small, Alarming(), Blind(YUNET), 60, 1).images  # type: ignore[arg-type]
+    assert max((piece > 130).mean() for piece in pieces) < 0.6 * 12 * 16 / 60**2  # never the whole small one
 
 
 @pytest.mark.skipif(not YUNET.is_file(), reason=f"{YUNET.name} is not beside this checkout")
-def test_the_teacher_names_landmarks_and_sees_in_the_dark() -> None:
+def test_the_teacher_names_landmarks_and_sees_in_the_dark(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = cv2.cvtColor(draw_scene(0.0, (320, 240)), cv2.COLOR_BGR2GRAY)
     teacher = Teacher(YUNET)
     seen = teacher.surest(np.asarray(scene, np.uint8))
     assert seen is not None and seen.shape == (15,)
     assert seen[4] < seen[6] and seen[5] < seen[9] < seen[11]  # eye beside eye, above nose, above mouth
-    dark = (scene * 0.08).astype(np.uint8)
-    assert len(teacher.faces(dark))
+    night = (scene * 0.03).astype(np.uint8)
+    assert len(teacher.faces(night))
+    monkeypatch.setattr("fer_train.detection.teacher.in_good_light", lambda picture: picture)
+    assert not len(teacher.faces(night))
 
 
-@pytest.mark.parametrize("content", [None, b"", b"text"])
-def test_altered_heads_that_are_none_are_refused(tiles: FaceTiles, tmp_path: Path, content: bytes | None) -> None:
-    if content is not None:
-        (tmp_path / "altered.npz").write_bytes(content)
+@pytest.mark.parametrize("content", [None, b"", b"text", "older"])
+def test_altered_heads_that_are_none_are_refused(tiles: FaceTiles, tmp_path: Path, content: bytes | str | None) -> None:
+    file = tmp_path / "altered.npz"
+    if content == "older":
+        save_tiles([[tiles], [tiles]], file)
+    elif isinstance(content, bytes):
+        file.write_bytes(content)
     with pytest.raises(DataError, match="fer-train scenes"):
-        with_altered(tiles, tmp_path / "altered.npz")
+        with_altered(tiles, file)
+    if file.exists():  # before any worker starts
+        with pytest.raises(DataError, match="older"):
+            pool.alter_heads(tmp_path, tmp_path, None, YUNET, 2, print)
 
 
 def test_a_pool_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def write_predictions(predictor: Predictor, faces: UnlabelledFaces, path: Path) 
 
     Columns: row, emotion, confidence, a column per label, and file for pictures.
     """
-    probabilities = predictor.predict(faces.images, "predicting")
+    probabilities = predictor.predict(faces.images, "predicting", good_light=True)
     answers = probabilities.argmax(axis=1)
     header = ["row", "emotion", "confidence", *predictor.classes] + ["file"] * (faces.files is not None)
     with written_beside(path) as part, part.open("w", newline="", encoding="utf-8") as file:

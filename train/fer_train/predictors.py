@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from fer_edge.classifier import Classifier
 from fer_edge.files import sha256_of
-from fer_edge.framing import Square
+from fer_edge.framing import Square, normalise_light
 from fer_train.checkpoint import load_checkpoint
 from fer_train.metrics import softmax
 from fer_train.training import predict_logits
@@ -36,8 +36,11 @@ class Predictor(Protocol):
     class_mapping: Mapping[str, str | None]
     temperature: float
 
-    def predict(self, images: Images, label: str) -> Probabilities:
-        """Probabilities float32 [N, classes] of faces uint8 [N, 48, 48]; `label` names the progress bar."""
+    def predict(self, images: Images, label: str, good_light: bool = False) -> Probabilities:
+        """Probabilities float32 [N, classes] of faces uint8 [N, 48, 48]; `label` names the progress bar.
+
+        good_light: whether bad light is made good first, as fer-edge does it.
+        """
         ...
 
 
@@ -52,8 +55,8 @@ class OnnxPredictor:
         self.classes, self.class_mapping = contract.labels, contract.class_mapping
         self.temperature = contract.temperature
 
-    def predict(self, images: Images, label: str) -> Probabilities:
-        return onnx_probabilities(self._classifier, images, label)
+    def predict(self, images: Images, label: str, good_light: bool = False) -> Probabilities:
+        return onnx_probabilities(self._classifier, images, label, good_light)
 
 
 class CheckpointPredictor:
@@ -71,9 +74,13 @@ class CheckpointPredictor:
         self._device = torch.device(device)
         self._network = checkpoint.network().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def predict(self, images: Images, label: str) -> Probabilities:
+    def predict(self, images: Images, label: str, good_light: bool = False) -> Probabilities:
         parts = [np.empty((0, len(self.classes)), dtype=np.float32)]
         for batch in _batches(images, label):
+            if good_light:
+                batch = batch.copy()
+                for face in batch:
+                    normalise_light(face)
             logits = predict_logits(self._network, torch.from_numpy(batch).to(self._device)).numpy()
             parts.append(softmax(logits, self.temperature).astype(np.float32))
         return np.concatenate(parts)
@@ -86,14 +93,14 @@ def open_predictor(path: Path, threads: int = 1) -> Predictor:
     return CheckpointPredictor(path, threads)
 
 
-def onnx_probabilities(classifier: Classifier, images: Images, label: str) -> Probabilities:
+def onnx_probabilities(classifier: Classifier, images: Images, label: str, good_light: bool = False) -> Probabilities:
     """Probabilities float32 [N, classes] of square faces uint8 [N, H, W], framed and resized as the contract asks.
 
-    That changes nothing for a network that takes FER2013's own squares.
+    That changes nothing for a network that takes FER2013's own squares; `good_light` changes dark and flat faces.
     """
     parts = [np.empty((0, len(classifier.labels)), dtype=np.float32)]
     for batch in _batches(images, label):
-        faces = [classifier.batch(image, [whole(image)]) for image in batch]
+        faces = [classifier.batch(image, [whole(image)], good_light) for image in batch]
         parts.append(classifier.predict(np.concatenate(faces)))
     return np.concatenate(parts)
 

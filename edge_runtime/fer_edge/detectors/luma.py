@@ -21,9 +21,9 @@ GRIDS_KEPT = 8  # of different picture sizes
 HALVED_FROM_PX, HALVED_FACE_PX = 400, 72
 DARK_GREY = 80  # pictures of a lower mean are brightened to it, as the network learned by daylight and lamps
 LEAST_POWER = 0.4  # of that: in a black picture there is only noise to brighten
-# Pictures of less contrast (standard deviation) get so much, but no more than MOST_GAIN times theirs; a wall or a lens
-# cap, which has next to none, stays blank.
-LEAST_DEVIATION, BLANK_DEVIATION, MOST_GAIN = 45.0, 4.0, 5.0
+# Pictures of less contrast (standard deviation) get so much, but no more than HAZE_GAIN times theirs. A wall or a lens
+# cap, which has next to none before it is brightened, stays blank; from the first of the two on it gets a part of that.
+CLEAR_DEVIATION, HAZE_GAIN, BLANK_DEVIATIONS = 45.0, 5.0, (3.0, 5.0)
 
 
 class LumaDetector:
@@ -148,9 +148,10 @@ def in_good_light(gray: Image) -> Image:
     mean, deviation = float(means[0, 0]), float(deviations[0, 0])
     if mean < DARK_GREY:
         gray = brightened(gray)
-    if BLANK_DEVIATION <= deviation < LEAST_DEVIATION:
+    if BLANK_DEVIATIONS[0] < deviation < CLEAR_DEVIATION:
+        part = (deviation - BLANK_DEVIATIONS[0]) / (BLANK_DEVIATIONS[1] - BLANK_DEVIATIONS[0])
         gray = gray.copy()
-        normalise_light(gray, 0.0, LEAST_DEVIATION, MOST_GAIN)
+        normalise_light(gray, 0.0, CLEAR_DEVIATION, 1 + (HAZE_GAIN - 1) * min(part, 1.0))
     return gray
 
 

@@ -5,7 +5,7 @@ for half an ellipsoid that carries the picture; turned, it shows the same from a
 has above the forehead) where the picture shows nothing. At the size of the faces that a detector seeks, that passes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -43,6 +43,7 @@ SHOWN = (0.5, 0.5)  # half the sides of what is taken of their pictures: hair an
 # How much of what is drawn are altered heads, bystanders, FER2013's turned heads and mined pieces; the rest are the
 # photographs as they are
 SHARES = (0.27, 0.22, 0.22, 0.12)
+BAD_FILE = (OSError, ValueError, KeyError, EOFError, BadZipFile)  # what np.load raises
 TRIES = 2  # turned otherwise and less, before a photograph is left out
 
 
@@ -272,6 +273,29 @@ def turned(image: Pixels, head: tuple[float, float, float, float], yaw: float, p
     return np.asarray(image + (shown.astype(np.float32) - image) * cover, dtype=np.uint8)
 
 
+def check_altered(path: Path) -> None:
+    """Raise DataError unless `path` looks like save_tiles's; its pixels aren't read."""
+    try:
+        with np.load(path) as values:
+            _kinds(values)
+    except BAD_FILE as error:
+        raise _unusable(path) from error
+
+
+def _kinds(values: Mapping[str, npt.NDArray[np.int64]]) -> list[int]:
+    kinds: list[int] = values["kinds"].tolist()
+    if len(kinds) != len(SHARES):
+        raise ValueError(f"{len(kinds)} kinds of tiles")
+    return kinds
+
+
+def _unusable(path: Path) -> DataError:
+    return DataError(
+        f"{path} is missing, damaged or of an older fer-train: delete its folder's scenes and it, and run "
+        "fer-train scenes"
+    )
+
+
 def save_tiles(kinds: Sequence[Sequence[FaceTiles]], path: Path) -> None:
     """Write tiles of four kinds, those of SHARES, to an .npz file, whole or not at all."""
     every = [tiles for kind in kinds for tiles in kind]
@@ -291,10 +315,10 @@ def with_altered(tiles: FaceTiles, path: Path) -> FaceTiles:
     try:
         with np.load(path) as values:
             images, rows, counts = values["images"], values["boxes"].astype(np.float32), values["counts"]
-            kinds = values["kinds"].tolist()
+            kinds = _kinds(values)
         pixels = np.concatenate([tiles.images, images])
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise DataError(f"{path} is missing or damaged: delete it, if it is there, and run fer-train scenes") from error
+    except BAD_FILE as error:
+        raise _unusable(path) from error
     boxes = tuple(rows[end - count : end] for end, count in zip(np.cumsum(counts), counts, strict=True))
     parts = [np.full(size, share / max(1, size)) for size, share in zip(kinds, SHARES, strict=True)]
     chances = np.concatenate([tiles.chances * (1 - sum(part.sum() for part in parts)), *parts])

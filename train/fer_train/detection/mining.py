@@ -9,15 +9,14 @@ import numpy as np
 
 from fer_edge.detectors.luma import LumaDetector
 from fer_train.detection.scenes import BORDER_GREY, relit
-from fer_train.detection.teacher import Teacher, overlaps
+from fer_train.detection.teacher import Teacher
 from fer_train.detection.tiles import TILE_PX, FaceTiles, Pixels
 
 CELL_PX, ALONG = 80, 4  # so many pieces along a picture of 320 pixels are looked at in one go
 PIECE_PX = (20.0, 90.0)  # of a photograph's 128
-OF_A_FACE = 0.12  # the most of a piece that a face may be
+OF_A_PIECE, OF_A_FACE = 0.12, 0.3  # the most of a piece that a face may be, and the most of a face that it may show
 ALARM = 0.3  # the detector's score
-DOUBT = 0.25  # the teacher's, from which it may be somebody
-SAME = 0.3  # overlap of an alarm with what the teacher sees
+DOUBT = 0.25  # the teacher's, from which there may be somebody in a piece
 INSIDE = 0.8  # share of an alarm that lies in its piece
 UPRIGHT = 0.5  # share of the pieces that is not turned by quarters
 TRIES = 20
@@ -27,7 +26,7 @@ def mined(tiles: FaceTiles, detector: LumaDetector, teacher: Teacher, pictures: 
     """The false alarms of `detector` in that many pictures of pieces, as tiles without faces, each as likely."""
     chance = np.random.default_rng(seed)
     images: list[Pixels] = []
-    for _ in range(pictures):
+    for _ in range(pictures if len(tiles) else 0):
         pieces = [_piece(chance, tiles) for _ in range(ALONG * ALONG)]
         small = [cv2.resize(piece, (CELL_PX, CELL_PX), interpolation=cv2.INTER_AREA) for piece in pieces]
         rows = [np.hstack(small[start : start + ALONG]) for start in range(0, len(small), ALONG)]
@@ -37,8 +36,8 @@ def mined(tiles: FaceTiles, detector: LumaDetector, teacher: Teacher, pictures: 
             continue
         alarms = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
         seen = teacher.faces(scene)
-        somebody = overlaps(alarms, seen[seen[:, 4] >= DOUBT]).max(axis=1, initial=0) >= SAME
-        for place in sorted({_cell(alarm) for alarm, real in zip(alarms, somebody, strict=True) if not real} - {-1}):
+        somebody = {_cell(face[:4], 0) for face in seen[seen[:, 4] >= DOUBT]}
+        for place in sorted({_cell(alarm, INSIDE) for alarm in alarms} - somebody - {-1}):
             images.append(pieces[place])
     nobody = (np.empty((0, 5), np.float32),) * len(images)
     pixels = np.array(images, np.uint8).reshape(-1, TILE_PX, TILE_PX)
@@ -46,7 +45,7 @@ def mined(tiles: FaceTiles, detector: LumaDetector, teacher: Teacher, pictures: 
 
 
 def _piece(chance: np.random.Generator, tiles: FaceTiles) -> Pixels:
-    """A part of a photograph with no more than the edge of a face, uint8 [128, 128]; some are turned, or blurred."""
+    """A part of a photograph with at most the edge of a face, uint8 [128, 128]; some are turned, or blurred."""
     for _ in range(TRIES):
         tile = int(chance.integers(len(tiles)))
         part = int(np.exp(chance.uniform(*np.log(PIECE_PX))))
@@ -55,7 +54,8 @@ def _piece(chance: np.random.Generator, tiles: FaceTiles) -> Pixels:
         low, high = np.maximum(boxes[:, :2], (x, y)), np.minimum(boxes[:, :2] + boxes[:, 2:], (x + part, y + part))
         shared = np.clip(high - low, 0, None).prod(axis=1)
         piece = tiles.images[tile][y : y + part, x : x + part]
-        if (shared <= OF_A_FACE * part * part).all() and (piece > BORDER_GREY).mean() > 0.9:
+        most = np.minimum(OF_A_PIECE * part * part, OF_A_FACE * boxes[:, 2:].prod(axis=1))
+        if (shared <= most).all() and (piece > BORDER_GREY).mean() > 0.9:
             break
     else:
         piece = np.full((2, 2), 128, np.uint8)
@@ -69,10 +69,13 @@ def _piece(chance: np.random.Generator, tiles: FaceTiles) -> Pixels:
     return relit(chance, np.asarray(large, np.uint8))
 
 
-def _cell(alarm: np.ndarray[tuple[int], np.dtype[np.float32]]) -> int:
-    """The number of the piece that holds an alarm (x, y, width, height), row by row; -1 if it lies in several."""
-    x, y, width, height = alarm.tolist()
+def _cell(box: np.ndarray[tuple[int], np.dtype[np.float32]], share: float) -> int:
+    """The number of the piece, row by row, in which the middle of a box (x, y, width, height) lies.
+
+    -1 if less than `share` of the box does.
+    """
+    x, y, width, height = box.tolist()
     column, row = (min(max(int(at // CELL_PX), 0), ALONG - 1) for at in (x + width / 2, y + height / 2))
     across = min(x + width, (column + 1) * CELL_PX) - max(x, column * CELL_PX)
     along = min(y + height, (row + 1) * CELL_PX) - max(y, row * CELL_PX)
-    return row * ALONG + column if across * along >= INSIDE * width * height else -1
+    return row * ALONG + column if across * along >= share * width * height else -1

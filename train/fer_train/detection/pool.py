@@ -23,7 +23,15 @@ from torch import Tensor
 from fer_edge.detectors.luma import LumaDetector
 from fer_edge.errors import DataError, OutputError
 from fer_edge.files import written_beside
-from fer_train.detection.altering import SHARES, altered_tiles, bystanders, fer_heads, save_tiles, with_altered
+from fer_train.detection.altering import (
+    SHARES,
+    altered_tiles,
+    bystanders,
+    check_altered,
+    fer_heads,
+    save_tiles,
+    with_altered,
+)
 from fer_train.detection.mining import mined
 from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.scenes import MAX_FACES, SCENE_PX, SceneMaker
@@ -49,6 +57,7 @@ def alter_heads(
     OutputError for `folder`.
     """
     if (folder / ALTERED).is_file():
+        check_altered(folder / ALTERED)
         for part in range(PARTS):
             done(part)
         return

@@ -64,7 +64,7 @@ class Teacher:
         x, y, width, height, then x and y of right eye, left eye, nose, right and left corner of the mouth; score.
         """
         self._network.setInputSize((picture.shape[1], picture.shape[0]))
-        found = self._network.detect(tinted(picture))[1]
+        found = self._network.detect(tinted(in_good_light(picture)))[1]
         return None if found is None else np.asarray(found[np.argmax(found[:, 14])], np.float32)
 
     def _detect(self, scene: Pixels, scale: float) -> Faces:
