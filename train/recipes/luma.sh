@@ -5,7 +5,7 @@
 #   SCENES  how many scenes to compose (24000; 106 kB each, on disk and on the training device)
 #   STEPS   of training (80000), BATCH pictures each (16); with a GPU rather 100000 scenes, 60000 steps of 64
 # A quarter as many steps more begin with the first network, and the shipped one is the mean of the two.
-# Every step goes on where it was stopped. Then `python models/release.py RUN/luma.export.json` puts the files into
+# False alarms of the luma that is installed are among the scenes. Every step goes on where it was stopped. Then `python models/release.py RUN/luma.export.json` puts the files into
 # the package.
 set -eu
 data=$1 run=$2 scenes=${3:-24000} steps=${4:-80000} batch=${5:-16}

@@ -27,7 +27,8 @@ PathType = click.Path(path_type=Path)
               help="Photographs: tiles_NN.jpg, 40 x 40 tiles of 128x128 pixels each, and their faces in boxes.csv.")
 @click.option("--teacher", type=PathType, required=True, metavar="FILE",
               help="YuNet (face_detection_yunet_2023mar.onnx of OpenCV's zoo), which corrects the boxes.")
-@click.option("--fer", type=PathType, metavar="CSV", help="FER2013's CSV: its Training faces become close-ups.")
+@click.option("--fer", type=PathType, metavar="CSV",
+              help="FER2013's CSV: its Training faces become close-ups and go on other people's shoulders.")
 @click.option("--out", type=PathType, required=True, metavar="DIR", help="Folder for the scenes; made if missing.")
 @click.option("--count", type=click.IntRange(1), metavar="N", default=24_000,
               help=f"Scenes, rounded up to whole files of {SHARD}; what is there already is kept.")
@@ -38,8 +39,8 @@ def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, 
 
     Each scene is 320x320 grey pixels with the boxes of its faces and how surely they are faces, on which composer and
     teacher agree. First heads are altered, in half an hour of a core; then 1000 scenes take 106 MB and two minutes
-    of a core. A worker takes 3 GB of memory. A stopped run goes on where it was; scenes depend on nothing but their
-    number.
+    of a core. A worker takes 3 GB of memory. A stopped run goes on where it was; scenes depend on their number alone,
+    and on the luma that is shipped, whose false alarms are among them.
     """
     with extra_required("fer-train", "train"):
         from tqdm import tqdm

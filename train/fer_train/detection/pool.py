@@ -2,7 +2,8 @@
 
 A shard is scenes_NNN.npy, uint8 [SHARD, SCENE_PX, SCENE_PX], and faces_NNN.npy, float32 [SHARD, MAX_FACES, 5]
 (rows of zeros where a scene has fewer). Its first half are composed scenes, its second half mosaics; the teacher
-corrects the faces of both (`Teacher.correct`). Shard N is the same whoever makes it: its seed is N.
+corrects the faces of both (`Teacher.correct`). Shard N is the same whoever makes it: its seed is N (but what is
+mined depends on the luma that is shipped).
 """
 
 import multiprocessing
@@ -42,7 +43,7 @@ from fer_train.detection.tiles import FaceTiles, load_fer_faces, load_tiles
 SHARD = 1000
 MOSAICS_AT_ONCE = 16
 DRAWN_TILES = 3000  # among those of mosaics: nobody to be found
-ALTERED = "altered.npz"  # in the folder, too: the photographs with altered heads
+ALTERED = "altered.npz"  # in the folder, too: altered heads, bystanders, FER2013's heads, false alarms
 PARTS = 50  # in which these are made
 MINED_PICTURES = 300  # in which false alarms are sought, a part
 Made = TypeVar("Made")
