@@ -119,13 +119,13 @@ def observe(model: onnx.ModelProto, faces: Faces, folder: Path) -> dict[str, His
     names = activations(model)
     path = save(with_outputs(model, names), folder / "observed.onnx")
     lows, highs = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
-    for name, values in _run(path, names, faces, "finding ranges"):
+    for name, values in values_of(path, names, faces, "finding ranges"):
         lows[name] = min(lows[name], float(values.min()))
         highs[name] = max(highs[name], float(values.max()))
     for name in names:
         highs[name] = max(highs[name], lows[name] + 1e-6)  # a layer that is all 0, too, has a width
     counts = {name: np.zeros(BINS, dtype=np.int64) for name in names}
-    for name, values in _run(path, names, faces, "counting"):
+    for name, values in values_of(path, names, faces, "counting"):
         scaled = (values.ravel() - lows[name]) * (BINS / (highs[name] - lows[name]))
         bins = np.minimum(scaled.astype(np.int32), BINS - 1)
         counts[name] += np.bincount(bins, minlength=BINS)
@@ -146,8 +146,8 @@ def activations(model: onnx.ModelProto) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _run(path: Path, names: list[str], faces: Faces, label: str) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
-    """Each named tensor's values, batch by batch."""
+def values_of(path: Path, names: list[str], faces: Faces, label: str) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+    """Each named tensor's values, float32, batch by batch, always in the order of the names."""
     session = open_session(path)
     entrance = session.get_inputs()[0].name
     for start in tqdm(range(0, len(faces), BATCH), desc=label, unit="batch", leave=False, disable=None):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
 
@@ -17,12 +18,12 @@ from fer_edge.errors import DataError
 from fer_edge.files import sha256_of
 from fer_edge.report import machine_info
 from fer_edge.session import open_session
-from fer_export.calibrate import CALIBRATORS, observe, ranges
+from fer_export.calibrate import CALIBRATORS, Range, observe, ranges, values_of
 from fer_export.compact import compact
 from fer_export.correct import correct_biases
 from fer_export.detector import ANSWERS, PICTURES, Pictures, detector_contract, detector_to_onnx
 from fer_export.gates import Gate, enforce, failed_names, folding_gate, fusion_gates
-from fer_export.graph import save, with_contract
+from fer_export.graph import save, with_contract, with_outputs
 from fer_export.operators import running_operators, stored_operators
 from fer_export.outputs import Outputs
 from fer_export.packing import packed
@@ -34,11 +35,14 @@ from fer_train.detection.pool import load_pool
 from fer_train.detection.training import load_detector
 from fer_train.text import aligned
 
-CALIBRATION_SCENES, TUNING_SCENES, TEST_SCENES = 256, 128, 256
+CALIBRATION_SCENES, TUNING_SCENES, TEST_SCENES = 768, 256, 256
+TUNING_THRESHOLDS = (0.4, 0.5, 0.6, 0.7, 0.8)  # the best at one alone is so by chance: few boxes lie near it
 PARITY_SHAPES = ((320, 320), (256, 320), (32, 96))
 MAX_ANSWER_DELTA = 1e-3  # healthy exports differ by 1e-5 in logits of up to 20, a lost layer by 1 and more
 MIN_BOX_AGREEMENT = 0.95
 LEAST_LOGIT = -4.6  # a score of 0.01: int8 keeps no steps for what nobody asks for, so those above are finer
+FACE_LOGIT = -1.4  # a score of 0.2: what cells below say of boxes is never used
+BOX_PERCENTILES = (0.05, 99.95)
 SAME_BOX = 0.7  # overlap from which int8's box is fp32's
 MAX_INT8_BYTES = 200_000
 Say = Callable[[str], None]
@@ -101,10 +105,37 @@ def choose_scenes(folder: Path) -> tuple[Pictures, Pictures, Pictures]:
     return test, tuning, calibration
 
 
-def score_tensors(model: onnx.ModelProto) -> list[str]:
-    """Names of the float tensors of logits, one for each stride: what convolutions to a single channel give."""
+def answer_tensors(model: onnx.ModelProto) -> dict[str, str]:
+    """Names of the float tensors of logits and, of the same stride, boxes: what convolutions to 1 and 4 channels give."""
     shapes = {tensor.name: tensor.dims for tensor in model.graph.initializer}
-    return [node.output[0] for node in model.graph.node if node.op_type == "Conv" and shapes[node.input[1]][0] == 1]
+    made: dict[int, dict[str, str]] = {1: {}, 4: {}}  # by channels and what they read
+    for node in model.graph.node:
+        if node.op_type == "Conv" and shapes[node.input[1]][0] in made:
+            made[shapes[node.input[1]][0]][node.input[0]] = node.output[0]
+    return {score: made[4][read] for read, score in made[1].items()}
+
+
+def box_ranges(model: onnx.ModelProto, scenes: Pictures, folder: Path) -> dict[str, Range]:
+    """The range of each tensor of boxes over the cells that see a face; without those of which no cell does.
+
+    What the others say is wider: with it in the range, int8's steps would be so coarse that boxes tremble.
+    """
+    tensors = answer_tensors(model)
+    names = [name for pair in tensors.items() for name in pair]
+    said: dict[str, list[npt.NDArray[np.float32]]] = {box: [] for box in tensors.values()}
+    path = save(with_outputs(model, names), folder / "answers.onnx")
+    for name, values in values_of(path, names, scenes, "boxes"):
+        if name in tensors:
+            sees = values[:, 0] > FACE_LOGIT
+        else:
+            said[name].append(values.transpose(0, 2, 3, 1)[sees].ravel())
+    found = {}
+    for name, parts in said.items():
+        every = np.concatenate(parts)
+        if len(every):
+            low, high = np.percentile(every, BOX_PERCENTILES)
+            found[name] = (min(float(low), 0.0), max(float(high), 0.0))
+    return found
 
 
 @dataclass
@@ -144,11 +175,13 @@ class DetectorExport:
         fp32 = self.models["fp32"]
         self.say(f"Quantising with {len(calibration)} scenes, judged by {len(tuning)} others ...")
         histograms = observe(fp32, calibration, self.folder)
-        scores = score_tensors(fp32)
+        narrower: dict[str, Range] = {score: (LEAST_LOGIT, np.inf) for score in answer_tensors(fp32)}
+        narrower |= box_ranges(fp32, calibration, self.folder)
         tried = []
         for name in CALIBRATORS:
             chosen = ranges(histograms, name)
-            chosen |= {score: (max(chosen[score][0], LEAST_LOGIT), chosen[score][1]) for score in scores}
+            for tensor, (low, high) in narrower.items():
+                chosen[tensor] = (max(chosen[tensor][0], low), min(chosen[tensor][1], high))
             tried.append(self.attempt(name, False, quantise(fp32, chosen, self.folder)))
         best, model = max(tried, key=lambda pair: pair[0].agreement)
         tried.append(self.attempt(best.calibrator, True, correct_biases(model, fp32, calibration, self.folder)))
@@ -157,7 +190,9 @@ class DetectorExport:
 
     def attempt(self, calibrator: str, corrected: bool, model: onnx.ModelProto) -> tuple[Attempt, onnx.ModelProto]:
         """Measure one way to quantise on the tuning scenes."""
-        agreed = box_agreement(self.opened(self.models["fp32"]), self.opened(model), self.scenes[1])
+        opened = self.opened(self.models["fp32"]), self.opened(model)
+        every = [box_agreement(*opened, self.scenes[1], threshold) for threshold in TUNING_THRESHOLDS]
+        agreed = sum(every) / len(every)
         made = Attempt(calibrator, corrected, agreed)
         self.say(f"  {made}")
         return made, model
@@ -226,11 +261,16 @@ def answer_delta(model: onnx.ModelProto, network: Luma, pictures: Pictures, fold
     return worst
 
 
-def box_agreement(first: LumaDetector, second: LumaDetector, pictures: Pictures) -> float:
-    """Share of the boxes of either detector that the other has, too, by SAME_BOX or more; 1 if none has any."""
+def box_agreement(
+    first: LumaDetector, second: LumaDetector, pictures: Pictures, threshold: float | None = None
+) -> float:
+    """Share of the boxes of either detector that the other has, too, by SAME_BOX or more; 1 if none has any.
+
+    threshold: the lowest score, if not the detectors' own.
+    """
     shared, total = 0, 0
     for picture in pictures:
-        a, b = first.search(picture)[0], second.search(picture)[0]
+        a, b = first.search(picture, threshold)[0], second.search(picture, threshold)[0]
         total += len(a) + len(b)
         shared += sum(
             bool((overlap(box, others) >= SAME_BOX).any()) for ones, others in ((a, b), (b, a)) for box in ones

@@ -118,7 +118,7 @@ def test_int8_keeps_its_steps_for_scores_that_matter(
     checkpoint: Path, scenes: Path, graph: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(detector_export, "LEAST_LOGIT", -2.0)
-    assert len(detector_export.score_tensors(graph)) == len(STRIDES)
+    assert len(detector_export.answer_tensors(graph)) == len(STRIDES)
     _, written = detector_export.export_detector(options(checkpoint, scenes, force=True), lambda _line: None)
     lowest = []
     for path in written[:2]:

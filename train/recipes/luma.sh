@@ -22,4 +22,4 @@ train() { # OUT STEPS RATE, and what a first start is given
 train first "$steps" 1.5e-3
 train second "$((steps / 4))" 1e-3 --init-weights "$run/first/detector.pt"
 python "$here/average_detectors.py" "$run/first/detector.pt" "$run/second/detector.pt" "$run/detector.pt"
-fer-export detector "$run/detector.pt" --scenes "$run/scenes" --out "$run/luma.onnx" --score-threshold 0.72 --overwrite
+fer-export detector "$run/detector.pt" --scenes "$run/scenes" --out "$run/luma.onnx" --score-threshold 0.725 --overwrite
