@@ -135,7 +135,7 @@ def main(
     click.echo(str(table(values, found)))
     own = terms.score_threshold
     click.echo(
-        f"at its own threshold ({own:.2f}): {percent(scores.recall(own))} with {scores.false_boxes(own)} boxes that "
+        f"at its own threshold ({own:g}): {percent(scores.recall(own))} with {scores.false_boxes(own)} boxes that "
         f"touch no label; dlib and wider_val10 {percent(others.recall(own))} with {others.false_boxes(own)}"
     )
     bounds = np.sort(np.asarray(scores.false))[::-1]

@@ -106,7 +106,7 @@ def choose_scenes(folder: Path) -> tuple[Pictures, Pictures, Pictures]:
 
 
 def answer_tensors(model: onnx.ModelProto) -> dict[str, str]:
-    """Names of the float tensors of logits and, of the same stride, boxes: what convolutions to 1 and 4 channels give."""
+    """By name of the tensor of logits that of the boxes of its stride: what convolutions to 1 and 4 channels give."""
     shapes = {tensor.name: tensor.dims for tensor in model.graph.initializer}
     made: dict[int, dict[str, str]] = {1: {}, 4: {}}  # by channels and what they read
     for node in model.graph.node:
@@ -175,7 +175,7 @@ class DetectorExport:
         fp32 = self.models["fp32"]
         self.say(f"Quantising with {len(calibration)} scenes, judged by {len(tuning)} others ...")
         histograms = observe(fp32, calibration, self.folder)
-        narrower: dict[str, Range] = {score: (LEAST_LOGIT, np.inf) for score in answer_tensors(fp32)}
+        narrower: dict[str, Range] = dict.fromkeys(answer_tensors(fp32), (LEAST_LOGIT, np.inf))
         narrower |= box_ranges(fp32, calibration, self.folder)
         tried = []
         for name in CALIBRATORS:
