@@ -4,6 +4,8 @@ Each process holds all faces, draws the whole batch's random numbers and works o
 number of processes changes nothing but rounding: batch normalisation and dropout see the whole batch, too.
 """
 
+import atexit
+import gc
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +51,8 @@ def join(device: str) -> Shard:
         return Shard()
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    # Gloo's threads end when all that holds the group is gone; ending with Python itself they sometimes crash it.
+    atexit.register(gc.collect)
     dist.init_process_group("nccl" if device == "cuda" else "gloo")
     return Shard(dist.get_rank(), dist.get_world_size())
 
