@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from fer_edge.console import run_main
 from fer_edge.detectors import LumaDetector
+from fer_edge.detectors.yunet import YunetDetector
 from fer_edge.framing import Image, to_gray
 from fer_edge.opencv import cv2
 from fer_train.detection.evaluate import FOUND, Boxes, Photograph, dlib, facemask, pairwise, score, wider
@@ -112,6 +113,7 @@ def main(
     detector = LumaDetector(luma, 1, 10_000)
     terms = detector.contract.detector
     assert terms is not None
+    YunetDetector(yunet)  # says in one line what is wrong with the file
     landmarks = cv2.FaceDetectorYN.create(str(yunet), "", (320, 320), 0.3)
 
     def search(image: Image) -> tuple[Boxes, npt.NDArray[np.float32]]:
