@@ -19,6 +19,20 @@ OUTPUTS = ("probabilities", "boxes")
 
 
 @dataclass(frozen=True)
+class LookTerms:
+    """How a detector looks a second time at what it is unsure of: in a window around it, where its size is one.
+
+    window_px: side of the window that the network gets. face_px: side of the box within it.
+    least, most: the scores, 0 to 1, from and below which it is unsure.
+    """
+
+    window_px: int
+    face_px: int
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
 class DetectorTerms:
     """What a detector's contract adds: how its answers are read.
 
@@ -27,6 +41,7 @@ class DetectorTerms:
     score_threshold: the score, 0 to 1, from which a cell has seen a face.
     smallest_face_px: height of the smallest faces it was trained to find, in pixels of the searched picture.
     framing: of_width, of_height, right, down of fer_edge.framing.Framing: from its box to the FER2013 square.
+    second_look: how it looks a second time; None if it does not.
     """
 
     strides: tuple[int, ...]
@@ -34,6 +49,7 @@ class DetectorTerms:
     score_threshold: float
     smallest_face_px: int
     framing: Mapping[str, float]
+    second_look: LookTerms | None = None
 
 
 FRAMING_TERMS = ("of_width", "of_height", "right", "down")
@@ -125,8 +141,11 @@ def _terms(values: Any) -> DetectorTerms:
     """The detector's part; KeyError, TypeError or ValueError if something in it is missing or garbled."""
     (*strides,) = values["strides"]
     framing = {name: float(values["framing"][name]) for name in FRAMING_TERMS}
-    known = {one.name: values[one.name] for one in fields(DetectorTerms)}
-    return DetectorTerms(**known | {"strides": tuple(strides), "framing": framing})
+    look = values.get("second_look")
+    if look is not None:
+        look = LookTerms(**{one.name: look[one.name] for one in fields(LookTerms)})
+    known = {one.name: values[one.name] for one in fields(DetectorTerms) if one.name != "second_look"}
+    return DetectorTerms(**known | {"strides": tuple(strides), "framing": framing, "second_look": look})
 
 
 def _faults(contract: Contract) -> Iterator[tuple[str, str]]:
@@ -150,13 +169,19 @@ def _faults(contract: Contract) -> Iterator[tuple[str, str]]:
         if type(value) not in (int, float) or not 0 < value < math.inf:
             yield name, "a number above 0"
     if contract.kind == "detector" and (contract.detector is None or not _usable(contract.detector)):
-        yield "detector", "strides, side_in_strides, score_threshold between 0 and 1, smallest_face_px and framing"
+        wanted = "strides, side_in_strides, score_threshold between 0 and 1, smallest_face_px, framing"
+        yield "detector", f"{wanted} and, maybe, second_look"
 
 
 def _usable(terms: DetectorTerms) -> bool:
     """Whether the numbers of a detector's part can be worked with."""
     counts = (*terms.strides, terms.smallest_face_px)
     measures = (terms.side_in_strides, *terms.framing.values())
+    look = terms.second_look
+    if look is not None:
+        counts += (look.window_px, look.face_px)
+        if not (type(look.least) is type(look.most) is float and 0 < look.least < look.most < 1):
+            return False
     return (
         bool(terms.strides)
         and all(type(value) is int and value > 0 for value in counts)

@@ -8,7 +8,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_edge.contract import Contract, DetectorTerms
+from fer_edge.contract import Contract, DetectorTerms, LookTerms
 from fer_edge.errors import ModelError
 from fer_export.convert import OPSET, accept_uint8, check_opset, simplify
 from fer_export.graph import strip_metadata
@@ -21,6 +21,9 @@ PICTURES, ANSWERS = "pictures", "answers"
 SIDE_MULTIPLE = 32  # of the picture's sides: the coarsest grid that is added to a finer one
 # The box is as YuNet draws it; benchmarks/framing.py measures which square of it is FER2013's.
 FRAMING = {"of_width": 0.0, "of_height": 0.95, "right": 0.0, "down": 0.0}
+# What is smaller than this and gets such a score is looked at again: below are hardly any faces, above is hardly
+# anything else. Of the sizes tried on facemask853 this one ranks best (docs/experiments.md).
+SECOND_LOOK = LookTerms(window_px=96, face_px=40, least=0.4, most=0.85)
 Pictures = npt.NDArray[np.uint8]
 
 
@@ -34,7 +37,7 @@ def detector_contract(checkpoint_sha256: str, trained: dict[str, Any], score_thr
         output="boxes",
         dataset=str(trained.get("dataset", "")),
         checkpoint_sha256=checkpoint_sha256,
-        detector=DetectorTerms(STRIDES, SIDE_IN_STRIDES, score_threshold, int(MIN_FACE_PX), FRAMING),
+        detector=DetectorTerms(STRIDES, SIDE_IN_STRIDES, score_threshold, int(MIN_FACE_PX), FRAMING, SECOND_LOOK),
     )
 
 

@@ -191,8 +191,7 @@ class DetectorExport:
     def attempt(self, calibrator: str, corrected: bool, model: onnx.ModelProto) -> tuple[Attempt, onnx.ModelProto]:
         """Measure one way to quantise on the tuning scenes."""
         opened = self.opened(self.models["fp32"]), self.opened(model)
-        every = [box_agreement(*opened, self.scenes[1], threshold) for threshold in TUNING_THRESHOLDS]
-        agreed = sum(every) / len(every)
+        agreed = box_agreement(*opened, self.scenes[1], TUNING_THRESHOLDS)
         made = Attempt(calibrator, corrected, agreed)
         self.say(f"  {made}")
         return made, model
@@ -206,7 +205,8 @@ class DetectorExport:
         convolutions = stored_operators(self.models["fp32"]).get("Conv", 0)
         file = save(with_contract(self.models["int8"], self.contract), self.folder / "compared.onnx")
         self.operators = running_operators(file)
-        agreed = box_agreement(self.opened(self.models["fp32"]), LumaDetector(file), self.scenes[0])
+        opened = self.opened(self.models["fp32"]), LumaDetector(file)
+        agreed = box_agreement(*opened, self.scenes[0], (self.options.score_threshold,))
         advice, size = "train longer, or on more scenes", file.stat().st_size
         self.check(
             *fusion_gates(convolutions, self.operators),
@@ -262,20 +262,22 @@ def answer_delta(model: onnx.ModelProto, network: Luma, pictures: Pictures, fold
 
 
 def box_agreement(
-    first: LumaDetector, second: LumaDetector, pictures: Pictures, threshold: float | None = None
+    first: LumaDetector, second: LumaDetector, pictures: Pictures, thresholds: tuple[float, ...]
 ) -> float:
     """Share of the boxes of either detector that the other has, too, by SAME_BOX or more; 1 if none has any.
 
-    threshold: the lowest score, if not the detectors' own.
+    The mean of the shares at several thresholds of the score.
     """
-    shared, total = 0, 0
+    shared, total = np.zeros(len(thresholds)), np.zeros(len(thresholds))
     for picture in pictures:
-        a, b = first.search(picture, threshold)[0], second.search(picture, threshold)[0]
-        total += len(a) + len(b)
-        shared += sum(
-            bool((overlap(box, others) >= SAME_BOX).any()) for ones, others in ((a, b), (b, a)) for box in ones
-        )
-    return shared / total if total else 1.0
+        found = [detector.search(picture, min(thresholds)) for detector in (first, second)]
+        for index, threshold in enumerate(thresholds):
+            a, b = (boxes[scores >= threshold] for boxes, scores in found)
+            total[index] += len(a) + len(b)
+            shared[index] += sum(
+                bool((overlap(box, others) >= SAME_BOX).any()) for ones, others in ((a, b), (b, a)) for box in ones
+            )
+    return float(np.divide(shared, total, out=np.ones(len(thresholds)), where=total > 0).mean())
 
 
 def table(report: dict[str, Any], written: list[Path]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fer_edge.classifier import Classifier
-from fer_edge.contract import Contract, parse_contract
+from fer_edge.contract import Contract, LookTerms, parse_contract
 from fer_edge.errors import ContractError, ModelError
 
 
@@ -58,6 +58,17 @@ def test_a_detectors_contract_survives_the_way_through_json(detector_contract: C
     assert parse_contract(detector_contract.to_json(), "d.onnx") == detector_contract
 
 
+def test_a_detector_may_look_once_or_twice(detector_contract: Contract) -> None:
+    terms = detector_contract.detector
+    assert terms is not None
+    for look in (None, LookTerms(96, 40, 0.4, 0.85)):
+        other = replace(detector_contract, detector=replace(terms, second_look=look))
+        assert parse_contract(other.to_json(), "d.onnx") == other
+    older = json.loads(detector_contract.to_json())
+    del older["detector"]["second_look"]
+    assert parse_contract(json.dumps(older), "d.onnx").detector == replace(terms, second_look=None)
+
+
 def test_a_classifiers_contract_says_nothing_of_detectors(contract: Contract) -> None:
     assert "detector" not in json.loads(contract.to_json())
 
@@ -75,6 +86,10 @@ def test_a_classifiers_contract_says_nothing_of_detectors(contract: Contract) ->
         ("framing", {"of_width": 1}),
         ("framing", {"of_width": 0, "of_height": 0, "right": 0, "down": 0}),
         ("framing", {"of_width": 1, "of_height": 0, "right": "x", "down": 0}),
+        ("second_look", {"window_px": 96, "face_px": 40, "least": 0.4}),
+        ("second_look", {"window_px": 96, "face_px": 40, "least": 0.9, "most": 0.85}),
+        ("second_look", {"window_px": 0, "face_px": 40, "least": 0.4, "most": 0.85}),
+        ("second_look", 96),
         (None, None),
     ],
 )

@@ -194,6 +194,10 @@ def test_the_command_trains_on_a_pool_and_tells_what_comes_next(
     assert CliRunner().invoke(train, own, catch_exceptions=False).exit_code == 0
     assert (before, load_detector(tmp_path / "run" / "detector.pt")[1]["step"]) == (2, 1)
     assert "leave --init-weights out" in CliRunner().invoke(train, [*command, "--resume", "--init-weights", "x"]).output
+    mosaics = CliRunner().invoke(
+        train, [*command, "--overwrite", "--steps", "1", "--mosaics-only"], catch_exceptions=False
+    )
+    assert "10 mosaics of" in mosaics.output
     assert "multiple of 32" in CliRunner().invoke(train, [*command, "--size", "70"]).output
 
 

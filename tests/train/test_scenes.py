@@ -201,6 +201,10 @@ def test_a_pool_is_made_once_and_read_whole(folder: Path, tmp_path: Path, monkey
     assert scenes.shape == (6, SCENE_PX, SCENE_PX)
     assert faces.shape == (6, MAX_FACES, 5)
     assert (faces[..., 4] != 0).any()
+    mosaics, theirs = pool.load_pool(tmp_path, torch.device("cpu"), mosaics_only=True)
+    places = [1, 2, 4, 5]  # of each three the second half, rounded up
+    assert torch.equal(mosaics, scenes[places])
+    assert torch.equal(theirs, faces[places])
 
 
 @pytest.mark.parametrize("made", [False, True])

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from fer_edge.contract import LookTerms
 from fer_edge.detectors.base import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, Detection, shrunk
-from fer_edge.detectors.boxes import Floats, cell_grid, decode, merge
+from fer_edge.detectors.boxes import SAME_FACE, Floats, cell_grid, decode, merge, overlap, window
 from fer_edge.errors import ContractError, ModelError
-from fer_edge.framing import Framing, Image, normalise_light
+from fer_edge.framing import Framing, Image
 from fer_edge.opencv import cv2
 from fer_edge.session import open_session, read_contract
 
@@ -19,6 +20,8 @@ GRIDS_KEPT = 8  # of different picture sizes
 # Close-ups are larger than the network learned to see; pictures longer than this are searched at half their size, too,
 # for a quarter of the time more, and boxes that are at least so high there are taken from it.
 HALVED_FROM_PX, HALVED_FACE_PX = 400, 72
+MOST_LOOKS, LOOKS_AT_ONCE = 64, 16  # a picture: a bound for crowds and noise, the surest first; and a run
+UNSEEN_LOGIT = -4.6  # of a second look that sees nothing there: int8's answers end there (fer-export)
 DARK_GREY = 80  # pictures of a lower mean are brightened to it, as the network learned by daylight and lamps
 LEAST_POWER = 0.4  # of that: in a black picture there is only noise to brighten
 # Pictures of less contrast (standard deviation) get so much, but no more than HAZE_GAIN times theirs. A wall or a lens
@@ -29,7 +32,8 @@ CLEAR_DEVIATION, HAZE_GAIN, BLANK_DEVIATIONS = 45.0, 5.0, (3.0, 5.0)
 class LumaDetector:
     """A network of fer-export's kind "detector": upright and turned faces, from the grey picture alone.
 
-    The file's contract says how its answers are read: strides, score threshold, framing.
+    What it is unsure of it looks at again, in a window in which that has the size that the network knows best.
+    The file's contract says how its answers are read: strides, score threshold, framing, second look.
     Raises ModelError or ContractError if the file can't be used.
     """
 
@@ -55,7 +59,6 @@ class LumaDetector:
         assert terms is not None  # parse_contract refuses a detector without
         self._terms = terms
         self.framing = Framing(**terms.framing)
-        self._threshold = float(np.log(terms.score_threshold / (1 - terms.score_threshold)))
         self._min_face_px, self._detect_size_px = min_face_px, detect_size_px
         self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
         self._grids: dict[tuple[int, int], Floats] = {}
@@ -67,17 +70,20 @@ class LumaDetector:
     def _check(self) -> None:
         """Run it once on two sizes: what fails, fails here and not amid a stream."""
         step_y, step_x = self.contract.input_size
-        for height, width in ((step_y, step_x), (2 * step_y, 3 * step_x)):
+        shapes = [(1, step_y, step_x), (1, 2 * step_y, 3 * step_x)]
+        if self._terms.second_look:
+            shapes.append((2, self._terms.second_look.window_px, self._terms.second_look.window_px))
+        for count, height, width in shapes:
             try:
-                answers = self._run(np.full((height, width), EDGE_GREY, np.uint8))
+                answers = self._run(np.full((count, height, width), EDGE_GREY, np.uint8))
             except Exception as error:  # onnxruntime's own exceptions share no other base
                 reason = " ".join(str(error).split())[:160]
                 raise ModelError(f"{self.path} can't be run on a picture ({reason}): export it again") from error
             cells = len(self._grid(height, width))
-            if answers.shape != (5, cells):
+            if answers.shape != (count, 5, cells):
                 raise ContractError(
-                    f"{self.path}: its answers {list(answers.shape)} to {width}x{height} pixels are not a score and a "
-                    f"box for each of {cells} cells, as its contract says: export it again"
+                    f"{self.path}: its answers {list(answers.shape)} to {count} of {width}x{height} pixels are not a "
+                    f"score and a box for each of {cells} cells, as its contract says: export it again"
                 )
 
     @property
@@ -89,48 +95,80 @@ class LumaDetector:
         """Faces of `image`; the score is the contract's threshold to 1."""
         gray = image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
         small, factor = shrunk(gray, self._detect_size_px)
-        boxes, scores = self.search(small)
-        found = []
-        for (left, top, right, bottom), score in zip((boxes * factor).tolist(), scores.tolist(), strict=True):
-            width, height = right - left, bottom - top
-            if max(width, height) >= self._min_face_px:
-                found.append(Detection((left, top, width, height), score))
-        return found
+        boxes, scores = self.search(small, None, self._min_face_px / factor, gray)
+        return [
+            Detection((left, top, right - left, bottom - top), score)
+            for (left, top, right, bottom), score in zip((boxes * factor).tolist(), scores.tolist(), strict=True)
+        ]
 
-    def search(self, gray: Image, threshold: float | None = None) -> tuple[Floats, Floats]:
+    def search(
+        self, gray: Image, threshold: float | None = None, smallest_px: float = 0, whole: Image | None = None
+    ) -> tuple[Floats, Floats]:
         """Boxes float32 [F, 4] (left, top, right, bottom) and scores [F] of uint8 [H, W], surest first.
 
-        threshold: the lowest score, 0 to 1, if not the contract's.
+        threshold: the lowest score, 0 to 1, if not the contract's. smallest_px: boxes whose longer side is shorter are
+        left out. whole: what `gray` was made smaller from, if it was: second looks see its pixels.
         """
-        bound = self._threshold if threshold is None else float(np.log(threshold / (1 - threshold)))
-        gray = in_good_light(gray)
-        boxes, scores = self._candidates(gray, bound)
+        least, terms = threshold or self._terms.score_threshold, self._terms.second_look
+        light = light_table(gray)
+        lit = gray if light is None else _through(light, gray)
+        boxes, scores = self._first_look(lit, min(least, terms.least) if terms else least)
+        asked = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) >= smallest_px
+        boxes, scores = boxes[asked], scores[asked]
+        if terms:
+            sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
+            unsure = (scores >= terms.least) & (scores < terms.most) & (sides < terms.face_px)
+            again = np.flatnonzero(unsure)[:MOST_LOOKS]
+            source = gray if whole is None else whole
+            logits = self._second_look(source, boxes[again] * np.float32(len(source) / len(gray)), terms, light)
+            scores[again] = sigmoid((logit(scores[again]) + logits) / np.float32(2))
+        order = np.argsort(-scores, kind="stable")
+        order = order[scores[order] >= least]
+        return boxes[order], scores[order]
+
+    def _first_look(self, gray: Image, least: float) -> tuple[Floats, Floats]:
+        """Boxes [F, 4] and scores [F], `least` or more, of uint8 [H, W], surest first."""
+        boxes, scores = self._candidates(gray, least)
         if max(gray.shape) > HALVED_FROM_PX:
             half, factor = shrunk(gray, max(gray.shape) // 2)
-            others, their_scores = self._candidates(half, bound)
+            others, their_scores = self._candidates(half, least)
             large = others[:, 3] - others[:, 1] >= HALVED_FACE_PX
             boxes = np.concatenate([boxes, others[large] * np.float32(factor)])
             scores = np.concatenate([scores, their_scores[large]])
         return merge(boxes, scores)
 
-    def _candidates(self, gray: Image, bound: float) -> tuple[Floats, Floats]:
-        """Boxes [K, 4] and scores [K] of all cells whose logit is above `bound`, many of them for each face."""
+    def _second_look(self, gray: Image, boxes: Floats, terms: LookTerms, light: Image | None) -> Floats:
+        """The logits [K] of what is in the boxes [K, 4] of uint8 [H, W], each seen in a window of its own."""
+        logits = np.full(len(boxes), UNSEEN_LOGIT, np.float32)
+        grid = self._grid(terms.window_px, terms.window_px)
+        for first in range(0, len(boxes), LOOKS_AT_ONCE):
+            some = boxes[first : first + LOOKS_AT_ONCE]
+            seen = [window(gray, box, terms.face_px, terms.window_px, EDGE_GREY) for box in some]
+            pictures = np.stack([picture if light is None else _through(light, picture) for picture, _ in seen])
+            for index, (answers, (_, place)) in enumerate(zip(self._run(pictures), seen, strict=True), first):
+                cells = np.flatnonzero(answers[0] > UNSEEN_LOGIT)
+                found = decode(answers[:, cells], grid[cells], self._terms.side_in_strides)
+                there = overlap(place, found) >= SAME_FACE
+                logits[index] = answers[0, cells[there]].max(initial=UNSEEN_LOGIT)
+        return logits
+
+    def _candidates(self, gray: Image, least: float) -> tuple[Floats, Floats]:
+        """Boxes [K, 4] and scores [K] of all cells whose score is `least` or more, many of them for each face."""
         step_y, step_x = self.contract.input_size
         below, right = -gray.shape[0] % step_y, -gray.shape[1] % step_x
         if below or right:
             padded = cv2.copyMakeBorder(gray, 0, below, 0, right, cv2.BORDER_CONSTANT, value=EDGE_GREY)
             gray = np.asarray(padded, dtype=np.uint8)
-        answers = self._run(gray)
-        seen = np.flatnonzero(answers[0] > bound)
+        answers = self._run(gray[None])[0]
+        seen = np.flatnonzero(answers[0] >= logit(least))
         if not len(seen):
             return np.empty((0, 4), np.float32), np.empty(0, np.float32)
         answers = answers[:, seen]
-        boxes = decode(answers, self._grid(*gray.shape)[seen], self._terms.side_in_strides)
-        return boxes, 1 / (1 + np.exp(-answers[0]))
+        return decode(answers, self._grid(*gray.shape)[seen], self._terms.side_in_strides), sigmoid(answers[0])
 
-    def _run(self, gray: Image) -> Floats:
-        """Answers float32 [5, cells] to uint8 [H, W], whose sides are multiples of the contract's."""
-        answers: Floats = self._session.run([self._output], {self._input: gray[None, None]})[0][0]
+    def _run(self, pictures: Image) -> Floats:
+        """Answers float32 [N, 5, cells] to uint8 [N, H, W], whose sides are multiples of the contract's."""
+        answers: Floats = self._session.run([self._output], {self._input: pictures[:, None]})[0]
         return answers
 
     def _grid(self, height: int, width: int) -> Floats:
@@ -142,26 +180,52 @@ class LumaDetector:
         return grid
 
 
+def sigmoid(logits: Floats) -> Floats:
+    """The scores, 0 to 1, of logits."""
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+
+
+def logit(scores: Floats | float) -> Floats:
+    """The logits of scores between 0 and 1."""
+    return np.asarray(np.log(scores / (1 - np.asarray(scores))), np.float32)
+
+
 def in_good_light(gray: Image) -> Image:
     """`gray`, uint8 [H, W], itself, or if it is dark or hazy, a picture of it in better light."""
+    light = light_table(gray)
+    return gray if light is None else _through(light, gray)
+
+
+def light_table(gray: Image) -> Image | None:
+    """What the greys 0 to 255 of `gray`, uint8 [H, W], are in better light, uint8 [256]; None if it is good already."""
     means, deviations = cv2.meanStdDev(gray)
     mean, deviation = float(means[0, 0]), float(deviations[0, 0])
-    if mean < DARK_GREY:
-        gray = brightened(gray)
-    if BLANK_DEVIATIONS[0] < deviation < CLEAR_DEVIATION:
+    hazy = BLANK_DEVIATIONS[0] < deviation < CLEAR_DEVIATION
+    if mean >= DARK_GREY and not hazy:
+        return None
+    table = _brightening(mean)
+    if hazy:
         part = (deviation - BLANK_DEVIATIONS[0]) / (BLANK_DEVIATIONS[1] - BLANK_DEVIATIONS[0])
-        gray = gray.copy()
-        normalise_light(gray, 0.0, CLEAR_DEVIATION, 1 + (HAZE_GAIN - 1) * min(part, 1.0))
-    return gray
+        means, deviations = cv2.meanStdDev(_through(table, gray))
+        mean, deviation = float(means[0, 0]), max(float(deviations[0, 0]), 0.01)
+        gain = min(max(CLEAR_DEVIATION / deviation, 1.0), 1 + (HAZE_GAIN - 1) * min(part, 1.0))
+        table = (mean + (table - np.float32(mean)) * gain).round().clip(0, 255).astype(np.uint8)
+    return table
 
 
 def brightened(gray: Image) -> Image:
     """`gray`, uint8 [H, W], itself, or if it is dark its power (gamma) that lifts a grey of its mean to DARK_GREY."""
     mean = cv2.mean(gray)[0]
-    if mean >= DARK_GREY:
-        return gray
-    power = max(LEAST_POWER, float(np.log(DARK_GREY / 255) / np.log(max(mean, 1.0) / 255)))
-    table = ((np.arange(256) / 255) ** power * 255).round().astype(np.uint8)
+    return gray if mean >= DARK_GREY else _through(_brightening(mean), gray)
+
+
+def _brightening(mean: float) -> Image:
+    """The table, uint8 [256], of the power that lifts a dark `mean` to DARK_GREY; of a power of 1 for others."""
+    power = max(LEAST_POWER, float(np.log(DARK_GREY / 255) / np.log(max(mean, 1.0) / 255))) if mean < DARK_GREY else 1.0
+    return ((np.arange(256) / 255) ** power * 255).round().astype(np.uint8)
+
+
+def _through(table: Image, gray: Image) -> Image:
     return np.asarray(cv2.LUT(gray, table), dtype=np.uint8)
 
 

@@ -59,6 +59,8 @@ def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, 
 
 @click.command(context_settings=SETTINGS)
 @click.option("--scenes", type=PathType, required=True, metavar="DIR", help="What fer-train scenes made.")
+@click.option("--mosaics-only", is_flag=True,
+              help="Train on the mosaics of photographs alone, half of the scenes; for a network that knows all kinds.")
 @click.option("--out", type=PathType, required=True, metavar="DIR", help="Folder for the results; made if missing.")
 @click.option("--steps", type=click.IntRange(1), metavar="N", default=20_000, help="Batches to train on.")
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", default=16, help="Pictures a step.")
@@ -74,7 +76,7 @@ def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, 
 @click.option("--resume", is_flag=True, help="Go on from DIR/last.pt; steps, size and scenes may be others.")
 @click.option("--overwrite", is_flag=True, help="Replace the results that DIR holds.")
 def detector(
-    scenes: Path, out: Path, steps: int, batch_size: int, size: int, lr: float, seed: int,
+    scenes: Path, mosaics_only: bool, out: Path, steps: int, batch_size: int, size: int, lr: float, seed: int,
     device: str, amp: bool, threads: int | None, init_weights: Path | None, resume: bool, overwrite: bool,
 ) -> None:
     """Train our face detector `luma` on composed scenes.
@@ -104,14 +106,15 @@ def detector(
     if threads:
         torch.set_num_threads(threads)
     try:
-        pool = load_pool(scenes, torch.device(options.device))
+        pool = load_pool(scenes, torch.device(options.device), mosaics_only)
         trainer = DetectorTrainer(*pool, options, out)
         if resume:
             trainer.resume()
         elif first is not None:
             trainer.start_from(first)
         click.echo(
-            f"luma: {trainer.network.num_parameters():,} parameters, {len(trainer.scenes):,} scenes of {scenes}; "
+            f"luma: {trainer.network.num_parameters():,} parameters, "
+            f"{len(trainer.scenes):,} {'mosaics' if mosaics_only else 'scenes'} of {scenes}; "
             f"{steps - trainer.step:,} steps on {options.device}",
             err=True,
         )

@@ -205,19 +205,21 @@ def whole_shards(folder: Path) -> list[int]:
     return numbers
 
 
-def load_pool(folder: Path, device: torch.device) -> tuple[Tensor, Tensor]:
+def load_pool(folder: Path, device: torch.device, mosaics_only: bool = False) -> tuple[Tensor, Tensor]:
     """All whole shards of `folder` on `device`: scenes uint8 [N, SCENE_PX, SCENE_PX], faces float32 [N, MAX_FACES, 5].
 
-    DataError if there are none.
+    mosaics_only: their second halves alone. DataError if there are none.
     """
     numbers = whole_shards(folder)
-    scenes = torch.empty((len(numbers) * SHARD, SCENE_PX, SCENE_PX), dtype=torch.uint8, device=device)
-    faces = torch.empty((len(numbers) * SHARD, MAX_FACES, 5), device=device)
+    kept = slice(SHARD // 2 if mosaics_only else 0, SHARD)
+    count = kept.stop - kept.start
+    scenes = torch.empty((len(numbers) * count, SCENE_PX, SCENE_PX), dtype=torch.uint8, device=device)
+    faces = torch.empty((len(numbers) * count, MAX_FACES, 5), device=device)
     for place, number in enumerate(numbers):
-        rows = slice(place * SHARD, (place + 1) * SHARD)
+        rows = slice(place * count, (place + 1) * count)
         for target, path in zip((scenes, faces), _files(folder, number), strict=True):
             try:
-                target[rows] = torch.from_numpy(np.load(path))
+                target[rows] = torch.from_numpy(np.load(path)[kept])
             except (OSError, ValueError, RuntimeError) as error:
                 raise DataError(f"{path} is no shard of scenes, or is damaged: delete it and make it again") from error
     return scenes, faces
