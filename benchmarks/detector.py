@@ -37,6 +37,7 @@ FACELESS_STILLS = ("dog.jpg", "eagle.jpg", "giraffe.jpg", "horses.jpg")
 STEADY_CLIPS = ("intel_asl_again.mkv", "intel_asl_sister.mkv", "pyfeat_WolfgangLanger_Pexels.mp4")
 FACE_CLIPS = (*STEADY_CLIPS, "intel_asl_book.mkv", "intel_classroom.gif", "hamilton_short.mp4")
 TIMED_CLIP, TIMED_SIZE = "intel_asl_again.mkv", (320, 240)
+CROWD_STEP = 10  # of facemask853's photographs, many of crowds, every so many are timed
 DEMO_FRAMES = 100
 CLIP_FRAMES = 90  # of each clip with faces, from its start
 NO_BOXES = np.empty((0, 4), np.float32)
@@ -170,16 +171,20 @@ def in_demo(rival: Contestant) -> float:
     return float(np.mean([bool(rival.detector.detect(draw_scene(float(t), (640, 480)))) for t in moments]))
 
 
-def times(rivals: dict[str, Contestant], media: Path, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of one frame of the timed clip at 320x240, all detectors in turn on each frame; one thread.
-
-    From the frame as the detector wants it (BGR for YuNet, else grey) to boxes.
-    """
-    pictures = [
-        cv2.resize(frame, TIMED_SIZE, interpolation=cv2.INTER_AREA)
+def timed_frames(media: Path) -> list[Image]:
+    """Frames of the timed clip at 320x240, BGR."""
+    return [
+        np.asarray(cv2.resize(frame, TIMED_SIZE, interpolation=cv2.INTER_AREA), np.uint8)
         for frame in frames(media / "videos" / TIMED_CLIP, 6)
     ]
-    pairs = [(np.asarray(picture, np.uint8), to_gray(np.asarray(picture, np.uint8))) for picture in pictures]
+
+
+def times(rivals: dict[str, Contestant], pictures: Sequence[Image], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each BGR picture, all detectors in turn on each; one thread.
+
+    From the picture as the detector wants it (BGR for YuNet, else grey) to boxes.
+    """
+    pairs = [(picture, to_gray(picture)) for picture in pictures]
     taken: dict[str, list[float]] = {name: [] for name in rivals}
     for number in range(-1, rounds):  # the first round warms up
         for colour, gray in pairs:
@@ -317,7 +322,9 @@ def main(
         "facemask853, without mask, >= 20 px": facemask(detection / "facemask853"),
         "dlib and wider_val10, >= 24 px": wider(detection / "wider_val10") + dlib(detection, media / "stills"),
     }
-    taken = times(rivals, media, rounds)  # first, before the machine is warm from the rest
+    taken = times(rivals, timed_frames(media), rounds)  # first, before the machine is warm from the rest
+    crowds = [photograph.read() for photograph in next(iter(sets.values()))[::CROWD_STEP]]
+    in_crowds = times(rivals, crowds, max(1, rounds // 2))
     results, alarms = on_photographs(rivals, sets), false_alarms(rivals, media, step)
     tables: dict[str, dict[str, Any]] = {}
     for name, rival in rivals.items():
@@ -331,6 +338,7 @@ def main(
             "demo_found": in_demo(rival),
             "ms": quartiles(taken[name]),
             "luma_time_ratio": quartiles(np.divide(taken["luma"], taken[name]).tolist()),
+            "luma_time_ratio_facemask853": round(sum(in_crowds["luma"]) / sum(in_crowds[name]), 4),
         }
     if "yunet" in rivals:
         share, faces = same_emotion(rivals["luma"], rivals["yunet"], media, Classifier(default_model()))
@@ -382,6 +390,8 @@ def tell(tables: dict[str, dict[str, Any]]) -> None:
     rows.append(("demo: frames with a face", [f"{tables[name]['demo_found']:.1%}" for name in names]))
     rows.append((f"ms a frame, {TIMED_CLIP} at 320x240", [f"{tables[name]['ms'][1]:.2f}" for name in names]))
     rows.append(("luma's time / this one's", [f"{tables[name]['luma_time_ratio'][1]:.3f}" for name in names]))
+    in_crowds = [f"{tables[name]['luma_time_ratio_facemask853']:.3f}" for name in names]
+    rows.append(("  the same, in all, of facemask853's pictures", in_crowds))
     width = max(len(label) for label, _ in rows)
     click.echo(" " * width + "".join(f"{name:>10}" for name in names))
     for label, cells in rows:

@@ -3,13 +3,14 @@
 Roll and turn are by YuNet's landmarks, where it sees the face. Sharpness is the standard deviation of the Laplacian of
 the face at 32x32 pixels. `--enlarge` searches the pictures larger: what does that find more? `--light` and `--contrast`
 leave them only a share of their own (sharpness and sheet are of the pictures before that); `--uncorrected` shows what
-they cost where luma doesn't make the light good.
+they cost where luma doesn't make the light good, `--once` what luma finds without its second look.
 
     python benchmarks/misses.py --media ../shared/media --yunet face_detection_yunet_2023mar.onnx --sheet missed.png
 """
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import pairwise as neighbours
 from pathlib import Path
 from unittest import mock
@@ -102,17 +103,19 @@ def around(gray: Image, face: Boxes) -> Image:
 @click.option("--light", type=click.FloatRange(0, 1), default=1.0, metavar="S", help="Share of the light left.")
 @click.option("--contrast", type=click.FloatRange(0, 1), default=1.0, metavar="S", help="Share of the contrast left.")
 @click.option("--uncorrected", is_flag=True, help="Search dark and hazy pictures as they are.")
+@click.option("--once", is_flag=True, help="Leave out the second look at small unsure faces.")
 @click.option(
     "--sheet", "sheet_file", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw the missed here."
 )
 def main(
     media: Path, yunet: Path, luma: Path | None, enlarge: float, light: float, contrast: float, uncorrected: bool,
-    sheet_file: Path | None,
+    once: bool, sheet_file: Path | None,
 ) -> None:  # fmt: skip
     """Print the tables."""
     detector = LumaDetector(luma, 1, 10_000)
-    terms = detector.contract.detector
-    assert terms is not None
+    terms = detector.terms
+    if once:
+        detector.terms = replace(terms, second_look=None)
     YunetDetector(yunet)  # says in one line what is wrong with the file
     landmarks = cv2.FaceDetectorYN.create(str(yunet), "", (320, 320), 0.3)
 

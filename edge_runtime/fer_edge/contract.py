@@ -16,13 +16,15 @@ SCHEMA = 1
 KINDS = ("classifier", "detector")
 COLOURS = ("grey", "rgb")
 OUTPUTS = ("probabilities", "boxes")
+BOUND = 1e6  # of a detector's measures, lest boxes overflow
 
 
 @dataclass(frozen=True)
 class LookTerms:
     """How a detector looks a second time at what it is unsure of: in a window around it, where its size is one.
 
-    window_px: side of the window that the network gets. face_px: side of the box within it.
+    window_px: side of the window that the network gets.
+    face_px: side (the root of the area) of the box within it; larger boxes of the searched picture are left alone.
     least, most: the scores, 0 to 1, from and below which it is unsure.
     """
 
@@ -38,7 +40,7 @@ class DetectorTerms:
 
     strides: pixels between the cells of each grid, in the order of the answers.
     side_in_strides: the side, in strides, of a box whose logarithms of width and height are 0.
-    score_threshold: the score, 0 to 1, from which a cell has seen a face.
+    score_threshold: the score, 0 to 1, from which something is a face; after the second look, where there is one.
     smallest_face_px: height of the smallest faces it was trained to find, in pixels of the searched picture.
     framing: of_width, of_height, right, down of fer_edge.framing.Framing: from its box to the FER2013 square.
     second_look: how it looks a second time; None if it does not.
@@ -66,7 +68,7 @@ class Contract:
         graph normalises them itself.
     framing: side of the square that the network wants to see, as a multiple of the FER2013 square
         (the square picture that FER2013 would hold of the face).
-    output: "probabilities": float32 [N, classes], rows sum to 1. "boxes": float32 [1, 5, cells], for each cell of the
+    output: "probabilities": float32 [N, classes], rows sum to 1. "boxes": float32 [N, 5, cells], for each cell of the
         detector's grids a logit and where the box is (fer_edge.detectors.boxes.decode).
     temperature: the logits were divided by it inside the graph.
     dataset: name of what it was trained on.
@@ -128,7 +130,7 @@ def parse_contract(text: str, file: str) -> Contract:
         if values.get("detector") is not None:
             values["detector"] = _terms(values["detector"])
         contract = Contract(**{name: value for name, value in values.items() if name in known})
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ContractError(f"{file}: its contract lacks or garbles {error}: export the model again") from error
     for name, wanted in _faults(contract):
         raise ContractError(
@@ -177,17 +179,23 @@ def _usable(terms: DetectorTerms) -> bool:
     """Whether the numbers of a detector's part can be worked with."""
     counts = (*terms.strides, terms.smallest_face_px)
     measures = (terms.side_in_strides, *terms.framing.values())
-    look = terms.second_look
-    if look is not None:
-        counts += (look.window_px, look.face_px)
-        if not (type(look.least) is type(look.most) is float and 0 < look.least < look.most < 1):
-            return False
     return (
         bool(terms.strides)
         and all(type(value) is int and value > 0 for value in counts)
-        and all(type(value) in (int, float) and math.isfinite(value) for value in measures)
+        and all(type(value) in (int, float) and abs(value) < BOUND for value in measures)
         and type(terms.score_threshold) is float
         and 0 < terms.score_threshold < 1
         and terms.side_in_strides > 0
         and max(terms.framing["of_width"], terms.framing["of_height"]) > 0
+        and (terms.second_look is None or _looks(terms.second_look))
+    )
+
+
+def _looks(look: LookTerms) -> bool:
+    """Whether a second look can be had by these numbers."""
+    return (
+        type(look.face_px) is type(look.window_px) is int
+        and 0 < look.face_px < look.window_px
+        and type(look.least) is type(look.most) is float
+        and 0 < look.least < look.most < 1
     )

@@ -46,9 +46,12 @@ class Framing(NamedTuple):
         )
 
 
-def crop(image: Image, square: Square, size: tuple[int, int], out: Image | None = None) -> Image:
-    """The pixels in `square`, resized to `size` (height, width); beyond the picture its edge is repeated.
+def crop(
+    image: Image, square: Square, size: tuple[int, int], out: Image | None = None, beyond: int | None = None
+) -> Image:
+    """The pixels in `square`, resized to `size` (height, width).
 
+    Beyond the picture is the grey `beyond`; if that is None, its edge is repeated.
     They are written into `out` if given, uint8 of that size and of as many channels as `image`.
 
     Shrinking averages the source pixels, so that large faces don't alias (see _resized); enlarging is linear.
@@ -65,7 +68,13 @@ def crop(image: Image, square: Square, size: tuple[int, int], out: Image | None 
     before_y, after_y, before_x, after_x = y0 - top, top + side - y1, x0 - left, left + side - x1
     if max(before_y, after_y, before_x, after_x) > 0:
         inside = cv2.copyMakeBorder(  # type: ignore[assignment]
-            inside, max(before_y, 0), max(after_y, 0), max(before_x, 0), max(after_x, 0), cv2.BORDER_REPLICATE
+            inside,
+            max(before_y, 0),
+            max(after_y, 0),
+            max(before_x, 0),
+            max(after_x, 0),
+            cv2.BORDER_REPLICATE if beyond is None else cv2.BORDER_CONSTANT,
+            value=(beyond or 0,) * 3,
         )
     return _resized(inside, (size[1], size[0]), halvings, out)
 

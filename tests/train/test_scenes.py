@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fer_edge.drawn_face import ROUND_S, draw_scene, face_box_at
+from fer_edge.detectors import LumaDetector
 from fer_edge.errors import DataError, ModelError
 from fer_train.detection import pool, things
 from fer_train.detection.altering import (
@@ -443,6 +444,18 @@ def test_a_pool_that_is_none_is_refused(tmp_path: Path) -> None:
         pool.load_pool(tmp_path, torch.device("cpu"))
 
 
+@pytest.mark.parametrize("mosaics_only", [False, True])
+@pytest.mark.parametrize("count", [3, 8])
+def test_shards_of_another_length_are_refused(
+    mosaics_only: bool, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "SHARD", 4)
+    np.save(tmp_path / "scenes_000.npy", np.zeros((count, SCENE_PX, SCENE_PX), np.uint8))
+    np.save(tmp_path / "faces_000.npy", np.zeros((count, MAX_FACES, 5), np.float32))
+    with pytest.raises(DataError, match="damaged"):
+        pool.load_pool(tmp_path, torch.device("cpu"), mosaics_only)
+
+
 def test_augmenting_moves_boxes_with_the_picture() -> None:
     """A bright square on black, shown in many ways, stays where its box says."""
     scenes = torch.zeros(64, SCENE_PX, SCENE_PX, dtype=torch.uint8)
@@ -532,3 +545,10 @@ def test_a_face_cut_at_the_border_is_ignored_and_one_outside_is_gone() -> None:
     faces = torch.tensor([[[0.0, 0.0, 60.0, 60.0, 1.0]]]).repeat(200, 1, 1)
     _, moved = augment(scenes, faces, 192, torch.Generator().manual_seed(1))
     assert set(moved[:, 0, 4].tolist()) == {1.0, IGNORED, 0.0}
+
+
+def test_false_alarms_are_mined_by_the_first_look_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "load_tiles", lambda _folder: None)
+    monkeypatch.setattr(pool, "Teacher", lambda _file: None)
+    assert LumaDetector().terms.second_look is not None
+    assert pool._to_alter(tmp_path, None, YUNET)[3].terms.second_look is None

@@ -3,9 +3,6 @@
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.framing import Image
-from fer_edge.opencv import cv2
-
 Floats = npt.NDArray[np.float32]
 
 SAME_FACE = 0.45
@@ -64,23 +61,3 @@ def overlap(box: Floats, boxes: Floats) -> Floats:
     area = np.prod(np.maximum(shared, 0), axis=1)
     total = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(box[2:] - box[:2]) - area
     return np.asarray(area / np.maximum(total, 1e-6), dtype=np.float32)
-
-
-def window(gray: Image, box: Floats, face_px: int, window_px: int, grey: int) -> tuple[Image, Floats]:
-    """What is around `box` [4] (left, top, right, bottom) of uint8 [H, W], and the box in it, float32 [4].
-
-    uint8 [window_px, window_px], scaled so that the box's side (the root of its area) is `face_px`; `grey` is what lies
-    beyond the picture.
-    """
-    side = max(1, round(float(np.sqrt(np.prod(box[2:] - box[:2]))) * window_px / face_px))
-    left, top = (round(float(centre - side / 2)) for centre in (box[:2] + box[2:]) / 2)
-    inside = gray[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
-    if inside.shape != (side, side):
-        above, before = min(max(-top, 0), side), min(max(-left, 0), side)
-        whole = np.full((side, side), grey, np.uint8)
-        whole[above : above + inside.shape[0], before : before + inside.shape[1]] = inside
-        inside = whole
-    how = cv2.INTER_AREA if side > window_px else cv2.INTER_LINEAR
-    seen = cv2.resize(inside, (window_px, window_px), interpolation=how)
-    moved = (box - np.asarray([left, top, left, top], np.float32)) * np.float32(window_px / side)
-    return np.asarray(seen, np.uint8), moved

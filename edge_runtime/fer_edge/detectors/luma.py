@@ -7,9 +7,9 @@ import numpy as np
 
 from fer_edge.contract import LookTerms
 from fer_edge.detectors.base import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, Detection, shrunk
-from fer_edge.detectors.boxes import SAME_FACE, Floats, cell_grid, decode, merge, overlap, window
+from fer_edge.detectors.boxes import SAME_FACE, Floats, cell_grid, decode, merge, overlap
 from fer_edge.errors import ContractError, ModelError
-from fer_edge.framing import Framing, Image
+from fer_edge.framing import Framing, Image, Square, crop
 from fer_edge.opencv import cv2
 from fer_edge.session import open_session, read_contract
 
@@ -20,8 +20,10 @@ GRIDS_KEPT = 8  # of different picture sizes
 # Close-ups are larger than the network learned to see; pictures longer than this are searched at half their size, too,
 # for a quarter of the time more, and boxes that are at least so high there are taken from it.
 HALVED_FROM_PX, HALVED_FACE_PX = 400, 72
-MOST_LOOKS, LOOKS_AT_ONCE = 64, 16  # a picture: a bound for crowds and noise, the surest first; and a run
-UNSEEN_LOGIT = -4.6  # of a second look that sees nothing there: int8's answers end there (fer-export)
+# The windows of second looks together are at most as large as the picture: in crowds and noise the surest come first,
+# and no search takes much more than twice the time. In small pictures some are looked at all the same.
+FEWEST_LOOKS, LOOKS_AT_ONCE = 8, 16
+UNSEEN_LOGIT = -4.5  # of a second look that sees nothing there; int8's answers end a little below (fer-export)
 DARK_GREY = 80  # pictures of a lower mean are brightened to it, as the network learned by daylight and lamps
 LEAST_POWER = 0.4  # of that: in a black picture there is only noise to brighten
 # Pictures of less contrast (standard deviation) get so much, but no more than HAZE_GAIN times theirs. A wall or a lens
@@ -57,7 +59,7 @@ class LumaDetector:
         self.contract = read_contract(self._session, path, "detector")
         terms = self.contract.detector
         assert terms is not None  # parse_contract refuses a detector without
-        self._terms = terms
+        self.terms = terms
         self.framing = Framing(**terms.framing)
         self._min_face_px, self._detect_size_px = min_face_px, detect_size_px
         self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
@@ -68,11 +70,11 @@ class LumaDetector:
             log.warning("%s was exported with --force and fails %s: its boxes may be wrong", path, failed)
 
     def _check(self) -> None:
-        """Run it once on two sizes: what fails, fails here and not amid a stream."""
+        """Run it once on each kind of picture: what fails, fails here and not amid a stream."""
         step_y, step_x = self.contract.input_size
         shapes = [(1, step_y, step_x), (1, 2 * step_y, 3 * step_x)]
-        if self._terms.second_look:
-            shapes.append((2, self._terms.second_look.window_px, self._terms.second_look.window_px))
+        if self.terms.second_look:
+            shapes.append((2, self.terms.second_look.window_px, self.terms.second_look.window_px))
         for count, height, width in shapes:
             try:
                 answers = self._run(np.full((count, height, width), EDGE_GREY, np.uint8))
@@ -89,7 +91,7 @@ class LumaDetector:
     @property
     def smallest_face_px(self) -> int:
         """Height in searched pixels of the smallest faces that the network was trained to find."""
-        return self._terms.smallest_face_px
+        return self.terms.smallest_face_px
 
     def detect(self, image: Image) -> list[Detection]:
         """Faces of `image`; the score is the contract's threshold to 1."""
@@ -106,21 +108,23 @@ class LumaDetector:
     ) -> tuple[Floats, Floats]:
         """Boxes float32 [F, 4] (left, top, right, bottom) and scores [F] of uint8 [H, W], surest first.
 
-        threshold: the lowest score, 0 to 1, if not the contract's. smallest_px: boxes whose longer side is shorter are
-        left out. whole: what `gray` was made smaller from, if it was: second looks see its pixels.
+        threshold: the lowest score, between 0 and 1, if not the contract's. smallest_px: boxes whose longer side is
+        shorter, in pixels of `gray`, are left out. whole: what `gray` was made smaller from, if it was: second looks
+        see its pixels.
         """
-        least, terms = threshold or self._terms.score_threshold, self._terms.second_look
+        least, look = self.terms.score_threshold if threshold is None else threshold, self.terms.second_look
         light = light_table(gray)
         lit = gray if light is None else _through(light, gray)
-        boxes, scores = self._first_look(lit, min(least, terms.least) if terms else least)
+        boxes, scores = self._first_look(lit, min(least, look.least) if look else least)
         asked = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) >= smallest_px
         boxes, scores = boxes[asked], scores[asked]
-        if terms:
+        if look:
             sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
-            unsure = (scores >= terms.least) & (scores < terms.most) & (sides < terms.face_px)
-            again = np.flatnonzero(unsure)[:MOST_LOOKS]
+            unsure = (scores >= look.least) & (scores < look.most) & (sides < look.face_px)
+            again = np.flatnonzero(unsure)[: max(FEWEST_LOOKS, gray.size // look.window_px**2)]
             source = gray if whole is None else whole
-            logits = self._second_look(source, boxes[again] * np.float32(len(source) / len(gray)), terms, light)
+            enlarged = np.divide(source.shape[::-1], gray.shape[::-1]).astype(np.float32)
+            logits = self._second_look(source, boxes[again] * np.tile(enlarged, 2), look, light)
             scores[again] = sigmoid((logit(scores[again]) + logits) / np.float32(2))
         order = np.argsort(-scores, kind="stable")
         order = order[scores[order] >= least]
@@ -137,18 +141,26 @@ class LumaDetector:
             scores = np.concatenate([scores, their_scores[large]])
         return merge(boxes, scores)
 
-    def _second_look(self, gray: Image, boxes: Floats, terms: LookTerms, light: Image | None) -> Floats:
+    def _second_look(self, gray: Image, boxes: Floats, look: LookTerms, light: Image | None) -> Floats:
         """The logits [K] of what is in the boxes [K, 4] of uint8 [H, W], each seen in a window of its own."""
-        logits = np.full(len(boxes), UNSEEN_LOGIT, np.float32)
-        grid = self._grid(terms.window_px, terms.window_px)
+        logits = np.empty(len(boxes), np.float32)
+        size, grid = look.window_px, self._grid(look.window_px, look.window_px)
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)) * np.float32(size / look.face_px)
+        places = (boxes - np.tile(centres, 2)) * (size / sides)[:, None] + np.float32(size / 2)  # in their windows
+        # The first look's padding, which is not in the picture's light, but here will be
+        beyond = EDGE_GREY if light is None else int(np.abs(light.astype(int) - EDGE_GREY).argmin())
         for first in range(0, len(boxes), LOOKS_AT_ONCE):
-            some = boxes[first : first + LOOKS_AT_ONCE]
-            seen = [window(gray, box, terms.face_px, terms.window_px, EDGE_GREY) for box in some]
-            pictures = np.stack([picture if light is None else _through(light, picture) for picture, _ in seen])
-            for index, (answers, (_, place)) in enumerate(zip(self._run(pictures), seen, strict=True), first):
+            some = range(first, min(first + LOOKS_AT_ONCE, len(boxes)))
+            pictures = np.empty((len(some), size, size), np.uint8)
+            for picture, (x, y), side in zip(pictures, centres[some].tolist(), sides[some].tolist(), strict=True):
+                crop(gray, Square(x, y, side), (size, size), picture, beyond)
+            if light is not None:
+                pictures = _through(light, pictures)
+            for index, answers in zip(some, self._run(pictures), strict=True):
                 cells = np.flatnonzero(answers[0] > UNSEEN_LOGIT)
-                found = decode(answers[:, cells], grid[cells], self._terms.side_in_strides)
-                there = overlap(place, found) >= SAME_FACE
+                found = decode(answers[:, cells], grid[cells], self.terms.side_in_strides)
+                there = overlap(places[index], found) >= SAME_FACE
                 logits[index] = answers[0, cells[there]].max(initial=UNSEEN_LOGIT)
         return logits
 
@@ -164,7 +176,7 @@ class LumaDetector:
         if not len(seen):
             return np.empty((0, 4), np.float32), np.empty(0, np.float32)
         answers = answers[:, seen]
-        return decode(answers, self._grid(*gray.shape)[seen], self._terms.side_in_strides), sigmoid(answers[0])
+        return decode(answers, self._grid(*gray.shape)[seen], self.terms.side_in_strides), sigmoid(answers[0])
 
     def _run(self, pictures: Image) -> Floats:
         """Answers float32 [N, 5, cells] to uint8 [N, H, W], whose sides are multiples of the contract's."""
@@ -176,7 +188,7 @@ class LumaDetector:
         if grid is None:
             if len(self._grids) >= GRIDS_KEPT:
                 self._grids.clear()
-            grid = self._grids[height, width] = cell_grid(height, width, self._terms.strides)
+            grid = self._grids[height, width] = cell_grid(height, width, self.terms.strides)
         return grid
 
 

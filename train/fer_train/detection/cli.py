@@ -101,7 +101,7 @@ def detector(
     _prepare(out, resume, overwrite)
     options = DetectorOptions(
         steps=steps, batch_size=batch_size, size=size, learning_rate=lr, seed=seed, device=chosen_device(device),
-        amp=amp,
+        amp=amp, mosaics_only=mosaics_only,
     )
     if threads:
         torch.set_num_threads(threads)

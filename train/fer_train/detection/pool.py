@@ -130,6 +130,7 @@ _TO_ALTER: list[ToAlter] = []
 
 def _to_alter(faces: Path, fer: Path | None, teacher: Path) -> ToAlter:
     shipped = LumaDetector(None, 1, SCENE_PX)
+    shipped.terms = replace(shipped.terms, second_look=None)  # its successor's first look shall learn from its own
     return load_tiles(faces), None if fer is None else load_fer_faces(fer), Teacher(teacher), shipped
 
 
@@ -219,7 +220,10 @@ def load_pool(folder: Path, device: torch.device, mosaics_only: bool = False) ->
         rows = slice(place * count, (place + 1) * count)
         for target, path in zip((scenes, faces), _files(folder, number), strict=True):
             try:
-                target[rows] = torch.from_numpy(np.load(path)[kept])
+                whole = np.load(path)
+                if len(whole) != SHARD:
+                    raise ValueError(f"{len(whole)} scenes")
+                target[rows] = torch.from_numpy(whole[kept])
             except (OSError, ValueError, RuntimeError) as error:
                 raise DataError(f"{path} is no shard of scenes, or is damaged: delete it and make it again") from error
     return scenes, faces

@@ -30,6 +30,7 @@ class DetectorOptions:
     size: pixels a side of the largest training pictures, a multiple of 32; each step takes a side from half of it on.
     warm_up: steps in which the rate rises.
     ema_decay: of the moving average of the weights, which is what is kept. amp: convolutions in bfloat16.
+    mosaics_only: what the scenes were chosen by, for the record.
     """
 
     steps: int = 8000
@@ -42,6 +43,7 @@ class DetectorOptions:
     seed: int = 0
     device: str = "cpu"
     amp: bool = True
+    mosaics_only: bool = False
 
 
 @dataclass(frozen=True)
