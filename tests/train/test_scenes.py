@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from fer_edge.drawn_face import ROUND_S, draw_scene, face_box_at
 from fer_edge.detectors import LumaDetector
+from fer_edge.drawn_face import ROUND_S, draw_scene, face_box_at
 from fer_edge.errors import DataError, ModelError
 from fer_train.detection import pool, things
 from fer_train.detection.altering import (

@@ -1,6 +1,7 @@
 """The detector `luma`: our own network on the grey picture, shipped with the package."""
 
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
@@ -116,19 +117,20 @@ class LumaDetector:
         light = light_table(gray)
         lit = gray if light is None else _through(light, gray)
         boxes, scores = self._first_look(lit, min(least, look.least) if look else least)
-        asked = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) >= smallest_px
-        boxes, scores = boxes[asked], scores[asked]
+        sizes = boxes[:, 2:] - boxes[:, :2]
+        asked = sizes.max(axis=1, initial=0) >= smallest_px
         if look:
-            sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
-            unsure = (scores >= look.least) & (scores < look.most) & (sides < look.face_px)
+            unsure = asked & (scores >= look.least) & (scores < look.most) & (sizes.prod(axis=1) < look.face_px**2)
             again = np.flatnonzero(unsure)[: max(FEWEST_LOOKS, gray.size // look.window_px**2)]
-            source = gray if whole is None else whole
-            enlarged = np.divide(source.shape[::-1], gray.shape[::-1]).astype(np.float32)
-            logits = self._second_look(source, boxes[again] * np.tile(enlarged, 2), look, light)
-            scores[again] = sigmoid((logit(scores[again]) + logits) / np.float32(2))
-        order = np.argsort(-scores, kind="stable")
-        order = order[scores[order] >= least]
-        return boxes[order], scores[order]
+            if len(again):
+                source = gray if whole is None else whole
+                enlarged = np.divide(source.shape[::-1], gray.shape[::-1]).astype(np.float32)
+                logits = self._second_look(source, boxes[again] * np.tile(enlarged, 2), look, light)
+                scores[again] = sigmoid((logit(scores[again]) + logits) / np.float32(2))
+                order = np.argsort(-scores, kind="stable")
+                boxes, scores, asked = boxes[order], scores[order], asked[order]
+        asked &= scores >= least
+        return boxes[asked], scores[asked]
 
     def _first_look(self, gray: Image, least: float) -> tuple[Floats, Floats]:
         """Boxes [F, 4] and scores [F], `least` or more, of uint8 [H, W], surest first."""
@@ -172,7 +174,7 @@ class LumaDetector:
             padded = cv2.copyMakeBorder(gray, 0, below, 0, right, cv2.BORDER_CONSTANT, value=EDGE_GREY)
             gray = np.asarray(padded, dtype=np.uint8)
         answers = self._run(gray[None])[0]
-        seen = np.flatnonzero(answers[0] >= logit(least))
+        seen = np.flatnonzero(answers[0] >= math.log(least / (1 - least)))
         if not len(seen):
             return np.empty((0, 4), np.float32), np.empty(0, np.float32)
         answers = answers[:, seen]
@@ -197,9 +199,9 @@ def sigmoid(logits: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 
 
-def logit(scores: Floats | float) -> Floats:
+def logit(scores: Floats) -> Floats:
     """The logits of scores between 0 and 1."""
-    return np.asarray(np.log(scores / (1 - np.asarray(scores))), np.float32)
+    return np.asarray(np.log(scores / (1 - scores)), np.float32)
 
 
 def in_good_light(gray: Image) -> Image:
