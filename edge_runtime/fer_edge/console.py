@@ -151,9 +151,17 @@ def _ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+_abrupt = threading.Event()
+
+
+def leave_abruptly() -> None:
+    """Let `run_main` end past Python's own shutdown, amid which some library's threads would crash the process."""
+    _abrupt.set()
+
+
 def _leave(code: int) -> NoReturn:
     """Exit; past Python's own shutdown if a thread of ours is still in C code, where that would abort the process."""
-    if any(thread.name.startswith("fer-") for thread in threading.enumerate()):
+    if _abrupt.is_set() or any(thread.name.startswith("fer-") for thread in threading.enumerate()):
         for stream in filter(None, (sys.stdout, sys.stderr)):
             with contextlib.suppress(OSError):
                 stream.flush()

@@ -200,3 +200,16 @@ def test_a_source_with_nothing_readable_leaves_nothing_behind(fer_edge: Run, tmp
         assert "none of its 2 pictures can be read" in done.stderr.splitlines()[-1]
         assert "source lost" not in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "old.csv"]
+
+
+def test_a_command_may_end_past_pythons_own_shutdown() -> None:
+    script = (
+        "import atexit, sys, click\n"
+        "from fer_edge.console import leave_abruptly, run_main\n"
+        "atexit.register(print, 'amid the shutdown')\n"
+        "if len(sys.argv) > 1: leave_abruptly()\n"
+        "run_main(click.Command('job', callback=lambda: print('done')), 'job', [])\n"
+    )
+    for more, shown in (([], "done\namid the shutdown\n"), (["abruptly"], "done\n")):
+        ran = subprocess.run([sys.executable, "-c", script, *more], capture_output=True, text=True, check=False)
+        assert (ran.returncode, ran.stdout) == (0, shown)

@@ -4,8 +4,6 @@ Each process holds all faces, draws the whole batch's random numbers and works o
 number of processes changes nothing but rounding: batch normalisation and dropout see the whole batch, too.
 """
 
-import atexit
-import gc
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from fer_edge.console import leave_abruptly
 
 
 @dataclass
@@ -51,8 +51,7 @@ def join(device: str) -> Shard:
         return Shard()
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    # Gloo's threads end when all that holds the group is gone; ending with Python itself they sometimes crash it.
-    atexit.register(gc.collect)
+    leave_abruptly()  # Gloo's threads may still hold tensors, and now and then abort the process as Python ends
     dist.init_process_group("nccl" if device == "cuda" else "gloo")
     return Shard(dist.get_rank(), dist.get_world_size())
 
