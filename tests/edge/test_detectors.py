@@ -78,7 +78,7 @@ def test_a_smaller_detection_size_finds_the_same_face(face_image: Image) -> None
 
 
 def test_a_face_in_the_dark_is_found_by_better_light(monkeypatch: pytest.MonkeyPatch) -> None:
-    night = (draw_scene(0.5) * 0.015).astype(np.uint8)  # greys up to 3
+    night = (draw_scene(0.5) * 0.012).astype(np.uint8)  # greys up to 3
     assert len(LumaDetector().detect(night)) == 1
     monkeypatch.setattr("fer_edge.detectors.luma.light_table", lambda _picture: None)
     assert len(LumaDetector().detect(night)) == 0
