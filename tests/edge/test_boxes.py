@@ -45,6 +45,14 @@ def test_boxes_of_one_face_become_one_near_the_surest() -> None:
     assert merged[1].tolist() == [50, 50, 60, 60]
 
 
+@pytest.mark.parametrize(("shift", "kept"), [(4.0, 1), (5.0, 1), (6.0, 2)])  # overlaps of 0.43, 0.33 and 0.25
+def test_a_poor_box_of_a_face_is_left_out_and_a_neighbours_stays(shift: float, kept: int) -> None:
+    boxes = np.array([[0, 0, 10, 10], [shift, 0, 10 + shift, 10]], np.float32)
+    merged, scores = merge(boxes, np.array([0.9, 0.7], np.float32))
+    assert len(scores) == kept
+    assert merged[0].tolist() == [0, 0, 10, 10]  # not moved by it
+
+
 def test_nothing_merges_to_nothing() -> None:
     boxes, scores = merge(np.empty((0, 4), np.float32), np.empty(0, np.float32))
     assert boxes.shape == (0, 4)

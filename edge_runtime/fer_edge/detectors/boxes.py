@@ -7,6 +7,8 @@ Floats = npt.NDArray[np.float32]
 
 SAME_FACE = 0.45
 """Overlap (intersection over union) from which two boxes are taken for one face."""
+ANOTHER_FACE = 0.3
+"""Overlap below which a fainter box is another face's; between the two it is a poor box of the same, and left out."""
 MOST = 3000
 """Cells that are looked at, the surest first: a bound for pictures full of noise; some ten see each face of a crowd."""
 
@@ -40,18 +42,20 @@ def merge(boxes: Floats, scores: Floats, same: float = SAME_FACE) -> tuple[Float
     """One box a face, [F, 4], and its score, [F], surest first, of boxes [K, 4] with scores [K] from 0 to 1.
 
     Greedy non-maximum suppression, but a face's box is the mean of all that overlap its surest one by `same` or more,
-    weighted by score, which is steadier from frame to frame (Bazarevsky et al. 2019, "BlazeFace").
+    weighted by score, which is steadier from frame to frame (Bazarevsky et al. 2019, "BlazeFace"). Boxes that overlap it
+    less, but by ANOTHER_FACE or more, are left out.
     """
     order = np.argsort(-scores, kind="stable")[:MOST]
     boxes, scores = boxes[order], scores[order]
     merged, kept = [], []
     while len(boxes):
-        one = overlap(boxes[0], boxes) >= same
-        one[0] = True
+        shared = overlap(boxes[0], boxes)
+        shared[0] = 1  # also of a box without area
+        one, others = shared >= same, shared < ANOTHER_FACE
         weights = scores[one] ** 2
         merged.append(weights @ boxes[one] / weights.sum())
         kept.append(scores[0])
-        boxes, scores = boxes[~one], scores[~one]
+        boxes, scores = boxes[others], scores[others]
     return np.asarray(merged, np.float32).reshape(-1, 4), np.asarray(kept, np.float32)
 
 
