@@ -42,8 +42,8 @@ def merge(boxes: Floats, scores: Floats, same: float = SAME_FACE) -> tuple[Float
     """One box a face, [F, 4], and its score, [F], surest first, of boxes [K, 4] with scores [K] from 0 to 1.
 
     Greedy non-maximum suppression, but a face's box is the mean of all that overlap its surest one by `same` or more,
-    weighted by score, which is steadier from frame to frame (Bazarevsky et al. 2019, "BlazeFace"). Boxes that overlap it
-    less, but by ANOTHER_FACE or more, are left out.
+    weighted by score, which is steadier from frame to frame (Bazarevsky et al. 2019, "BlazeFace"). Boxes that overlap
+    it less, but by ANOTHER_FACE or more, are left out.
     """
     order = np.argsort(-scores, kind="stable")[:MOST]
     boxes, scores = boxes[order], scores[order]
