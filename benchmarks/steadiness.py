@@ -183,14 +183,16 @@ def plot(records: Sequence[dict[str, Any]], path: Path) -> None:
 
     detectors = list(dict.fromkeys(record["detector"] for record in records))
     fig, axes = plt.subplots(len(detectors), 1, figsize=(11, 4 * len(detectors)), layout="constrained", squeeze=False)
+    seen = [record for record in records if record["face_seconds"] > 0]
     for axis, detector in zip(axes[:, 0], detectors, strict=True):
+        clips = list(dict.fromkeys(record["clip"] for record in seen if record["detector"] == detector))
         for offset, name in enumerate(SETTINGS):
-            those = [r for r in records if r["detector"] == detector and r["setting"] == name and r["face_seconds"] > 0]
-            places = np.arange(len(those)) + 0.2 * (offset - 1.5)
+            those = [record for record in seen if (record["detector"], record["setting"]) == (detector, name)]
+            places = [
+                clips.index(record["clip"]) + 0.2 * (offset - 1.5) for record in those
+            ]  # not every setting sees all
             axis.bar(places, [record["changes_per_minute"] for record in those], 0.2, label=name)
-        axis.set_xticks(
-            range(len(those)), [Path(record["clip"]).stem[:28] for record in those], rotation=20, ha="right"
-        )
+        axis.set_xticks(range(len(clips)), [Path(clip).stem[:28] for clip in clips], rotation=20, ha="right")
         axis.set_ylabel(f"label changes per minute\n({detector})")
         axis.grid(alpha=0.3, axis="y")
     axes[0, 0].legend()
