@@ -36,7 +36,7 @@ class LumaDetector:
     """A network of fer-export's kind "detector": upright and turned faces, from the grey picture alone.
 
     What it is unsure of it looks at again, in a window in which that has the size that the network knows best.
-    The file's contract says how its answers are read: strides, score threshold, framing, second look.
+    The file's contract says how its answers are read: strides, score threshold, framing, second look; they are `terms`.
     Raises ModelError or ContractError if the file can't be used.
     """
 
