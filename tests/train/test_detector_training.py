@@ -9,6 +9,7 @@ from fer_edge.detectors import boxes as runtime
 from fer_edge.errors import FerError, ModelError
 from fer_train.cli import train
 from fer_train.detection import pool
+from fer_train.detection.closeups import CloseUps, save_close_ups
 from fer_train.detection.loss import assign, complete_iou, detection_loss, in_ignored, iou
 from fer_train.detection.network import STRIDES, Luma, cells, decode
 from fer_train.detection.scenes import MAX_FACES, SCENE_PX
@@ -139,6 +140,18 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path, monkeypatch: pytes
     assert all(torch.equal(whole[name], broken[name]) for name in whole)
 
 
+def test_close_ups_are_laid_on_what_is_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no scene shows anybody, close-ups alone teach boxes."""
+    monkeypatch.setattr("fer_train.detection.closeups.SHARE", 1.1)
+    scenes, nobody = torch.full((20, SCENE_PX, SCENE_PX), 90, dtype=torch.uint8), torch.zeros(20, 1, 5)
+    faces = CloseUps(np.full((2, 48, 48), 200, np.uint8), np.tile(np.float32([0.1, 0, 0.8, 1]), (2, 1)), np.ones(2))
+    losses = []
+    for close_ups in (None, faces):
+        trainer = DetectorTrainer(scenes, nobody, options(1), tmp_path, close_ups)
+        losses.append(float(trainer._step()[1]))
+    assert losses[0] == 0 < losses[1]
+
+
 def test_a_run_begins_with_the_weights_of_another(tmp_path: Path) -> None:
     scenes, faces = discs(20, 0)
     first = DetectorTrainer(scenes, faces, options(1), tmp_path)
@@ -198,6 +211,13 @@ def test_the_command_trains_on_a_pool_and_tells_what_comes_next(
         train, [*command, "--overwrite", "--steps", "1", "--mosaics-only"], catch_exceptions=False
     )
     assert "10 mosaics of" in mosaics.output
+    assert not load_detector(tmp_path / "run" / "detector.pt")[1]["close_ups"]
+    grey = np.full((5, 48, 48), 90, np.uint8)
+    some = CloseUps(grey, np.tile(np.float32([0.1, 0, 0.8, 1]), (5, 1)), np.ones(5))
+    save_close_ups([some], tmp_path / "pool" / pool.CLOSE_UPS)
+    with_some = CliRunner().invoke(train, [*command, "--overwrite", "--steps", "1"], catch_exceptions=False)
+    assert "20 scenes and 5 close-ups of" in with_some.output
+    assert load_detector(tmp_path / "run" / "detector.pt")[1]["close_ups"]
     assert "multiple of 32" in CliRunner().invoke(train, [*command, "--size", "70"]).output
 
 

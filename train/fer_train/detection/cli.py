@@ -28,7 +28,7 @@ PathType = click.Path(path_type=Path)
 @click.option("--teacher", type=PathType, required=True, metavar="FILE",
               help="YuNet (face_detection_yunet_2023mar.onnx of OpenCV's zoo), which corrects the boxes.")
 @click.option("--fer", type=PathType, metavar="CSV",
-              help="FER2013's CSV: its Training faces become close-ups and go on other people's shoulders.")
+              help="FER2013's CSV: its Training faces become close-ups, on pictures and on other people's shoulders.")
 @click.option("--out", type=PathType, required=True, metavar="DIR", help="Folder for the scenes; made if missing.")
 @click.option("--count", type=click.IntRange(1), metavar="N", default=24_000,
               help=f"Scenes, rounded up to whole files of {SHARD}; what is there already is kept.")
@@ -45,13 +45,16 @@ def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, 
     with extra_required("fer-train", "train"):
         from tqdm import tqdm
 
-        from fer_train.detection.pool import PARTS, alter_heads, make_pool
+        from fer_train.detection.pool import PARTS, alter_heads, make_close_ups, make_pool
 
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file: --out names a folder")
     shards, workers = -(-count // SHARD), workers or os.cpu_count() or 1
     with tqdm(total=PARTS, desc="heads", unit="part", disable=None) as bar:
         alter_heads(out, faces, fer, teacher, workers, lambda _part: bar.update())
+    if fer is not None:
+        with tqdm(total=PARTS, desc="close-ups", unit="part", disable=None) as bar:
+            make_close_ups(out, faces, fer, teacher, workers, lambda _part: bar.update())
     with tqdm(total=shards * SHARD, desc="scenes", unit="scene", disable=None) as bar:
         made = make_pool(out, shards, faces, fer, teacher, workers, lambda _shard: bar.update(SHARD))
     click.echo(f"{out} holds {shards * SHARD:,} scenes, {made * SHARD:,} of them new", err=True)
@@ -79,7 +82,7 @@ def detector(
     scenes: Path, mosaics_only: bool, out: Path, steps: int, batch_size: int, size: int, lr: float, seed: int,
     device: str, amp: bool, threads: int | None, init_weights: Path | None, resume: bool, overwrite: bool,
 ) -> None:
-    """Train our face detector `luma` on composed scenes.
+    """Train our face detector `luma` on composed scenes, and on FER2013's close-ups laid on them, if there are any.
 
     Writes detector.pt (for fer-export detector), last.pt and history.csv to DIR.
     """
@@ -92,29 +95,31 @@ def detector(
     with extra_required("fer-train", "train"):
         import torch
 
-        from fer_train.detection.pool import load_pool, whole_shards
+        from fer_train.detection.pool import close_ups_of, load_pool, whole_shards
         from fer_train.detection.training import DetectorOptions, DetectorTrainer, load_detector
         from fer_train.settings import chosen_device
 
     whole_shards(scenes)  # before anything is made or deleted
+    close_ups = close_ups_of(scenes)
     first = load_detector(init_weights)[0] if init_weights else None  # before --overwrite deletes it
     _prepare(out, resume, overwrite)
     options = DetectorOptions(
         steps=steps, batch_size=batch_size, size=size, learning_rate=lr, seed=seed, device=chosen_device(device),
-        amp=amp, mosaics_only=mosaics_only,
+        amp=amp, mosaics_only=mosaics_only, close_ups=close_ups is not None,
     )
     if threads:
         torch.set_num_threads(threads)
     try:
         pool = load_pool(scenes, torch.device(options.device), mosaics_only)
-        trainer = DetectorTrainer(*pool, options, out)
+        trainer = DetectorTrainer(*pool, options, out, close_ups)
         if resume:
             trainer.resume()
         elif first is not None:
             trainer.start_from(first)
         click.echo(
             f"luma: {trainer.network.num_parameters():,} parameters, "
-            f"{len(trainer.scenes):,} {'mosaics' if mosaics_only else 'scenes'} of {scenes}; "
+            f"{len(trainer.scenes):,} {'mosaics' if mosaics_only else 'scenes'}"
+            f"{f' and {len(close_ups):,} close-ups' if close_ups else ''} of {scenes}; "
             f"{steps - trainer.step:,} steps on {options.device}",
             err=True,
         )

@@ -36,7 +36,7 @@ class MosaicMaker:
 
     def __init__(self, tiles: FaceTiles) -> None:
         images = torch.from_numpy(tiles.images)  # uint8 [N, 128, 128]
-        self._levels = [images, *(_coarser(images, side) for side in SIDES[1:])]
+        self._levels = [images, *(coarser(images, side) for side in SIDES[1:])]
         self._chances = torch.from_numpy(tiles.chances).float()
         boxes = np.zeros((len(tiles), FACES_A_TILE, 5), np.float32)
         for row, faces in zip(boxes, tiles.boxes, strict=True):
@@ -124,8 +124,8 @@ class MosaicMaker:
         return flagged(torch.cat([low, sides, faces[..., 4:]], dim=2), cell)
 
 
-def _coarser(images: Tensor, side: int) -> Tensor:
-    """uint8 [N, 128, 128] as uint8 [N, side, side], some at a time, as floats take four times the room."""
+def coarser(images: Tensor, side: int) -> Tensor:
+    """uint8 [N, S, S] as uint8 [N, side, side], some at a time, as floats take four times the room."""
     parts = (
         F.interpolate(images[start : start + 512, None].float(), size=side, mode="area")
         for start in range(0, len(images), 512)

@@ -3,7 +3,7 @@
 A shard is scenes_NNN.npy, uint8 [SHARD, SCENE_PX, SCENE_PX], and faces_NNN.npy, float32 [SHARD, MAX_FACES, 5]
 (rows of zeros where a scene has fewer). Its first half are composed scenes, its second half mosaics; the teacher
 corrects the faces of both (`Teacher.correct`). Shard N is the same whoever makes it: its seed is N (but what is
-mined depends on the luma that is shipped).
+mined depends on the luma that is shipped). Close-ups, if any, are no scenes: they are laid on them in training.
 """
 
 import multiprocessing
@@ -33,6 +33,7 @@ from fer_train.detection.altering import (
     save_tiles,
     with_altered,
 )
+from fer_train.detection.closeups import CloseUps, close_ups, load_close_ups, save_close_ups
 from fer_train.detection.mining import mined
 from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.scenes import MAX_FACES, SCENE_PX, SceneMaker
@@ -44,6 +45,7 @@ SHARD = 1000
 MOSAICS_AT_ONCE = 16
 DRAWN_TILES = 3000  # among those of mosaics: nobody to be found
 ALTERED = "altered.npz"  # in the folder, too: altered heads, bystanders, FER2013's heads, false alarms
+CLOSE_UPS = "closeups.npz"  # likewise, if there are FER2013's faces
 PARTS = 50  # in which these are made
 MINED_PICTURES = 300  # in which false alarms are sought, a part
 Made = TypeVar("Made")
@@ -72,6 +74,29 @@ def alter_heads(
         made[part] = kinds
         done(part)
     save_tiles([[made[part][kind] for part in range(PARTS)] for kind in range(len(SHARES))], folder / ALTERED)
+
+
+def make_close_ups(
+    folder: Path, faces: Path, fer: Path, teacher: Path, workers: int, done: Callable[[int], object]
+) -> None:
+    """Make closeups.npz in `folder`, which must be there, unless it holds it; the rest is as for `alter_heads`.
+
+    Raises DataError if there is no face in any of FER2013's pictures, too.
+    """
+    file = folder / CLOSE_UPS
+    if file.is_file():
+        load_close_ups(file)
+        for part in range(PARTS):
+            done(part)
+        return
+    _to_alter(faces, fer, teacher)
+    made: dict[int, CloseUps | None] = {}
+    for part, some in _each(_close_up_part, range(PARTS), workers, _start_altering, (faces, fer, teacher)):
+        made[part] = some
+        done(part)
+    if not any(made.values()):
+        raise DataError(f"the teacher sees no face in any Training picture of {fer}: is it FER2013's CSV?")
+    save_close_ups([made[part] for part in range(PARTS)], file)
 
 
 def make_pool(
@@ -153,6 +178,12 @@ def _alter_part(part: int) -> tuple[int, tuple[FaceTiles, ...]]:
     )
 
 
+def _close_up_part(part: int) -> tuple[int, CloseUps | None]:
+    _, fer_faces, teacher, shipped = _TO_ALTER[0]
+    assert fer_faces is not None
+    return part, close_ups(fer_faces[_part_of(len(fer_faces), part)], teacher, shipped)
+
+
 def _part_of(count: int, part: int) -> slice:
     return slice(part * count // PARTS, (part + 1) * count // PARTS)
 
@@ -204,6 +235,11 @@ def whole_shards(folder: Path) -> list[int]:
     if not numbers:
         raise DataError(f"{folder} holds no scenes: make some with fer-train scenes --out {folder}")
     return numbers
+
+
+def close_ups_of(folder: Path) -> CloseUps | None:
+    """The close-ups of `folder`, None if it has none; DataError if they are damaged."""
+    return load_close_ups(folder / CLOSE_UPS) if (folder / CLOSE_UPS).exists() else None
 
 
 def load_pool(folder: Path, device: torch.device, mosaics_only: bool = False) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from fer_edge.errors import ModelError
 from fer_train.augment import MEAN, STD
 from fer_train.checkpoint import load_tensors, save_tensors
-from fer_train.detection.augment import augment
+from fer_train.detection.augment import augment, relight
+from fer_train.detection.closeups import CloseUps
 from fer_train.detection.loss import detection_loss
 from fer_train.detection.network import Luma, cells
 
@@ -30,7 +31,7 @@ class DetectorOptions:
     size: pixels a side of the largest training pictures, a multiple of 32; each step takes a side from half of it on.
     warm_up: steps in which the rate rises.
     ema_decay: of the moving average of the weights, which is what is kept. amp: convolutions in bfloat16.
-    mosaics_only: what the scenes were chosen by, for the record.
+    mosaics_only, close_ups: what the scenes were chosen by and what was laid on them, for the record.
     """
 
     steps: int = 8000
@@ -44,6 +45,7 @@ class DetectorOptions:
     device: str = "cpu"
     amp: bool = True
     mosaics_only: bool = False
+    close_ups: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,15 @@ class DetectorRecord:
 class DetectorTrainer:
     """A training run: scenes uint8 [N, S, S] and faces [N, F, 5] on the device, results in the folder `out`.
 
-    last.pt holds the run's whole state, detector.pt the averaged network for fer-export.
+    close_ups are laid on them, if given. last.pt holds the run's whole state, detector.pt the averaged network for
+    fer-export.
     """
 
-    def __init__(self, scenes: Tensor, faces: Tensor, options: DetectorOptions, out: Path) -> None:
+    def __init__(
+        self, scenes: Tensor, faces: Tensor, options: DetectorOptions, out: Path, close_ups: CloseUps | None = None
+    ) -> None:
         self.options, self.out, self.device = options, out, torch.device(options.device)
+        self.close_ups = close_ups
         held_out = int(len(scenes) * HELD_OUT)
         self.scenes, self.faces = scenes[held_out:], faces[held_out:]
         torch.manual_seed(options.seed)
@@ -121,6 +127,9 @@ class DetectorTrainer:
         size = self.sizes[int(torch.randint(len(self.sizes), (), generator=generator))]
         rows = torch.randint(len(self.scenes), (self.options.batch_size,), generator=generator).to(self.device)
         pictures, faces = augment(self.scenes[rows], self.faces[rows], size, generator)
+        if self.close_ups:
+            pictures, faces = self.close_ups.lay(pictures, faces, generator)
+        pictures = relight(pictures, generator)
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.learning_rate * self._rate()
         self.network.train()
