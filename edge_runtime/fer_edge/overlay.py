@@ -9,6 +9,7 @@ from fer_edge.opencv import cv2
 from fer_edge.results import Face
 
 Colour = tuple[int, int, int]
+Corners = tuple[int, int, int, int]  # left, top, right, bottom
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 INK: Colour = (255, 255, 255)
 PANEL: Colour = (32, 32, 32)
@@ -36,13 +37,18 @@ def colour_of(label: str, labels: Sequence[str]) -> Colour:
 
 
 def draw(image: Image, faces: Sequence[Face], caption: str = "") -> Image:
-    """A BGR copy of `image` with every face's box and label, bars beside the largest faces, and `caption` on top."""
+    """A BGR copy of `image` with every face's box and label, bars beside the largest faces, and `caption` on top.
+
+    In crowds a label is shortened to the emotion, or left out, where it would cover faces or labels of larger ones.
+    """
     picture = image.copy() if image.ndim == 3 else np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
     scale = min(max(min(picture.shape[:2]) / 480, 0.5), 3.0)
     by_size = sorted(faces, key=lambda face: face.box[2] * face.box[3], reverse=True)
     for face in reversed(by_size):
-        _draw_face(picture, face, scale)
-    taken: list[tuple[int, int, int, int]] = [_pixels(face) for face in faces]
+        _draw_box(picture, face, scale)
+    taken = [_pixels(face) for face in faces]
+    for face in by_size:
+        _draw_label(picture, face, scale, taken, always=len(faces) <= MAX_FACES_WITH_BARS)
     for face in by_size[:MAX_FACES_WITH_BARS]:
         _draw_bars(picture, face, scale, taken)
     if caption:
@@ -50,18 +56,36 @@ def draw(image: Image, faces: Sequence[Face], caption: str = "") -> Image:
     return picture
 
 
-def _pixels(face: Face) -> tuple[int, int, int, int]:
+def _pixels(face: Face) -> Corners:
     x, y, width, height = face.box
     return round(x), round(y), round(x + width), round(y + height)
 
 
-def _draw_face(picture: Image, face: Face, scale: float) -> None:
+def _draw_box(picture: Image, face: Face, scale: float) -> None:
     x0, y0, x1, y1 = _pixels(face)
+    width = min(2 * scale, min(x1 - x0, y1 - y0) / 16)  # thin around small faces, of which little would be left
     colour = colour_of(face.emotion, tuple(face.probabilities))
-    cv2.rectangle(picture, (x0, y0), (x1, y1), colour, max(1, round(2 * scale)), cv2.LINE_AA)
-    label = f"{face.emotion} {face.confidence:.0%}"
-    height = _text_size(label, scale)[1]
-    _draw_text(picture, label, (x0, y0 - height if y0 >= height else y1), scale, colour)
+    cv2.rectangle(picture, (x0, y0), (x1, y1), colour, max(1, round(width)), cv2.LINE_AA)
+
+
+def _draw_label(picture: Image, face: Face, scale: float, taken: list[Corners], always: bool) -> None:
+    """The label above the face or below it, where it covers nothing that is taken; `always`: or else there anyway."""
+    x0, y0, _x1, y1 = _pixels(face)
+    colour = colour_of(face.emotion, tuple(face.probabilities))
+    text = f"{face.emotion} {face.confidence:.0%}"
+    height = _text_size(text, scale)[1]
+    places = [(label, corner) for label in (text, face.emotion) for corner in ((x0, y0 - height), (x0, y1))]
+    for label, corner in places:
+        spot = _text_spot(picture, label, corner, scale)
+        if not any(_overlap(spot, other) for other in taken):
+            break
+    else:
+        if not always:
+            return
+        label, corner = text, (x0, y0 - height if y0 >= height else y1)
+        spot = _text_spot(picture, label, corner, scale)
+    taken.append(spot)
+    _draw_text(picture, label, corner, scale, colour)
 
 
 def _text_size(text: str, scale: float) -> tuple[int, int]:
@@ -71,23 +95,29 @@ def _text_size(text: str, scale: float) -> tuple[int, int]:
     return width + 2 * margin, height + baseline + 2 * margin
 
 
-def _draw_text(picture: Image, text: str, corner: tuple[int, int], scale: float, background: Colour) -> None:
-    """White or black text on a filled panel whose top left is `corner`, moved into the picture."""
+def _text_spot(picture: Image, text: str, corner: tuple[int, int], scale: float) -> Corners:
+    """Where the panel of _draw_text with its top left at `corner` lies, moved into the picture."""
     width, height = _text_size(text, scale)
     x = min(max(corner[0], 0), max(picture.shape[1] - width, 0))
     y = min(max(corner[1], 0), max(picture.shape[0] - height, 0))
-    cv2.rectangle(picture, (x, y), (x + width, y + height), background, cv2.FILLED)
+    return x, y, x + width, y + height
+
+
+def _draw_text(picture: Image, text: str, corner: tuple[int, int], scale: float, background: Colour) -> None:
+    """White or black text on a filled panel whose top left is `corner`, moved into the picture."""
+    x, y, right, bottom = _text_spot(picture, text, corner, scale)
+    cv2.rectangle(picture, (x, y), (right, bottom), background, cv2.FILLED)
     luma = 0.114 * background[0] + 0.587 * background[1] + 0.299 * background[2]
     ink = (0, 0, 0) if luma > 140 else INK
     baseline = cv2.getTextSize(text, FONT, 0.5 * scale, 1)[1]
     margin = round(4 * scale)
     cv2.putText(
-        picture, text, (x + margin, y + height - margin - baseline // 2), FONT, 0.5 * scale, ink,
+        picture, text, (x + margin, bottom - margin - baseline // 2), FONT, 0.5 * scale, ink,
         max(1, round(scale)), cv2.LINE_AA,
     )  # fmt: skip
 
 
-def _draw_bars(picture: Image, face: Face, scale: float, taken: list[tuple[int, int, int, int]]) -> None:
+def _draw_bars(picture: Image, face: Face, scale: float, taken: list[Corners]) -> None:
     """All probabilities beside the face, on the side with room; left out where there is none."""
     row, width = round(BAR_ROW_PX * scale), round(BAR_WIDTH_PX * scale)
     height = row * len(face.probabilities) + round(6 * scale)
@@ -120,5 +150,5 @@ def _draw_bars(picture: Image, face: Face, scale: float, taken: list[tuple[int, 
         )  # fmt: skip
 
 
-def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
+def _overlap(a: Corners, b: Corners) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

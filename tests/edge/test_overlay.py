@@ -49,6 +49,37 @@ def test_bars_of_two_faces_do_not_cover_a_face(make_face: Callable[..., Face]) -
     assert (drawn[170:280, 270:400] == 90).all()
 
 
+def test_labels_in_a_crowd_cover_no_face(make_face: Callable[..., Face]) -> None:
+    image = np.full((480, 640, 3), 90, dtype=np.uint8)
+    boxes = [(20.0 + 60 * x, 20.0 + 60 * y, 30.0, 30.0) for x in range(9) for y in range(7)]
+    drawn = draw(image, [make_face(box) for box in boxes])
+    faces = np.zeros((480, 640), bool)
+    for left, top, width, height in np.array(boxes, int).tolist():
+        faces[top + 3 : top + height - 3, left + 3 : left + width - 3] = True
+    assert (drawn[faces] == 90).all()
+    assert (drawn[~faces] != 90).any(axis=1).mean() > 0.05
+    alone = draw(image, [make_face(boxes[0])])
+    assert (alone[52:66, 25:60] != 90).any() or (alone[4:18, 25:60] != 90).any()
+
+
+def test_few_faces_are_always_labelled(make_face: Callable[..., Face]) -> None:
+    image = np.full((100, 100, 3), 90, dtype=np.uint8)
+    drawn = draw(image, [make_face((0.0, 0.0, 100.0, 100.0), "happy")])
+    assert (drawn[10:90, 10:90] == EMOTION_COLOURS["happy"]).all(axis=2).sum() > 50
+
+
+def test_labels_are_shortened_before_they_are_left_out(make_face: Callable[..., Face]) -> None:
+    image = np.full((480, 640, 3), 90, dtype=np.uint8)
+    large = [make_face((20.0 + 210 * x, 20.0, 180.0, 180.0)) for x in range(3)]
+    room = [make_face((100.0, 300.0, 60.0, 60.0))]
+    beside = [make_face((190.0, 270.0, 60.0, 130.0))]  # over where its longer label would end
+    whole, shortened = (draw(image, large + faces) for faces in (room, room + beside))
+    panel = [(picture[280:298, 100:190] != 90).any(axis=2).any(axis=0) for picture in (whole, shortened)]
+    assert panel[0].all()
+    assert panel[1][:40].all()
+    assert not panel[1][-8:-3].any()  # but for the edge of the box beside
+
+
 def test_labels_of_the_user_have_colours_of_their_own() -> None:
     labels = ("happy", "bored", "asleep")
     colours = [colour_of(label, labels) for label in labels]
