@@ -26,14 +26,12 @@ class LookTerms:
     window_px: side of the window that the network gets.
     face_px: side (the root of the area) of the box within it; larger boxes of the searched picture are left alone.
     least, most: the scores, 0 to 1, from and below which it is unsure.
-    doubt: what is taken off the logit of boxes that it is as unsure of, but can't look at again; 0 in older files.
     """
 
     window_px: int
     face_px: int
     least: float
     most: float
-    doubt: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,7 @@ def _terms(values: Any) -> DetectorTerms:
     framing = {name: float(values["framing"][name]) for name in FRAMING_TERMS}
     look = values.get("second_look")
     if look is not None:
-        look = LookTerms(**{one.name: ({"doubt": 0.0} | look)[one.name] for one in fields(LookTerms)})
+        look = LookTerms(**{one.name: look[one.name] for one in fields(LookTerms)})
     known = {one.name: values[one.name] for one in fields(DetectorTerms) if one.name != "second_look"}
     return DetectorTerms(**known | {"strides": tuple(strides), "framing": framing, "second_look": look})
 
@@ -200,6 +198,4 @@ def _looks(look: LookTerms) -> bool:
         and 0 < look.face_px < look.window_px
         and type(look.least) is type(look.most) is float
         and 0 < look.least < look.most < 1
-        and type(look.doubt) is float
-        and 0 <= look.doubt < BOUND
     )

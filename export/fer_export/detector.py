@@ -22,9 +22,8 @@ SIDE_MULTIPLE = 32  # of the picture's sides: the coarsest grid that is added to
 # The box is as YuNet draws it; benchmarks/framing.py measures which square of it is FER2013's.
 FRAMING = {"of_width": 0.0, "of_height": 0.95, "right": 0.0, "down": 0.0}
 # What is smaller than this and gets such a score is looked at again: below are hardly any faces, above is hardly
-# anything else. Of the sizes tried on facemask853 this one ranks best (docs/experiments.md). What can't be looked at
-# again is doubted: most second looks lower the score.
-SECOND_LOOK = LookTerms(window_px=96, face_px=40, least=0.4, most=0.85, doubt=0.4)
+# anything else. Of the sizes tried on facemask853 this one ranks best (docs/experiments.md).
+SECOND_LOOK = LookTerms(window_px=96, face_px=40, least=0.4, most=0.85)
 Pictures = npt.NDArray[np.uint8]
 
 

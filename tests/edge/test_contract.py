@@ -61,15 +61,12 @@ def test_a_detectors_contract_survives_the_way_through_json(detector_contract: C
 def test_a_detector_may_look_once_or_twice(detector_contract: Contract) -> None:
     terms = detector_contract.detector
     assert terms is not None
-    for look in (None, LookTerms(96, 40, 0.4, 0.85), LookTerms(96, 40, 0.4, 0.85, 0.4)):
+    for look in (None, LookTerms(96, 40, 0.4, 0.85)):
         other = replace(detector_contract, detector=replace(terms, second_look=look))
         assert parse_contract(other.to_json(), "d.onnx") == other
     older = json.loads(detector_contract.to_json())
     del older["detector"]["second_look"]
     assert parse_contract(json.dumps(older), "d.onnx").detector == replace(terms, second_look=None)
-    older["detector"]["second_look"] = {"window_px": 96, "face_px": 40, "least": 0.4, "most": 0.85}
-    read = parse_contract(json.dumps(older), "d.onnx").detector
-    assert read == replace(terms, second_look=LookTerms(96, 40, 0.4, 0.85, doubt=0.0))
 
 
 def test_a_classifiers_contract_says_nothing_of_detectors(contract: Contract) -> None:
@@ -97,8 +94,6 @@ def test_a_classifiers_contract_says_nothing_of_detectors(contract: Contract) ->
         ("second_look", {"window_px": 96, "face_px": 0, "least": 0.4, "most": 0.85}),
         ("second_look", {"window_px": 96, "face_px": 40.0, "least": 0.4, "most": 0.85}),
         ("second_look", {"window_px": 96, "face_px": 40, "least": 0.4, "most": "0.85"}),
-        ("second_look", {"window_px": 96, "face_px": 40, "least": 0.4, "most": 0.85, "doubt": -0.1}),
-        ("second_look", {"window_px": 96, "face_px": 40, "least": 0.4, "most": 0.85, "doubt": "0.1"}),
         ("second_look", 96),
         (None, None),
     ],

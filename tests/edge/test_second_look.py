@@ -91,17 +91,6 @@ def test_sure_faint_and_large_boxes_are_looked_at_once(box: Corners, value: floa
     assert logit(scores)[0] == pytest.approx(value, abs=1e-4)
 
 
-@pytest.mark.parametrize(("value", "doubted"), [(0.3, True), (-0.3, True), (3.0, False), (-1.0, False)])
-def test_large_boxes_that_are_unsure_are_doubted(value: float, doubted: bool) -> None:
-    detector = Told([(LARGE, value), (SMALL, 0.5)], saying(0.9))
-    detector.terms = replace(detector.terms, second_look=replace(LOOK, doubt=0.4))
-    boxes, scores = detector.search(picture(), 0.02)
-    wanted = sorted([value - 0.4 * doubted, (0.5 + 0.9) / 2], reverse=True)
-    assert logit(scores) == pytest.approx(wanted, abs=1e-4)
-    widths = [60, 16] if wanted[0] != 0.7 else [16, 60]
-    assert (boxes[:, 2] - boxes[:, 0]).tolist() == pytest.approx(widths, abs=1e-3)
-
-
 def test_a_file_without_second_look_gives_what_it_saw_first() -> None:
     detector = Told([(SMALL, 0.3)], saying(-4.0))
     detector.terms = replace(detector.terms, second_look=None)

@@ -4,7 +4,6 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
-Bools = npt.NDArray[np.bool_]
 
 SAME_FACE = 0.45
 """Overlap (intersection over union) from which two boxes are taken for one face."""

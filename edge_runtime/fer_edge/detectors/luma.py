@@ -8,7 +8,7 @@ import numpy as np
 
 from fer_edge.contract import LookTerms
 from fer_edge.detectors.base import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, Detection, shrunk
-from fer_edge.detectors.boxes import SAME_FACE, Bools, Floats, cell_grid, decode, merge, overlap
+from fer_edge.detectors.boxes import SAME_FACE, Floats, cell_grid, decode, merge, overlap
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Framing, Image, Square, crop
 from fer_edge.opencv import cv2
@@ -117,11 +117,18 @@ class LumaDetector:
         light = light_table(gray)
         lit = gray if light is None else _through(light, gray)
         boxes, scores = self._first_look(lit, min(least, look.least) if look else least)
-        asked = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) >= smallest_px
+        sizes = boxes[:, 2:] - boxes[:, :2]
+        asked = sizes.max(axis=1, initial=0) >= smallest_px
         if look:
-            scores = self._reconsidered(gray, gray if whole is None else whole, boxes, scores, asked, look, light)
-            order = np.argsort(-scores, kind="stable")
-            boxes, scores, asked = boxes[order], scores[order], asked[order]
+            unsure = asked & (scores >= look.least) & (scores < look.most) & (sizes.prod(axis=1) < look.face_px**2)
+            again = np.flatnonzero(unsure)[: max(FEWEST_LOOKS, gray.size // look.window_px**2)]
+            if len(again):
+                source = gray if whole is None else whole
+                enlarged = np.divide(source.shape[::-1], gray.shape[::-1]).astype(np.float32)
+                logits = self._second_look(source, boxes[again] * np.tile(enlarged, 2), look, light)
+                scores[again] = sigmoid((logit(scores[again]) + logits) / np.float32(2))
+                order = np.argsort(-scores, kind="stable")
+                boxes, scores, asked = boxes[order], scores[order], asked[order]
         asked &= scores >= least
         return boxes[asked], scores[asked]
 
@@ -135,23 +142,6 @@ class LumaDetector:
             boxes = np.concatenate([boxes, others[large] * np.float32(factor)])
             scores = np.concatenate([scores, their_scores[large]])
         return merge(boxes, scores)
-
-    def _reconsidered(
-        self, gray: Image, whole: Image, boxes: Floats, scores: Floats, asked: Bools, look: LookTerms,
-        light: Image | None,
-    ) -> Floats:  # fmt: skip
-        """The scores after second looks at those `asked` for that are unsure; what can't be looked at is doubted."""
-        unsure = asked & (scores >= look.least) & (scores < look.most)
-        small = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) < look.face_px**2
-        again = np.flatnonzero(unsure & small)[: max(FEWEST_LOOKS, gray.size // look.window_px**2)]
-        scores = scores.copy()
-        if len(again):
-            enlarged = np.divide(whole.shape[::-1], gray.shape[::-1]).astype(np.float32)
-            logits = self._second_look(whole, boxes[again] * np.tile(enlarged, 2), look, light)
-            scores[again] = sigmoid((logit(scores[again]) + logits) / np.float32(2))
-            unsure[again] = False
-        scores[unsure] = sigmoid(logit(scores[unsure]) - np.float32(look.doubt))
-        return scores
 
     def _second_look(self, gray: Image, boxes: Floats, look: LookTerms, light: Image | None) -> Floats:
         """The logits [K] of what is in the boxes [K, 4] of uint8 [H, W], each seen in a window of its own."""
