@@ -28,9 +28,9 @@ from fer_train.detection.tiles import Boxes, Pixels
 # To be labelled and judged
 SEEN_PX, MARGIN_PX = 96, 32  # the teacher sees a close-up so large, with so much around it
 SURE = 0.4  # its score there; of the rest many show no face
-JUDGED_PX, ROOM_PX = 32, 128  # the detector seeks it so small, in so large a grey square
+JUDGED_PX, ALONG = 32, 10  # the detector seeks it so small, among others on a sheet with so many along a side
 SAME = 0.35  # overlap of its box with the teacher's
-EASY = 0.15  # how often a face is laid of which the detector is sure; 1 more if it does not see it
+EASY = 0.1  # how often a face is laid of which the detector is sure; 1 more if it does not see it
 # To be laid
 SHARE = 0.3  # of the pictures get some
 MOST = 12  # on a picture
@@ -183,16 +183,13 @@ def close_ups(pictures: Pixels, teacher: Teacher, detector: LumaDetector) -> Clo
 
     detector: by which they are judged, harder ones to be laid more often.
     """
-    kept, boxes, chances = [], [], []
-    for picture in pictures:
-        box = _box(picture, teacher)
-        if box is not None:
-            kept.append(picture)
-            boxes.append(box)
-            chances.append(EASY + 1 - _score(picture, box, detector))
-    if not kept:
+    seen = [(picture, box) for picture in pictures if (box := _box(picture, teacher)) is not None]
+    if not seen:
         return None
-    return CloseUps(np.array(kept, np.uint8), np.array(boxes, np.float32), np.array(chances, np.float64))
+    images, boxes = np.array([picture for picture, _ in seen], np.uint8), np.array([box for _, box in seen], np.float32)
+    sheets = range(0, len(seen), ALONG**2)
+    scores = [_scores(images[at : at + ALONG**2], boxes[at : at + ALONG**2], detector) for at in sheets]
+    return CloseUps(images, boxes, EASY + 1 - np.concatenate(scores))
 
 
 def _box(picture: Pixels, teacher: Teacher) -> Boxes | None:
@@ -209,15 +206,19 @@ def _box(picture: Pixels, teacher: Teacher) -> Boxes | None:
     return np.asarray((best[:4] - [MARGIN_PX, MARGIN_PX, 0, 0]) / SEEN_PX, np.float32)
 
 
-def _score(picture: Pixels, box: Boxes, detector: LumaDetector) -> float:
-    """The detector's score of the face in `box`, 0 to 1, where the picture is small and on grey."""
-    margin = (ROOM_PX - JUDGED_PX) // 2
-    small = cv2.resize(picture, (JUDGED_PX, JUDGED_PX), interpolation=cv2.INTER_AREA)
-    framed = cv2.copyMakeBorder(small, *(margin,) * 4, cv2.BORDER_CONSTANT, value=EDGE_GREY)
-    corners, scores = detector.search(np.asarray(framed, np.uint8), 0.02)
+def _scores(images: Pixels, boxes: Boxes, detector: LumaDetector) -> npt.NDArray[np.float64]:
+    """The detector's scores, 0 to 1, of the faces of one sheet of close-ups, at most ALONG squared."""
+    sheet = np.full((ALONG * JUDGED_PX, ALONG * JUDGED_PX), EDGE_GREY, np.uint8)
+    wanted = boxes * np.float32(JUDGED_PX)
+    for place, image in enumerate(images):
+        y, x = (JUDGED_PX * at for at in divmod(place, ALONG))
+        small = cv2.resize(image, (JUDGED_PX, JUDGED_PX), interpolation=cv2.INTER_AREA)
+        sheet[y : y + JUDGED_PX, x : x + JUDGED_PX] = small
+        wanted[place, :2] += (x, y)
+    corners, scores = detector.search(sheet, 0.02)
     found = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
-    there = overlaps((box * JUDGED_PX + [margin, margin, 0, 0])[None].astype(np.float32), found)[0] >= SAME
-    return float(scores[there].max(initial=0))
+    there = overlaps(wanted, found) >= SAME
+    return np.asarray(np.where(there, scores, 0).max(axis=1, initial=0), np.float64)
 
 
 def save_close_ups(parts: Sequence[CloseUps | None], path: Path) -> None:
