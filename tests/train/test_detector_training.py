@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from fer_train.detection.closeups import CloseUps, save_close_ups
 from fer_train.detection.loss import assign, complete_iou, detection_loss, in_ignored, iou
 from fer_train.detection.network import STRIDES, Luma, cells, decode
 from fer_train.detection.scenes import MAX_FACES, SCENE_PX
-from fer_train.detection.training import DetectorOptions, DetectorTrainer, load_detector
+from fer_train.detection.training import DetectorOptions, DetectorTrainer, load_detector, save_detector
 
 FACE = [40.0, 30.0, 40.0, 50.0, 1.0]
 
@@ -162,6 +164,21 @@ def test_a_run_begins_with_the_weights_of_another(tmp_path: Path) -> None:
     second.start_from(load_detector(tmp_path / "detector.pt")[0])
     assert torch.equal(second.network.state_dict()["head.weight"], before)
     assert second.step == 0
+
+
+def test_detectors_are_averaged(tmp_path: Path) -> None:
+    networks = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        networks.append(Luma())
+        save_detector(networks[-1], tmp_path / f"{seed}.pt", {"step": 10 + seed})
+    recipe = Path(__file__).parents[2] / "train" / "recipes" / "average_detectors.py"
+    files = [str(tmp_path / name) for name in ("0.pt", "1.pt", "2.pt", "mean.pt")]
+    subprocess.run([sys.executable, recipe, *files], check=True)
+    mean, options = load_detector(tmp_path / "mean.pt")
+    assert options == {"step": 12, "averaged_with_steps": [10, 11]}
+    wanted = torch.stack([network.head.weight for network in networks]).mean(0)
+    assert torch.allclose(mean.head.weight, wanted, atol=1e-6)
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:

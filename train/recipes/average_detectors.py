@@ -1,6 +1,6 @@
-"""Average the weights of two detectors of which one was trained on from the other: better than either, at no cost.
+"""Average the weights of detectors of which all were trained on from one: better than each, at no cost.
 
-(Wortsman et al. 2022, "Model soups".) Both must have learned from the same start, else their mean is noise.
+(Wortsman et al. 2022, "Model soups".) They must have learned from the same start, else their mean is noise.
 
     python train/recipes/average_detectors.py first/detector.pt second/detector.pt detector.pt
 """
@@ -16,17 +16,18 @@ from fer_train.detection.training import load_detector, save_detector
 
 @click.command(help=__doc__)
 @click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
+@click.argument("others", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-def main(first: Path, second: Path, out: Path) -> None:
-    """Write the mean to `out`; what the second was trained with goes with it."""
-    one, other = load_detector(first), load_detector(second)
-    weights = one[0].state_dict()
+def main(first: Path, others: tuple[Path, ...], out: Path) -> None:
+    """Write the mean to `out`; what the last was trained with goes with it, and the steps of the others."""
+    *parts, (last, options) = [load_detector(path) for path in (first, *others)]
+    states = [network.state_dict() for network, _ in parts]
     with torch.no_grad():
-        for name, value in other[0].state_dict().items():
+        for name, value in last.state_dict().items():
             if value.is_floating_point():
-                value.lerp_(weights[name], 0.5)
-    save_detector(other[0], out, other[1] | {"averaged_with_step": one[1]["step"]})
+                value.copy_(torch.stack([value, *(state[name] for state in states)]).mean(0))
+    steps = [trained["step"] for _, trained in parts]
+    save_detector(last, out, options | {"averaged_with_steps": steps})
 
 
 if __name__ == "__main__":
