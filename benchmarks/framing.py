@@ -21,6 +21,7 @@ from fer_edge.classifier import Classifier
 from fer_edge.console import run_main
 from fer_edge.detectors import Detector, open_detector
 from fer_edge.detectors.base import DEFAULT_MIN_FACE_PX
+from fer_edge.errors import FerError
 from fer_edge.files import write_json
 from fer_edge.framing import Square
 from fer_edge.opencv import cv2
@@ -61,6 +62,8 @@ def measure(
             found.append(index)
             squares.append(square)
             probabilities.append(classifier.classify(canvas, [square])[0])
+    if not found:
+        raise FerError(f"{detector.name} finds none of {len(faces)} faces at {side} px: give a larger --side")
     direct = classifier.predict(faces.images[found][:, None])
     labels = faces.labels[found]
     figures = {
@@ -200,7 +203,9 @@ def main(
     shown = table(results, f"{classifier.path.name}, {len(faces)} faces at {side} px; exact square: {exact:.2%}")
     click.echo(str(shown))
     if json_file is not None:
-        write_json(json_file, {"exact": exact, "detectors": results, "machine": machine_info()})
+        write_json(
+            json_file, {"side": side, "edge": edge, "exact": exact, "detectors": results, "machine": machine_info()}
+        )
     if plot_file is not None:
         save_plot(plot(results, {name: squares for name, (_, squares) in measured.items()}, exact, side), plot_file)
 

@@ -47,10 +47,10 @@ def draw(image: Image, faces: Sequence[Face], caption: str = "") -> Image:
     for face in reversed(by_size):
         _draw_box(picture, face, scale)
     taken = [_pixels(face) for face in faces]
-    for face in by_size:
-        _draw_label(picture, face, scale, taken, always=len(faces) <= MAX_FACES_WITH_BARS)
     for face in by_size[:MAX_FACES_WITH_BARS]:
         _draw_bars(picture, face, scale, taken)
+    for face in by_size:
+        _draw_label(picture, face, scale, taken, always=len(faces) <= MAX_FACES_WITH_BARS)
     if caption:
         _draw_text(picture, caption, (round(8 * scale), round(8 * scale)), scale, PANEL)
     return picture
@@ -70,11 +70,16 @@ def _draw_box(picture: Image, face: Face, scale: float) -> None:
 
 def _draw_label(picture: Image, face: Face, scale: float, taken: list[Corners], always: bool) -> None:
     """The label above the face or below it, where it covers nothing that is taken; `always`: or else there anyway."""
-    x0, y0, _x1, y1 = _pixels(face)
+    x0, y0, x1, y1 = _pixels(face)
     colour = colour_of(face.emotion, tuple(face.probabilities))
     text = f"{face.emotion} {face.confidence:.0%}"
     height = _text_size(text, scale)[1]
-    places = [(label, corner) for label in (text, face.emotion) for corner in ((x0, y0 - height), (x0, y1))]
+    places = [
+        (label, (x, y))
+        for label in (text, face.emotion)
+        for x in (x0, x1 - _text_size(label, scale)[0])
+        for y in (y0 - height, y1)
+    ]
     for label, corner in places:
         spot = _text_spot(picture, label, corner, scale)
         if not any(_overlap(spot, other) for other in taken):

@@ -51,15 +51,32 @@ def test_bars_of_two_faces_do_not_cover_a_face(make_face: Callable[..., Face]) -
 
 def test_labels_in_a_crowd_cover_no_face(make_face: Callable[..., Face]) -> None:
     image = np.full((480, 640, 3), 90, dtype=np.uint8)
-    boxes = [(20.0 + 60 * x, 20.0 + 60 * y, 30.0, 30.0) for x in range(9) for y in range(7)]
-    drawn = draw(image, [make_face(box) for box in boxes])
+    boxes = [(20.0 + 40 * x, 50.0 + 36 * y, 30.0, 30.0) for x in range(9) for y in range(9)]
+    drawn = draw(image, [make_face(box, "sad") for box in boxes])
     faces = np.zeros((480, 640), bool)
     for left, top, width, height in np.array(boxes, int).tolist():
         faces[top + 3 : top + height - 3, left + 3 : left + width - 3] = True
     assert (drawn[faces] == 90).all()
-    assert (drawn[~faces] != 90).any(axis=1).mean() > 0.05
-    alone = draw(image, [make_face(boxes[0])])
-    assert (alone[52:66, 25:60] != 90).any() or (alone[4:18, 25:60] != 90).any()
+    above = drawn[20:48, 20:380]  # where the first row's labels have room
+    assert (above == EMOTION_COLOURS["sad"]).all(axis=2).mean() > 0.2
+
+
+def test_a_label_below_leaves_room_for_the_bars(make_face: Callable[..., Face]) -> None:
+    drawn = draw(np.full((480, 640, 3), 90, dtype=np.uint8), [make_face((200, 5, 60, 60), "happy")])
+    assert (drawn[10:60, 270:400] != 90).all(axis=2).mean() > 0.9  # the panel of the bars
+    assert (drawn[66:84, 100:260] == EMOTION_COLOURS["happy"]).all(axis=2).sum() > 500
+
+
+def test_labels_keep_clear_of_each_other_and_of_bars(make_face: Callable[..., Face]) -> None:
+    small = [make_face((400.0, 300.0 + 60 * at, 20.0, 20.0), "fear") for at in range(3)]
+    large = [make_face((100.0, 100.0, 40.0, 300.0), "happy"), make_face((150.0, 100.0, 150.0, 60.0), "sad")]
+    drawn = draw(np.full((480, 640, 3), 90, dtype=np.uint8), large + small)
+    for label, panel in (
+        ("happy", np.s_[82:96, 102:190]),
+        ("sad", np.s_[165:182, 155:220]),  # below, as there is no room above
+        ("fear", np.s_[340:356, 345:395]),  # up to the face's right edge, beside the bars of the one above
+    ):
+        assert (drawn[panel] == EMOTION_COLOURS[label]).all(axis=2).mean() > 0.4, label
 
 
 def test_few_faces_are_always_labelled(make_face: Callable[..., Face]) -> None:

@@ -1,5 +1,6 @@
 """Close-ups of FER2013's faces laid on training pictures."""
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +50,63 @@ def test_faces_are_where_the_pictures_show_them() -> None:
             at = min(max(int(y + height / 2), 0), SIZE - 1), min(max(int(x + width / 2), 0), SIZE - 1)
             bright += int(picture[at] > 150)
     assert bright > 0.9 * len(found)  # the rest is in part under others
-    mirrored = {x + width / 2 > 0.5 * SIZE for x, _, width, _, _ in found.tolist()}
-    assert mirrored == {True, False}
+
+
+@pytest.mark.parametrize("mirror", [1.0, -1.0])
+@pytest.mark.parametrize("turn", [0.0, 0.2, -2.0])
+@pytest.mark.parametrize("side", [20, 37, 80])
+def test_boxes_turn_and_are_mirrored_with_their_pictures(side: int, turn: float, mirror: float) -> None:
+    some, row = spotted(1), torch.zeros(1, dtype=torch.long)
+    sides, turns, mirrors, one = (torch.tensor([value]) for value in (float(side), turn, mirror, 1.0))
+    seen = some._seen(row, sides, one, turns, mirrors, torch.zeros(1, 2), one, 90)[0, :side, :side] - 90
+    y, x = torch.meshgrid(torch.arange(side) + 0.5, torch.arange(side) + 0.5, indexing="ij")
+    bright = seen.clamp(min=40) - 40
+    wanted = [float((bright * at).sum() / bright.sum()) for at in (x, y)]
+    (face,) = some._moved(row[None], sides[None], turns[None], mirrors[None], torch.zeros(1, 1, 2))[0]
+    assert [float(face[0] + face[2] / 2), float(face[1] + face[3] / 2)] == pytest.approx(wanted, abs=0.3)
+
+
+@pytest.mark.usefixtures("plain")
+def test_some_are_mirrored_and_turned() -> None:
+    """By where the spot is in its square, which is at BOX if neither."""
+    close_ups, places = spotted(), set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(close_ups, "_moved", lambda rows, side, turn, mirror, low: places.update(
+            zip(mirror.flatten().tolist(), turn.flatten().tolist(), strict=True)
+        ) or CloseUps._moved(close_ups, rows, side, turn, mirror, low))  # fmt: skip
+        close_ups.lay(torch.zeros(2, 1, SIZE, SIZE), torch.zeros(2, 1, 5), torch.Generator().manual_seed(0))
+    assert {mirror for mirror, _ in places} == {1.0, -1.0}
+    assert len({turn for _, turn in places}) > 10
+
+
+@pytest.mark.usefixtures("plain")
+def test_what_has_no_chance_is_not_laid() -> None:
+    images = np.stack([np.full((48, 48), grey, np.uint8) for grey in (50, 150, 250)])
+    some = CloseUps(images, np.array([BOX] * 3, np.float32), np.array([1e-9, 1.0, 1e-9]))
+    pictures, _ = some.lay(
+        torch.full((4, 1, SIZE, SIZE), 150.0), torch.zeros(4, 1, 5), torch.Generator().manual_seed(0)
+    )
+    assert pictures.sub(150).abs().max() < 0.01
+
+
+@pytest.mark.usefixtures("plain")
+def test_faces_under_later_close_ups_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SIDE_PX": (70.0, 80.0), "COVERING": (3.0, 3.0)}.items():
+        monkeypatch.setattr(closeups, name, value)
+    _, faces = lay(torch.zeros(6, 1, SIZE, SIZE))
+    flags = faces[:, 1:, 4]  # in the order in which they were laid
+    assert (flags > 0).float()[:, :4].mean() < 0.5 < (flags[:, -1] != 0).float().mean()
+
+
+def test_what_is_half_outside_and_part_hidden_is_ignored() -> None:
+    face = torch.tensor(
+        [[[-10.0, 0.0, 40.0, 40.0, 1.0], [60.0, 60.0, 40.0, 40.0, 1.0], [-10.0, 80.0, 40.0, 40.0, 1.0]]]
+    )
+    squares = torch.tensor([[[0.0, 0.0, 12.0, 40.0], [60.0, 60.0, 12.0, 40.0]]])
+    hidden = closeups._hidden(face, closeups._shares(face, squares, SIZE), SIZE)
+    assert hidden[0, :, 4].tolist() == [IGNORED, 1.0, 1.0]
+    twice = closeups._hidden(face, closeups._shares(face, squares.repeat(1, 4, 1), SIZE), SIZE)
+    assert twice[0, :, 4].tolist() == [0.0, 0.0, 1.0]
 
 
 def test_they_depend_on_the_seed_alone() -> None:
@@ -135,24 +191,31 @@ def test_close_ups_are_what_the_teacher_sees_and_hard_ones_come_more_often() -> 
 def test_a_pool_gets_close_ups_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = np.stack([np.full((48, 48), grey, np.uint8) for grey in (0, 250, 100, 60)])
     monkeypatch.setattr(pool, "PARTS", 2)
-    monkeypatch.setattr(pool, "_to_alter", lambda *_: (None, pictures, Seeing(), Judging()))
+    monkeypatch.setattr(pool, "_to_lay", lambda *_: (pictures, Seeing(), Judging()))
     here, parts = Path(), list[int]()
     assert pool.close_ups_of(tmp_path) is None
-    pool.make_close_ups(tmp_path, here, here, here, 1, parts.append)
+    pool.make_close_ups(tmp_path, here, here, 1, parts.append)
     made = pool.close_ups_of(tmp_path)
     assert made is not None
     assert [picture[0, 0] for picture in made.images] == [250, 100, 60]
-    monkeypatch.setattr(pool, "_to_alter", None)  # asked the first time only
-    pool.make_close_ups(tmp_path, here, here, here, 1, parts.append)
+    monkeypatch.setattr(pool, "_to_lay", None)  # asked the first time only
+    pool.make_close_ups(tmp_path, here, here, 1, parts.append)
     assert parts == [0, 1, 0, 1]
 
 
 def test_a_file_without_any_face_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = np.zeros((4, 48, 48), np.uint8)
-    monkeypatch.setattr(pool, "_to_alter", lambda *_: (None, pictures, Seeing(), Judging()))
+    monkeypatch.setattr(pool, "_to_lay", lambda *_: (pictures, Seeing(), Judging()))
     with pytest.raises(DataError, match=r"no face in any Training picture of f\.csv"):
-        pool.make_close_ups(tmp_path, Path(), Path("f.csv"), Path(), 1, lambda _part: None)
+        pool.make_close_ups(tmp_path, Path("f.csv"), Path(), 1, lambda _part: None)
     assert not list(tmp_path.iterdir())
+
+
+def test_workers_hand_over_no_more_than_the_arrays() -> None:
+    some = spotted(2)
+    some.lay(torch.zeros(1, 1, SIZE, SIZE), torch.zeros(1, 1, 5), torch.Generator())
+    assert len(pickle.dumps(spotted(2))) < 2 * 48 * 48 + 2000
+    assert len(pickle.loads(pickle.dumps(some))) == 2
 
 
 def test_close_ups_are_saved_and_read(tmp_path: Path) -> None:
@@ -172,6 +235,7 @@ def test_close_ups_are_saved_and_read(tmp_path: Path) -> None:
         {"images": np.zeros((2, 48, 48))},
         {"images": np.zeros((0, 48, 48)), "boxes": np.zeros((0, 4)), "chances": np.zeros(0)},
         {"images": np.zeros((2, 4, 4)), "boxes": np.zeros((2, 4)), "chances": np.ones(2)},
+        {"images": np.zeros((2, 48, 48)), "boxes": np.zeros((2, 4)), "chances": np.zeros(2)},
     ],
 )
 def test_close_ups_that_are_none_are_refused(tmp_path: Path, content: bytes | dict[str, np.ndarray] | None) -> None:

@@ -22,7 +22,7 @@ from fer_train.detection.altering import (
     turned,
     with_altered,
 )
-from fer_train.detection.augment import MOST_SHARPENED, augment, relight, sharpened
+from fer_train.detection.augment import MOST_SHARPENED, augment, sharpened
 from fer_train.detection.mining import DOUBT, mined
 from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.scenes import IGNORED, MAX_FACES, SCENE_PX, SceneMaker
@@ -462,9 +462,7 @@ def test_augmenting_moves_boxes_with_the_picture() -> None:
     scenes[:, 140:180, 120:200] = 250
     faces = torch.zeros(64, 2, 5)
     faces[:, 0] = torch.tensor([120.0, 140.0, 80.0, 40.0, 1.0])
-    generator = torch.Generator().manual_seed(0)
-    pictures, moved = augment(scenes, faces, 192, generator)
-    pictures = relight(pictures, generator)
+    pictures, moved = augment(scenes, faces, 192, torch.Generator().manual_seed(0))
     assert pictures.shape == (64, 1, 192, 192)
     assert pictures.min() >= 0
     assert pictures.max() <= 255

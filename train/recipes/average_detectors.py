@@ -26,7 +26,7 @@ def main(first: Path, others: tuple[Path, ...], out: Path) -> None:
         for name, value in last.state_dict().items():
             if value.is_floating_point():
                 value.copy_(torch.stack([value, *(state[name] for state in states)]).mean(0))
-    steps = [trained["step"] for _, trained in parts]
+    steps = [trained.get("step") for _, trained in parts]
     save_detector(last, out, options | {"averaged_with_steps": steps})
 
 

@@ -5,7 +5,8 @@
 #   SCENES  how many scenes to compose (24000; 106 kB each, on disk and on the training device)
 #   STEPS   of training (80000), BATCH pictures each (16); with a GPU rather 100000 scenes, 60000 steps of 64
 # Then twice a quarter as many steps, on the mosaics alone, begin with that network, and the shipped one is the mean of
-# the two. False alarms of the luma that is installed are among the scenes. Every step goes on where it was stopped.
+# the two. False alarms of the luma that is installed are among the scenes, and FER2013's close-ups are laid on them.
+# Every step goes on where it was stopped.
 # `python models/release.py RUN/luma.export.json` puts the files into the package.
 set -eu
 data=$1 run=$2 scenes=${3:-24000} steps=${4:-80000} batch=${5:-16}

@@ -5,6 +5,7 @@ for half an ellipsoid that carries the picture; turned, it shows the same from a
 has above the forehead) where the picture shows nothing. At the size of the faces that a detector seeks, that passes.
 """
 
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
@@ -43,7 +44,7 @@ SHOWN = (0.5, 0.5)  # half the sides of what is taken of their pictures: hair an
 # How much of what is drawn are altered heads, bystanders, FER2013's turned heads and mined pieces; the rest are the
 # photographs as they are
 SHARES = (0.27, 0.22, 0.22, 0.12)
-BAD_FILE = (OSError, ValueError, KeyError, EOFError, BadZipFile)  # what np.load raises
+BAD_FILE = (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error)  # what np.load raises
 TRIES = 2  # turned otherwise and less, before a photograph is left out
 
 

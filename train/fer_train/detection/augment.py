@@ -1,4 +1,4 @@
-"""Show pool scenes in other ways, a whole batch at once on the device: zoomed, shifted, turned, mirrored; relit."""
+"""Show pool scenes in other ways, a whole batch at once on the device: zoomed, turned, mirrored; sharpened, relit."""
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ MIN_INSIDE = 0.5  # a face of which less is in the picture is ignored
 
 
 def augment(scenes: Tensor, faces: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Pictures float32 [N, 1, size, size] and their faces [N, F, 5], of scenes uint8 [N, S, S]; not relit yet.
+    """Pictures float32 [N, 1, size, size] and their faces [N, F, 5], of scenes uint8 [N, S, S].
 
     generator: on the CPU, so that a run is the same on any device up to rounding.
     """
@@ -31,7 +31,7 @@ def augment(scenes: Tensor, faces: Tensor, size: int, generator: torch.Generator
     centre = old / 2 + torch.stack([draw(-1, 1) * room, draw(-1, 1) * room], dim=1)
     pictures = _seen(scenes, zoom, turn, mirror, centre, size)
     moved = _moved(faces, zoom, turn, mirror, centre, size)
-    return sharpened(pictures, generator), moved
+    return pictures, moved
 
 
 def _seen(scenes: Tensor, zoom: Tensor, turn: Tensor, mirror: Tensor, centre: Tensor, size: int) -> Tensor:

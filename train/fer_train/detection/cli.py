@@ -54,7 +54,7 @@ def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, 
         alter_heads(out, faces, fer, teacher, workers, lambda _part: bar.update())
     if fer is not None:
         with tqdm(total=PARTS, desc="close-ups", unit="part", disable=None) as bar:
-            make_close_ups(out, faces, fer, teacher, workers, lambda _part: bar.update())
+            make_close_ups(out, fer, teacher, workers, lambda _part: bar.update())
     with tqdm(total=shards * SHARD, desc="scenes", unit="scene", disable=None) as bar:
         made = make_pool(out, shards, faces, fer, teacher, workers, lambda _shard: bar.update(SHARD))
     click.echo(f"{out} holds {shards * SHARD:,} scenes, {made * SHARD:,} of them new", err=True)
@@ -63,7 +63,7 @@ def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, 
 @click.command(context_settings=SETTINGS)
 @click.option("--scenes", type=PathType, required=True, metavar="DIR", help="What fer-train scenes made.")
 @click.option("--mosaics-only", is_flag=True,
-              help="Train on the mosaics of photographs alone, half of the scenes; for a network that knows all kinds.")
+              help="Train on the mosaics of photographs, half of the scenes, and on close-ups, if any, alone.")
 @click.option("--out", type=PathType, required=True, metavar="DIR", help="Folder for the results; made if missing.")
 @click.option("--steps", type=click.IntRange(1), metavar="N", default=20_000, help="Batches to train on.")
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", default=16, help="Pictures a step.")

@@ -7,8 +7,8 @@ more often it is laid.
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -20,6 +20,7 @@ from torch import Tensor
 from fer_edge.detectors.luma import EDGE_GREY, LumaDetector
 from fer_edge.errors import DataError
 from fer_edge.files import written_beside
+from fer_train.detection.altering import BAD_FILE
 from fer_train.detection.mosaic import coarser, flagged
 from fer_train.detection.scenes import IGNORED
 from fer_train.detection.teacher import Teacher, overlaps
@@ -34,17 +35,20 @@ EASY = 0.1  # how often a face is laid of which the detector is sure; 1 more if 
 # To be laid
 SHARE = 0.3  # of the pictures get some
 MOST = 12  # on a picture
-SIDE_PX = (15.0, 64.0)  # of a close-up; those of one picture differ from each other by up to a quarter, as a logarithm
+SIDE_PX = (
+    15.0,
+    64.0,
+)  # usual side of the close-ups of a picture; each differs from it by up to a quarter, as a logarithm
 COVERING = (0.02, 0.35)  # share of the picture, if MOST allows
 SIDES = (48, 34, 24, 17, 12)  # they are read at one of these sides: coarse enough for small ones, or out of focus
 UNFOCUSED, COARSER = 0.3, 2.5  # share that is coarser than need be, and up to how much
 TURN_DEGREES = 9.0  # standard deviation
 # Edges of what is laid shall tell nothing: parts of close-ups, enlarged, and some that stand on their heads
 PARTS, PART_ZOOM, UPSIDE_DOWN = 0.25, (2.5, 4.0), 0.06
-SOFT = (0.02, 0.2)  # share of half a side over which the edge passes into the picture
+SOFT = (0.02, 0.2)  # share of half a side (of round ones, of a whole side of square ones) in which the edge fades
 GAIN, OFFSET, DARKENED, DARKEST = 0.25, 20.0, 0.15, 0.3
-HIDES, HIDES_IN_PART = 0.7, 0.4  # of a face that lies under a close-up
-FULL = 0.85  # of its square that a close-up covers, in the mean
+HIDES, HIDES_IN_PART = 0.7, 0.4  # share of a face that is under close-ups or beyond the picture
+FULL = 0.78  # of its square that a close-up covers, in the mean
 
 
 class CloseUps:
@@ -56,9 +60,16 @@ class CloseUps:
 
     def __init__(self, images: Pixels, boxes: Boxes, chances: npt.NDArray[np.float64]) -> None:
         self.images, self.boxes, self.chances = images, boxes, chances
-        pixels = torch.from_numpy(images)
-        self._levels = [pixels, *(coarser(pixels, side) for side in SIDES[1:])]
-        self._boxes, self._cumulated = torch.from_numpy(boxes), torch.from_numpy(chances.cumsum() / chances.sum())
+
+    @cached_property
+    def _levels(self) -> list[Tensor]:
+        """The pictures at SIDES; not before they are needed, as workers hand close-ups over."""
+        pixels = torch.from_numpy(self.images)
+        return [pixels, *(coarser(pixels, side) for side in SIDES[1:])]
+
+    @cached_property
+    def _cumulated(self) -> Tensor:
+        return torch.from_numpy(self.chances.cumsum() / self.chances.sum())
 
     def __len__(self) -> int:
         return len(self.images)
@@ -98,6 +109,7 @@ class CloseUps:
             room = int(side[at].max())
             seen = self._seen(rows[at], side[at], zoom[at], turn[at], mirror[at], corner[at], blur[at], room)
             seen = ((seen - 127) * gain[at].view(-1, 1, 1) + 127 + offset[at].view(-1, 1, 1)) * dark[at].view(-1, 1, 1)
+            seen = seen.clamp(0, 255)
             covers = _covers(side[at], soft[at], is_round[at], room)
             pictures = pictures.clone()
             _blend(pictures, at[0], low[at].long(), side[at].long(), seen.to(device), covers.to(device))
@@ -105,8 +117,8 @@ class CloseUps:
         new[..., 4] = (laid & ~part & ~upside_down).float()
         squares = torch.cat([low, (side * laid)[..., None].expand(-1, -1, 2)], dim=2)
         later = torch.ones(MOST, MOST).triu(1)
-        new = _hidden(new, _shares(new, squares) * later)
-        under = _hidden(faces, _shares(faces, squares.to(device)))
+        new = _hidden(new, _shares(new, squares, size) * later, size)
+        under = _hidden(faces, _shares(faces, squares.to(device), size), size)
         return pictures, torch.cat([under, flagged(new, size).to(device)], dim=1)
 
     def _seen(
@@ -134,7 +146,7 @@ class CloseUps:
 
     def _moved(self, rows: Tensor, side: Tensor, turn: Tensor, mirror: Tensor, low: Tensor) -> Tensor:
         """The faces of the close-ups `rows` [N, K] where they are laid, float32 [N, K, 5]; boxes stay upright."""
-        boxes = self._boxes[rows]
+        boxes = torch.from_numpy(self.boxes)[rows]
         x, y = ((boxes[..., :2] + boxes[..., 2:] / 2) * 2 - 1).unbind(2)
         cos, sin = turn.cos(), turn.sin()
         middle = torch.stack([(cos * x - sin * y) * mirror, sin * x + cos * y], dim=2)
@@ -161,21 +173,29 @@ def _blend(pictures: Tensor, places: Tensor, low: Tensor, side: Tensor, seen: Te
         left, top, right, bottom = max(x, 0), max(y, 0), min(x + n, size), min(y + n, size)
         cut = np.s_[index, top - y : bottom - y, left - x : right - x]
         part = pictures[place, 0, top:bottom, left:right]
-        part.lerp_(seen[cut], covers[cut]).clamp_(0, 255)
+        part.lerp_(seen[cut], covers[cut])
 
 
-def _shares(faces: Tensor, squares: Tensor) -> Tensor:
-    """How much of each face [N, F, 5] is under each square [N, K, 4] (x, y, width, height), 0 to 1, [N, F, K]."""
-    a, b = faces[:, :, None, :4], squares[:, None]
-    low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
-    return FULL * (high - low).clamp(min=0).prod(3) / a[..., 2:].prod(3).clamp(min=1e-6)
+def _inside(boxes: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The corners [..., 2] of boxes [..., 4 or 5] (x, y, width, height) cut to a picture of `size`: low, high."""
+    return boxes[..., :2].clamp(0, size), (boxes[..., :2] + boxes[..., 2:4]).clamp(0, size)
 
 
-def _hidden(faces: Tensor, shares: Tensor) -> Tensor:
-    """The faces [N, F, 5], those ignored or gone that one of the shares [N, F, K] hides."""
-    most, flag = shares.amax(2), faces[..., 4]
-    flag = torch.where((most > HIDES_IN_PART) & (flag > 0), IGNORED, flag)
-    return torch.cat([faces[..., :4], torch.where(most > HIDES, 0.0, flag)[..., None]], dim=2)
+def _shares(faces: Tensor, squares: Tensor, size: int) -> Tensor:
+    """How much of each face [N, F, 5] is under each square [N, K, 4] in the picture, 0 to 1, [N, F, K]."""
+    (low, high), (left, right) = _inside(faces[:, :, None], size), _inside(squares[:, None], size)
+    shared = (torch.minimum(high, right) - torch.maximum(low, left)).clamp(min=0).prod(3)
+    return FULL * shared / faces[:, :, None, 2:4].prod(3).clamp(min=1e-6)
+
+
+def _hidden(faces: Tensor, shares: Tensor, size: int) -> Tensor:
+    """The faces [N, F, 5]; of those of which shares [N, F, K] are covered, hardly seen ones are ignored or gone."""
+    low, high = _inside(faces, size)
+    covered, flag = shares.sum(2), faces[..., 4]
+    lost = 1 - (high - low).clamp(min=0).prod(2) / faces[..., 2:4].prod(2).clamp(min=1e-6) + covered
+    lost = lost * (covered > 0)
+    flag = torch.where((lost > HIDES_IN_PART) & (flag > 0), IGNORED, flag)
+    return torch.cat([faces[..., :4], torch.where(lost > HIDES, 0.0, flag)[..., None]], dim=2)
 
 
 def close_ups(pictures: Pixels, teacher: Teacher, detector: LumaDetector) -> CloseUps | None:
@@ -239,6 +259,8 @@ def load_close_ups(path: Path) -> CloseUps:
         count = len(images)
         if images.shape != (count, 48, 48) or boxes.shape != (count, 4) or chances.shape != (count,) or not count:
             raise ValueError(f"{count} close-ups")
-        return CloseUps(images, boxes.astype(np.float32), chances.astype(np.float64))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        if not (np.isfinite(chances).all() and (chances > 0).all() and np.isfinite(boxes).all()):
+            raise ValueError("chances that are none")
+        return CloseUps(images.astype(np.uint8), boxes.astype(np.float32), chances.astype(np.float64))
+    except (*BAD_FILE, TypeError) as error:
         raise DataError(f"{path} holds no close-ups, or is damaged: delete it, and run fer-train scenes") from error

@@ -76,9 +76,7 @@ def alter_heads(
     save_tiles([[made[part][kind] for part in range(PARTS)] for kind in range(len(SHARES))], folder / ALTERED)
 
 
-def make_close_ups(
-    folder: Path, faces: Path, fer: Path, teacher: Path, workers: int, done: Callable[[int], object]
-) -> None:
+def make_close_ups(folder: Path, fer: Path, teacher: Path, workers: int, done: Callable[[int], object]) -> None:
     """Make closeups.npz in `folder`, which must be there, unless it holds it; the rest is as for `alter_heads`.
 
     Raises DataError if there is no face in any of FER2013's pictures, too.
@@ -89,9 +87,9 @@ def make_close_ups(
         for part in range(PARTS):
             done(part)
         return
-    _to_alter(faces, fer, teacher)
+    _to_lay(fer, teacher)
     made: dict[int, CloseUps | None] = {}
-    for part, some in _each(_close_up_part, range(PARTS), workers, _start_altering, (faces, fer, teacher)):
+    for part, some in _each(_close_up_part, range(PARTS), workers, _start_close_ups, (fer, teacher)):
         made[part] = some
         done(part)
     if not any(made.values()):
@@ -151,12 +149,17 @@ class Material:
 _MATERIAL: list[Material] = []  # of this process, loaded once
 ToAlter = tuple[FaceTiles, npt.NDArray[np.uint8] | None, Teacher, LumaDetector]
 _TO_ALTER: list[ToAlter] = []
+_TO_LAY: list[tuple[npt.NDArray[np.uint8], Teacher, LumaDetector]] = []
 
 
 def _to_alter(faces: Path, fer: Path | None, teacher: Path) -> ToAlter:
+    return load_tiles(faces), None if fer is None else load_fer_faces(fer), Teacher(teacher), _shipped()
+
+
+def _shipped() -> LumaDetector:
     shipped = LumaDetector(None, 1, SCENE_PX)
     shipped.terms = replace(shipped.terms, second_look=None)  # its successor's first look shall learn from its own
-    return load_tiles(faces), None if fer is None else load_fer_faces(fer), Teacher(teacher), shipped
+    return shipped
 
 
 def _start_altering(faces: Path, fer: Path | None, teacher: Path) -> None:
@@ -178,9 +181,17 @@ def _alter_part(part: int) -> tuple[int, tuple[FaceTiles, ...]]:
     )
 
 
+def _to_lay(fer: Path, teacher: Path) -> tuple[npt.NDArray[np.uint8], Teacher, LumaDetector]:
+    return load_fer_faces(fer), Teacher(teacher), _shipped()
+
+
+def _start_close_ups(fer: Path, teacher: Path) -> None:
+    cv2.setNumThreads(1)
+    _TO_LAY[:] = [_to_lay(fer, teacher)]
+
+
 def _close_up_part(part: int) -> tuple[int, CloseUps | None]:
-    _, fer_faces, teacher, shipped = _TO_ALTER[0]
-    assert fer_faces is not None
+    fer_faces, teacher, shipped = _TO_LAY[0]
     return part, close_ups(fer_faces[_part_of(len(fer_faces), part)], teacher, shipped)
 
 
