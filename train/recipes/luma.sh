@@ -29,4 +29,4 @@ for seed in 1 2; do
     train "mosaics$seed" "$((steps / 4))" 1e-3 "$run/first/detector.pt" --seed "$seed" --mosaics-only
 done
 python "$here/average_detectors.py" "$run/mosaics1/detector.pt" "$run/mosaics2/detector.pt" "$run/detector.pt"
-fer-export detector "$run/detector.pt" --scenes "$run/scenes" --out "$run/luma.onnx" --score-threshold 0.62 --overwrite
+fer-export detector "$run/detector.pt" --scenes "$run/scenes" --out "$run/luma.onnx" --score-threshold 0.65 --overwrite
