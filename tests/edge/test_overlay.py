@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fer_edge.overlay import EMOTION_COLOURS, OTHER_COLOURS, colour_of, draw
+from fer_edge.overlay import EMOTION_COLOURS, OTHER_COLOURS, _text_size, colour_of, draw
 from fer_edge.results import Face
 
 
@@ -87,14 +87,16 @@ def test_few_faces_are_always_labelled(make_face: Callable[..., Face]) -> None:
 
 def test_labels_are_shortened_before_they_are_left_out(make_face: Callable[..., Face]) -> None:
     image = np.full((480, 640, 3), 90, dtype=np.uint8)
+    (wide, high), (short, _) = (_text_size(text, 1.0) for text in ("happy 70%", "happy"))
     large = [make_face((20.0 + 210 * x, 20.0, 180.0, 180.0)) for x in range(3)]
-    room = [make_face((100.0, 300.0, 60.0, 60.0))]
-    beside = [make_face((190.0, 270.0, 60.0, 130.0))]  # over where its longer label would end
-    whole, shortened = (draw(image, large + faces) for faces in (room, room + beside))
-    panel = [(picture[280:298, 100:190] != 90).any(axis=2).any(axis=0) for picture in (whole, shortened)]
-    assert panel[0].all()
-    assert panel[1][:40].all()
-    assert not panel[1][-8:-3].any()  # but for the edge of the box beside
+    face = [make_face((100.0, 300.0, 60.0, 60.0))]
+    # over both ends of where its longer label has room
+    beside = [make_face((160.0 - wide - 50, 270.0, 60.0, 130.0)), make_face((100.0 + wide - 10, 270.0, 60.0, 130.0))]
+    row = 300 - high + 3
+    whole, shortened = ((draw(image, large + faces)[row] != 90).any(axis=1) for faces in (face, face + beside))
+    assert whole[100 : 100 + wide].all()
+    assert shortened[100 : 100 + short].all()
+    assert not shortened[100 + short + 2 : 100 + wide - 14].any()
 
 
 def test_labels_of_the_user_have_colours_of_their_own() -> None:

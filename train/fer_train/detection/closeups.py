@@ -35,10 +35,7 @@ EASY = 0.1  # how often a face is laid of which the detector is sure; 1 more if 
 # To be laid
 SHARE = 0.3  # of the pictures get some
 MOST = 12  # on a picture
-SIDE_PX = (
-    15.0,
-    64.0,
-)  # usual side of the close-ups of a picture; each differs from it by up to a quarter, as a logarithm
+SIDE_PX = (15.0, 64.0)  # the usual side on a picture, from which each differs by up to a quarter, as a logarithm
 COVERING = (0.02, 0.35)  # share of the picture, if MOST allows
 SIDES = (48, 34, 24, 17, 12)  # they are read at one of these sides: coarse enough for small ones, or out of focus
 UNFOCUSED, COARSER = 0.3, 2.5  # share that is coarser than need be, and up to how much
