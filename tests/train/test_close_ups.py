@@ -11,7 +11,8 @@ from torch import Tensor
 
 from fer_edge.errors import DataError
 from fer_train.detection import closeups, pool
-from fer_train.detection.closeups import SEEN_PX, CloseUps, close_ups, load_close_ups, save_close_ups
+from fer_train.detection.altering import FER_PX
+from fer_train.detection.closeups import CloseUps, close_ups, load_close_ups, save_close_ups
 from fer_train.detection.scenes import IGNORED
 
 SIZE = 160
@@ -159,9 +160,9 @@ class Seeing:
     def surest(self, picture: np.ndarray) -> np.ndarray | None:
         if not picture.any() or picture[picture.shape[0] // 2, picture.shape[1] // 2] == 0:
             return None
-        margin = (picture.shape[0] - SEEN_PX) / 2
+        margin = (picture.shape[0] - FER_PX) / 2
         row = np.zeros(15, np.float32)
-        row[:4], row[14] = [margin + SEEN_PX / 4, margin + SEEN_PX / 4, SEEN_PX / 2, SEEN_PX / 2], self.sure
+        row[:4], row[14] = [margin + FER_PX / 4, margin + FER_PX / 4, FER_PX / 2, FER_PX / 2], self.sure
         return row
 
 

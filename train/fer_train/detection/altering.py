@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fer_edge.detectors.luma import EDGE_GREY
 from fer_edge.errors import DataError
 from fer_edge.files import written_beside
 from fer_train.detection.teacher import Teacher
@@ -36,9 +37,10 @@ FRINGE_SHARE = 0.5  # of the photographs are shown with hair or a cap over the f
 BYSTANDER_PX = 9.0  # high at least, in a photograph's 128 pixels
 BYSTANDER_VIEWS, BYSTANDER_VIEW = 3, (1.4, 3.2)  # how many of each, and how much they show, in heights of the face
 BYSTANDER_SURE = 0.4  # the teacher's score, enlarged
-# FER2013's faces that look aside or down, on the shoulders of the photographs' people
+# FER2013's faces
 FER_PX, FER_MARGIN_PX = 96, 32  # the teacher sees them so large, with so much of their edge around them
 FER_SURE = 0.35  # its score there
+# Those that look aside or down, on the shoulders of the photographs' people
 TURNED, COPIES = 0.75, 5  # as `how_turned` says, one each for so much, but no more of one face
 SHOWN = (0.5, 0.5)  # half the sides of what is taken of their pictures: hair and all
 # How much of what is drawn are altered heads, bystanders, FER2013's turned heads and mined pieces; the rest are the
@@ -116,13 +118,13 @@ def fer_heads(tiles: FaceTiles, fer_faces: Pixels, teacher: Teacher, seed: int) 
     boxes: list[Boxes] = []
     bodies = [row for row, faces in enumerate(tiles.boxes) if len(faces)]
     for face in fer_faces:
-        enlarged = cv2.resize(face, (FER_PX, FER_PX), interpolation=cv2.INTER_CUBIC)
-        margins = (FER_MARGIN_PX,) * 4
-        seen = teacher.surest(np.asarray(cv2.copyMakeBorder(enlarged, *margins, cv2.BORDER_REPLICATE), np.uint8))
-        if seen is None or seen[14] < FER_SURE or not bodies:
+        if not bodies or (found_there := seen_enlarged(face, teacher)) is None:
+            continue
+        where, seen = found_there
+        if seen[14] < FER_SURE:
             continue
         turn = float(how_turned(*seen[[4, 5, 6, 7, 8, 9, 11, 13]].astype(np.float64)))
-        x, y, width, height = (float(value) / FER_PX for value in seen[:4] - [FER_MARGIN_PX, FER_MARGIN_PX, 0, 0])
+        x, y, width, height = where.tolist()
         for _ in range(min(int(turn / TURNED), COPIES)):
             body = int(chance.choice(bodies))
             box = tiles.boxes[body][np.argmax(tiles.boxes[body][:, 4]), :4]
@@ -135,6 +137,22 @@ def fer_heads(tiles: FaceTiles, fer_faces: Pixels, teacher: Teacher, seed: int) 
                 images.append(shown)
                 boxes.append(found)
     return _of(images, boxes, tiles)
+
+
+def seen_enlarged(
+    face: Pixels, teacher: Teacher, around: int = cv2.BORDER_REPLICATE
+) -> tuple[npt.NDArray[np.float64], Boxes] | None:
+    """Where in `face`, uint8 [48, 48], the teacher sees its surest face, and Teacher.surest's row of it; or None.
+
+    The place is x, y, width, height in sides of the picture, [4]; the row's pixels are of the enlarged picture with its
+    margin. around: what OpenCV puts there, its edge or the network's own grey.
+    """
+    enlarged = cv2.resize(face, (FER_PX, FER_PX), interpolation=cv2.INTER_CUBIC)
+    framed = cv2.copyMakeBorder(enlarged, *(FER_MARGIN_PX,) * 4, around, value=EDGE_GREY)
+    seen = teacher.surest(np.asarray(framed, np.uint8))
+    if seen is None:
+        return None
+    return (seen[:4] - np.array([FER_MARGIN_PX, FER_MARGIN_PX, 0, 0])) / FER_PX, seen
 
 
 def _of(images: list[Pixels], boxes: list[Boxes], like: FaceTiles) -> FaceTiles:

@@ -14,21 +14,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fer_edge.detectors.luma import EDGE_GREY, LumaDetector
 from fer_edge.errors import DataError
 from fer_edge.files import written_beside
-from fer_train.detection.altering import BAD_FILE
-from fer_train.detection.mosaic import coarser, flagged
+from fer_train.detection.altering import BAD_FILE, seen_enlarged
+from fer_train.detection.mosaic import coarser, flagged, sampled
 from fer_train.detection.scenes import IGNORED
 from fer_train.detection.teacher import Teacher, overlaps
 from fer_train.detection.tiles import Boxes, Pixels
 
 # To be labelled and judged
-SEEN_PX, MARGIN_PX = 96, 32  # the teacher sees a close-up so large, with so much around it
-SURE = 0.4  # its score there; of the rest many show no face
+SURE = 0.4  # the teacher's score of a close-up, enlarged; of the rest many show no face
 JUDGED_PX, ALONG = 32, 10  # the detector seeks it so small, among others on a sheet with so many along a side
 SAME = 0.35  # overlap of its box with the teacher's
 EASY = 0.1  # how often a face is laid of which the detector is sure; 1 more if it does not see it
@@ -132,14 +130,7 @@ class CloseUps:
         grid = torch.einsum("kij,hwj->khwi", linear * scale.view(-1, 1, 1), torch.stack([x, y], dim=2))
         grid = grid + shift.view(-1, 1, 1, 2)
         wanted = (side * zoom).clamp(max=SIDES[0]) / blur
-        level = (wanted.log()[:, None] - torch.tensor(SIDES).log()).abs().argmin(dim=1)
-        seen = torch.empty(len(rows), room, room)
-        for number, images in enumerate(self._levels):
-            (chosen,) = (level == number).nonzero(as_tuple=True)
-            if len(chosen):
-                pixels = images[rows[chosen]][:, None].float()
-                seen[chosen] = F.grid_sample(pixels, grid[chosen], padding_mode="reflection", align_corners=False)[:, 0]
-        return seen
+        return sampled(self._levels, rows, wanted, grid, "reflection")
 
     def _moved(self, rows: Tensor, side: Tensor, turn: Tensor, mirror: Tensor, low: Tensor) -> Tensor:
         """The faces of the close-ups `rows` [N, K] where they are laid, float32 [N, K, 5]; boxes stay upright."""
@@ -211,16 +202,9 @@ def close_ups(pictures: Pixels, teacher: Teacher, detector: LumaDetector) -> Clo
 
 def _box(picture: Pixels, teacher: Teacher) -> Boxes | None:
     """Where the teacher sees its surest face, if it is sure enough: float32 [4], in sides of the picture."""
-    enlarged = cv2.resize(picture, (SEEN_PX, SEEN_PX), interpolation=cv2.INTER_CUBIC)
-    best: Boxes | None = None
-    for around in (cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT):
-        framed = cv2.copyMakeBorder(enlarged, *(MARGIN_PX,) * 4, around, value=EDGE_GREY)
-        seen = teacher.surest(np.asarray(framed, np.uint8))
-        if seen is not None and seen[14] >= SURE and (best is None or seen[14] > best[14]):
-            best = seen
-    if best is None:
-        return None
-    return np.asarray((best[:4] - [MARGIN_PX, MARGIN_PX, 0, 0]) / SEEN_PX, np.float32)
+    ways = [seen_enlarged(picture, teacher, around) for around in (cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT)]
+    seen = [way for way in ways if way and way[1][14] >= SURE]
+    return max(seen, key=lambda way: float(way[1][14]))[0].astype(np.float32) if seen else None
 
 
 def _scores(images: Pixels, boxes: Boxes, detector: LumaDetector) -> npt.NDArray[np.float64]:

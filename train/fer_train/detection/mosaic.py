@@ -5,6 +5,7 @@ mirrored, relit and more or less in focus, or a corner of one without its face, 
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -88,28 +89,16 @@ class MosaicMaker:
         mirror = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
         gain, offset = draw(-0.7, 0.5).exp(), draw(-30, 30)
         dark = torch.where(draw(0, 1) < DARKENED, draw(DARKEST, 1), 1.0)
-        level = self._level(zoom * cell, torch.where(draw(0, 1) < FOCUSED, 1.0, UNFOCUSED ** draw(0, 1)))
+        wanted = (zoom * cell).clamp(max=TILE_PX) / torch.where(draw(0, 1) < FOCUSED, 1.0, UNFOCUSED ** draw(0, 1))
         rows = torch.multinomial(self._chances, count, replacement=True, generator=generator)
         cos, sin = turn.cos(), turn.sin()
         theta = torch.stack([cos * mirror, sin, centre[0] * zoom, -sin * mirror, cos, centre[1] * zoom], dim=1)
         theta = (theta / zoom[:, None]).view(-1, 2, 3)
-        grid = affine_grid(theta, cell)
-        pixels = torch.empty(count, cell, cell)
-        for number, images in enumerate(self._levels):
-            (chosen,) = (level == number).nonzero(as_tuple=True)
-            if len(chosen):
-                seen = images[rows[chosen]][:, None].float()
-                pixels[chosen] = F.grid_sample(seen, grid[chosen], padding_mode="border", align_corners=False)[:, 0]
+        pixels = sampled(self._levels, rows, wanted, affine_grid(theta, cell), "border")
         pixels = ((pixels - 127) * gain[:, None, None] + 127 + offset[:, None, None]) * dark[:, None, None]
         faces = self._moved(rows, zoom, cos, sin, mirror, centre, cell)
         faces[..., 4] = faces[..., 4].where(~upside_down[:, None], 0.0)
         return pixels, faces
-
-    def _level(self, shown: Tensor, coarser: Tensor) -> Tensor:
-        """The level to read tiles at that are `shown` so many pixels wide, `coarser` than need be; int64 [N]."""
-        wanted = shown.clamp(max=TILE_PX) / coarser
-        distance = (wanted.log()[:, None] - torch.tensor(SIDES).log()).abs()
-        return distance.argmin(dim=1)
 
     def _moved(
         self, rows: Tensor, zoom: Tensor, cos: Tensor, sin: Tensor, mirror: Tensor, centre: Tensor, cell: int
@@ -131,6 +120,23 @@ def coarser(images: Tensor, side: int) -> Tensor:
         for start in range(0, len(images), 512)
     )
     return torch.cat([part[:, 0].round().to(torch.uint8) for part in parts])
+
+
+def sampled(levels: Sequence[Tensor], rows: Tensor, wanted: Tensor, grid: Tensor, beyond: str) -> Tensor:
+    """What `grid` [K, H, W, 2] shows of the pictures `rows` [K], float32 [K, H, W].
+
+    levels: the same pictures at several sides, uint8 [N, S, S]; each is read from the one nearest to the side `wanted`
+    [K]. beyond: grid_sample's padding_mode.
+    """
+    sides = torch.tensor([images.shape[-1] for images in levels])
+    level = (wanted.log()[:, None] - sides.log()).abs().argmin(dim=1)
+    pixels = torch.empty(grid.shape[:3])
+    for number, images in enumerate(levels):
+        (chosen,) = (level == number).nonzero(as_tuple=True)
+        if len(chosen):
+            seen = images[rows[chosen]][:, None].float()
+            pixels[chosen] = F.grid_sample(seen, grid[chosen], padding_mode=beyond, align_corners=False)[:, 0]
+    return pixels
 
 
 def flagged(faces: Tensor, size: int) -> Tensor:
