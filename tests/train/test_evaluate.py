@@ -58,3 +58,16 @@ def test_the_sets_are_read_and_pictures_without_a_file_are_told(tmp_path: Path) 
         score(lambda _image: (boxes(), np.empty(0, np.float32)), masks)
     cv2.imwrite(str(masks[0].file), np.zeros((100, 200, 3), np.uint8))
     assert score(lambda _image: (boxes(FACE), np.ones(1, np.float32)), masks).recall(0.5) == 1
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "x,y\n1,2\n", "[1]", "<dataset>", '{"a.jpg": {}}', "{}", "image,label\na,b\n"]
+)
+def test_annotations_that_are_none_are_told_in_a_line(tmp_path: Path, content: str | None) -> None:
+    reads = {"boxes.csv": facemask, "gt.json": wider, "dlib_testing.xml": lambda folder: dlib(folder, folder)}
+    for name, read in reads.items():
+        if content is not None:
+            (tmp_path / name).write_text(content)
+        with pytest.raises(DataError, match=r"boxes\.csv|gt\.json|dlib_") as caught:
+            read(tmp_path)
+        assert "\n" not in str(caught.value)

@@ -6,7 +6,8 @@ None of these photographs takes part in training.
 import csv
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -118,14 +119,30 @@ def _photograph(file: Path, labels: Sequence[Sequence[float]], wanted: Sequence[
     return Photograph(file, boxes[np.asarray(wanted, dtype=np.bool_)], boxes, min_px)
 
 
+@contextmanager
+def _annotations(file: Path) -> Iterator[Path]:
+    """`file`, while its annotations are read; DataError if it is missing, or they are other than thought."""
+    try:
+        yield file
+    except OSError as error:
+        raise DataError(f"{file} can't be read ({error.strerror}): name the folder that holds it") from error
+    except (ValueError, KeyError, TypeError, AttributeError, csv.Error, ET.ParseError) as error:
+        raise DataError(f"{file} holds no boxes of faces, or is damaged ({type(error).__name__}: {error})") from error
+
+
 def facemask(folder: Path, min_px: int = 20) -> list[Photograph]:
-    """facemask853: boxes.csv and images/; wanted are faces labelled without_mask and `min_px` high or higher."""
+    """facemask853: boxes.csv and images/; wanted are faces labelled without_mask and `min_px` high or higher.
+
+    DataError if boxes.csv can't be read; likewise in `wider` and `dlib`.
+    """
     rows: dict[str, list[tuple[list[float], bool]]] = {}
-    with (folder / "boxes.csv").open(newline="") as file:
+    with _annotations(folder / "boxes.csv") as path, path.open(newline="") as file:
         for row in csv.DictReader(file):
             box = [float(row[name]) for name in ("xmin", "ymin", "xmax", "ymax")]
             wanted = row["label"] == "without_mask" and box[3] - box[1] >= min_px
             rows.setdefault(row["image"], []).append((box, wanted))
+        if not rows:
+            raise ValueError("no rows")
     return [
         _photograph(folder / "images" / name, [box for box, _ in faces], [wanted for _, wanted in faces], min_px)
         for name, faces in rows.items()
@@ -134,24 +151,30 @@ def facemask(folder: Path, min_px: int = 20) -> list[Photograph]:
 
 def wider(folder: Path, min_px: int = 24) -> list[Photograph]:
     """wider_val10: gt.json and its pictures; wanted are faces `min_px` high or higher."""
-    truth = json.loads((folder / "gt.json").read_text())
-    return [
-        _photograph(
-            folder / name, entry["faces_xyxy"], [box[3] - box[1] >= min_px for box in entry["faces_xyxy"]], min_px
-        )
-        for name, entry in truth.items()
-    ]
+    with _annotations(folder / "gt.json") as file:
+        truth = json.loads(file.read_text())
+        if not truth:
+            raise ValueError("no pictures")
+        return [
+            _photograph(
+                folder / name, entry["faces_xyxy"], [box[3] - box[1] >= min_px for box in entry["faces_xyxy"]], min_px
+            )
+            for name, entry in truth.items()
+        ]
 
 
 def dlib(folder: Path, stills: Path, min_px: int = 24) -> list[Photograph]:
     """dlib_*.xml of `folder`, for pictures in `stills`; wanted are faces `min_px` high or higher."""
     photographs = []
-    for file in sorted(folder.glob("dlib_*.xml")):
-        for image in ET.parse(file).getroot().iter("image"):
-            boxes = []
-            for box in image.iter("box"):
-                left, top, width, height = (float(box.attrib[name]) for name in ("left", "top", "width", "height"))
-                boxes.append([left, top, left + width, top + height])
-            wanted = [box[3] - box[1] >= min_px for box in boxes]
-            photographs.append(_photograph(stills / image.attrib["file"], boxes, wanted, min_px))
+    for place in sorted(folder.glob("dlib_*.xml")):
+        with _annotations(place) as file:
+            for image in ET.parse(file).getroot().iter("image"):
+                boxes = []
+                for box in image.iter("box"):
+                    left, top, width, height = (float(box.attrib[name]) for name in ("left", "top", "width", "height"))
+                    boxes.append([left, top, left + width, top + height])
+                wanted = [box[3] - box[1] >= min_px for box in boxes]
+                photographs.append(_photograph(stills / image.attrib["file"], boxes, wanted, min_px))
+    if not photographs:
+        raise DataError(f"{folder} holds no dlib_*.xml with pictures: name the folder that holds them")
     return photographs
