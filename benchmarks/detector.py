@@ -17,6 +17,7 @@ import click
 import numpy as np
 
 from fer_edge.classifier import Classifier
+from fer_edge.console import run_main
 from fer_edge.detectors import Detection, Detector, LumaDetector
 from fer_edge.detectors.haar import HaarDetector
 from fer_edge.detectors.yunet import YunetDetector
@@ -402,4 +403,4 @@ def tell(tables: dict[str, dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main, "detector.py")

@@ -24,6 +24,7 @@ import numpy as np
 
 from drawn_clip import draw_clip
 from fer_edge.classifier import Classifier
+from fer_edge.console import run_main
 from fer_edge.detectors import Detection, Detector, LumaDetector
 from fer_edge.drawn_face import draw_scene
 from fer_edge.files import write_json
@@ -368,4 +369,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main, "runtime.py")

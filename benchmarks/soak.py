@@ -23,6 +23,7 @@ from typing import Any
 
 import click
 
+from fer_edge.console import run_main
 from fer_edge.drawn_face import draw_scene
 from fer_edge.files import write_json
 from fer_edge.opencv import cv2
@@ -230,4 +231,4 @@ def main(minutes: float, every: float, json_file: Path | None, plot_file: Path |
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main, "soak.py")

@@ -25,6 +25,7 @@ from PIL import Image, ImageEnhance
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from fer_edge.console import run_main
 from fer_edge.files import write_json
 from fer_edge.report import machine_info
 from fer_train.augment import MEAN, STD, Augmentation
@@ -277,4 +278,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main, "training.py")
