@@ -1,3 +1,6 @@
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,10 +22,9 @@ from fer_train.detection.altering import (
     fringed,
     save_tiles,
     swapped,
-    turned,
     with_altered,
 )
-from fer_train.detection.augment import MOST_SHARPENED, augment, sharpened
+from fer_train.detection.augment import MOST_SHARPENED, QUALITY, augment, compressed, sharpened
 from fer_train.detection.mining import DOUBT, mined
 from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.scenes import IGNORED, MAX_FACES, SCENE_PX, SceneMaker
@@ -172,6 +174,13 @@ class Agreeing:
         return None
 
 
+class Everywhere(Agreeing):
+    """A teacher who sees faces all over."""
+
+    def faces(self, _scene: np.ndarray) -> np.ndarray:
+        return np.array([[x, y, 40, 50, 0.9] for x in range(-20, 110, 10) for y in range(-20, 110, 10)], np.float32)
+
+
 class Blind(Agreeing):
     """A teacher who sees nobody."""
 
@@ -222,32 +231,6 @@ def test_wrong_photographs_are_told_before_workers_start(
     assert not out.exists()
 
 
-def spot(yaw: float, pitch: float, roll: float) -> tuple[float, float]:
-    """Where a bright spot right above the middle of a dark head is seen, in pixels from the middle."""
-    image = np.full((128, 128), 60, np.uint8)
-    cv2.circle(image, (64, 50), 3, 255, -1)
-    seen = turned(image, (64, 64, 40, 50), *np.radians((yaw, pitch, roll)))
-    y, x = np.nonzero(seen > 150)
-    return float(x.mean() - 64), float(y.mean() - 64)
-
-
-def test_heads_turn_the_way_they_are_told() -> None:
-    assert spot(0, 0, 0) == pytest.approx((0, -14), abs=0.5)
-    assert spot(30, 0, 0)[0] > 10
-    assert spot(-30, 0, 0)[0] < -10
-    assert spot(0, 30, 0)[1] > -3
-    assert spot(0, 0, 20)[0] > 3  # clockwise: what is above goes to the right
-
-
-def test_turning_leaves_what_is_around_the_head(tiles: FaceTiles) -> None:
-    image = tiles.images[0]
-    seen = turned(image, (64, 64, 30, 40), 0.8, 0.3, 0.2)
-    y, x = np.mgrid[:128, :128]
-    outside = ((x - 64) / 30) ** 2 + ((y - 64) / 40) ** 2 > 1
-    assert np.array_equal(seen[outside], image[outside])
-    assert not np.array_equal(seen, image)
-
-
 def test_another_face_lies_where_the_old_one_was() -> None:
     image = np.full((128, 128), 100, np.uint8)
     face = np.full((48, 48), 100, np.uint8)
@@ -290,8 +273,8 @@ def test_altered_heads_are_kept_where_the_teacher_still_sees_them(
     faces = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
     shown = sum(bool(len(boxes)) for boxes in tiles.boxes)
     for name, fer_faces, teacher, count in (
-        ("turned, fringed", None, Agreeing, 2 * shown),
-        ("another face, too", faces, Agreeing, 3 * shown),
+        ("turned, fringed", None, Everywhere, 3 * shown),
+        ("another face, too", faces, Everywhere, 4 * shown),
         ("none", faces, Blind, 0),
     ):
         new = altered_tiles(tiles, fer_faces, teacher(YUNET), 0)  # type: ignore[arg-type]
@@ -490,6 +473,20 @@ def test_most_pictures_are_sharpened_and_flat_ones_stay() -> None:
     assert torch.allclose(seen[..., 2, :], seen[..., 5, :])
 
 
+def test_some_pictures_are_as_jpeg_leaves_them(tiles: FaceTiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = cv2.resize(tiles.images[0], (96, 64))  # uint8 [64, 96]
+    batch = torch.from_numpy(picture).float().expand(300, 1, -1, -1)
+    changed = (compressed(batch, torch.Generator().manual_seed(0)) != batch).flatten(1).any(1)
+    assert 0.4 < float(changed.double().mean()) < 0.6
+    monkeypatch.setattr("fer_train.detection.augment.COMPRESSED", 1.0)
+    assert QUALITY[0] < 30 < QUALITY[1]
+    for quality in (30, 80):
+        monkeypatch.setattr("fer_train.detection.augment.QUALITY", (quality, quality))
+        seen = compressed(batch[:2], torch.Generator().manual_seed(0))[1, 0].numpy()
+        theirs = cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 0).astype(float)
+        assert np.abs(seen - theirs).mean() < 0.1 * np.abs(theirs - picture).mean()
+
+
 def test_mosaics_show_the_faces_where_they_say() -> None:
     """Photographs that are black but for a bright rectangle, the "face"."""
     images = np.zeros((4, 128, 128), np.uint8)
@@ -552,3 +549,34 @@ def test_false_alarms_are_mined_by_the_first_look_alone(tmp_path: Path, monkeypa
     monkeypatch.setattr(pool, "Teacher", lambda _file: None)
     assert LumaDetector().terms.second_look is not None
     assert pool._to_alter(tmp_path, None, YUNET)[3].terms.second_look is None
+
+
+def test_workers_end_with_the_process_that_was_killed(tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import os, sys, time\nfrom pathlib import Path\nfrom fer_train.detection.pool import _each\n"
+        f"FOLDER = Path({str(tmp_path)!r})\n"
+        "def start(): (FOLDER / f'{os.getpid()}.pid').touch()\n"
+        "def work(number): time.sleep(120)\n"
+        "if __name__ == '__main__':\n    list(_each(work, range(4), 2, start, ()))\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)]) as run:
+        workers: list[int] = []
+        deadline = time.monotonic() + 60
+        while len(workers) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+            workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
+        run.kill()
+    assert len(workers) == 2
+    deadline = time.monotonic() + 30
+    while any(running(worker) for worker in workers):
+        assert time.monotonic() < deadline, "a worker lives on"
+        time.sleep(0.1)
+
+
+def running(process: int) -> bool:
+    """Whether there is such a process, and it is no zombie that nobody has asked after yet."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

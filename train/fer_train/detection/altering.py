@@ -1,12 +1,11 @@
 """What photographs of public people seldom show, made of them or found behind them.
 
-Heads are turned, get other faces, fringes and caps, or are hidden in part, and bystanders are enlarged. A head is taken
-for half an ellipsoid that carries the picture; turned, it shows the same from another side, and hair (what the picture
-has above the forehead) where the picture shows nothing. At the size of the faces that a detector seeks, that passes.
+Heads are turned, bent down or shown in profile (solid.py), get other faces, fringes and caps, or are hidden in part,
+and bystanders are enlarged.
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -17,16 +16,23 @@ import numpy.typing as npt
 from fer_edge.detectors.luma import EDGE_GREY
 from fer_edge.errors import DataError
 from fer_edge.files import written_beside
+from fer_train.detection.solid import Head, Look, Pose, face_at, posed
 from fer_train.detection.teacher import Teacher
 from fer_train.detection.tiles import Boxes, FaceTiles, Pixels, how_turned
 
 Place = tuple[float, float, float, float]
+Middle = tuple[float, float]  # of a face, x and y in pixels
+Way = Callable[[np.random.Generator, Pixels, Boxes, int, Pixels | None], tuple[Pixels, Middle]]
+"""Alters a photograph uint8 [H, W], whose face is in the box; takes which attempt it is, and FER2013's faces."""
 
 # Of YuNet's box, which ends at forehead and chin: half the sides of the head with hair and ears, and its middle.
 HEAD_WIDTH, HEAD_HEIGHT, HEAD_MIDDLE = 0.67, 0.67, 0.44
-YAW_DEGREES, PITCH_DEGREES, ROLL_DEGREES = (20.0, 65.0), (-25.0, 45.0), 15.0
-HAIR = (0.5, -0.82, 0.1)  # where hair is, in half sides of the head: how wide, how high, how tall
-SOFT = 0.08  # share of the head's radius over which it passes into what is around it
+# Heads turned somewhat, in profile or further, and bent down: how far, to either side and down, and how many are such
+POSES = (((15.0, 60.0), (-20.0, 30.0), 0.35), ((60.0, 110.0), (-15.0, 25.0), 0.4), ((0.0, 45.0), (20.0, 60.0), 0.25))
+ROLL_DEGREES = 15.0
+RECEDES, HAIR_ENDS = (-0.2, 0.3), (0.3, 1.0)  # of a turned head's hair (solid.Look)
+OTHER_HAIR, HAIR_GREYS = 0.35, (15.0, 70.0)  # share that is dark instead of as in the picture
+LIGHT = (0.4, 0.2)  # brighter or darker at most towards a side, and below
 SURE = 0.5  # the teacher's score of a turned face that is kept
 FAINT = 0.3  # less sure faces in altered photographs are nobody
 # Where YuNet sees a face of FER2013, in sides of its picture, as benchmarks/framing.py measures it: middle and sides
@@ -45,13 +51,13 @@ TURNED, COPIES = 0.75, 5  # as `how_turned` says, one each for so much, but no m
 SHOWN = (0.5, 0.5)  # half the sides of what is taken of their pictures: hair and all
 # How much of what is drawn are altered heads, bystanders, FER2013's turned heads and mined pieces; the rest are the
 # photographs as they are
-SHARES = (0.27, 0.22, 0.22, 0.12)
+SHARES = (0.34, 0.2, 0.19, 0.12)
 BAD_FILE = (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error)  # what np.load raises
 TRIES = 2  # turned otherwise and less, before a photograph is left out
 
 
 def altered_tiles(tiles: FaceTiles, fer_faces: Pixels | None, teacher: Teacher, seed: int) -> FaceTiles:
-    """`tiles` with their surest head turned, and again with another face of FER2013 (if given), maybe part hidden.
+    """`tiles` with their surest head turned, twice, and with another face of FER2013 (if given), turned or part hidden.
 
     Some get a fringe or a cap as well. Boxes and scores are the teacher's; what it sees no face in any more is left
     out. fer_faces: uint8 [N, 48, 48].
@@ -63,14 +69,16 @@ def altered_tiles(tiles: FaceTiles, fer_faces: Pixels | None, teacher: Teacher, 
         if not len(faces):
             continue
         box = faces[np.argmax(faces[:, 4]), :4]
-        ways = [_turned_by_chance] if fer_faces is None else [_turned_by_chance, _with_another_face]
+        ways: list[Way] = [_turned_by_chance, _turned_by_chance]
+        if fer_faces is not None:
+            ways.append(_with_another_face)
         if chance.random() < FRINGE_SHARE:
             ways.append(_with_fringe)
         for way in ways:
             for attempt in range(1, TRIES + 1):
-                shown = way(chance, image, box, attempt, fer_faces)
+                shown, middle = way(chance, image, box, attempt, fer_faces)
                 seen = teacher.faces(shown)
-                if _surely(seen, box, SURE):
+                if _surely(seen, np.append(np.subtract(middle, box[2:4] / 2), box[2:4]), SURE):
                     images.append(shown)
                     boxes.append(seen)
                     break
@@ -168,29 +176,41 @@ def _surely(seen: Boxes, box: npt.NDArray[np.float64] | Boxes, score: float) -> 
 
 
 def _turned_by_chance(
-    chance: np.random.Generator, image: Pixels, box: Boxes, attempt: int, _fer_faces: Pixels | None
-) -> Pixels:
+    chance: np.random.Generator, image: Pixels, box: Boxes, attempt: int, _: Pixels | None
+) -> tuple[Pixels, Middle]:
     x, y, width, height = box.tolist()
-    head = (x + width / 2, y + height * HEAD_MIDDLE, width * HEAD_WIDTH, height * HEAD_HEIGHT)
-    yaw = chance.uniform(*YAW_DEGREES) * chance.choice((-1, 1)) * chance.choice((0.3, 1), p=(0.2, 0.8))
-    pitch, roll = chance.uniform(*PITCH_DEGREES), chance.uniform(-ROLL_DEGREES, ROLL_DEGREES)
-    return turned(image, head, *(float(np.radians(angle)) / attempt for angle in (yaw, pitch, roll)))
+    head = Head(x + width / 2, y + height * HEAD_MIDDLE, width * HEAD_WIDTH, height * HEAD_HEIGHT)
+    aside, down, _share = POSES[chance.choice(len(POSES), p=[share for *_, share in POSES])]
+    yaw = chance.uniform(*aside) * chance.choice((-1, 1))
+    angles = (yaw, chance.uniform(*down), chance.uniform(-ROLL_DEGREES, ROLL_DEGREES))
+    pose = Pose(*(float(np.radians(angle)) / attempt for angle in angles))
+    look = Look(
+        float(chance.uniform(*RECEDES)),
+        float(chance.uniform(*HAIR_ENDS)),
+        float(chance.uniform(*HAIR_GREYS)) if chance.random() < OTHER_HAIR else None,
+        (float(chance.uniform(-LIGHT[0], LIGHT[0])), float(chance.uniform(-LIGHT[1], LIGHT[1]))),
+    )
+    return posed(image, head, pose, look, chance), face_at(head, pose)
 
 
 def _with_another_face(
     chance: np.random.Generator, image: Pixels, box: Boxes, attempt: int, fer_faces: Pixels | None
-) -> Pixels:
+) -> tuple[Pixels, Middle]:
+    """Another face, maybe hidden in part; half of them turned."""
     assert fer_faces is not None
     face = fer_faces[chance.integers(len(fer_faces))]
     shown = swapped(image, box, face[:, ::-1] if chance.random() < 0.5 else face, chance.uniform(1.0, 1.2))
-    if chance.random() < HIDDEN_SHARE / attempt:
+    middle = _middle(box)
+    if chance.random() < 0.5:
+        shown, middle = _turned_by_chance(chance, shown, box, attempt, None)
+    elif chance.random() < HIDDEN_SHARE / attempt:
         _hide_part(chance, shown, box)
-    return shown
+    return shown, middle
 
 
 def _with_fringe(
-    chance: np.random.Generator, image: Pixels, box: Boxes, attempt: int, _fer_faces: Pixels | None
-) -> Pixels:
+    chance: np.random.Generator, image: Pixels, box: Boxes, attempt: int, _: Pixels | None
+) -> tuple[Pixels, Middle]:
     """Hair or a cap down to the brows, and sometimes hair over a side; now and then on a turned head."""
     grey = float(chance.uniform(10, 200)) if chance.random() < 0.35 else None
     shown = fringed(chance, image, box, float(chance.uniform(0.12, 0.36)) / attempt, grey)
@@ -198,8 +218,13 @@ def _with_fringe(
         lying = fringed(chance, shown.T, box[[1, 0, 3, 2]], float(chance.uniform(0.1, 0.3)) / attempt, None)
         shown = np.ascontiguousarray(lying.T)
     if chance.random() < 0.5:
-        shown = _turned_by_chance(chance, shown, box, attempt + 1, None)
-    return shown
+        return _turned_by_chance(chance, shown, box, attempt + 1, None)
+    return shown, _middle(box)
+
+
+def _middle(box: Boxes) -> Middle:
+    x, y, width, height = box.tolist()
+    return x + width / 2, y + height / 2
 
 
 def fringed(chance: np.random.Generator, image: Pixels, box: Boxes, share: float, grey: float | None) -> Pixels:
@@ -266,30 +291,6 @@ def _hide_part(chance: np.random.Generator, image: Pixels, box: Boxes) -> None:
     cover = cv2.GaussianBlur(oval, (0, 0), float(chance.uniform(0.8, 3)))
     texture = cv2.GaussianBlur(chance.normal(0, 30, image.shape).astype(np.float32), (0, 0), 2)
     image[:] = np.clip(image + (grey + texture - image) * cover, 0, 255).astype(np.uint8)
-
-
-def turned(image: Pixels, head: tuple[float, float, float, float], yaw: float, pitch: float, roll: float) -> Pixels:
-    """uint8 [H, W] with the head (centre x and y, half width and height, in pixels) turned by angles in radians.
-
-    yaw: to the right of the picture; pitch: downwards; roll: clockwise.
-    """
-    x, y = np.meshgrid(np.arange(image.shape[1], dtype=np.float32), np.arange(image.shape[0], dtype=np.float32))
-    u, v = (x - head[0]) / head[2], (y - head[1]) / head[3]
-    radius = np.sqrt(u * u + v * v)
-    w = np.sqrt(np.clip(1 - radius * radius, 0, None))
-    # From what is seen back to where it was when the picture was taken: rotations undone in turn
-    cos, sin = np.cos(roll), np.sin(roll)
-    u, v = cos * u + sin * v, -sin * u + cos * v
-    cos, sin = np.cos(pitch), np.sin(pitch)
-    v, w = cos * v - sin * w, sin * v + cos * w
-    cos, sin = np.cos(yaw), np.sin(yaw)
-    u, w = cos * u - sin * w, sin * u + cos * w
-    behind = (w < 0) & (radius < 1)
-    u, v = np.where(behind, HAIR[0] * u, u), np.where(behind, HAIR[1] + HAIR[2] * v, v)
-    map_x, map_y = (head[0] + u * head[2]).astype(np.float32), (head[1] + v * head[3]).astype(np.float32)
-    shown = cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    cover = np.clip((1 - radius) / SOFT, 0, 1).astype(np.float32)
-    return np.asarray(image + (shown.astype(np.float32) - image) * cover, dtype=np.uint8)
 
 
 def check_altered(path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Show pool scenes in other ways, a whole batch at once on the device: zoomed, turned, mirrored; sharpened, relit."""
+"""Show pool scenes in other ways, a whole batch at once on the device.
+
+Zoomed, turned and mirrored; sharpened, relit and compressed.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +12,20 @@ from fer_train.detection.scenes import IGNORED, MIN_FACE_PX
 ZOOM = (0.65, 1.4)
 TURN_DEGREES = 15.0
 MOST_SHARPENED = 3.0  # the details are added so often at most; a quarter of the pictures is left as it is
-MIN_INSIDE = 0.5  # a face of which less is in the picture is ignored
+COMPRESSED = 0.5  # share of the pictures
+QUALITY = (20.0, 90.0)  # of their JPEG, as libjpeg scales its tables
+# JPEG's table K.1 for luminance (ITU-T T.81, annex K)
+LUMINANCE = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
+MIN_INSIDE = 0.35  # a face of which less is in the picture is ignored
 
 
 def augment(scenes: Tensor, faces: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -95,3 +111,30 @@ def relight(pictures: Tensor, generator: torch.Generator) -> Tensor:
     # One grain for all, as drawing it costs more than all else here; how strong it is differs.
     grain = torch.randn(1, 1, *pictures.shape[2:], generator=generator).to(device)
     return (lit + grain * noise).clamp(0, 255).round()
+
+
+def compressed(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures float32 [N, 1, H, W], H and W multiples of 8, some as JPEG leaves them: webcams and the web send such.
+
+    They are the first of the batch, which is as good as any and spares copies.
+    """
+    device = pictures.device
+    count = int((torch.rand(len(pictures), generator=generator) < COMPRESSED).sum())
+    quality = torch.rand(count, generator=generator) * (QUALITY[1] - QUALITY[0]) + QUALITY[0]
+    scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)
+    steps = (torch.tensor(LUMINANCE).flatten() * scale[:, None]).round().clamp(1, 255).to(device)[:, None]  # [K, 1, 64]
+    height, width = pictures.shape[2:]
+    blocks = pictures[:count].reshape(count, height // 8, 8, width // 8, 8).transpose(2, 3)  # [K, rows, columns, 8, 8]
+    waves = _waves().to(device)
+    kept = ((blocks.reshape(count, -1, 64) - 128) @ waves.T).div_(steps).round_().mul_(steps)
+    back = (kept @ waves).add_(128).clamp_(0, 255).round_()
+    back = back.view(blocks.shape).transpose(2, 3).reshape(count, 1, height, width)
+    return torch.cat([back, pictures[count:]])
+
+
+def _waves() -> Tensor:
+    """The discrete cosine transform of blocks of 8 by 8 values, orthonormal, float32 [64, 64]."""
+    frequency, place = torch.arange(8.0)[:, None], torch.arange(8.0)
+    waves = torch.cos((place + 0.5) * frequency * torch.pi / 8) / 2
+    waves[0] /= 2**0.5
+    return torch.kron(waves, waves)

@@ -7,6 +7,8 @@ mined depends on the luma that is shipped). Close-ups, if any, are no scenes: th
 """
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -127,9 +129,22 @@ def _each(
         yield from map(work, numbers)
         return
     context = multiprocessing.get_context("spawn")  # a fork would take torch's threads along, half alive
-    with ProcessPoolExecutor(workers, context, initializer=start, initargs=tuple(given)) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(start, *given)) as pool:
         for future in as_completed([pool.submit(work, number) for number in numbers]):
             yield future.result()
+
+
+def _begin(start: Callable[..., None], *given: Any) -> None:
+    """Begin as a worker, which ends when the process that wants its work is gone: killed, it can't say so."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    start(*given)
 
 
 def _files(folder: Path, shard: int) -> tuple[Path, Path]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fer_edge.errors import ModelError
 from fer_train.augment import MEAN, STD
 from fer_train.checkpoint import load_tensors, save_tensors
-from fer_train.detection.augment import augment, relight, sharpened
+from fer_train.detection.augment import augment, compressed, relight, sharpened
 from fer_train.detection.closeups import CloseUps
 from fer_train.detection.loss import detection_loss
 from fer_train.detection.network import Luma, cells
@@ -129,7 +129,7 @@ class DetectorTrainer:
         pictures, faces = augment(self.scenes[rows], self.faces[rows], size, generator)
         if self.close_ups:
             pictures, faces = self.close_ups.lay(pictures, faces, generator)
-        pictures = relight(sharpened(pictures, generator), generator)
+        pictures = compressed(relight(sharpened(pictures, generator), generator), generator)
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.learning_rate * self._rate()
         self.network.train()
