@@ -24,7 +24,7 @@ from fer_train.detection.altering import (
     swapped,
     with_altered,
 )
-from fer_train.detection.augment import MOST_SHARPENED, QUALITY, augment, compressed, sharpened
+from fer_train.detection.augment import MOST_SHARPENED, augment, compressed, sharpened
 from fer_train.detection.mining import DOUBT, mined
 from fer_train.detection.mosaic import MosaicMaker
 from fer_train.detection.scenes import IGNORED, MAX_FACES, SCENE_PX, SceneMaker
@@ -270,6 +270,7 @@ def test_altered_heads_are_kept_where_the_teacher_still_sees_them(
     tiles: FaceTiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fer_train.detection.altering.FRINGE_SHARE", 1)
+    monkeypatch.setattr("fer_train.detection.altering.CLEARED", 1e-3)  # so that others on the head don't matter
     faces = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
     shown = sum(bool(len(boxes)) for boxes in tiles.boxes)
     for name, fer_faces, teacher, count in (
@@ -291,6 +292,31 @@ def test_altered_heads_are_kept_where_the_teacher_still_sees_them(
         assert len(both.boxes) == len(both.chances) == len(both.images)
         assert both.chances.sum() == pytest.approx(1)
         assert all(np.array_equal(a, b) for a, b in zip(both.boxes[len(tiles) :], new.boxes, strict=False))
+
+
+def test_turned_heads_are_sought_where_they_turned_and_alone(tiles: FaceTiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A teacher who sees the old place alone, the new one alone, and something else on the head, too."""
+    monkeypatch.setattr("fer_train.detection.altering.FRINGE_SHARE", 0)
+    monkeypatch.setattr("fer_train.detection.altering.POSES", (((89.0, 90.0), (0.0, 1.0), 1.0),))
+    monkeypatch.setattr("fer_train.detection.altering.TRIES", 1)
+    monkeypatch.setattr("fer_train.detection.altering.ROLL_DEGREES", 0.0)
+    tile = FaceTiles(tiles.images[:1], tiles.boxes[:1], np.ones(1))
+    x, y, width, height = tiles.boxes[0][0, :4].tolist()
+    right = [x + 0.6 * width, y, width, height]
+    left = [x - 0.6 * width, y, width, height]
+    for seen, kept in (
+        ([[x, y, width, height, 0.9]], 0),
+        ([[*right, 0.9], [*left, 0.2]], 2),
+        ([[*right, 0.9], [*left, 0.5]], 0),
+        ([[*right, 0.4]], 0),
+    ):
+
+        class Seeing(Agreeing):
+            def faces(self, _scene: np.ndarray, seen: list[list[float]] = seen) -> np.ndarray:
+                return np.array(seen, np.float32)
+
+        made = [altered_tiles(tile, None, Seeing(YUNET), seed) for seed in range(8)]  # type: ignore[arg-type]
+        assert max(map(len, made)) == kept
 
 
 def test_bystanders_are_enlarged_but_not_whom_the_photograph_is_of() -> None:
@@ -478,8 +504,9 @@ def test_some_pictures_are_as_jpeg_leaves_them(tiles: FaceTiles, monkeypatch: py
     batch = torch.from_numpy(picture).float().expand(300, 1, -1, -1)
     changed = (compressed(batch, torch.Generator().manual_seed(0)) != batch).flatten(1).any(1)
     assert 0.4 < float(changed.double().mean()) < 0.6
+    none = compressed(batch[:4], torch.Generator().manual_seed(6))  # by this seed none of four
+    assert torch.equal(none, batch[:4])
     monkeypatch.setattr("fer_train.detection.augment.COMPRESSED", 1.0)
-    assert QUALITY[0] < 30 < QUALITY[1]
     for quality in (30, 80):
         monkeypatch.setattr("fer_train.detection.augment.QUALITY", (quality, quality))
         seen = compressed(batch[:2], torch.Generator().manual_seed(0))[1, 0].numpy()

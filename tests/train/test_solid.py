@@ -79,4 +79,21 @@ def test_what_is_far_from_the_head_stays_and_where_it_was_is_what_is_beside_it()
     away = ((x - HEAD.x) / (HEAD.half_width * CLEARED)) ** 2 + ((y - HEAD.y) / (HEAD.half_height * CLEARED)) ** 2
     far = (away > 2.5) & (y < 100)
     assert np.array_equal(shown[far], image[far])
-    assert (shown[30:34, 34:40] > BEHIND - 5).all()  # the top of the head has gone from there
+    gone = image < 200
+    gone[:, 44:] = False  # the face turned away from there; the back of the head is higher and further right
+    gone[:62] = False
+    assert gone.sum() > 50
+    assert np.median(shown[gone]) > BEHIND - 5
+
+
+def test_edges_are_neither_darker_nor_lighter_than_what_they_part() -> None:
+    plain = np.full((128, 128), 200, np.uint8)
+    shown = posed(plain, HEAD, Pose(0.6, 0.1, 0.0), Look(hair_ends=-1.0), np.random.default_rng(0))
+    y, x = np.mgrid[:128, :128]
+    away = ((x - HEAD.x) / HEAD.half_width) ** 2 + ((y - HEAD.y) / HEAD.half_height) ** 2
+    assert (shown[(y < 50) & (away > 0.5)] > 165).all()  # 0.85 of it is the plain skin of temples
+
+
+def test_a_bent_head_has_no_hole_in_its_crown() -> None:
+    shown = seen(picture(), pitch=55, look=Look(hair_ends=1.0))
+    assert (shown[45:60, 58:70] < 60).all()  # hair

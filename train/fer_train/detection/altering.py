@@ -16,29 +16,33 @@ import numpy.typing as npt
 from fer_edge.detectors.luma import EDGE_GREY
 from fer_edge.errors import DataError
 from fer_edge.files import written_beside
-from fer_train.detection.solid import Head, Look, Pose, face_at, posed
+from fer_train.detection.solid import CLEARED, Head, Look, Pose, face_at, posed
 from fer_train.detection.teacher import Teacher
 from fer_train.detection.tiles import Boxes, FaceTiles, Pixels, how_turned
 
 Place = tuple[float, float, float, float]
-Middle = tuple[float, float]  # of a face, x and y in pixels
-Way = Callable[[np.random.Generator, Pixels, Boxes, int, Pixels | None], tuple[Pixels, Middle]]
-"""Alters a photograph uint8 [H, W], whose face is in the box; takes which attempt it is, and FER2013's faces."""
+Way = Callable[[np.random.Generator, Pixels, Boxes, int, Pixels | None], tuple[Pixels, Boxes]]
+"""Alters a photograph uint8 [H, W], whose face is in the box [4]; takes which attempt it is, and FER2013's faces.
+
+Gives the new one, and about where its face is.
+"""
 
 # Of YuNet's box, which ends at forehead and chin: half the sides of the head with hair and ears, and its middle.
 HEAD_WIDTH, HEAD_HEIGHT, HEAD_MIDDLE = 0.67, 0.67, 0.44
-# Heads turned somewhat, in profile or further, and bent down: how far, to either side and down, and how many are such
+# Heads turned somewhat, in profile or further, and bent down: how far to either side and down, and how many are tried
+# so; half as far if the teacher sees no face there
 POSES = (((15.0, 60.0), (-20.0, 30.0), 0.35), ((60.0, 110.0), (-15.0, 25.0), 0.4), ((0.0, 45.0), (20.0, 60.0), 0.25))
 ROLL_DEGREES = 15.0
 RECEDES, HAIR_ENDS = (-0.2, 0.3), (0.3, 1.0)  # of a turned head's hair (solid.Look)
 OTHER_HAIR, HAIR_GREYS = 0.35, (15.0, 70.0)  # share that is dark instead of as in the picture
 LIGHT = (0.4, 0.2)  # brighter or darker at most towards a side, and below
 SURE = 0.5  # the teacher's score of a turned face that is kept
+NEAR = 0.3  # squared distance, in sides of a face's box, within which another box's middle is the same face's
 FAINT = 0.3  # less sure faces in altered photographs are nobody
 # Where YuNet sees a face of FER2013, in sides of its picture, as benchmarks/framing.py measures it: middle and sides
 FER_BOX: Place = (0.505, 0.512, 0.82, 1.06)
 FER_OVAL = (0.45, 0.52)  # half the sides of what is taken of it
-HIDDEN_SHARE = 0.35  # of the heads with another face: something hides a part of it
+HIDDEN_SHARE = 0.35  # of the heads with another face, and not turned: something hides a part of it
 FRINGE_SHARE = 0.5  # of the photographs are shown with hair or a cap over the forehead, or hair over a cheek, too
 BYSTANDER_PX = 9.0  # high at least, in a photograph's 128 pixels
 BYSTANDER_VIEWS, BYSTANDER_VIEW = 3, (1.4, 3.2)  # how many of each, and how much they show, in heights of the face
@@ -76,9 +80,9 @@ def altered_tiles(tiles: FaceTiles, fer_faces: Pixels | None, teacher: Teacher, 
             ways.append(_with_fringe)
         for way in ways:
             for attempt in range(1, TRIES + 1):
-                shown, middle = way(chance, image, box, attempt, fer_faces)
+                shown, place = way(chance, image, box, attempt, fer_faces)
                 seen = teacher.faces(shown)
-                if _surely(seen, np.append(np.subtract(middle, box[2:4] / 2), box[2:4]), SURE):
+                if _surely(seen, place, SURE) and not _another(seen, place, box):
                     images.append(shown)
                     boxes.append(seen)
                     break
@@ -172,14 +176,27 @@ def _of(images: list[Pixels], boxes: list[Boxes], like: FaceTiles) -> FaceTiles:
 def _surely(seen: Boxes, box: npt.NDArray[np.float64] | Boxes, score: float) -> bool:
     """Whether a face of `seen` with at least that score lies about where `box` does."""
     off = (seen[:, :2] + seen[:, 2:4] / 2 - box[:2] - box[2:4] / 2) / box[2:4]
-    return bool((seen[(off**2).sum(1) < 0.3, 4] >= score).any())
+    return bool((seen[(off**2).sum(1) < NEAR, 4] >= score).any())
+
+
+def _another(seen: Boxes, place: Boxes, box: Boxes) -> bool:
+    """Whether something but the face at `place` passes for one on the head whose face was `box`, or behind it."""
+    middles = seen[:, :2] + seen[:, 2:4] / 2
+    off = (middles - place[:2] - place[2:4] / 2) / place[2:4]
+    head = _head(box)
+    away = (middles - (head.x, head.y)) / (head.half_width * CLEARED, head.half_height * CLEARED)
+    return bool((((off**2).sum(1) >= NEAR) & ((away**2).sum(1) < 1) & (seen[:, 4] >= FAINT)).any())
+
+
+def _head(box: Boxes) -> Head:
+    x, y, width, height = box.tolist()
+    return Head(x + width / 2, y + height * HEAD_MIDDLE, width * HEAD_WIDTH, height * HEAD_HEIGHT)
 
 
 def _turned_by_chance(
     chance: np.random.Generator, image: Pixels, box: Boxes, attempt: int, _: Pixels | None
-) -> tuple[Pixels, Middle]:
-    x, y, width, height = box.tolist()
-    head = Head(x + width / 2, y + height * HEAD_MIDDLE, width * HEAD_WIDTH, height * HEAD_HEIGHT)
+) -> tuple[Pixels, Boxes]:
+    head = _head(box)
     aside, down, _share = POSES[chance.choice(len(POSES), p=[share for *_, share in POSES])]
     yaw = chance.uniform(*aside) * chance.choice((-1, 1))
     angles = (yaw, chance.uniform(*down), chance.uniform(-ROLL_DEGREES, ROLL_DEGREES))
@@ -190,27 +207,27 @@ def _turned_by_chance(
         float(chance.uniform(*HAIR_GREYS)) if chance.random() < OTHER_HAIR else None,
         (float(chance.uniform(-LIGHT[0], LIGHT[0])), float(chance.uniform(-LIGHT[1], LIGHT[1]))),
     )
-    return posed(image, head, pose, look, chance), face_at(head, pose)
+    place = np.append(np.subtract(face_at(head, pose), box[2:4] / 2), box[2:4])
+    return posed(image, head, pose, look, chance), place.astype(np.float32)
 
 
 def _with_another_face(
     chance: np.random.Generator, image: Pixels, box: Boxes, attempt: int, fer_faces: Pixels | None
-) -> tuple[Pixels, Middle]:
-    """Another face, maybe hidden in part; half of them turned."""
+) -> tuple[Pixels, Boxes]:
+    """Another face; half of them turned, some others hidden in part."""
     assert fer_faces is not None
     face = fer_faces[chance.integers(len(fer_faces))]
     shown = swapped(image, box, face[:, ::-1] if chance.random() < 0.5 else face, chance.uniform(1.0, 1.2))
-    middle = _middle(box)
     if chance.random() < 0.5:
-        shown, middle = _turned_by_chance(chance, shown, box, attempt, None)
-    elif chance.random() < HIDDEN_SHARE / attempt:
+        return _turned_by_chance(chance, shown, box, attempt, None)
+    if chance.random() < HIDDEN_SHARE / attempt:
         _hide_part(chance, shown, box)
-    return shown, middle
+    return shown, box
 
 
 def _with_fringe(
     chance: np.random.Generator, image: Pixels, box: Boxes, attempt: int, _: Pixels | None
-) -> tuple[Pixels, Middle]:
+) -> tuple[Pixels, Boxes]:
     """Hair or a cap down to the brows, and sometimes hair over a side; now and then on a turned head."""
     grey = float(chance.uniform(10, 200)) if chance.random() < 0.35 else None
     shown = fringed(chance, image, box, float(chance.uniform(0.12, 0.36)) / attempt, grey)
@@ -219,12 +236,7 @@ def _with_fringe(
         shown = np.ascontiguousarray(lying.T)
     if chance.random() < 0.5:
         return _turned_by_chance(chance, shown, box, attempt + 1, None)
-    return shown, _middle(box)
-
-
-def _middle(box: Boxes) -> Middle:
-    x, y, width, height = box.tolist()
-    return x + width / 2, y + height / 2
+    return shown, box
 
 
 def fringed(chance: np.random.Generator, image: Pixels, box: Boxes, share: float, grey: float | None) -> Pixels:

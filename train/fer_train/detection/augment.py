@@ -105,8 +105,8 @@ def relight(pictures: Tensor, generator: torch.Generator) -> Tensor:
         values = torch.rand(len(pictures), generator=generator) * (high - low) + low
         return values.to(device).view(-1, 1, 1, 1)
 
-    gain, offset, noise = draw(-0.35, 0.35).exp(), draw(-30, 30), draw(0, 1) ** 4 * 12
-    dark = torch.where(draw(0, 1) < 0.08, draw(0.15, 0.6), torch.ones_like(gain))
+    gain, offset, noise = draw(-0.25, 0.25).exp(), draw(-20, 20), draw(0, 1) ** 4 * 8
+    dark = torch.where(draw(0, 1) < 0.05, draw(0.3, 0.7), torch.ones_like(gain))
     lit = ((pictures - 127) * gain + 127 + offset) * dark
     # One grain for all, as drawing it costs more than all else here; how strong it is differs.
     grain = torch.randn(1, 1, *pictures.shape[2:], generator=generator).to(device)
@@ -116,7 +116,7 @@ def relight(pictures: Tensor, generator: torch.Generator) -> Tensor:
 def compressed(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """Pictures float32 [N, 1, H, W], H and W multiples of 8, some as JPEG leaves them: webcams and the web send such.
 
-    They are the first of the batch, which is as good as any and spares copies.
+    They are the first of the batch, which are as good as any and need not be gathered.
     """
     device = pictures.device
     count = int((torch.rand(len(pictures), generator=generator) < COMPRESSED).sum())
@@ -126,7 +126,7 @@ def compressed(pictures: Tensor, generator: torch.Generator) -> Tensor:
     height, width = pictures.shape[2:]
     blocks = pictures[:count].reshape(count, height // 8, 8, width // 8, 8).transpose(2, 3)  # [K, rows, columns, 8, 8]
     waves = _waves().to(device)
-    kept = ((blocks.reshape(count, -1, 64) - 128) @ waves.T).div_(steps).round_().mul_(steps)
+    kept = ((blocks.reshape(count, height * width // 64, 64) - 128) @ waves.T).div_(steps).round_().mul_(steps)
     back = (kept @ waves).add_(128).clamp_(0, 255).round_()
     back = back.view(blocks.shape).transpose(2, 3).reshape(count, 1, height, width)
     return torch.cat([back, pictures[count:]])

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fer_train.detection.augment import affine_grid, relight
+from fer_train.detection.augment import affine_grid
 from fer_train.detection.scenes import IGNORED, MIN_FACE_PX
 from fer_train.detection.tiles import TILE_PX, FaceTiles
 
@@ -23,10 +23,10 @@ FACES_A_TILE = 3
 TURN_DEGREES = 30.0  # at most; the mean of two draws, so that upright heads stay the rule
 # Tiles are read at one of these sides: coarse enough for small cells, and coarser for faces out of focus
 SIDES = (128, 90, 64, 45, 32, 24)
-FOCUSED = 0.5  # share of the cells that is as sharp as can be; the rest up to UNFOCUSED times coarser
-UNFOCUSED = 4.0
+FOCUSED = 0.75  # share of the cells that is as sharp as can be; the rest up to UNFOCUSED times coarser
+UNFOCUSED = 3.0
 UPSIDE_DOWN = 0.06  # share of the cells; nobody to be found, though all of a face is there
-DARKENED = 0.25  # share of the cells; to DARKEST or less dark
+DARKENED = 0.1  # share of the cells; to DARKEST or less dark
 DARKEST = 0.25
 SURE = 0.6  # score of the boxes that are to be found; fainter ones are ignored
 VISIBLE, HIDDEN = 0.6, 0.05
@@ -53,7 +53,7 @@ class MosaicMaker:
         most = max(faces.shape[1] for _, faces in parts)
         pictures = torch.cat([pictures for pictures, _ in parts])
         faces = torch.cat([F.pad(faces, (0, 0, 0, most - faces.shape[1])) for _, faces in parts])
-        return relight(pictures, generator), faces
+        return pictures.clamp(0, 255).round(), faces
 
     def _group(self, size: int, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Mosaics with cells of one size."""

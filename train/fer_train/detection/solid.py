@@ -1,9 +1,9 @@
 """A head as a solid: in profile, bent down or tipped back it shows nose, brow and chin against what is behind it.
 
-What tells a profile is its outline, which no turning of a flat picture gives. So the head is a closed surface here: at
-each height a curve around its axis, whose front carries the picture and whose back is hair. Its measures are a mean
-adult head's (after Farkas 1994, "Anthropometry of the Head and Face"), rounded; at the size of the faces that a
-detector seeks, that passes.
+What tells a profile is its outline, which no turning of a flat picture gives. So the head is a surface here: at each
+height a curve around its axis, whose front carries the picture and whose back is hair; under the chin is the neck. Its
+measures are a mean adult head's (after Farkas 1994, "Anthropometry of the Head and Face"), rounded; at the size of the
+faces that a detector seeks, that passes.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Pixels = npt.NDArray[np.uint8]
+from fer_train.detection.tiles import Pixels
+
 Floats = npt.NDArray[np.float32]
 Line = tuple[tuple[float, ...], tuple[float, ...]]  # places and the values there
 
@@ -33,7 +34,8 @@ SOCKET = (0.26, -0.06, 0.13, 0.07, 0.06)  # of an eye: beside the axis, height, 
 # Where hair begins, by height: angle from the middle of the face, in radians. Temple, sideburn, behind the ear, nape
 HAIRLINE: Line = ((-0.72, -0.6, -0.5, -0.25, 0.1, 0.12, 0.3, 0.6), (-0.3, 0.4, 0.7, 1.15, 1.35, 1.8, 1.9, 2.2))
 HAIR_FROM = (0.5, -0.82, 0.1)  # where the picture has hair, in half sides of the head: how wide, how high, how tall
-THICK, STRANDS = 0.06, 1.2  # of hair: in half heights; how much it differs in grey
+THICK = 0.06  # of hair, in half heights
+STRANDS = 1.2  # of a noise of 0.06: by so much hair is lighter and darker in strands
 EAR = (1.62, 0.08, 0.2, 0.19)  # angle, height and half sides
 CHEEK = 0.95  # from this angle on the picture shows no skin, as it was taken from the front
 JOINT = (0.55, -0.12)  # height and depth of where the neck carries the head
@@ -69,7 +71,7 @@ class Look:
     """How a turned head looks.
 
     recedes: how much farther back its hair begins, in radians; hair_ends: down to which height it goes, -1 to 1;
-    hair_grey: None if it is as in the picture; light: how much brighter is what faces right, and down.
+    hair_grey: 0 to 255, None if it is as in the picture; light: by which share what faces right, and down, is brighter.
     """
 
     recedes: float = 0.0
@@ -79,27 +81,30 @@ class Look:
 
 
 def posed(image: Pixels, head: Head, pose: Pose, look: Look, chance: np.random.Generator) -> Pixels:
-    """uint8 [H, W] with the head, which faces the camera, in another pose; what it hid is made up of what is beside."""
+    """uint8 [H, W] with the head, which faces the camera, in another pose; what it hid is made up of what is beside.
+
+    Parts of it beyond the picture are cut off. chance: of the strands of its hair.
+    """
     points, greys = _surface(image, head, look, chance)
     neck, neck_greys = _neck(image, head)
     drawn, cover, depth = _drawn(
         np.concatenate([_turned(points, pose), neck]), np.concatenate([greys, neck_greys]), head, image.shape
     )
-    smooth = cv2.GaussianBlur(depth, (0, 0), 1.5)
+    smooth = cv2.GaussianBlur(depth, (0, 0), 1.5) / np.maximum(cv2.GaussianBlur(cover, (0, 0), 1.5), 1e-3)
     down, across = np.gradient(-smooth)
     lit = 1 + (look.light[0] * across + look.light[1] * down) / np.sqrt(across**2 + down**2 + 1)
     size = (image.shape[1], image.shape[0])
     shown = cv2.resize(np.clip(drawn * lit, 0, 255).astype(np.float32), size, interpolation=cv2.INTER_AREA)
     share = cv2.resize(cover, size, interpolation=cv2.INTER_AREA)
     behind = without_head(image, head)
-    return np.asarray(np.clip(behind + (shown - behind) * share, 0, 255), dtype=np.uint8)
+    # Nothing is drawn outside the head, so at its edge `shown` is its share already
+    return np.asarray(np.clip(behind * (1 - share) + shown, 0, 255), dtype=np.uint8)
 
 
 def face_at(head: Head, pose: Pose) -> tuple[float, float]:
-    """Where the middle of the face, between eyes and mouth, is in that pose: x and y in pixels."""
-    height = 0.15
-    depth = float(np.interp(height, *FRONT))
-    ((x, y, _),) = _turned(np.array([[0, height, depth * 0.8]], np.float32), pose).tolist()
+    """Where the middle of the face is in that pose, x and y in pixels: a little behind its skin, as boxes have it."""
+    height = 0.15  # between eyes and mouth
+    ((x, y, _),) = _turned(np.array([[0, height, 0.8 * np.interp(height, *FRONT)]], np.float32), pose).tolist()
     return head.x + x * head.half_height, head.y + y * head.half_height
 
 
@@ -117,10 +122,10 @@ def without_head(image: Pixels, head: Head) -> Floats:
 
 
 def _sampled(image: Pixels, x: Floats, y: Floats) -> Floats:
-    """float32 like `x` and `y`: the picture there, mirrored beyond its edge."""
+    """float32 like `x` and `y`: the picture there, its edge repeated beyond it."""
     x, y = np.broadcast_arrays(x, y)
     map_x, map_y = x.astype(np.float32), y.astype(np.float32)
-    seen = cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    seen = cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(seen, np.float32)
 
 
@@ -131,7 +136,7 @@ def _at(place: Floats, line: Line) -> Floats:
 def _surface(image: Pixels, head: Head, look: Look, chance: np.random.Generator) -> tuple[Floats, Floats]:
     """Points [K, 3] (right, down, to the eye, in half heights) of the head as it is in the picture, and greys [K]."""
     angle = np.linspace(-np.pi, np.pi, AROUND, endpoint=False, dtype=np.float32)[None]
-    v = np.sin(np.linspace(-np.pi / 2, np.pi / 2, DOWN, dtype=np.float32))[:, None] * np.float32(0.97)
+    v: Floats = np.sin(np.linspace(-np.pi / 2, np.pi / 2, DOWN, dtype=np.float32))[:, None].astype(np.float32)
     away, front = np.abs(angle), np.cos(angle) > 0
     u = _at(v, WIDTH) * np.sin(angle)  # in half widths
     x = u * (head.half_width / head.half_height)
