@@ -183,12 +183,13 @@ def _another(seen: Boxes, place: Boxes, box: Boxes) -> bool:
     """Whether something but the face at `place` passes for one on the head whose face was `box`, or behind it."""
     middles = seen[:, :2] + seen[:, 2:4] / 2
     off = (middles - place[:2] - place[2:4] / 2) / place[2:4]
-    head = _head(box)
+    head = head_of(box)
     away = (middles - (head.x, head.y)) / (head.half_width * CLEARED, head.half_height * CLEARED)
     return bool((((off**2).sum(1) >= NEAR) & ((away**2).sum(1) < 1) & (seen[:, 4] >= FAINT)).any())
 
 
-def _head(box: Boxes) -> Head:
+def head_of(box: Boxes) -> Head:
+    """The head whose face a detector's box [4] (x, y, width, height, in pixels) shows."""
     x, y, width, height = box.tolist()
     return Head(x + width / 2, y + height * HEAD_MIDDLE, width * HEAD_WIDTH, height * HEAD_HEIGHT)
 
@@ -196,7 +197,7 @@ def _head(box: Boxes) -> Head:
 def _turned_by_chance(
     chance: np.random.Generator, image: Pixels, box: Boxes, attempt: int, _: Pixels | None
 ) -> tuple[Pixels, Boxes]:
-    head = _head(box)
+    head = head_of(box)
     aside, down, _share = POSES[chance.choice(len(POSES), p=[share for *_, share in POSES])]
     yaw = chance.uniform(*aside) * chance.choice((-1, 1))
     angles = (yaw, chance.uniform(*down), chance.uniform(-ROLL_DEGREES, ROLL_DEGREES))
