@@ -430,11 +430,19 @@ def test_the_teacher_names_landmarks_and_sees_in_the_dark(monkeypatch: pytest.Mo
     assert not len(teacher.faces(night))
 
 
-@pytest.mark.parametrize("content", [None, b"", b"text", "older"])
-def test_altered_heads_that_are_none_are_refused(tiles: FaceTiles, tmp_path: Path, content: bytes | str | None) -> None:
+@pytest.mark.parametrize("content", [None, b"", b"text", "two kinds", "no form", "older form"])
+def test_altered_heads_that_are_none_are_refused(
+    tiles: FaceTiles, tmp_path: Path, content: bytes | str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "altered.npz"
-    if content == "older":
-        save_tiles([[tiles], [tiles]], file)
+    if isinstance(content, str):
+        with monkeypatch.context() as before:
+            if content == "older form":
+                before.setattr("fer_train.detection.altering.FORM", 1)
+            save_tiles([[tiles]] * (2 if content == "two kinds" else len(SHARES)), file)
+    if content == "no form":
+        with np.load(file) as values:
+            np.savez(file, **{name: value for name, value in values.items() if name != "form"})
     elif isinstance(content, bytes):
         file.write_bytes(content)
     with pytest.raises(DataError, match="fer-train scenes"):

@@ -56,6 +56,7 @@ SHOWN = (0.5, 0.5)  # half the sides of what is taken of their pictures: hair an
 # How much of what is drawn are altered heads, bystanders, FER2013's turned heads and mined pieces; the rest are the
 # photographs as they are
 SHARES = (0.34, 0.2, 0.19, 0.12)
+FORM = 2  # of the file that holds them; 1 had heads that were no solids
 BAD_FILE = (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error)  # what np.load raises
 TRIES = 2  # turned otherwise and less, before a photograph is left out
 
@@ -317,8 +318,8 @@ def check_altered(path: Path) -> None:
 
 def _kinds(values: Mapping[str, npt.NDArray[np.int64]]) -> list[int]:
     kinds: list[int] = values["kinds"].tolist()
-    if len(kinds) != len(SHARES):
-        raise ValueError(f"{len(kinds)} kinds of tiles")
+    if len(kinds) != len(SHARES) or int(values["form"]) != FORM:
+        raise ValueError(f"{len(kinds)} kinds of tiles, or another form")
     return kinds
 
 
@@ -337,7 +338,7 @@ def save_tiles(kinds: Sequence[Sequence[FaceTiles]], path: Path) -> None:
     counts = np.array([len(faces) for faces in boxes])
     images, sizes = np.concatenate([tiles.images for tiles in every]), [sum(map(len, kind)) for kind in kinds]
     with written_beside(path) as part, part.open("wb") as file:
-        np.savez(file, images=images, boxes=rows, counts=counts, kinds=np.array(sizes))
+        np.savez(file, images=images, boxes=rows, counts=counts, kinds=np.array(sizes), form=np.array(FORM))
 
 
 def with_altered(tiles: FaceTiles, path: Path) -> FaceTiles:

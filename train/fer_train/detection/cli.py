@@ -38,7 +38,7 @@ def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, 
     """Compose scenes with faces to train a detector on: photographs over one another, near, far, dark, noisy, hidden.
 
     Each scene is 320x320 grey pixels with the boxes of its faces and how surely they are faces, on which composer and
-    teacher agree. First heads are altered and close-ups sought, in half an hour of a core; then 1000 scenes take 106 MB
+    teacher agree. First heads are altered and close-ups sought, in an hour of a core; then 1000 scenes take 106 MB
     and two minutes of a core. A worker takes 3 GB of memory. A stopped run goes on where it was; scenes depend on their
     number alone, and on the luma that is shipped, whose false alarms are among them.
     """
