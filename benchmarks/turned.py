@@ -2,8 +2,8 @@
 
 Heads of photographs are shown turned and bent as solids (fer_train.detection.solid), made as small as `--face` says.
 A head is found if a box of the detector's own threshold lies where the face is, at about its size. The heads are made,
-not photographed, and luma has learned from the like; which real profiles are found says benchmarks/misses.py (`turn`).
-The photographs are grey, in which yunet sees less than in colour.
+not photographed, and luma has learned from these photographs, and from heads turned more or less like this; which real
+profiles are found says benchmarks/misses.py (`turn`). Grey photographs also suit yunet less than those in colour.
 
     python benchmarks/turned.py --faces ../shared/data/faces --yunet face_detection_yunet_2023mar.onnx --plot turned.png
 """
