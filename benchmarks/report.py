@@ -16,14 +16,14 @@ from typing import Any
 
 import click
 
+from benchmarks.harness.measuring import Figure as Measured
+from benchmarks.harness.measuring import figure_table, noise_line
+from benchmarks.harness.presenting import machine_line, number
+from benchmarks.harness.scorecard import Runs, our_rows, peer_rows, run_rows
+from benchmarks.run_all import SMALL
 from fer_edge.console import run_main
 from fer_edge.errors import DataError
 from fer_edge.files import written_beside
-from measuring import Figure as Measured
-from measuring import figure_table, noise_line
-from presenting import machine_line, number
-from run_all import SMALL
-from scorecard import Runs, our_rows, peer_rows, run_rows
 
 ORDER = ("accuracy", "latency", "pipeline", "detector", "runtime", "footprint", "training", "soak", "framing")
 WITHIN = 0.15

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.peers import Faces, PeerMissingError, Probabilities, in_our_order, required
 from fer_edge.opencv import cv2
 from fer_train.data import FER2013_CLASSES
-from peers import Faces, PeerMissingError, Probabilities, in_our_order, required
 
 
 class DeepFacePackage:

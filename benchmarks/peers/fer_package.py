@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.peers import Faces, PeerMissingError, Probabilities, in_our_order, required
 from fer_edge.opencv import cv2
-from peers import Faces, PeerMissingError, Probabilities, in_our_order, required
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 SIDE, BATCH = 64, 64

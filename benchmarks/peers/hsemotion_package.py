@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.peers import Faces, PeerMissingError, Probabilities, in_our_order, required
 from fer_edge.opencv import cv2
-from peers import Faces, PeerMissingError, Probabilities, in_our_order, required
 
 MODEL = "enet_b0_8_best_vgaf"  # its default
 BATCH = 32

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.peers import Faces, PeerMissingError, Probabilities, in_our_order
 from fer_edge.opencv import cv2
-from fer_train.metrics import softmax
-from peers import Faces, PeerMissingError, Probabilities, in_our_order
+from fer_train.evaluation.metrics import softmax
 
 LABELS = ("angry", "disgust", "fearful", "happy", "neutral", "sad", "surprised")
 SIDE = 112

@@ -1,6 +1,7 @@
 """From a detector's face box to the pixels a classifier sees: box, FER2013 square, crop."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -135,3 +136,18 @@ def clip(box: Box, width: int, height: int) -> Box:
     x0, y0 = min(max(box[0], 0.0), float(width)), min(max(box[1], 0.0), float(height))
     x1, y1 = min(max(box[0] + box[2], 0.0), float(width)), min(max(box[1] + box[3], 0.0), float(height))
     return x0, y0, x1 - x0, y1 - y0
+
+
+def iou(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes, 0 to 1."""
+    return float(iou_matrix([a], [b])[0, 0])
+
+
+def iou_matrix(a: Sequence[Box], b: Sequence[Box]) -> npt.NDArray[np.float64]:
+    """Intersection over union of each box of `a` with each of `b`, float64 [len(a), len(b)], 0 to 1."""
+    rows, columns = np.reshape(a, (-1, 1, 4)).astype(float), np.reshape(b, (1, -1, 4)).astype(float)
+    ends = np.minimum(rows[..., :2] + rows[..., 2:], columns[..., :2] + columns[..., 2:])
+    common = np.prod(np.maximum(ends - np.maximum(rows[..., :2], columns[..., :2]), 0), axis=-1)
+    union = np.prod(rows[..., 2:], axis=-1) + np.prod(columns[..., 2:], axis=-1) - common
+    overlaps: npt.NDArray[np.float64] = common / np.maximum(union, 1e-9)
+    return overlaps

@@ -4,16 +4,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fer_edge.channel import Channel
-from fer_edge.classifier import Classifier
 from fer_edge.detectors import DEFAULT_MIN_FACE_PX, open_detector
-from fer_edge.flow import Frame
+from fer_edge.detectors.filter import Screened
 from fer_edge.framing import Image, to_gray
-from fer_edge.labelling import to_face
-from fer_edge.pipeline import Pipeline
+from fer_edge.network.classifier import Classifier
+from fer_edge.pipeline.frame import Frame
+from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.results import Face, FrameResult
-from fer_edge.screening import Screened
 from fer_edge.sources import IterableSource, open_source
 from fer_edge.sources.iterable import checked_image
+from fer_edge.tracking.labels import to_face
 
 
 class EmotionRecognizer:

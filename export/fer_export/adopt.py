@@ -9,14 +9,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_edge.classifier import Classifier
-from fer_edge.contract import Contract
 from fer_edge.errors import FerError, ModelError
 from fer_edge.files import check_output, written_beside
-from fer_edge.session import open_session
-from fer_export.convert import INPUT, OUTPUT
-from fer_export.graph import save, strip_metadata, with_contract
-from fer_export.quiet import quiet
+from fer_edge.network.classifier import Classifier
+from fer_edge.network.contract import Contract
+from fer_edge.network.session import open_session
+from fer_export.graph.classifier import INPUT, OUTPUT
+from fer_export.graph.onnx_file import save, strip_metadata, with_contract
+from fer_export.graph.quiet import quiet
 
 PREFIX = "adopted_"  # of all names in the third-party graph, so that ours can't clash with them
 BATCH = "batch"

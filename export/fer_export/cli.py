@@ -8,9 +8,9 @@ from typing import NoReturn
 import click
 
 from fer_edge.console import MainCommand, extra_required, run_main
-from fer_train import data_options as shared
 from fer_train.class_choice import ClassChoice
-from fer_train.data_options import SETTINGS, PathType
+from fer_train.commands import data_options as shared
+from fer_train.commands.data_options import SETTINGS, PathType
 
 SPLITS = click.Choice(shared.SPLITS)
 # quantise.MIN_CALIBRATION_IMAGES and tuning's calibrators; importing them would make --help load torch.
@@ -47,7 +47,7 @@ def export(
     with extra_required("fer-export", "export"):
         import onnxscript  # noqa: F401 - torch's exporter wants it, and would say so less clearly
 
-        from fer_export.pipeline import ExportOptions, run_export
+        from fer_export.classifier import ExportOptions, run_export
         from fer_export.report import table
 
     options = ExportOptions(
@@ -102,8 +102,8 @@ def evaluate(
         check_output(json_file, overwrite)
     with extra_required("fer-export", "export"):
         from fer_train.data import load_faces
-        from fer_train.evaluation import evaluate as score
-        from fer_train.predictors import OnnxPredictor
+        from fer_train.evaluation.predictors import OnnxPredictor
+        from fer_train.evaluation.scoring import evaluate as score
 
     predictor = OnnxPredictor(file, threads)
     faces = load_faces(data, classes=classes, skip_bad=skip_bad_rows)
@@ -204,7 +204,7 @@ def detector(checkpoint: Path, scenes: Path, out: Path, score_threshold: float, 
     with extra_required("fer-export", "export"):
         import onnxscript  # noqa: F401 - torch's exporter wants it, and would say so less clearly
 
-        from fer_export.detector_export import DetectorExportOptions, export_detector, table
+        from fer_export.detector import DetectorExportOptions, export_detector, table
 
     options = DetectorExportOptions(checkpoint, out, scenes, score_threshold, overwrite, force)
     click.echo(table(*export_detector(options, _say)))

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from fer_edge.classifier import Classifier
-from fer_edge.report import machine_info
-from fer_export.measure import Latency, agreement, measure_latency, predict
+from fer_edge.network.classifier import Classifier
+from fer_edge.system import machine_info
+from fer_export.checks.measure import Latency, agreement, measure_latency, predict
 from fer_train.class_choice import ClassChoice
 from fer_train.data import FaceData, load_faces, place
-from fer_train.evaluation import Accuracy, chosen_faces, measure_accuracy
-from fer_train.predictors import Probabilities
-from fer_train.text import aligned
+from fer_train.evaluation.predictors import Probabilities
+from fer_train.evaluation.scoring import Accuracy, chosen_faces, measure_accuracy
+from fer_train.tables import aligned
 
 SCHEMA = 1
 CHANGES_SHOWN = 8

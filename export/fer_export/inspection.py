@@ -5,10 +5,10 @@ from pathlib import Path
 
 import onnx
 
-from fer_edge.contract import METADATA_KEY
 from fer_edge.files import sha256_of
-from fer_edge.session import open_session
-from fer_export.operators import running_operators, stored_operators
+from fer_edge.network.contract import METADATA_KEY
+from fer_edge.network.session import open_session
+from fer_export.graph.operators import running_operators, stored_operators
 
 MAX_GARBLED_SHOWN = 60
 

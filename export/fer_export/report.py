@@ -7,15 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_edge.report import machine_info
-from fer_edge.sensors import dot_product_flag
-from fer_export.gates import Gate, finite
-from fer_export.measure import Latency
-from fer_export.parity import Parity, Runs
-from fer_export.temperature import Refit
-from fer_export.tuning import Candidate
-from fer_train.evaluation import Accuracy
-from fer_train.text import aligned
+from fer_edge.system import dot_product_flag, machine_info
+from fer_export.checks.gates import Gate, finite
+from fer_export.checks.measure import Latency
+from fer_export.checks.parity import Parity, Runs
+from fer_export.int8.calibrator_search import Candidate
+from fer_export.int8.temperature import Refit
+from fer_train.evaluation.scoring import Accuracy
+from fer_train.tables import aligned
 
 SCHEMA = 1
 EXPECTED_RATIO = 2.5  # fp32 time / int8 time on a CPU with 8-bit dot products; no gate, since it is the machine's, too

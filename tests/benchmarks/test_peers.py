@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import peers
+from benchmarks import peers
+from benchmarks.peers import PEERS, PeerMissingError, in_our_order, open_all, open_peer
+from benchmarks.peers.opencv_zoo import POINTS, OpencvZoo, similarity
 from fer_train.data import FER2013_CLASSES
-from peers import PEERS, PeerMissingError, in_our_order, open_all, open_peer
-from peers.opencv_zoo import POINTS, OpencvZoo, similarity
 
 FACES = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
 

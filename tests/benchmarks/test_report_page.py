@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.harness.measuring import Results, figure
+from benchmarks.harness.presenting import Table
+from benchmarks.report import apart, changes, document, figures_of, main, markdown_table, other_tables, read_runs
+from benchmarks.run_all import PEERS, SMALL, command, left_out
 from fer_edge.errors import DataError
-from measuring import Results, figure
-from presenting import Table
-from report import apart, changes, document, figures_of, main, markdown_table, other_tables, read_runs
-from run_all import PEERS, SMALL, command, left_out
 
 MACHINE = {"cpu": "Some CPU", "cores": 2, "python": "3.11", "onnxruntime": "1.31", "opencv": "4.14", "numpy": "2.4"}
 

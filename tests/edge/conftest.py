@@ -14,12 +14,12 @@ import pytest
 from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_edge.classifier import Classifier
-from fer_edge.contract import METADATA_KEY, Contract, DetectorTerms
+from fer_edge.demo.scene import draw_scene
 from fer_edge.detectors import Detection
-from fer_edge.drawn_face import draw_scene
 from fer_edge.framing import Framing, Image
-from fer_edge.pipeline import Pipeline
+from fer_edge.network.classifier import Classifier
+from fer_edge.network.contract import METADATA_KEY, Contract, DetectorTerms
+from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.results import Face, FrameResult
 from fer_edge.sources.base import Grab, Source
 
@@ -214,7 +214,7 @@ def fer_edge(model: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedP
     """Run the command in `tmp_path` with the tiny network, without a screen."""
 
     def run(*arguments: str, with_model: bool = True) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "fer_edge.start", *(["--model", str(model)] if with_model else []), *arguments]
+        command = [sys.executable, "-m", "fer_edge", *(["--model", str(model)] if with_model else []), *arguments]
         environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
         environment.setdefault("FER_EDGE_DEFAULTS", "")  # what the user has tuned is not for tests
         return subprocess.run(

@@ -15,16 +15,16 @@ import pytest
 import torch
 
 from fer_edge.console import run_main
-from fer_export.calibrate import observe, ranges
+from fer_export.classifier import ExportOptions
 from fer_export.cli import export
-from fer_export.convert import to_onnx, trace, usable_network
-from fer_export.graph import copied
-from fer_export.pipeline import ExportOptions
-from fer_export.quantise import choose_faces, quantise
-from fer_train.augment import normalise
-from fer_train.checkpoint import Checkpoint, save_checkpoint
+from fer_export.graph.classifier import to_onnx, trace, usable_network
+from fer_export.graph.onnx_file import copied
+from fer_export.int8.calibration import observe, ranges
+from fer_export.int8.quantize import choose_faces, quantise
 from fer_train.data import FER2013_CLASSES, FaceData, load_faces
 from fer_train.networks import Network, build_network
+from fer_train.networks.checkpoint import Checkpoint, save_checkpoint
+from fer_train.networks.normalization import normalise
 
 TRAINING_FACES, TEST_FACES = 120, 6  # a class; enough to calibrate on, and to choose a calibrator by
 FEW_DISGUST = 5
@@ -142,7 +142,7 @@ def traced(network: Network, checkpoint: Checkpoint) -> onnx.ModelProto:
 def fp32(network: Network, checkpoint: Checkpoint, traced: onnx.ModelProto) -> onnx.ModelProto:
     """The converted network. Copy it before changing it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fer_export.convert.trace", lambda *_: copied(traced))  # tracing takes seconds
+        patch.setattr("fer_export.graph.classifier.trace", lambda *_: copied(traced))  # tracing takes seconds
         return to_onnx(network, checkpoint)
 
 
@@ -226,18 +226,18 @@ def options(checkpoint_file: Path, faces_csv: Path, tmp_path: Path) -> ExportOpt
 @pytest.fixture
 def quick(options: ExportOptions, monkeypatch: pytest.MonkeyPatch) -> ExportOptions:
     """Options of an export that calibrates on few faces and tries nothing out."""
-    monkeypatch.setattr("fer_export.pipeline.DEFAULT_TUNING_IMAGES", 0)
+    monkeypatch.setattr("fer_export.classifier.DEFAULT_TUNING_IMAGES", 0)
     return replace(options, calibration_images=64)
 
 
 @pytest.fixture(autouse=True)
 def short_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time fewer rounds, except in processes of their own."""
-    monkeypatch.setattr("fer_export.measure.LATENCY_ROUNDS", 6)
+    monkeypatch.setattr("fer_export.checks.measure.LATENCY_ROUNDS", 6)
 
 
 @pytest.fixture
 def ready_conversion(fp32: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let run_export take the converted network from the fixture, which saves seconds."""
 
-    monkeypatch.setattr("fer_export.pipeline.to_onnx", lambda *_: copied(fp32))
+    monkeypatch.setattr("fer_export.classifier.to_onnx", lambda *_: copied(fp32))

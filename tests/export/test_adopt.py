@@ -8,10 +8,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_edge.classifier import Classifier
-from fer_edge.contract import Contract
 from fer_edge.framing import Square
-from fer_train.metrics import softmax
+from fer_edge.network.classifier import Classifier
+from fer_edge.network.contract import Contract
+from fer_train.evaluation.metrics import softmax
 
 LABELS = ("happy", "sad", "neutral")
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_edge.contract import Contract, parse_contract
 from fer_edge.errors import ContractError, DataError
-from fer_export.graph import contract_of
-from fer_export.pipeline import load_data
-from fer_train.checkpoint import Checkpoint
+from fer_edge.network.contract import Contract, parse_contract
+from fer_export.classifier import load_data
+from fer_export.graph.onnx_file import contract_of
 from fer_train.data import FER2013_CLASSES, FaceData
+from fer_train.networks.checkpoint import Checkpoint
 
 from .conftest import draw_faces, write_faces
 

@@ -13,12 +13,15 @@ import onnx
 import pytest
 import torch
 
-from fer_edge.contract import parse_contract
-from fer_export import cli, pipeline, quantise, tuning
-from fer_export.calibrate import CALIBRATORS
-from fer_export.graph import save, with_contract
-from fer_train.checkpoint import Checkpoint, save_checkpoint
+from fer_edge.network.contract import parse_contract
+from fer_export import classifier as pipeline
+from fer_export import cli
+from fer_export.graph.onnx_file import save, with_contract
+from fer_export.int8 import calibrator_search as tuning
+from fer_export.int8 import quantize as quantise
+from fer_export.int8.calibration import CALIBRATORS
 from fer_train.data import FaceData
+from fer_train.networks.checkpoint import Checkpoint, save_checkpoint
 
 
 @pytest.fixture
@@ -171,7 +174,7 @@ def test_a_forced_file_runs_in_fer_edge_with_one_warning(finished, tmp_path: Pat
     contract = parse_contract(model.metadata_props[0].value, "m.int8.onnx")
     save(with_contract(model, replace(contract, failed_gates=("agreement", "accuracy_drop"))), tmp_path / "m.onnx")
     done = subprocess.run(
-        [sys.executable, "-m", "fer_edge.start", "--source", "demo:", "--max-frames", "3", "--headless",
+        [sys.executable, "-m", "fer_edge", "--source", "demo:", "--max-frames", "3", "--headless",
          "--model", tmp_path / "m.onnx"],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip

@@ -9,15 +9,16 @@ from click.testing import CliRunner
 
 from fer_edge.detectors import LumaDetector
 from fer_edge.errors import DataError, GateError, ModelError, OutputError
-from fer_edge.session import open_session
-from fer_export import cli, detector_export
-from fer_export.compact import compact
-from fer_export.detector import detector_contract, detector_to_onnx
-from fer_export.graph import save, with_contract
-from fer_train.detection import pool
+from fer_edge.network.session import open_session
+from fer_export import cli
+from fer_export import detector as detector_export
+from fer_export.graph.detector import detector_contract, detector_to_onnx
+from fer_export.graph.onnx_file import save, with_contract
+from fer_export.int8.compact import compact
 from fer_train.detection.network import STRIDES, Luma, cells
-from fer_train.detection.scenes import MAX_FACES, SCENE_PX
-from fer_train.detection.training import save_detector
+from fer_train.detection.synthesis import pool
+from fer_train.detection.synthesis.scenes import MAX_FACES, SCENE_PX
+from fer_train.detection.trainer import save_detector
 
 
 @pytest.fixture(scope="module")

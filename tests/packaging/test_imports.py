@@ -36,7 +36,7 @@ def test_the_recognizer_loads_nothing_of_the_training_side() -> None:
     assert loaded & TRAINING_SIDE == set()
 
 
-@pytest.mark.parametrize("entry", ["fer_edge.start", "fer_train.cli", "fer_export.cli"])
+@pytest.mark.parametrize("entry", ["fer_edge.__main__", "fer_train.cli", "fer_export.cli"])
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_and_version_load_no_heavy_module(entry: str, option: str) -> None:
     loaded = modules_after(f"sys.argv = ['x', {option!r}]; import {entry} as entry; entry.main()")

@@ -14,10 +14,10 @@ import pytest
 from fer_edge.errors import DataError
 from fer_edge.opencv import cv2
 from fer_export.cli import export
-from fer_train.augment import parse_augmentation
 from fer_train.cli import train
-from fer_train.detection.tiles import COLUMNS, LANDMARKS
-from fer_train.unlabelled import load_unlabelled, save_unlabelled
+from fer_train.data.unlabeled import load_unlabelled, save_unlabelled
+from fer_train.detection.synthesis.tiles import COLUMNS, LANDMARKS
+from fer_train.training.augment import parse_augmentation
 
 SCRIPT = Path(__file__).parents[2] / "train" / "recipes" / "unlabelled_faces.py"
 # tile, x, y, w, h, score: kept; too small; too unsure; half outside its tile; kept

@@ -12,21 +12,21 @@ import click
 from fer_edge.console import MainCommand, extra_required, run_main
 from fer_edge.errors import FerError, OutputError
 from fer_edge.files import write_json, written_beside
-from fer_train import data_options as shared
 from fer_train.class_choice import ClassChoice
+from fer_train.commands import data_options as shared
 from fer_train.commands.convert import convert
+from fer_train.commands.detector import detector, scenes
 from fer_train.commands.evaluate import evaluate
 from fer_train.commands.predict import predict
 from fer_train.commands.search import search
 from fer_train.commands.summary import summary
-from fer_train.detection.cli import detector, scenes
-from fer_train.settings import make_trainer, train_options, with_settings
-from fer_train.tensorboard import Board, opened_board, require_tensorboard
+from fer_train.commands.training_options import make_trainer, train_options, with_settings
+from fer_train.training.tensorboard import Board, opened_board, require_tensorboard
 
 if TYPE_CHECKING:
     from fer_train.data import FaceData
-    from fer_train.data.load import FerplusLabels
-    from fer_train.training import EpochRecord, RunningMeans, Trainer
+    from fer_train.data.loading import FerplusLabels
+    from fer_train.training.trainer import EpochRecord, RunningMeans, Trainer
 
 PICTURES = (
     "curves.png", "classes.png", "samples.png", "confusion.png", "reliability.png", "predictions.png", "mistakes.png",
@@ -68,7 +68,7 @@ def train(
         import torch
 
         from fer_train.data import check_trainable, load_faces
-        from fer_train.distributed import join, leave
+        from fer_train.training.distributed import join, leave
     if tensorboard:
         require_tensorboard()
     options = train_options(given)
@@ -234,12 +234,12 @@ def _duration(seconds: float) -> str:
 
 
 def _write_results(faces: "FaceData", trainer: "Trainer") -> None:
-    from fer_train.checkpoint import load_checkpoint
     from fer_train.data import PUBLIC_TEST
-    from fer_train.evaluation import evaluate as score
+    from fer_train.evaluation.predictors import CheckpointPredictor
+    from fer_train.evaluation.scoring import evaluate as score
+    from fer_train.networks.checkpoint import load_checkpoint
     from fer_train.plots import plot_classes, plot_curves, plot_evaluation, plot_samples
-    from fer_train.predictors import CheckpointPredictor
-    from fer_train.training import EpochRecord
+    from fer_train.training.trainer import EpochRecord
 
     out = trainer.out
     best = load_checkpoint(out / "best.pt")
@@ -255,7 +255,7 @@ def _write_results(faces: "FaceData", trainer: "Trainer") -> None:
 
 
 def _tell_result(trainer: "Trainer", data: Path, skip_bad_rows: bool) -> None:
-    from fer_train.checkpoint import load_checkpoint
+    from fer_train.networks.checkpoint import load_checkpoint
 
     best, out = trainer.out / "best.pt", trainer.out
     metrics = load_checkpoint(best).metrics

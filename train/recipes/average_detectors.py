@@ -11,7 +11,7 @@ import click
 import torch
 
 from fer_edge.console import run_main
-from fer_train.detection.training import load_detector, save_detector
+from fer_train.detection.trainer import load_detector, save_detector
 
 
 @click.command(help=__doc__)

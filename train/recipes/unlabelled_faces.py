@@ -20,8 +20,8 @@ from fer_edge.files import check_output, written_beside
 from fer_edge.framing import Square, crop
 from fer_edge.opencv import cv2
 from fer_train.data import FACE_SIZE
-from fer_train.detection.tiles import TILE_PX, load_tiles
-from fer_train.unlabelled import save_unlabelled
+from fer_train.data.unlabeled import save_unlabelled
+from fer_train.detection.synthesis.tiles import TILE_PX, load_tiles
 
 
 def inside(square: Square) -> float:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_edge.contract import LookTerms
 from fer_edge.detectors.base import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, Detection, shrunk
 from fer_edge.detectors.boxes import SAME_FACE, Floats, cell_grid, decode, merge, overlap
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Framing, Image, Square, crop
+from fer_edge.network.contract import LookTerms
+from fer_edge.network.session import open_session, read_contract
 from fer_edge.opencv import cv2
-from fer_edge.session import open_session, read_contract
 
 log = logging.getLogger(__name__)
 

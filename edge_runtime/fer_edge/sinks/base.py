@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fer_edge.channel import Channel, Closed
-from fer_edge.flow import Frame
+from fer_edge.pipeline.frame import Frame
 from fer_edge.results import FrameResult
 
 log = logging.getLogger(__name__)

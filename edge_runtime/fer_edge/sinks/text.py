@@ -19,7 +19,7 @@ from fer_edge.results import BOX_DECIMALS, PROBABILITY_DECIMALS, FrameResult
 from fer_edge.sinks.base import Published, Sink
 
 if TYPE_CHECKING:
-    from fer_edge.rotation import Rotation
+    from fer_edge.sinks.rotation import Rotation
 
 MAX_WAITING = 256
 NOT_OPEN = -1

@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 from fer_edge.channel import Channel, Closed
-from fer_edge.flow import Frame
 from fer_edge.opencv import cv2
-from fer_edge.overlay import draw
+from fer_edge.pipeline.frame import Frame
 from fer_edge.results import FrameResult
+from fer_edge.sinks.overlay import draw
 
 PROBE_TIMEOUT_S = 15
 TITLE = "fer-edge"

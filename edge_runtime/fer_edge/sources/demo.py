@@ -2,7 +2,7 @@
 
 import re
 
-from fer_edge.drawn_face import ROUND_S, draw_scene
+from fer_edge.demo.scene import ROUND_S, draw_scene
 from fer_edge.errors import SourceError
 from fer_edge.sources.base import Grab, Source
 

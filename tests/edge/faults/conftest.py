@@ -12,10 +12,10 @@ from pathlib import Path
 import cv2
 import pytest
 
-from fer_edge.drawn_face import draw_scene
-from fer_edge.pipeline import Pipeline
+from fer_edge.demo.scene import draw_scene
+from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.sources import open_source
-from fer_edge.sources.live import Patience
+from fer_edge.sources.reconnect import Patience
 
 FPS = 15
 QUICK = Patience(open_s=8, silent_s=1, first_retry_s=0.05, longest_retry_s=0.2, give_up_s=25)

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 import fer_edge
-from fer_edge.classifier import Classifier
 from fer_edge.detectors import Detection, LumaDetector
 from fer_edge.framing import Framing, Image
-from fer_edge.overlay import draw
+from fer_edge.network.classifier import Classifier
 from fer_edge.recognizer import EmotionRecognizer
+from fer_edge.sinks.overlay import draw
 from fer_edge.sources import IterableSource
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

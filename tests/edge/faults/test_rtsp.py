@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fer_edge.report import build_report
-from fer_edge.sources.live import Patience
+from fer_edge.cli.report import build_report
+from fer_edge.sources.reconnect import Patience
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
 NEEDED = "apt-get install gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good python3-gi"

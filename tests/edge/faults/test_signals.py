@@ -27,7 +27,7 @@ def started(model: Path, tmp_path: Path) -> Iterator[Callable[..., "subprocess.P
 
     def start(source: str, *arguments: str) -> "subprocess.Popen[str]":
         command = [
-            sys.executable, "-m", "fer_edge.start", "--model", str(model), "--source", source, "--headless",
+            sys.executable, "-m", "fer_edge", "--model", str(model), "--source", source, "--headless",
             "--json", "out.jsonl", "--csv", "out.csv", "--output", "out.mp4", "--report", "out.json", *arguments,
         ]  # fmt: skip
         processes.append(
@@ -194,14 +194,14 @@ class Strike:
         if name == module:
             os.kill(os.getpid(), int(number))
 sys.meta_path.insert(0, Strike())
-from fer_edge.start import main
+from fer_edge.__main__ import main
 sys.argv[1:] = ["--version"]
 main()
 """
 
 
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
-@pytest.mark.parametrize("module", ["fer_edge.cli", "click", "logging"])
+@pytest.mark.parametrize("module", ["fer_edge.cli.commands", "click", "logging"])
 def test_a_signal_during_the_first_imports(number: int, code: int, word: str, module: str) -> None:
     command = [sys.executable, "-c", STRUCK_WHILE_IMPORTING, module, str(int(number))]
     default = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from fer_edge.cli.report import build_report
 from fer_edge.errors import SourceError
-from fer_edge.report import build_report
 from fer_edge.sources import open_source
-from fer_edge.sources.live import Patience
+from fer_edge.sources.reconnect import Patience
 
 Pieces = Iterator[bytes | None]
 

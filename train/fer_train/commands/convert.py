@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from fer_edge.console import extra_required
-from fer_train import data_options as options
 from fer_train.class_choice import ClassChoice
+from fer_train.commands import data_options as options
 
 
 @click.command(context_settings=options.SETTINGS)
@@ -29,8 +29,8 @@ def convert(data: Path, out: Path, classes: ClassChoice | None, skip_bad_rows: b
     A CSV's rows come in the order of the pictures' names.
     """
     with extra_required("fer-train", "train"):
-        from fer_train.conversion import check_target, is_csv, write_csv, write_folders
         from fer_train.data import read_faces
+        from fer_train.data.writers import check_target, is_csv, write_csv, write_folders
 
     check_target(out, overwrite)
     faces = read_faces(data, classes=classes, skip_bad=skip_bad_rows)

@@ -7,8 +7,8 @@ import click
 from fer_edge.console import extra_required
 from fer_edge.errors import OutputError
 from fer_edge.files import check_output, write_json
-from fer_train import data_options as options
 from fer_train.class_choice import ClassChoice
+from fer_train.commands import data_options as options
 
 METRICS = "metrics.json"
 PICTURES = ("confusion.png", "reliability.png", "predictions.png", "mistakes.png")  # plots.EVALUATION_PICTURES
@@ -38,9 +38,9 @@ def evaluate(
     """
     with extra_required("fer-train", "train"):
         from fer_train.data import load_faces
-        from fer_train.evaluation import evaluate as score
+        from fer_train.evaluation.predictors import open_predictor
+        from fer_train.evaluation.scoring import evaluate as score
         from fer_train.plots import plot_evaluation
-        from fer_train.predictors import open_predictor
 
     if out is not None:
         make_folder(out, (METRICS, *PICTURES), overwrite)

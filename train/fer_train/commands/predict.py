@@ -6,7 +6,7 @@ import click
 
 from fer_edge.console import extra_required
 from fer_edge.files import check_output
-from fer_train import data_options as options
+from fer_train.commands import data_options as options
 
 
 @click.command(context_settings=options.SETTINGS)
@@ -30,8 +30,8 @@ def predict(model: Path, data: Path, out: Path, skip_bad_rows: bool, threads: in
     """
     with extra_required("fer-train", "train"):
         from fer_train.data import load_unlabelled
-        from fer_train.prediction import write_predictions
-        from fer_train.predictors import open_predictor
+        from fer_train.evaluation.prediction import write_predictions
+        from fer_train.evaluation.predictors import open_predictor
 
     check_output(out, overwrite)
     predictor = open_predictor(model, threads)

@@ -17,10 +17,10 @@ import click
 from fer_edge.console import extra_required
 from fer_edge.errors import FerError, ModelError, OutputError
 from fer_edge.files import write_json, written_beside
-from fer_train import data_options as shared
 from fer_train.class_choice import ClassChoice
+from fer_train.commands import data_options as shared
+from fer_train.commands.training_options import Given, make_trainer, train_options, with_settings
 from fer_train.network_names import network_names
-from fer_train.settings import Given, make_trainer, train_options, with_settings
 
 if TYPE_CHECKING:
     import optuna
@@ -163,8 +163,8 @@ def _train_once(trial: "optuna.Trial", space: list[Range], faces: "FaceData", gi
     """Train with the trial's settings; the best epoch's accuracy."""
     import optuna
 
-    from fer_train.distributed import Shard
-    from fer_train.training import EpochRecord
+    from fer_train.training.distributed import Shard
+    from fer_train.training.trainer import EpochRecord
 
     values = {item.name: item.suggested(trial) for item in space}
     settings = applied(given, values)

@@ -6,8 +6,8 @@ import click
 
 from fer_edge.console import extra_required
 from fer_edge.files import write_json
-from fer_train import data_options as options
 from fer_train.class_choice import ClassChoice
+from fer_train.commands import data_options as options
 from fer_train.commands.evaluate import make_folder
 
 JSON = "summary.json"
@@ -33,8 +33,8 @@ def summary(data: Path, out: Path | None, ferplus: Path | None, classes: ClassCh
     """
     with extra_required("fer-train", "train"):
         from fer_train.data import load_faces
+        from fer_train.data.summary import summarise
         from fer_train.plots import plot_classes, plot_samples
-        from fer_train.summary import summarise
 
     if out is not None:
         make_folder(out, (JSON, *PICTURES), overwrite)

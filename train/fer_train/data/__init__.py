@@ -23,7 +23,7 @@ from fer_train.data.faces import (
     fingerprints,
 )
 from fer_train.data.ferplus import FERPLUS_COLUMNS, majority_labels
-from fer_train.data.load import check_trainable, load_faces, load_unlabelled, read_faces
+from fer_train.data.loading import check_trainable, load_faces, load_unlabelled, read_faces
 
 __all__ = [
     "FACE_SIZE",

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from fer_edge.errors import DataError
 from fer_train.data.classes import canonical
 from fer_train.data.containers import opened
+from fer_train.data.csv_table import Table, place_of
 from fer_train.data.faces import FaceData
-from fer_train.data.table import Table, place_of
 
 # The vote columns of fer2013new.csv. Its rows stand in fer2013.csv's order.
 FERPLUS_COLUMNS = (

@@ -11,7 +11,7 @@ from fer_train.data.classes import canonical, ordered_classes
 from fer_train.data.containers import Container
 from fer_train.data.faces import PRIVATE_TEST, PUBLIC_TEST, TRAINING, FaceData
 from fer_train.data.faults import Faults
-from fer_train.data.pictures import is_picture, read_pictures
+from fer_train.data.images import is_picture, read_pictures
 
 TEST = "test"  # PublicTest or PrivateTest, by what else there is
 SPLIT_FOLDERS = {

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fer_train.detection.scenes import IGNORED, MIN_FACE_PX
+from fer_train.detection.synthesis.scenes import IGNORED, MIN_FACE_PX
 
 ZOOM = (0.65, 1.4)
 TURN_DEGREES = 15.0

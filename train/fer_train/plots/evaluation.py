@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fer_train.evaluation import Evaluation
+from fer_train.evaluation.scoring import Evaluation
 from fer_train.plots.scores import plot_confusion, plot_reliability
 from fer_train.plots.style import RIGHT, WRONG, face_sheet, save
 

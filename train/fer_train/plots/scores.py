@@ -8,7 +8,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fer_train.metrics import ECE_BINS, expected_calibration_error
+from fer_train.evaluation.metrics import ECE_BINS, expected_calibration_error
 from fer_train.plots.style import TEST_COLOUR, TRAIN_COLOUR, open_frame, save
 
 UNSURE_COLOUR = "#66ccee"

@@ -1,0 +1,1 @@
+"""Benchmarks of fer-edge, each a module with one question."""

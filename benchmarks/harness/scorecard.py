@@ -1,0 +1,105 @@
+"""The scorecard: the figures that decide, ours as measured, those of others as measured here or published by them."""
+
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.harness.presenting import number, percent
+from benchmarks.harness.published import ACCURACY, LATENCY, PUBLISHED, SIZE
+
+Runs = Mapping[str, Mapping[str, Any]]
+"""The JSON of each benchmark that was run, by its name."""
+INT8, FP32 = "fer2013.int8.onnx", "fer2013.onnx"
+ABSENT = "–"
+
+
+def lookup(runs: Runs, *path: str) -> Any:
+    """What stands at runs[path[0]]["values"][path[1]]…; None if any of it is absent."""
+    value: Any = runs.get(path[0], {}).get("values")
+    for key in path[1:]:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def with_unit(value: float | None, unit: str) -> str:
+    """The value with three digits and its unit."""
+    return ABSENT if value is None else f"{number(value)} {unit}"
+
+
+def our_rows(runs: Runs) -> list[tuple[str, str, str]]:
+    """Name, int8 and fp32, of what was measured of our own."""
+    scores = {} if lookup(runs, "accuracy", "drawn") else lookup(runs, "accuracy", "scores") or {}
+    split = lookup(runs, "accuracy", "split") or "FER2013, not run with --data"
+    latency = lookup(runs, "latency", "ms") or {}
+    networks = lookup(runs, "footprint", "networks_mb") or {}
+
+    def score(key: str) -> tuple[str, str]:
+        return percent_or_absent(scores.get(INT8, {}).get(key)), percent_or_absent(scores.get(FP32, {}).get(key))
+
+    return [
+        (SIZE, with_unit(networks.get("int8"), "MB"), with_unit(networks.get("fp32"), "MB")),
+        (f"{ACCURACY}, {split}", *score("accuracy")),
+        ("… without faces that are also in Training", *score("accuracy_deduplicated")),
+        (f"{LATENCY}, one thread", with_unit(latency.get("fer-edge, int8", {}).get("1"), "ms"),
+         with_unit(latency.get("fer-edge, fp32", {}).get("1"), "ms")),
+    ]  # fmt: skip
+
+
+def percent_or_absent(share: float | None) -> str:
+    """A share in percent."""
+    return ABSENT if share is None else percent(share)
+
+
+def run_rows(runs: Runs) -> list[tuple[str, str]]:
+    """Name and value of what the whole program takes."""
+    rows = []
+    for clip, of in (lookup(runs, "pipeline", "clips") or {}).items():
+        for name, each in of.items():
+            rows.append(
+                (f"{name}, {clip}",
+                 f"{number(statistics.median(each['fps']))} FPS, delay {number(statistics.median(each['p50_ms']))} ms")
+            )  # fmt: skip
+    for extra, each in (lookup(runs, "footprint", "starts") or {}).items():
+        rows.append((f"start to first result, [{extra}]", with_unit(each.get("fer-edge, start to first result"), "s")))
+        rows.append((f"peak memory, [{extra}]", with_unit(each.get("peak_mb"), "MB")))
+    packages = lookup(runs, "footprint", "packages") or {}
+    for extra, size in (lookup(runs, "footprint", "installed_mb") or {}).items():
+        rows.append((f"installed, [{extra}]", f"{with_unit(size, 'MB')} in {packages.get(extra)} packages"))
+    rows.append(("wheel", with_unit(lookup(runs, "footprint", "wheel_mb"), "MB")))
+    return rows
+
+
+def peer_rows(runs: Runs) -> list[tuple[str, str, str, str]]:
+    """Peer, what, value, source; those measured here first."""
+    rows = []
+    for part in ("accuracy", "latency"):
+        for run, content in runs.items():
+            if content.get("benchmark") == part:
+                rows += measured_accuracy(content, run) if part == "accuracy" else measured_latency(content, run)
+    return rows + [(each.peer, each.row, f"{each.value} †", each.source) for each in PUBLISHED]
+
+
+def measured_accuracy(content: Mapping[str, Any], run: str) -> list[tuple[str, str, str, str]]:
+    """Of the peers in one run of accuracy.py on real faces."""
+    values = content["values"]
+    if values["drawn"]:
+        return []
+    return [
+        (f"{name} {each['detail']}", f"accuracy, {values['split']}",
+         f"{percent(each['accuracy'])}, de-duplicated {percent(each['accuracy_deduplicated'])}",
+         f"measured here ({run})")
+        for name, each in values["scores"].items()
+        if each.get("preprocessing")
+    ]  # fmt: skip
+
+
+def measured_latency(content: Mapping[str, Any], run: str) -> list[tuple[str, str, str, str]]:
+    """Of the peers in one run of latency.py, beside ours in that run."""
+    milliseconds = content["values"]["ms"]
+    ours = milliseconds.get("fer-edge, int8", {}).get("1")
+    return [
+        (name, "preprocessing and network, a face",
+         f"{number(each['1'])} ms (fer-edge, int8, in turns with it: {number(ours)} ms)", f"measured here ({run})")
+        for name, each in milliseconds.items()
+        if name in content["values"].get("peers", []) and "1" in each and ours
+    ]  # fmt: skip

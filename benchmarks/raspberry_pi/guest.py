@@ -1,0 +1,143 @@
+"""Python on a machine: this one, or a Raspberry Pi that qemu imitates in the root."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from benchmarks.raspberry_pi.boards import Board, write_processor_files
+from benchmarks.raspberry_pi.compare import Probabilities
+from benchmarks.raspberry_pi.crops import Crops
+from benchmarks.raspberry_pi.root import REPOSITORY, SITE, last_line, need, python_version
+from fer_edge.errors import FerError
+
+EMULATOR = "qemu-aarch64-static"
+# A script, so that sys.executable is something that this machine's kernel can start: tests and doctor run children.
+LAUNCHER = """#!/bin/sh
+PYTHONHOME='{root}/usr' PYTHONPATH='{root}/{site}' PYTHONNOUSERSITE=1 PYTHONPYCACHEPREFIX='{root}/pycache' \\
+    exec '{emulator}' -cpu {cpu} -0 "$0" -L '{root}' '{root}/usr/bin/python{version}' "$@"
+"""
+TIMEOUT_S = 3600
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where to run: its name and its Python."""
+
+    name: str
+    python: Path
+
+    def run(self, *arguments: str | Path, log: IO[str] | None = None) -> "subprocess.CompletedProcess[str]":
+        """Run Python with `arguments` in the repository; all it says is kept, or goes to `log`."""
+        environment = os.environ | {"FER_EDGE_DEFAULTS": ""}  # what the user has tuned is not for comparisons
+        for name in ("DISPLAY", "WAYLAND_DISPLAY", "PYTHONPATH", "PYTHONHOME"):
+            environment.pop(name, None)
+        command = [str(self.python), *map(str, arguments)]
+        output = log or subprocess.PIPE
+        try:
+            return subprocess.run(
+                command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                text=True, timeout=TIMEOUT_S, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise FerError(f"{self.name}: nothing came of {' '.join(command[1:4])} in {TIMEOUT_S} s") from error
+
+    def must_run(self, *arguments: str | Path) -> str:
+        """Its stdout; FerError if it fails."""
+        ran = self.run(*arguments)
+        if ran.returncode != 0:
+            why = f"signal {-ran.returncode}" if ran.returncode < 0 else f"exit code {ran.returncode}"
+            raise FerError(f"{self.name}: python {' '.join(map(str, arguments))} ended with {why}: {last_line(ran)}")
+        return str(ran.stdout)
+
+
+def this_machine() -> Machine:
+    """The machine we run on, with the Python we run in."""
+    return Machine("this machine", Path(sys.executable))
+
+
+def imitate(board: Board, root: Path, debs: Path) -> Machine:
+    """Turn the root into that board."""
+    write_processor_files(root, board)
+    launcher = root / "usr/bin/python-pi"
+    text = LAUNCHER.format(
+        root=root, site=SITE, cpu=board.cpu, version=python_version(debs),
+        emulator=need(EMULATOR, "qemu-user-static"),
+    )  # fmt: skip
+    launcher.write_text(text, encoding="utf-8")
+    launcher.chmod(0o755)
+    return Machine(board.name, launcher)
+
+
+def ask(machine: Machine, crops: Crops, folder: Path) -> tuple[dict[str, Probabilities], dict[str, Any]]:
+    """Both shipped networks' probabilities of `crops`, by precision; and what the machine says of itself."""
+    asked, answered = folder / "crops.npz", folder / "answers.npz"
+    np.savez(asked, crops=crops)
+    about: dict[str, Any] = json.loads(machine.must_run(Path(__file__).with_name("answers.py"), asked, answered))
+    with np.load(answered) as archive:
+        return {precision: archive[precision] for precision in ("fp32", "int8")}, about
+
+
+def watch_demo(machine: Machine, frames: int, folder: Path, yunet: Path | None = None) -> list[dict[str, Any]]:
+    """The lines of `fer-edge --source demo: --json`, its first `frames`, with the int8 network; by luma, or yunet."""
+    path = folder / "demo.jsonl"
+    machine.must_run(
+        "-m", "fer_edge", "--source", "demo:", "--lossless", "--headless", "--precision", "int8",
+        "--max-frames", str(frames), "--json", path, "--overwrite",
+        *(() if yunet is None else ("--detector-model", yunet)),
+    )  # fmt: skip
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@dataclass(frozen=True)
+class TestRun:
+    """The edge test-suite's outcome; `failed`: failed twice; `repeated`: how many failed once."""
+
+    passed: int
+    skipped: int
+    failed: tuple[str, ...]
+    repeated: int = 0
+
+
+def run_tests(machine: Machine, left_out: tuple[str, ...], log: Path) -> TestRun:
+    """Run tests/edge without the tests whose node ids begin so; pytest's output goes to `log`.
+
+    What fails is run once more: some tests give a stream or a signal so many seconds, which emulation can outlast.
+    """
+    with log.open("w", encoding="utf-8") as file:
+        first = _pytest(machine, left_out, log, file)
+        if not first.failed:
+            return first
+        second = _pytest(machine, left_out, log, file, "--last-failed")
+    return TestRun(first.passed + second.passed, first.skipped, second.failed, second.passed)
+
+
+def _pytest(machine: Machine, left_out: tuple[str, ...], log: Path, file: IO[str], *options: str) -> TestRun:
+    report = log.with_suffix(".xml")
+    report.unlink(missing_ok=True)
+    machine.run(
+        "-m", "pytest", "tests/edge", "-o", f"cache_dir={log.with_suffix('.cache')}", f"--junitxml={report}", *options,
+        *(f"--deselect={test}" for test in left_out), log=file,
+    )  # fmt: skip
+    try:
+        return read_junit(report.read_text(encoding="utf-8"))
+    except (OSError, ElementTree.ParseError) as error:
+        raise FerError(f"{machine.name}: pytest did not finish; {log} says why") from error
+
+
+def read_junit(text: str) -> TestRun:
+    """The outcome in pytest's JUnit XML; ParseError if it is none."""
+    cases = list(ElementTree.fromstring(text).iter("testcase"))
+    failed = tuple(
+        f"{case.get('classname')}::{case.get('name')}"
+        for case in cases
+        if case.find("failure") is not None or case.find("error") is not None
+    )
+    skipped = sum(case.find("skipped") is not None for case in cases)
+    return TestRun(len(cases) - len(failed) - skipped, skipped, failed)

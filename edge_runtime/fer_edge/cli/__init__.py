@@ -1,0 +1,1 @@
+"""The command `fer-edge` and its subcommands."""

@@ -1,0 +1,200 @@
+"""`fer-edge doctor`: look at everything a run needs and say in plain lines what is there and what to do."""
+
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from fer_edge.cli.defaults import defaults_file, load_defaults
+from fer_edge.errors import FerError
+from fer_edge.sources.rpicam import PROGRAM as RPICAM_PROGRAM
+
+CHILD_TIMEOUT_S = 30
+CAMERA_TIMEOUT_S = 15
+# What is tried in a child process may crash it (an illegal instruction, a dead display) or hang.
+_RUN_MODEL = """
+import numpy, fer_models
+from fer_edge.network.classifier import Classifier
+from fer_edge.detectors import open_detector
+classifier = Classifier(fer_models.default_model())
+height, width = classifier.contract.input_size
+classifier.predict(numpy.zeros((1, classifier.contract.channels, height, width), numpy.uint8))
+open_detector("luma").detect(numpy.zeros((240, 320), numpy.uint8))
+"""
+_OPEN_CAMERA = """
+import json, sys
+from fer_edge.opencv import cv2
+from fer_edge.sources.video import CameraSource
+source = CameraSource(int(sys.argv[1]))
+print(json.dumps(source.granted))
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: level "ok", "note" (worth knowing) or "bad" (a run will fail), what was looked at, what was found."""
+
+    level: Literal["ok", "note", "bad"]
+    what: str
+    text: str
+
+
+def examine() -> Iterator[Finding]:
+    """All findings, as they are made."""
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _python,
+        _packages,
+        _processor,
+        _models,
+        _network,
+        _defaults,
+        _cameras,
+        _ribbon_camera,
+        _screen,
+    ]
+    for check in checks:
+        try:
+            yield from check()
+        except FerError as error:  # such as a system without libGL
+            yield Finding("bad", check.__name__.strip("_"), str(error))
+
+
+def _python() -> Iterator[Finding]:
+    bits = 64 if sys.maxsize > 2**32 else 32
+    text = f"{platform.python_version()}, {bits} bit, {platform.system()} {platform.release()} on {platform.machine()}"
+    if bits == 32:
+        yield Finding("bad", "python", f"{text}: onnxruntime has no 32-bit wheels; install the 64-bit system")
+    else:
+        yield Finding("ok", "python", text)
+
+
+def _packages() -> Iterator[Finding]:
+    for names in (("fer-edge",), ("numpy",), ("onnxruntime",), ("opencv-python", "opencv-python-headless"), ("click",)):
+        found = [(name, _version(name)) for name in names if _version(name)]
+        if not found:
+            yield Finding("bad", names[0], f"not installed: pip install {names[0]}")
+        for name, number in found:
+            if (name, number) == ("onnxruntime", "1.21.0"):
+                yield Finding("bad", name, "1.21.0 dies on a Raspberry Pi 4: pip install --upgrade onnxruntime")
+            else:
+                yield Finding("ok", name, str(number))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> Iterator[Finding]:
+    yield Finding("ok", "processor", f"{system.cpu_name() or platform.machine()}, {system.usable_cores()} cores")
+    flag = system.dot_product_flag()
+    if flag:
+        yield Finding("ok", "int8", f"dot-product instructions ({flag}): int8 pays")
+    else:
+        yield Finding(
+            "note",
+            "int8",
+            "no dot-product instructions seen: int8 may be no faster than fp32; fer-edge tune measures it",
+        )
+    readings = system.readings()
+    if readings["temperature_c"] is not None:
+        yield Finding("ok", "temperature", f"{readings['temperature_c']:.0f} °C")
+    if readings["throttling"]:
+        yield Finding("note", "throttling", ", ".join(readings["throttling"]) + ": see to power supply and cooling")
+
+
+def _models() -> Iterator[Finding]:
+    import fer_models
+    from fer_edge.files import sha256_of
+
+    try:
+        models = {
+            f"{name} model": (fer_models.model_path(name), entry)
+            for name, entry in fer_models.manifest()["models"].items()
+        }
+        models |= {
+            f"{name} detector": (fer_models.detector_path(name), entry)
+            for name, entry in fer_models.detector_manifest()["models"].items()
+        }
+    except (OSError, ValueError, KeyError):
+        yield Finding("bad", "models", "their list can't be read: install fer-edge again")
+        return
+    for what, (path, entry) in models.items():
+        if not path.is_file():
+            yield Finding("bad", what, f"{path.name} is missing: install fer-edge again")
+        elif sha256_of(path) != entry["sha256"]:
+            yield Finding("bad", what, f"{path.name} is not the file that was shipped: install fer-edge again")
+        else:
+            yield Finding("ok", what, f"{path.name}, {entry['bytes'] / 1000:.0f} kB, sha256 {entry['sha256'][:12]}…")
+
+
+def _network() -> Iterator[Finding]:
+    code, output = _child(_RUN_MODEL, timeout_s=CHILD_TIMEOUT_S)
+    if code == 0:
+        yield Finding("ok", "inference", "the shipped networks run")
+    elif code == -4:  # SIGILL
+        yield Finding(
+            "bad", "inference", "onnxruntime uses an instruction this processor lacks: install another version of it"
+        )
+    else:
+        why = output or (f"ended by signal {-code}" if code < 0 else f"exit {code}")
+        yield Finding("bad", "inference", f"the shipped networks do not run ({why})")
+
+
+def _defaults() -> Iterator[Finding]:
+    path, values = defaults_file(), load_defaults()
+    if values:
+        yield Finding("ok", "defaults", ", ".join(f"{name} {value}" for name, value in values.items()) + f" ({path})")
+    else:
+        yield Finding("ok", "defaults", "the built-in ones; fer-edge tune finds this machine's best")
+
+
+def _cameras() -> Iterator[Finding]:
+    from fer_edge.sources.v4l2 import list_cameras
+
+    cameras = list_cameras()
+    if not cameras:
+        yield Finding("note", "camera", "none known to the system; --source demo: needs none")
+    for number, name in cameras:
+        code, output = _child(_OPEN_CAMERA, str(number), timeout_s=CAMERA_TIMEOUT_S)
+        if code == 0:
+            granted = json.loads(output)
+            fps = f" at {granted['fps']:g} frames/s" if granted["fps"] else ""
+            what = f"{granted['size'][0]}x{granted['size'][1]} {granted['format']}".rstrip()
+            yield Finding("ok", f"camera {number}", f"{name}: gives {what}{fps}")
+        else:
+            yield Finding("note", f"camera {number}", f"{name}: {output or 'does not open'}")
+
+
+def _ribbon_camera() -> Iterator[Finding]:
+    program = shutil.which(RPICAM_PROGRAM)
+    if program:
+        yield Finding("ok", "rpicam", f"{program}: --source rpicam: reads a ribbon camera")
+
+
+def _screen() -> Iterator[Finding]:
+    from fer_edge.sinks.window import screen_available
+
+    if screen_available():
+        yield Finding("ok", "screen", "a window can be shown")
+    else:
+        yield Finding("note", "screen", "none: fer-edge runs headless")
+
+
+def _child(code: str, *arguments: str, timeout_s: float) -> tuple[int, str]:
+    """Exit code (negative: the signal) and last line of output of Python code in a process of its own."""
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return 1, f"no answer within {timeout_s:g} s"
+    lines = (ran.stdout if ran.returncode == 0 else ran.stderr).strip().splitlines()
+    return ran.returncode, lines[-1].rpartition("Error: ")[2] if lines else ""

@@ -1,0 +1,72 @@
+"""The status line of a run, on a terminal or in a log, and the window's caption."""
+
+import contextlib
+import os
+import sys
+import time
+
+import click
+
+from fer_edge.console import CLEAR_LINE
+from fer_edge.pipeline.pipeline import Pipeline
+
+STATUS_INTERVAL_S = 1.0
+STATUS_INTERVAL_LOG_S = 10.0  # where stderr is a file or a journal
+
+
+def tell(text: str, end: str = "\n") -> None:
+    """Write to stderr; that nobody reads it must not end the run."""
+    with contextlib.suppress(OSError):
+        click.echo(text + end, nl=False, err=True)
+
+
+class StatusLine:
+    """One line on a terminal, renewed each second; a line now and then where stderr is a log."""
+
+    def __init__(self, pipeline: Pipeline, results_on_stdout: bool) -> None:
+        self._pipeline = pipeline
+        # Result lines and a status line that rewrites itself don't share a terminal.
+        self._in_place = bool(sys.stderr and sys.stderr.isatty()) and not (results_on_stdout and sys.stdout.isatty())
+        self._interval_s = STATUS_INTERVAL_S if self._in_place else STATUS_INTERVAL_LOG_S
+        self._last = time.monotonic()
+        self._counts = (0, 0, 0)
+        self._rates = (0.0, 0.0, 0.0)
+        self._next_rates = self._last + STATUS_INTERVAL_S
+        self._rates_from = self._last
+
+    def _refresh_rates(self, now: float) -> None:
+        stats = self._pipeline.stats
+        counts = (stats.captured, stats.processed, stats.detect_rate.count)
+        elapsed = max(now - self._rates_from, 1e-3)
+        self._rates = tuple((new - old) / elapsed for new, old in zip(counts, self._counts, strict=True))  # type: ignore[assignment]
+        self._counts, self._rates_from, self._next_rates = counts, now, now + STATUS_INTERVAL_S
+
+    def caption(self) -> str:
+        """What the window shows: frames processed and captured a second, in the last second; at first nothing."""
+        if not any(self._rates):
+            return ""
+        return f"{self._rates[1]:.1f} FPS" + (f" of {self._rates[0]:.1f}" if not self._pipeline.lossless else "")
+
+    def update(self) -> None:
+        """Renew the line if it is time."""
+        now = time.monotonic()
+        if now >= self._next_rates:
+            self._refresh_rates(now)
+        if now - self._last < self._interval_s:
+            return
+        self._last = now
+        stats = self._pipeline.stats
+        text = (
+            f"capture {self._rates[0]:5.1f}  processed {self._rates[1]:5.1f}  detect {self._rates[2]:5.1f} frames/s"
+            f"  | {stats.processed} frames, {stats.faces_seen} faces, {self._pipeline.dropped.total()} dropped"
+        )
+        if self._in_place:
+            width = os.get_terminal_size(sys.stderr.fileno()).columns
+            tell(f"{CLEAR_LINE}{text[: width - 1]}", end="")
+        else:
+            tell(text)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._in_place:
+            tell(CLEAR_LINE, end="")

@@ -1,0 +1,1 @@
+"""The drawn person of the `demo:` source."""

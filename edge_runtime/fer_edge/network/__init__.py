@@ -1,0 +1,1 @@
+"""An ONNX emotion network: its contract, its session, and faces to probabilities."""

@@ -1,0 +1,1 @@
+"""Capture, detect and classify in a thread each."""

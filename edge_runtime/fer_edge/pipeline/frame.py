@@ -1,0 +1,36 @@
+"""What passes from stage to stage: a captured frame, and a frame with its tracked faces."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from fer_edge.framing import Image, to_gray
+from fer_edge.tracking.tracker import Track
+
+
+@dataclass(frozen=True, eq=False)  # arrays don't compare
+class Frame:
+    """A captured frame, read-only from here on.
+
+    index: 0-based capture number. t: seconds since the first frame. image: uint8 BGR [H, W, 3] or grey [H, W].
+    captured_at: monotonic seconds. file: for pictures, where it came from.
+    """
+
+    index: int
+    t: float
+    captured_at: float
+    image: Image
+    file: str | None = None
+
+    @cached_property
+    def gray(self) -> Image:
+        """The luma, uint8 [H, W]; made when first asked for, in the detector's thread."""
+        return to_gray(self.image)
+
+
+class Followed(NamedTuple):
+    """A frame with its faces on the way to the classifier; `detected`: the detector ran on it."""
+
+    frame: Frame
+    tracks: list[Track]
+    detected: bool

@@ -1,0 +1,103 @@
+"""What is counted during a run: frames, faces, rates and latencies, in constant memory however long it lasts."""
+
+import bisect
+import itertools
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+WARMUP_FRAMES = 5
+SHORT_RUN_FRAMES = 20  # a run this short has no steady state: nothing is excluded
+_STEP = 1.01  # histogram bins grow by 1 %, so a percentile is true to within 0.5 %
+_SMALLEST_MS = 1e-3
+
+
+class Latency:
+    """Percentiles of durations in milliseconds; the first WARMUP_FRAMES are excluded unless the run is short."""
+
+    def __init__(self) -> None:
+        self._first: list[float] = []
+        self._bins: Counter[int] = Counter()
+        self._max_ms = 0.0
+
+    def add(self, duration_ms: float) -> None:
+        """Take one duration in."""
+        if len(self._first) < WARMUP_FRAMES:
+            self._first.append(duration_ms)
+        else:
+            self._bins[_bin(duration_ms)] += 1
+            self._max_ms = max(self._max_ms, duration_ms)
+
+    def summary(self) -> dict[str, float | None]:
+        """{"p50", "p95", "p99", "max"} in milliseconds by nearest rank; None each if nothing was measured."""
+        bins, max_ms = self._bins.copy(), self._max_ms
+        if bins.total() + len(self._first) <= SHORT_RUN_FRAMES:
+            bins.update(map(_bin, self._first))
+            max_ms = max([max_ms, *self._first])
+        if not bins:
+            return dict.fromkeys(("p50", "p95", "p99", "max"))
+        ordered = sorted(bins)
+        ranks = list(itertools.accumulate(bins[index] for index in ordered))
+        found: dict[str, float | None] = {}
+        for name, share in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99)):
+            index = ordered[bisect.bisect_left(ranks, math.ceil(share * ranks[-1]))]
+            found[name] = round(min(_SMALLEST_MS * _STEP**index, max_ms), 3)
+        return found | {"max": round(max_ms, 3)}
+
+
+def _bin(duration_ms: float) -> int:
+    return round(math.log(max(duration_ms, _SMALLEST_MS) / _SMALLEST_MS, _STEP))
+
+
+class Rate:
+    """Events a second, from the end of the warm-up to the last event."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._amount = 0
+        self._started: float | None = None
+        self._warm: float | None = None
+        self._warm_amount = 0
+        self._last = 0.0
+
+    def add(self, now: float, amount: int = 1) -> None:
+        """Count `amount` events at monotonic time `now` in seconds."""
+        if self._started is None:
+            self._started = now
+        else:
+            self._amount += amount  # the first event only starts the clock
+        self.count += 1
+        self._last = now
+        if self.count == WARMUP_FRAMES:
+            self._warm, self._warm_amount = now, self._amount
+
+    def per_second(self) -> float | None:
+        """The rate, or None before two events."""
+        if self._started is None or self._last <= self._started:
+            return None
+        if self.count > SHORT_RUN_FRAMES and self._warm is not None:
+            return (self._amount - self._warm_amount) / (self._last - self._warm)
+        return self._amount / (self._last - self._started)
+
+
+@dataclass(eq=False)
+class Stats:
+    """What happened so far; captured = processed + dropped + errors + in flight.
+
+    Each figure is written by one thread only.
+    """
+
+    captured: int = 0
+    processed: int = 0
+    errors: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    capture_rate: Rate = field(default_factory=Rate)
+    processed_rate: Rate = field(default_factory=Rate)
+    detect_rate: Rate = field(default_factory=Rate)
+    faces_rate: Rate = field(default_factory=Rate)
+    detect_ms: Latency = field(default_factory=Latency)
+    classify_ms: Latency = field(default_factory=Latency)
+    end_to_end_ms: Latency = field(default_factory=Latency)
+    faces_seen: int = 0
+    tracks: int = 0
+    flips: int = 0

@@ -1,0 +1,115 @@
+"""What the machine tells of itself: processor features, temperature, clock, throttling. All optional, all cheap."""
+
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from fer_edge.console import package_version
+
+DOT_PRODUCT_FLAGS = ("asimddp", "avx512_vnni", "avx_vnni")  # Arm (Pi 5), x86, x86
+VCGENCMD_TIMEOUT_S = 2
+# Bits of `vcgencmd get_throttled` (Raspberry Pi documentation, "vcgencmd"): now, and since boot 16 bits higher.
+THROTTLE_BITS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip("\0\n ")
+    except OSError:
+        return None
+
+
+def cpu_flags() -> set[str]:
+    """The instruction-set extensions that the kernel names; empty where it names none."""
+    flags: set[str] = set()
+    for line in (_read("/proc/cpuinfo") or "").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in ("flags", "Features"):
+            flags.update(value.split())
+    return flags
+
+
+def dot_product_flag() -> str | None:
+    """The flag of an 8-bit dot-product instruction, with which int8 pays; None if there is none, or it is unknown."""
+    flags = cpu_flags()
+    return next((flag for flag in DOT_PRODUCT_FLAGS if flag in flags), None)
+
+
+def cpu_name() -> str:
+    """The board (Raspberry Pi) or processor as the kernel names it; "" if it doesn't."""
+    board = _read("/proc/device-tree/model")
+    if board:
+        return board
+    for line in (_read("/proc/cpuinfo") or "").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return value.strip()
+    return ""
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def temperature_c() -> float | None:
+    """The first thermal zone in degrees Celsius, on a Raspberry Pi the processor's."""
+    text = _read("/sys/class/thermal/thermal_zone0/temp")
+    try:
+        return None if text is None else int(text) / 1000
+    except ValueError:
+        return None
+
+
+def clock_mhz() -> float | None:
+    """The first core's present clock."""
+    text = _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")
+    try:
+        return None if text is None else int(text) / 1000
+    except ValueError:
+        return None
+
+
+def throttling() -> list[str] | None:
+    """What holds a Raspberry Pi back now or did since boot; [] if nothing, None on other machines."""
+    command = shutil.which("vcgencmd")
+    if command is None:
+        return None
+    try:
+        ran = subprocess.run(
+            [command, "get_throttled"], capture_output=True, text=True, timeout=VCGENCMD_TIMEOUT_S, check=True
+        )
+        bits = int(ran.stdout.strip().partition("=")[2], 16)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    now = [f"{name} now" for bit, name in THROTTLE_BITS.items() if bits >> bit & 1]
+    return now + [f"{name} since boot" for bit, name in THROTTLE_BITS.items() if bits >> (bit + 16) & 1]
+
+
+def readings() -> dict[str, Any]:
+    """temperature_c, clock_mhz and throttling; None each where the machine doesn't tell."""
+    return {"temperature_c": temperature_c(), "clock_mhz": clock_mhz(), "throttling": throttling()}
+
+
+def machine_info() -> dict[str, Any]:
+    """Processor, cores this process may use, versions, and what it tells of temperature, clock and throttling now."""
+    import numpy as np
+    import onnxruntime
+
+    from fer_edge.opencv import cv2
+
+    return {
+        "cpu": cpu_name() or platform.processor() or platform.machine(),
+        "architecture": platform.machine(),
+        "cores": usable_cores(),
+        "dot_product": dot_product_flag(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "fer_edge": package_version(),
+        "onnxruntime": onnxruntime.__version__,
+        "opencv": cv2.__version__,
+        "numpy": np.__version__,
+    } | readings()

@@ -1,0 +1,1 @@
+"""Measure an exported file and hold it to bounds."""

@@ -1,0 +1,1 @@
+"""Quantize a network to int8."""

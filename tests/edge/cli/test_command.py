@@ -1,0 +1,215 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from fer_edge.cli.commands import commands as cli
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_the_demo_becomes_data_video_and_report(fer_edge: Run, tmp_path: Path) -> None:
+    done = fer_edge(
+        "--source", "demo:320x240", "--headless", "--max-frames", "25", "--json", "-", "--csv", "out.csv",
+        "--output", "out.mp4", "--report", "out.json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]  # results and nothing else
+    assert [line["frame"] for line in lines] == list(range(25))
+    faces = sum(len(line["faces"]) for line in lines)
+    assert faces >= 20
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == faces + 1
+    video, frames = cv2.VideoCapture(str(tmp_path / "out.mp4")), 0
+    while video.grab():
+        frames += 1
+    assert frames == 25
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["frames"] == {"captured": 25, "processed": 25, "dropped": {}, "errors": 0, "in_flight": 0}
+    assert report["exit_reason"] == "max frames"
+    assert report["sinks"]["json"] == {"written": 25, "lost": 0}
+    assert "25 captured = 25 processed" in done.stderr
+
+
+def test_pictures_are_named_and_a_bad_one_is_an_error(fer_edge: Run, tmp_path: Path, face_image: np.ndarray) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "c.png"):
+        cv2.imwrite(str(tmp_path / "in" / name), face_image)
+    (tmp_path / "in" / "b.png").write_text("broken")
+    done = fer_edge("--source", "in", "--json", "-", "--report", "r.json", "--output", "out")
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == ["in/a.png", "in/c.png"]
+    frames = json.loads((tmp_path / "r.json").read_text())["frames"]
+    assert (frames["captured"], frames["processed"], frames["errors"]) == (3, 2, 1)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--source", "missing.mp4", "--json", "old", "--overwrite"),
+        ("--source", "text.mp4", "--csv", "old", "--overwrite"),
+        ("--camera", "63", "--report", "old", "--overwrite"),
+        ("--source", "demo:", "--json", "old"),
+        ("--source", "demo:", "--detector", "yunet", "--json", "old", "--overwrite"),
+        ("--source", "demo:", "--model", "text.mp4", "--json", "old", "--overwrite"),
+    ],
+)
+def test_a_run_that_can_not_begin_says_so_in_one_line_and_leaves_the_old_output(
+    fer_edge: Run, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "old").write_text("old")
+    (tmp_path / "text.mp4").write_text("one line\n" * 300)
+    done = fer_edge(*arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"fer-edge: [^\n]+\n", done.stderr), done.stderr
+    assert (tmp_path / "old").read_text() == "old"
+
+
+def invoke(*arguments: str) -> tuple[int, str]:
+    """Run the command in this process; only for what ends before cv2 is needed."""
+    runner = CliRunner()
+    result = runner.invoke(cli.edge, list(arguments))
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--camera", "0", "--source", "demo:"), "--source"),
+        (("--camera", "x"), "--camera"),
+        (("--camera", "-1"), "--camera"),
+        (("--source", ""), "empty"),
+        (("--threads", "0"), "1 to 64"),
+        (("--max-frames", "0"), "--max-frames"),
+        (("--duration", "nan"), "--duration"),
+        (("--rotate", "45"), "--rotate"),
+        (("--camera-size", "640"), "640x480"),
+        (("--detector", "magic"), "luma"),
+        (("--json", "-", "--csv", "-"), "share"),
+        (("--json", "a", "--report", "./a"), "share"),
+        (("--source", "in", "--output", "in/"), "share"),
+        (("--report", "-"), "/dev/stdout"),
+        (("--output", "-"), "/dev/stdout"),
+        (("--bogus",), "--bogus"),
+        (("stray",), "stray"),
+    ],
+)
+def test_a_wrong_command_line_is_exit_code_2(arguments: tuple[str, ...], told: str) -> None:
+    code, output = invoke(*arguments)
+    assert code == 2
+    assert told in output
+
+
+def test_usage_errors_are_one_line_too(fer_edge: Run) -> None:
+    done = fer_edge("--threads", "many")
+    assert done.returncode == 2
+    assert re.fullmatch(r"fer-edge: [^\n]+--threads[^\n]+\n", done.stderr)
+
+
+def test_help_fits_a_terminal_and_shows_no_ranges() -> None:
+    code, output = invoke("--help")
+    assert code == 0
+    assert max(map(len, output.splitlines())) <= 80
+    assert "<=" not in output
+    assert ">=" not in output
+    for option in ("--camera", "--source", "--json", "--report", "--rotate", "--list-cameras", "--overwrite"):
+        assert option in output
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_with_complete_outputs(tmp_path: Path, model: Path, number: int, code: int) -> None:
+    command = [
+        sys.executable, "-m", "fer_edge", "--model", str(model), "--source", "demo:160x160,endless", "--headless",
+        "--json", "out.jsonl", "--output", "out.mp4", "--report", "out.json",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell may have it ignored
+    )  # fmt: skip
+    lines, deadline = tmp_path / "out.jsonl", time.monotonic() + 40
+    while not (lines.exists() and lines.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == code, stderr
+    assert stderr.splitlines()[-1] in ("fer-edge: interrupted", "fer-edge: terminated")
+    assert "" not in stderr.splitlines()
+    report = json.loads((tmp_path / "out.json").read_text())
+    frames = report["frames"]
+    assert frames["in_flight"] == 0
+    assert frames["captured"] == frames["processed"] + sum(frames["dropped"].values())
+    assert [json.loads(line)["frame"] for line in lines.read_text().splitlines()] == list(range(frames["processed"]))
+    assert cv2.VideoCapture(str(tmp_path / "out.mp4")).isOpened()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "out.jsonl", "out.mp4"]
+
+
+def test_a_reader_that_has_had_enough_is_no_error(tmp_path: Path, model: Path) -> None:
+    command = [
+        sys.executable, "-m", "fer_edge", "--model", str(model), "--source", "demo:160x160,endless", "--headless",
+        "--json", "-", "--report", "out.json",
+    ]  # fmt: skip
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["frame"] == 0
+        process.stdout.close()
+        assert process.wait(40) == 0
+    assert json.loads((tmp_path / "out.json").read_text())["exit_reason"] == "stdout closed"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")  # noqa: PTH110
+def test_a_full_disk_ends_one_output_and_not_the_run(fer_edge: Run, tmp_path: Path) -> None:
+    done = fer_edge(
+        "--source", "demo:160x160", "--headless", "--max-frames", "8", "--json", "/dev/full", "--csv", "out.csv",
+        "--report", "out.json",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count("No space left on device") == 1
+    sinks = json.loads((tmp_path / "out.json").read_text())["sinks"]
+    assert sinks == {"json": {"written": 0, "lost": 8}, "csv": {"written": 8, "lost": 0}}
+
+
+def test_a_source_with_nothing_readable_leaves_nothing_behind(fer_edge: Run, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    for name in ("a.jpg", "b.png"):
+        (tmp_path / "broken" / name).write_text("x")
+    (tmp_path / "old.csv").write_text("old")
+    for _ in range(2):  # the second finds nothing in its way
+        done = fer_edge(
+            "--source",
+            "broken",
+            "--headless",
+            "--json",
+            "o.jsonl",
+            "--output",
+            "pictures",
+            "--csv",
+            "old.csv",
+            "--overwrite",
+        )
+        assert done.returncode == 1
+        assert "none of its 2 pictures can be read" in done.stderr.splitlines()[-1]
+        assert "source lost" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "old.csv"]
+
+
+def test_a_command_may_end_past_pythons_own_shutdown() -> None:
+    script = (
+        "import atexit, sys, click\n"
+        "from fer_edge.console import leave_abruptly, run_main\n"
+        "atexit.register(print, 'amid the shutdown')\n"
+        "if len(sys.argv) > 1: leave_abruptly()\n"
+        "run_main(click.Command('job', callback=lambda: print('done')), 'job', [])\n"
+    )
+    for more, shown in (([], "done\namid the shutdown\n"), (["abruptly"], "done\n")):
+        ran = subprocess.run([sys.executable, "-c", script, *more], capture_output=True, text=True, check=False)
+        assert (ran.returncode, ran.stdout) == (0, shown)

@@ -1,0 +1,80 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from fer_edge.cli.commands import report
+from fer_edge.cli.report import build_report, peak_rss_mb, render_report
+from fer_edge.system import machine_info
+
+KEYS = {
+    "schema", "source", "detector", "model", "seconds", "frames", "fps", "latency_ms", "faces", "sinks", "reconnects",
+    "gaps_s", "warmup_frames", "peak_rss_mb", "exit_reason", "machine", "settings",
+}  # fmt: skip
+
+
+def test_the_report_of_a_run_has_the_documented_keys_and_is_json(fakes) -> None:
+    pipeline = fakes.finish(fakes.pipeline(fakes.Source(60), fakes.Detector(faces=2)))
+    made = build_report(pipeline, 1.5, {"json": (60, 0)})
+    assert set(made) == KEYS
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
+    assert made["frames"] == {"captured": 60, "processed": 60, "dropped": {}, "errors": 0, "in_flight": 0}
+    assert set(made["fps"]) == {"capture", "processed", "detect", "classify_faces"}
+    for figures in made["latency_ms"].values():
+        assert figures["p50"] <= figures["p95"] <= figures["p99"] <= figures["max"]
+    assert made["faces"] == {"seen": 120, "tracks": 2, "flips": 0}
+    assert made["sinks"] == {"json": {"written": 60, "lost": 0}}
+    assert made["warmup_frames"] > 0
+
+
+def test_the_settings_of_a_run_and_what_its_source_gave_are_told(fer_edge, tmp_path: Path) -> None:
+    arguments = ("--headless", "--max-frames", "5", "--report")
+    assert (
+        fer_edge("--source", "demo:320x240", *arguments, "a.json", "--detect-hz", "5", "--rotate", "90").returncode == 0
+    )
+    assert fer_edge("--source", "demo:320x240", *arguments, "b.json", "--threads", "3", "--realtime").returncode == 0
+    first, second = (json.loads((tmp_path / name).read_text())["settings"] for name in ("a.json", "b.json"))
+    assert first["source"] == {"size": [320, 240], "format": "BGR3", "fps": 30.0}
+    assert (first["detect_hz"], first["rotate_deg"], first["lossless"], first["max_frames"]) == (5, 90, True, 5)
+    assert (first["classify_interval_ms"], second["classify_interval_ms"]) == (0, 100)
+    assert (second["threads"], second["lossless"]) == (3, False)
+
+
+def test_a_run_without_frames_has_a_report_too(fakes) -> None:
+    made = build_report(fakes.finish(fakes.pipeline(fakes.Source(0))), 0.0, {})
+    assert made["fps"]["processed"] is None
+    assert made["latency_ms"]["detect"]["p50"] is None
+    assert made["warmup_frames"] == 0
+    assert "0 captured" in render_report(made)
+
+
+def test_the_text_names_what_a_reader_needs(fakes) -> None:
+    pipeline = fakes.finish(fakes.pipeline(fakes.Source(30)))
+    text = render_report(build_report(pipeline, 2.0, {"csv": (28, 2)}))
+    for part in ("30 captured = 30 processed", "p95", "csv", "28 written, 2 lost", "end of source", "fake.onnx"):
+        assert part in text
+
+
+def test_a_machine_that_is_held_back_says_so(fakes) -> None:
+    made = build_report(fakes.finish(fakes.pipeline(fakes.Source(3))), 1.0, {})
+    made["machine"]["throttling"] = ["under-voltage now", "throttled since boot"]
+    assert "throttled  under-voltage now, throttled since boot: these rates" in render_report(made)
+    made["machine"]["throttling"] = []
+    assert "throttled" not in render_report(made)
+
+
+def test_a_machine_without_proc_is_described_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_path: Path, *_args: object, **_kwargs: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(report.Path, "read_text", missing)
+    info = machine_info()
+    assert info["cpu"]
+    assert info["cores"] >= 1
+    assert peak_rss_mb() > 1
+
+
+def test_peak_memory_is_the_kernel_s_high_water_mark_in_megabytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    status = "Name:\tpython\nVmPeak:\t 9000 kB\nVmHWM:\t    2000 kB\nVmRSS:\t 1000 kB\n"
+    monkeypatch.setattr(report.Path, "read_text", lambda *_args, **_kwargs: status)
+    assert peak_rss_mb() == 2.048

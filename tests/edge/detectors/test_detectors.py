@@ -1,0 +1,196 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_edge.cli.commands import commands as cli
+from fer_edge.demo.scene import draw_scene, face_box_at
+from fer_edge.detectors import DETECTORS, Detector, LumaDetector, open_detector
+from fer_edge.detectors.haar import HaarDetector
+from fer_edge.detectors.luma import CLEAR_DEVIATION, HAZE_GAIN, brightened, in_good_light
+from fer_edge.detectors.yunet import YunetDetector
+from fer_edge.errors import ContractError, FerError, ModelError
+from fer_edge.framing import Image, iou
+from fer_edge.network.contract import Contract
+from fer_edge.opencv import cv2
+from fer_models import detector_path
+
+YUNET = Path(__file__).parents[4] / "shared" / "models" / "face_detection_yunet_2023mar.onnx"
+
+
+needs_haar = pytest.mark.skipif(
+    not hasattr(cv2, "CascadeClassifier"), reason=f"OpenCV {cv2.__version__} has no Haar cascades"
+)
+
+
+KINDS = [LumaDetector, YunetDetector, pytest.param(HaarDetector, marks=needs_haar)]
+
+
+@pytest.fixture(scope="module", params=["luma", "yunet", pytest.param("haar", marks=needs_haar)])
+def detector(request: pytest.FixtureRequest) -> Detector:
+    if request.param == "yunet" and not YUNET.is_file():
+        pytest.skip("YuNet's file is the user's and not in the repository")
+    return open_detector(request.param, YUNET if request.param == "yunet" else None)
+
+
+def test_a_drawn_face_is_found_where_it_is(detector: Detector, face_image: Image) -> None:
+    (found,) = detector.detect(face_image)
+    square = detector.framing.square(found.box)
+    assert 0 < square.x < 320
+    assert 0 < square.y < 240
+    assert 60 < square.side < 200
+    assert np.isfinite(found.score)
+    assert found.score > 0
+
+
+def test_a_grey_picture_is_as_good(detector: Detector, face_image: Image) -> None:
+    grey = np.asarray(face_image.mean(axis=2), dtype=np.uint8)
+    (coloured,), (found,) = detector.detect(face_image), detector.detect(grey)
+    assert iou(found.box, coloured.box) > 0.8
+
+
+def test_boxes_of_a_large_picture_are_in_its_own_pixels(detector: Detector) -> None:
+    picture = np.asarray(draw_scene(0.5, (640, 480)))
+    (small,) = detector.detect(picture)
+    (large,) = detector.detect(picture.repeat(3, axis=0).repeat(3, axis=1))
+    assert iou(large.box, tuple(3 * value for value in small.box)) > 0.7  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (1, 3000), (3000, 1, 3), (23, 24), (10, 700, 3), (32, 320)])
+def test_odd_pictures_without_a_face_give_none(detector: Detector, shape: tuple[int, ...]) -> None:
+    for _ in range(5):  # what is read from memory that nobody wrote is not always wrong
+        detector.detect(np.random.default_rng(0).integers(0, 256, (480, 640), dtype=np.uint8))
+        assert detector.detect(np.full(shape, 128, dtype=np.uint8)) == []
+
+
+@pytest.mark.parametrize("name", ["luma", pytest.param("haar", marks=needs_haar)])
+def test_faces_below_the_smallest_size_are_left_out(name: str, face_image: Image) -> None:
+    assert open_detector(name, min_face_px=40).detect(face_image)
+    assert not open_detector(name, min_face_px=200).detect(face_image)
+
+
+def test_a_smaller_detection_size_finds_the_same_face(face_image: Image) -> None:
+    (whole,) = LumaDetector().detect(face_image)
+    (shrunk,) = LumaDetector(detect_size_px=200).detect(face_image)
+    assert iou(whole.box, shrunk.box) > 0.7
+
+
+def test_a_face_in_the_dark_is_found_by_better_light(monkeypatch: pytest.MonkeyPatch) -> None:
+    night = (draw_scene(0.5) * 0.012).astype(np.uint8)  # greys up to 3
+    assert len(LumaDetector().detect(night)) == 1
+    monkeypatch.setattr("fer_edge.detectors.luma.light_table", lambda _picture: None)
+    assert len(LumaDetector().detect(night)) == 0
+
+
+def test_hazy_pictures_get_contrast_and_good_and_blank_ones_stay() -> None:
+    chance = np.random.default_rng(0)
+    good = chance.integers(0, 256, (48, 64), dtype=np.uint8)
+    assert in_good_light(good) is good
+    wall = chance.integers(148, 153, (48, 64), dtype=np.uint8)
+    assert in_good_light(wall) is wall
+    nearly = chance.integers(144, 157, (48, 64), dtype=np.uint8)
+    assert 1.1 < in_good_light(nearly).std() / nearly.std() < 4
+    fog = chance.integers(130, 171, (48, 64), dtype=np.uint8)
+    before = fog.copy()
+    clear = in_good_light(fog)
+    assert clear.mean() == pytest.approx(fog.mean(), abs=1)
+    assert clear.std() == pytest.approx(CLEAR_DEVIATION, abs=1)
+    thick = chance.integers(140, 160, (96, 64), dtype=np.uint8)[::2]
+    assert in_good_light(thick).std() == pytest.approx(HAZE_GAIN * thick.std(), rel=0.02)
+    assert np.array_equal(fog, before)
+    night = (good * 0.15).astype(np.uint8)
+    assert in_good_light(night).std() > brightened(night).std()
+
+
+def test_dark_pictures_are_brightened_and_others_left_alone() -> None:
+    bright = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
+    assert brightened(bright) is bright
+    dark = (bright * 0.15).astype(np.uint8)
+    lit = brightened(dark)
+    assert (lit.dtype, lit.shape) == (np.uint8, dark.shape)
+    assert 65 < lit.mean() <= 81
+    order = np.argsort(dark, axis=None, kind="stable")
+    assert (np.diff(lit.ravel()[order].astype(int)) >= 0).all()
+    assert brightened(np.zeros((48, 64), np.uint8)).max() == 0
+    assert brightened(np.full((48, 64), 2, np.uint8)).mean() < 40  # noise of a covered lens
+
+
+def test_several_threads_give_the_same_boxes(face_image: Image) -> None:
+    assert LumaDetector(threads=2).detect(face_image) == LumaDetector().detect(face_image)
+
+
+def test_our_detector_tells_the_smallest_face_it_finds() -> None:
+    assert 8 <= LumaDetector().smallest_face_px <= 24
+
+
+def test_both_precisions_of_our_detector_find_the_same(face_image: Image) -> None:
+    (fast,), (exact,) = (LumaDetector(detector_path(name)).detect(face_image) for name in ("int8", "fp32"))
+    assert iou(fast.box, exact.box) > 0.8
+
+
+def test_an_emotion_network_is_no_detector(model: Path) -> None:
+    with pytest.raises(ContractError, match="is a classifier"):
+        LumaDetector(model)
+
+
+def test_a_detector_whose_graph_is_another_is_refused(
+    tmp_path: Path, build_onnx: Callable[..., Path], detector_contract: Contract
+) -> None:
+    with pytest.raises(ModelError, match="can't be run on a picture"):
+        LumaDetector(build_onnx(tmp_path / "fake.onnx", detector_contract))
+
+
+@needs_haar
+def test_haar_loads_where_opencv_has_it() -> None:
+    HaarDetector()
+
+
+def test_haar_says_what_to_use_where_opencv_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
+    with pytest.raises(FerError, match="--detector luma"):
+        HaarDetector()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"text", b"<?xml version='1.0'?><opencv_storage><a>1</a></opencv_storage>", b"\0" * 4000]
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_of_another_kind_are_refused(tmp_path: Path, kind: type, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(ModelError, match=r"file is not|is not a usable"):
+        kind(tmp_path / "file")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_missing_file_is_refused(tmp_path: Path, kind: type) -> None:
+    with pytest.raises(ModelError, match="not a file"):
+        kind(tmp_path / "missing")
+
+
+def test_another_network_is_not_yunet(model: Path) -> None:
+    with pytest.raises(ModelError, match="not YuNet"):
+        YunetDetector(model)
+
+
+def test_yunet_says_where_its_file_comes_from() -> None:
+    with pytest.raises(FerError, match="--detector-model"):
+        open_detector("yunet")
+
+
+def test_an_unknown_detector_is_a_value_error_that_lists_the_known() -> None:
+    with pytest.raises(ValueError, match="luma, yunet, haar"):
+        open_detector("hare")
+
+
+def test_the_command_line_offers_the_detectors_there_are() -> None:
+    assert cli.DETECTORS == DETECTORS
+
+
+def test_a_face_that_fills_a_large_picture_is_found_too() -> None:
+    x, y, width, height = face_box_at(0.5)
+    left, top, side = int(x - 0.25 * height), int(y - 0.2 * height), int(1.4 * height)
+    close = cv2.resize(draw_scene(0.5)[top : top + side, left : left + side], (640, 640))
+    found = LumaDetector().detect(np.asarray(close, dtype=np.uint8))
+    truth = tuple(640 / side * value for value in (x - left, y - top, width, height))
+    assert max(iou(one.box, truth) for one in found) > 0.6  # type: ignore[arg-type]

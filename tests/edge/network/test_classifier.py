@@ -1,0 +1,104 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_edge.errors import ModelError
+from fer_edge.framing import LEAST_DEVIATION, LEAST_MEAN, Square
+from fer_edge.network.classifier import Classifier
+from fer_edge.network.session import begin_opening, open_file
+
+
+@pytest.fixture
+def faces() -> np.ndarray:
+    shades = np.array([0, 60, 128, 200, 255], dtype=np.uint8)
+    return np.broadcast_to(shades[:, None, None, None], (5, 1, 48, 48)).copy()
+
+
+def test_a_batch_gives_what_its_faces_give_one_by_one(classifier: Classifier, faces: np.ndarray) -> None:
+    together = classifier.predict(faces)
+    singly = np.concatenate([classifier.predict(faces[index : index + 1]) for index in range(len(faces))])
+    np.testing.assert_allclose(together, singly, atol=1e-6)
+
+
+def test_rows_are_probabilities(classifier: Classifier, faces: np.ndarray) -> None:
+    rows = classifier.predict(faces)
+    assert rows.shape == (5, 7)
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-6)
+
+
+def test_the_network_sees_the_pixels_and_not_something_normalised(classifier: Classifier, faces: np.ndarray) -> None:
+    rows = classifier.predict(faces)
+    assert rows[0].argmax() == 0  # black: the first label, as the tiny network was built
+    assert rows[-1].argmax() == 6  # white: the last
+    assert np.ptp(rows[2]) < 0.01  # middle grey: undecided
+
+
+def test_no_faces_give_no_rows(classifier: Classifier) -> None:
+    rows = classifier.classify(np.zeros((10, 10), dtype=np.uint8), [])
+    assert rows.shape == (0, 7)
+
+
+def test_the_input_is_uint8_as_the_contract_says(classifier: Classifier) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)
+    batch = classifier.batch(image, [Square(45, 45, 60), Square(0, 0, 30)])
+    assert batch.shape == (2, 1, 48, 48)
+    assert batch.dtype == np.uint8
+
+
+def test_grey_and_coloured_pictures_of_the_same_thing_give_the_same_batch(classifier: Classifier) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (90, 90), dtype=np.uint8)
+    squares = [Square(45, 45, 60)]
+    np.testing.assert_array_equal(
+        classifier.batch(grey, squares), classifier.batch(np.repeat(grey[:, :, None], 3, axis=2), squares)
+    )
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_dark_faces_are_brightened_and_others_are_not(classifier: Classifier, coloured: bool) -> None:
+    image = np.zeros((60, 120), dtype=np.uint8)
+    image[:, 60:] = np.random.default_rng(0).integers(60, 256, (60, 60))
+    image[:, :60] = image[:, 60:] // 10
+    before = image.copy()
+    frame = np.repeat(image[:, :, None], 3, axis=2) if coloured else image
+    dark, good = classifier.batch(frame, [Square(30, 30, 48), Square(90, 30, 48)])
+    np.testing.assert_array_equal(good[0], image[6:54, 66:114])
+    assert dark.mean() == pytest.approx(LEAST_MEAN, abs=1)
+    assert dark.std() > LEAST_DEVIATION / 2
+    np.testing.assert_array_equal(image, before)  # in the crop alone
+    (raw,) = classifier.batch(frame, [Square(30, 30, 48)], good_light=False)
+    np.testing.assert_array_equal(raw[0], image[6:54, 6:54])
+
+
+def test_faces_of_one_picture_keep_their_order(classifier: Classifier) -> None:
+    image = np.zeros((50, 100), dtype=np.uint8)
+    image[:, 50:] = 255
+    left, right = classifier.classify(image, [Square(25, 25, 40), Square(75, 25, 40)])
+    assert (left.argmax(), right.argmax()) == (0, 6)
+
+
+def test_hash_and_precision_are_of_the_file_that_was_opened(tmp_path: Path, model: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.read_bytes())
+    classifier = Classifier(path)
+    path.unlink()
+    assert classifier.sha256 == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert classifier.precision == "fp32"
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 48, 48), (1, 3, 7, 7)])  # the second doesn't fit
+def test_a_file_whose_opening_was_begun_opens_as_any_other(model: Path, shape: tuple[int, ...]) -> None:
+    begin_opening(model, warm_up=shape)
+    begun, afresh = open_file(model), open_file(model)
+    assert begun.session is not afresh.session
+    assert begun.sha256 == afresh.sha256
+    assert begun.precision == "fp32"
+
+
+def test_what_is_wrong_with_a_file_is_told_to_who_asks_for_it(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_text("no network")
+    begin_opening(tmp_path / "m.onnx", warm_up=(1, 1, 48, 48))
+    with pytest.raises(ModelError, match="is not a usable ONNX file"):
+        open_file(tmp_path / "m.onnx")

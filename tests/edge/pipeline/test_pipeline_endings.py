@@ -1,0 +1,141 @@
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from fer_edge.errors import SourceError
+from fer_edge.pipeline.pipeline import Frame, Pipeline
+from fer_edge.results import FrameResult
+
+pytestmark = pytest.mark.usefixtures("no_threads_left")
+WAIT_S = 10
+
+
+def accounted(pipeline: Pipeline) -> int:
+    stats = pipeline.stats
+    return stats.processed + pipeline.dropped.total() + stats.errors + pipeline.in_flight
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("stage", ["source", "detector", "classifier", "publish"])
+def test_a_stage_that_fails_ends_the_run_and_its_error_surfaces(fakes, stage: str, live: bool) -> None:
+    def fail(number: int) -> None:
+        if number >= 3:
+            raise RuntimeError(f"{stage} broke")
+
+    nothing: Callable[[int], None] = lambda _number: None  # noqa: E731
+    source = fakes.Source(100_000, live, before=fail if stage == "source" else nothing)
+    detector = fakes.Detector(before=fail if stage == "detector" else nothing)
+    classifier = fakes.Classifier(before=fail if stage == "classifier" else nothing)
+
+    def publish(frame: Frame, _result: FrameResult) -> None:
+        if stage == "publish":
+            fail(frame.index)
+
+    pipeline = fakes.finish(Pipeline(source, detector, classifier, publish))
+    assert isinstance(pipeline.error, RuntimeError)
+    assert str(pipeline.error) == f"{stage} broke"
+    assert source.closed
+    assert accounted(pipeline) == pipeline.stats.captured
+
+
+def test_what_was_captured_before_the_source_was_lost_is_processed(fakes) -> None:
+    def lose(number: int) -> None:
+        if number == 7:
+            raise SourceError("lost")
+
+    pipeline = fakes.finish(fakes.pipeline(fakes.Source(100, before=lose)))
+    assert len(fakes.published) == 7
+    assert isinstance(pipeline.error, SourceError)
+    assert pipeline.in_flight == 0
+
+
+def test_stop_captures_no_more_and_drains_what_is_captured(fakes) -> None:
+    pipeline = fakes.pipeline(
+        fakes.Source(100_000),
+        classifier=fakes.Classifier(before=lambda number: number == 5 and pipeline.stop("enough")),
+    )
+    fakes.finish(pipeline)
+    assert pipeline.exit_reason == "enough"
+    assert 6 <= pipeline.stats.captured < 100
+    assert pipeline.in_flight == 0
+    assert accounted(pipeline) == pipeline.stats.captured
+
+
+def test_the_first_reason_to_stop_stays(fakes) -> None:
+    pipeline = fakes.pipeline(fakes.Source(3))
+    pipeline.stop("first")
+    pipeline.stop("second")
+    assert fakes.finish(pipeline).exit_reason == "first"
+    assert pipeline.stats.captured == 0
+
+
+def test_a_source_that_hangs_is_left_behind(fakes) -> None:
+    reached, freed = threading.Event(), threading.Event()
+
+    def hang(number: int) -> None:
+        if number == 4:
+            reached.set()
+            freed.wait(60)
+
+    pipeline = fakes.pipeline(fakes.Source(10, live=True, before=hang))
+    pipeline.start()
+    assert reached.wait(WAIT_S)
+    pipeline.release(timeout_s=0.05)
+    assert pipeline.wait(0)
+    assert (pipeline.stats.captured, pipeline.in_flight) == (4, 0)
+    # When the device wakes up after all, its frame is accounted for, too.
+    freed.set()
+    pipeline._threads[0].join(WAIT_S)
+    assert pipeline.dropped["stopped"] == pipeline.stats.captured - 4
+    assert pipeline.in_flight == 0
+
+
+def test_a_classifier_that_fails_ends_a_run_whose_source_hangs(fakes) -> None:
+    freed = threading.Event()
+
+    def fail(_number: int) -> None:
+        raise RuntimeError("broken")
+
+    source = fakes.Source(10, live=True, before=lambda number: number == 1 and freed.wait(60))
+    pipeline = fakes.pipeline(source, classifier=fakes.Classifier(before=fail))
+    pipeline.start()
+    assert pipeline.wait(WAIT_S), "the detector waits for a frame that never comes"
+    freed.set()
+    pipeline.release()
+    assert str(pipeline.error) == "broken"
+
+
+def test_a_giver_blocked_by_a_slow_classifier_is_stopped_and_its_frame_counted(fakes) -> None:
+    blocked, freed = threading.Event(), threading.Event()
+
+    def slow(_number: int) -> None:
+        blocked.set()
+        freed.wait(60)
+
+    pipeline = fakes.pipeline(fakes.Source(100), classifier=fakes.Classifier(before=slow))
+    pipeline.start()
+    assert blocked.wait(WAIT_S)
+    threading.Timer(0.3, freed.set).start()
+    pipeline.release(timeout_s=0.01)
+    assert pipeline.in_flight == 0
+    assert accounted(pipeline) == pipeline.stats.captured < 100
+
+
+def test_release_frees_a_source_that_was_never_started(fakes) -> None:
+    source = fakes.Source(3)
+    fakes.pipeline(source).release()
+    assert source.closed
+
+
+def test_release_after_an_interrupted_start_does_not_fail(fakes) -> None:
+    class Interrupting(fakes.Detector):
+        def detect(self, _image):
+            raise KeyboardInterrupt
+
+    source = fakes.Source(3)
+    pipeline = fakes.pipeline(source, Interrupting())
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.start()
+    pipeline.release()
+    assert source.closed

@@ -1,0 +1,340 @@
+import csv
+import dataclasses
+import errno
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_edge.errors import OutputError
+from fer_edge.pipeline.frame import Frame
+from fer_edge.pipeline.options import Flow
+from fer_edge.pipeline.pipeline import Pipeline
+from fer_edge.results import FrameResult
+from fer_edge.sinks import Published, Sink, SinkRunner
+from fer_edge.sinks.images import FolderSink, VideoSink, check_picture_output, open_picture_sink
+from fer_edge.sinks.text import CsvSink, JsonSink
+from fer_edge.sources.base import Source
+
+pytestmark = pytest.mark.usefixtures("no_threads_left")
+LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+
+def frame_of(index: int, shape: tuple[int, ...] = (48, 64, 3)) -> Frame:
+    return Frame(index, index / 30, 0.0, np.full(shape, 10 * index % 256, dtype=np.uint8))
+
+
+def feed(sink: Sink, results: list[FrameResult], live: bool = False) -> SinkRunner:
+    runner = SinkRunner(sink, live)
+    for result in results:
+        runner.offer(frame_of(result.frame), result)
+    runner.close()
+    return runner
+
+
+class FailingSink(Sink):
+    name, needs_picture = "failing", False
+
+    def __init__(self, error: BaseException, after: int = 2) -> None:
+        self.error, self.after = error, after
+        self.closed = 0
+
+    def write(self, _item: Published) -> None:
+        if self.written == self.after:
+            raise self.error
+        self.written += 1
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_json_lines_follow_the_schema(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
+    runner = feed(JsonSink(str(tmp_path / "out.jsonl")), [make_result(0), make_result(1, faces=0), make_result(2, 2)])
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [(line["schema"], line["frame"], len(line["faces"])) for line in lines] == [(1, 0, 1), (1, 1, 0), (1, 2, 2)]
+    face = lines[0]["faces"][0]
+    assert list(face) == ["id", "box", "score", "emotion", "confidence", "probabilities", "age_ms"]
+    assert face["box"] == [10, 20, 30, 40]
+    assert tuple(face["probabilities"]) == LABELS
+    assert "file" not in lines[0]
+    assert (runner.written, runner.lost) == (3, 0)
+
+
+def test_a_picture_s_name_need_not_be_unicode(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
+    name = os.fsdecode(b"gr\xfc\xdfe.jpg")
+    feed(JsonSink(str(tmp_path / "out.jsonl")), [make_result(0, file=name)])
+    assert json.loads((tmp_path / "out.jsonl").read_text())["file"] == name
+
+
+def test_a_number_that_json_does_not_know_is_never_written(tmp_path: Path) -> None:
+    runner = feed(JsonSink(str(tmp_path / "out.jsonl")), [FrameResult(0, float("nan"), True)])
+    assert (tmp_path / "out.jsonl").read_text() == ""
+    assert runner.lost == 1
+
+
+def test_csv_has_a_row_per_face_and_quotes_labels(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
+    feed(CsvSink(str(tmp_path / "out.csv"), LABELS), [make_result(0, 2), make_result(1, 0), make_result(2, 1)])
+    with (tmp_path / "out.csv").open(newline="") as file:
+        head, *rows = csv.reader(file)
+    assert head == ["frame", "t", "id", "x", "y", "w", "h", "score", "emotion", "confidence", *LABELS]
+    assert [(row[0], row[2]) for row in rows] == [("0", "0"), ("0", "1"), ("2", "0")]
+    assert all(len(row) == len(head) for row in rows)
+    odd = ('so, "so"', "other")
+    CsvSink(str(tmp_path / "odd.csv"), odd).close()
+    with (tmp_path / "odd.csv").open(newline="") as file:
+        assert tuple(next(csv.reader(file))[-2:]) == odd
+
+
+def test_every_line_of_a_long_run_is_whole_and_in_order(
+    tmp_path: Path, make_result: Callable[..., FrameResult]
+) -> None:
+    feed(JsonSink(str(tmp_path / "out.jsonl")), [make_result(index, 0) for index in range(1000)])
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["frame"] for line in lines] == list(range(1000))
+
+
+def test_a_full_disk_leaves_no_half_line_and_is_counted(
+    tmp_path: Path, make_result: Callable[..., FrameResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room, real_write = [500], os.write
+
+    def write(descriptor: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done = real_write(descriptor, data[: room[0]])
+        room[0] -= done
+        return done
+
+    sink = JsonSink(str(tmp_path / "out.jsonl"))
+    monkeypatch.setattr(os, "write", write)
+    for index in range(10):
+        sink.write(Published(make_result(index), None))
+    with pytest.raises(OSError, match="No space"):
+        sink.flush()
+    monkeypatch.undo()
+    sink.close()
+    lines = (tmp_path / "out.jsonl").read_text().splitlines(keepends=True)
+    assert all(json.loads(line) and line.endswith("\n") for line in lines)
+    assert 0 < sink.written == len(lines) < 10
+
+
+def test_a_sink_that_fails_is_told_once_counted_and_closed(
+    make_result: Callable[..., FrameResult], caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = FailingSink(OSError(errno.ENOSPC, "No space left on device"))
+    runner = feed(sink, [make_result(index) for index in range(50)])
+    assert (runner.written, runner.lost, sink.closed) == (2, 48, 1)
+    assert [record.getMessage() for record in caplog.records] == [
+        "--failing failed and is given up: No space left on device"
+    ]
+
+
+def test_a_reader_that_closed_its_end_is_no_warning(
+    make_result: Callable[..., FrameResult], caplog: pytest.LogCaptureFixture
+) -> None:
+    runner = feed(FailingSink(BrokenPipeError()), [make_result(index) for index in range(5)])
+    assert isinstance(runner.failure, BrokenPipeError)
+    assert not caplog.records
+
+
+def test_one_failing_sink_leaves_the_others_alone(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
+    bad, good = SinkRunner(FailingSink(ValueError("bad")), False), SinkRunner(JsonSink(str(tmp_path / "o")), False)
+    for index in range(20):
+        for runner in (bad, good):
+            runner.offer(frame_of(index), make_result(index))
+    for runner in (bad, good):
+        runner.close()
+    assert (good.written, good.lost) == (20, 0)
+    assert bad.lost == 18
+
+
+def source(live: bool = False, pictures: int | None = None) -> Source:
+    made = Source()
+    made.name, made.live, made.fps, made.pictures = "test", live, 25.0, pictures
+    return made
+
+
+def frames_in(path: Path) -> int:
+    video, count = cv2.VideoCapture(str(path)), 0
+    while video.grab():
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+def test_a_video_has_as_many_frames_as_the_run(
+    tmp_path: Path, make_result: Callable[..., FrameResult], suffix: str
+) -> None:
+    path = tmp_path / f"out{suffix}"
+    runner = feed(open_picture_sink(path, source(), False, False), [make_result(index) for index in range(13)])
+    assert frames_in(path) == 13
+    assert (runner.written, runner.lost) == (13, 0)
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_live_video_plays_in_real_time(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
+    path = tmp_path / "out.mp4"
+    # A second with six results in it, at 25 frames a second.
+    feed(open_picture_sink(path, source(live=True), False, True), [make_result(index) for index in range(0, 31, 6)])
+    assert frames_in(path) == 26
+
+
+def test_a_file_s_video_keeps_every_frame_and_its_time(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
+    path = tmp_path / "out.mp4"
+    # Frames of a file whose rate varies: some closer together than the video's, then a pause of a second.
+    times = [0.0, 0.01, 0.02, 0.03, 1.03]
+    results = [dataclasses.replace(make_result(index), t=t) for index, t in enumerate(times)]
+    runner = feed(open_picture_sink(path, source(), False, False), results)
+    assert (runner.written, frames_in(path)) == (5, 27)  # 25 a second, up to the one at 1.03 s
+
+
+def test_a_video_that_can_not_be_encoded_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    path.write_text("old")
+    runner = SinkRunner(open_picture_sink(path, source(), False, False), False)
+    runner.offer(frame_of(0, (1, 1)), FrameResult(0, 0.0, True))
+    runner.close()
+    assert path.read_text() == "old"
+    assert (runner.written, runner.lost) == (0, 1)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_a_video_that_a_full_disk_cut_short_leaves_the_old_one(
+    tmp_path: Path, make_result: Callable[..., FrameResult]
+) -> None:
+    path = tmp_path / "out.mp4"
+    path.write_text("old")
+    sink = VideoSink(path, 25.0, gaps=False)
+    for index in range(5):
+        sink.write(Published(make_result(index), frame_of(index)))
+    assert sink._video is not None
+    sink._video._writer.release()
+    os.truncate(sink._video._part, sink._video.bytes_so_far() // 2)
+    with pytest.raises(OutputError, match="disk full"):
+        sink.close()
+    assert path.read_text() == "old"
+    assert sink.written == 0
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_pictures_of_another_size_are_fitted_into_the_video(tmp_path: Path) -> None:
+    runner = SinkRunner(open_picture_sink(tmp_path / "out.avi", source(), False, False), False)
+    for index, shape in enumerate([(48, 64, 3), (31, 77), (480, 640, 3)]):
+        runner.offer(frame_of(index, shape), FrameResult(index, index / 30, True))
+    runner.close()
+    assert frames_in(tmp_path / "out.avi") == 3
+
+
+def test_one_picture_and_a_folder_of_pictures(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
+    feed(open_picture_sink(tmp_path / "one.png", source(pictures=1), True, False), [make_result(0)])
+    assert cv2.imread(str(tmp_path / "one.png")).shape == (48, 64, 3)
+    feed(open_picture_sink(tmp_path / "all", source(), False, False), [make_result(index) for index in range(3)])
+    names = sorted(entry.name for entry in (tmp_path / "all").iterdir())
+    assert names == ["frame_000000.jpg", "frame_000001.jpg", "frame_000002.jpg"]
+
+
+def test_pictures_of_one_name_do_not_replace_each_other(
+    tmp_path: Path, make_result: Callable[..., FrameResult]
+) -> None:
+    files = ["x/a.png", "y/a.png", "z/b.pgm"]
+    runner = feed(FolderSink(tmp_path), [make_result(index, file=file) for index, file in enumerate(files)])
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.png", "a_000001.png", "b.pgm.png"]
+    assert runner.lost == 0
+
+
+def test_a_picture_of_the_source_is_never_replaced(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
+    original = tmp_path / "a.png"
+    original.write_text("original")
+    runner = feed(FolderSink(tmp_path), [make_result(0, file=str(original))])
+    assert original.read_text() == "original"
+    assert runner.lost == 1
+
+
+def test_existing_outputs_are_refused_unless_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "old.mp4").write_text("old")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old.jpg").write_text("old")
+    (tmp_path / "plain").write_text("old")
+    for name in ("old.mp4", "folder"):
+        with pytest.raises(OutputError, match="--overwrite"):
+            check_picture_output(tmp_path / name)
+        check_picture_output(tmp_path / name, overwrite=True)
+    for name in ("plain", "missing/out.mp4", "plain/out", "out.doc", "out.pgm"):
+        with pytest.raises(OutputError):
+            check_picture_output(tmp_path / name, overwrite=True)
+    check_picture_output(tmp_path / "new" / "deep")
+    assert not (tmp_path / "new").exists()
+
+
+def test_one_picture_can_not_hold_many(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="--max-frames 1"):
+        open_picture_sink(tmp_path / "out.jpg", source(), single=False, gaps=False)
+
+
+class StuckSink(Sink):
+    """Hangs in its first write until `released`, as a pipe does that nobody reads."""
+
+    name, needs_picture, target = "stuck", False, "the pipe"
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+
+    def write(self, _item: Published) -> None:
+        assert self.released.wait(20)
+        self.written += 1
+
+
+def test_a_sink_that_hangs_holds_up_neither_a_live_pipeline_nor_other_sinks(fakes, tmp_path: Path) -> None:
+    stuck, runners = StuckSink(), []
+    runners += [SinkRunner(stuck, live=True), SinkRunner(JsonSink(str(tmp_path / "o")), live=True)]
+
+    def publish(frame: Frame, result: FrameResult) -> None:
+        for runner in runners:
+            runner.offer(frame, result)
+
+    # Given one by one: none is dropped for being late, so that all losses are the sink's.
+    source = fakes.Source(600, live=True)
+    pipeline = Pipeline(source, fakes.Detector(), fakes.Classifier(), publish, flow=Flow(lossless=True))
+    fakes.finish(pipeline)
+    assert pipeline.stats.processed == 600
+    runners[1].close()
+    assert runners[1].written + runners[1].lost == 600
+    assert runners[1].written > 0
+    stuck.released.set()
+    runners[0].close()
+    assert 256 <= runners[0].written <= 258, "what its queue holds, and what it hung in"
+    assert runners[0].written + runners[0].lost == 600
+
+
+def test_a_sink_that_hangs_does_not_hold_up_the_end_of_a_file(
+    fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("fer_edge.sinks.base.CLOSE_TIMEOUT_S", 0.2)
+    stuck, other = StuckSink(), JsonSink(str(tmp_path / "o"))
+    runners = [SinkRunner(sink, live=False) for sink in (stuck, other)]
+
+    def publish(frame: Frame, result: FrameResult) -> None:
+        for runner in runners:
+            runner.offer(frame, result)
+
+    pipeline = Pipeline(fakes.Source(600), fakes.Detector(), fakes.Classifier(), publish)
+    pipeline.start()
+    assert not pipeline.wait(1.0)  # all wait for the sink, which may only be slow
+    assert not caplog.records
+    since = time.monotonic()
+    pipeline.release(while_waiting=lambda: [runner.give_up_if_hanging(since) for runner in runners])
+    for runner in runners:
+        runner.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "--stuck the pipe hangs and is given up: its last results are lost"
+    ]
+    assert isinstance(runners[0].failure, TimeoutError)
+    assert (runners[1].lost, runners[1].written) == (0, pipeline.stats.processed)
+    assert 250 < pipeline.stats.processed < 600
+    stuck.released.set()

@@ -1,0 +1,141 @@
+"""A live source that ends, fails, hangs or falls silent, made of fakes that do so."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from fer_edge.errors import SourceError
+from fer_edge.sources.base import Grab, Source
+from fer_edge.sources.reconnect import LiveSource, Patience
+
+QUICK = Patience(open_s=2, silent_s=0.2, first_retry_s=0.01, longest_retry_s=0.02, give_up_s=0.3)
+
+
+class Scripted(Source):
+    """Gives `frames` frames, then does `then`; `released` ends a hang."""
+
+    name, live, fps = "scripted", True, 25.0
+
+    def __init__(self, frames: int, then: Callable[[], None]) -> None:
+        self.left, self.then = frames, then
+        self.closed = threading.Event()
+        self.interrupted = threading.Event()
+
+    def read(self) -> Grab | None:
+        if not self.left:
+            self.then()
+            return None
+        self.left -= 1
+        return Grab(np.zeros((4, 4), dtype=np.uint8))
+
+    def interrupt(self) -> None:
+        self.interrupted.set()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def end() -> None:
+    """The source is over."""
+
+
+def fail() -> None:
+    raise SourceError("unplugged")
+
+
+@pytest.mark.parametrize("loss", [end, fail])
+def test_a_source_that_is_lost_is_opened_again_and_the_gap_is_told(loss: Callable[[], None]) -> None:
+    opened: list[Scripted] = []
+
+    def open_once() -> Source:
+        opened.append(Scripted(3, loss))
+        return opened[-1]
+
+    source = LiveSource("fake", open_once, QUICK)
+    grabs = [source.read() for _ in range(8)]
+    source.close()
+    assert all(grab is not None and grab.image is not None for grab in grabs)
+    assert len(opened) >= 3
+    assert source.reconnects == len(source.gaps_s) == 2
+    assert opened[0].closed.wait(2)
+    assert source.fps == 25
+
+
+def test_a_read_that_never_returns_is_abandoned() -> None:
+    hang = threading.Event()
+    opened: list[Scripted] = []
+
+    def open_once() -> Source:
+        opened.append(Scripted(1, hang.wait if not opened else end))
+        return opened[-1]
+
+    source = LiveSource("fake", open_once, QUICK)
+    assert source.read() is not None
+    assert source.read() is not None, "the second generation gives the frame"
+    assert len(opened) == 2
+    assert opened[0].interrupted.is_set()
+    hang.set()
+    assert opened[0].closed.wait(2), "its device is freed when the hang ends"
+    source.close()
+
+
+def test_a_source_that_stays_away_is_lost_for_good() -> None:
+    attempts: list[int] = []
+
+    def open_once() -> Source:
+        attempts.append(len(attempts))
+        if len(attempts) > 1:
+            raise SourceError("nobody there")
+        return Scripted(1, end)
+
+    source = LiveSource("fake", open_once, QUICK)
+    assert source.read() is not None
+    with pytest.raises(SourceError, match="fake is lost: no frame for"):
+        source.read()
+    assert len(attempts) > 3
+
+
+def test_a_source_that_is_not_there_at_the_start_is_refused_at_once() -> None:
+    with pytest.raises(SourceError, match="unplugged"):
+        LiveSource("fake", lambda: Scripted(0, fail), QUICK)
+
+
+def test_a_source_without_a_first_frame_is_refused() -> None:
+    hang = threading.Event()
+    with pytest.raises(SourceError, match="gives no frame within"):
+        LiveSource("fake", lambda: Scripted(0, hang.wait), Patience(open_s=0.1))
+    with pytest.raises(SourceError, match="opens but gives no frame"):
+        LiveSource("fake", lambda: Scripted(0, end), QUICK)
+    hang.set()
+
+
+def test_closing_ends_a_read_that_waits_for_a_reconnection() -> None:
+    source = LiveSource("fake", lambda: Scripted(1, end), Patience(first_retry_s=1000))
+    assert source.read() is not None
+    ended: list[Grab | None] = []
+    waiting = threading.Thread(target=lambda: ended.append(source.read()))
+    waiting.start()
+    time.sleep(0.05)
+    assert waiting.is_alive()
+    source.interrupt()
+    waiting.join(5)
+    assert ended == [None]
+
+
+def test_one_that_opens_after_it_was_given_up_is_closed_and_never_read() -> None:
+    release, opened, reads = threading.Event(), [], []
+
+    def open_late() -> Source:
+        assert release.wait(10)
+        opened.append(Scripted(0, lambda: reads.append(1)))
+        return opened[-1]
+
+    with pytest.raises(SourceError, match="gives no frame within"):
+        LiveSource("fake", open_late, Patience(open_s=0.05))
+    release.set()
+    assert any(opened or time.sleep(0.01) for _ in range(500))
+    assert opened[0].closed.wait(5)
+    assert not reads

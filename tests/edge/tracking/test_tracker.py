@@ -1,0 +1,175 @@
+"""Faces are textured discs on a noisy wall: their place is known, and the detector is whatever a test says it is."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from fer_edge.detectors import Detection
+from fer_edge.framing import Box, iou
+from fer_edge.opencv import cv2
+from fer_edge.tracking.tracker import HOLD_S, REMEMBER_S, Follower, Track
+
+SIZE = (320, 240)
+FPS = 30
+Gray = npt.NDArray[np.uint8]
+
+
+def texture(seed: int, width: int, height: int) -> Gray:
+    """Blobs of about an eighth of the size, as a face's features are."""
+    coarse = np.random.default_rng(seed).integers(20, 235, (10, 10), dtype=np.uint8)
+    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
+def scene(*faces: tuple[int, Box], noise: int = 0) -> Gray:
+    """Faces (seed, box), the last in front, on a wall; `noise` seeds the camera's noise."""
+    picture = texture(999, *SIZE) // 4 + 90
+    for seed, (x, y, width, height) in faces:
+        matrix = np.float32([[width / 64, 0, x], [0, height / 64, y]])
+        face = cv2.warpAffine(texture(seed, 64, 64), matrix, SIZE)
+        mask = cv2.warpAffine(np.full((64, 64), 255, np.uint8), matrix, SIZE)
+        picture = np.where(mask > 127, face, picture)
+    return np.clip(picture + np.random.default_rng(noise).normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
+
+
+def seen(*boxes: Box) -> list[Detection]:
+    return [Detection(box, 1.0) for box in boxes]
+
+
+def ids(tracks: list[Track]) -> list[int]:
+    return sorted(track.track_id for track in tracks)
+
+
+def test_a_still_face_is_never_dropped_though_the_detector_blinks() -> None:
+    box, follower = (100.0, 80.0, 60.0, 60.0), Follower()
+    random = np.random.default_rng(1)
+    for frame in range(300):
+        blinks = frame > 15 and random.random() < 0.7
+        tracks = follower.detected(scene((1, box), noise=frame), [] if blinks else seen(box), frame / FPS)
+        assert ids(tracks) == [0], f"frame {frame}"
+        assert iou(tracks[0].box, box) > 0.8
+
+
+def test_a_face_that_leaves_is_forgotten_at_once() -> None:
+    box, follower = (100.0, 80.0, 60.0, 60.0), Follower()
+    for frame in range(60):
+        follower.detected(scene((1, box), noise=frame), seen(box), frame / FPS)
+    assert follower.detected(scene(noise=60), [], 2.0) == []
+    assert follower.follow(scene((1, box), noise=61), 2.03) == []
+
+
+def test_what_the_detector_no_longer_sees_is_believed_for_a_bounded_time_only() -> None:
+    box, follower = (100.0, 80.0, 60.0, 60.0), Follower()
+    for frame in range(10 * FPS):
+        follower.detected(scene((1, box), noise=frame), seen(box), frame / FPS)
+    held = 0
+    while follower.detected(scene((1, box), noise=held), [], 10 + held / FPS):
+        held += 1
+        assert held <= HOLD_S * FPS + 1
+    assert held > 0.9 * HOLD_S * FPS
+
+
+def test_a_false_alarm_of_one_frame_is_not_held() -> None:
+    follower, wall = Follower(), scene()
+    assert ids(follower.detected(wall, seen((50.0, 50.0, 80.0, 80.0)), 0.0)) == [0]
+    assert follower.detected(wall, [], 1 / FPS) == []
+
+
+def test_without_holding_a_miss_ends_a_face() -> None:
+    box, follower = (100.0, 80.0, 60.0, 60.0), Follower(hold=False)
+    for frame in range(60):
+        follower.detected(scene((1, box)), seen(box), frame / FPS)
+    assert follower.detected(scene((1, box)), [], 2.0) == []
+    assert ids(follower.detected(scene((1, box)), seen(box), 2.1)) == [1]
+
+
+def test_a_slow_detector_does_not_lose_a_still_face_in_between() -> None:
+    box, follower = (100.0, 80.0, 60.0, 60.0), Follower()
+    follower.detected(scene((1, box)), seen(box), 0.0)
+    for second in range(1, 12):
+        assert ids(follower.follow(scene((1, box), noise=second), float(second))) == [0]
+
+
+@pytest.mark.parametrize("growth", [1.22, 1 / 1.22])
+def test_a_face_is_followed_while_it_moves_and_changes_its_size_between_detections(growth: float) -> None:
+    """5 detections a second, a face that comes or goes at walking pace: 22 % in 0.2 s."""
+    follower = Follower()
+    for frame in range(19):
+        side = 70 * growth ** (frame / 6)
+        box = (60 + 4 * frame - side / 2 + 35, 120 - side / 2, side, side)
+        picture = scene((3, box), noise=frame)
+        if frame % 6 == 0:
+            tracks = follower.detected(picture, seen(box), frame / FPS)
+        else:
+            tracks = follower.follow(picture, frame / FPS)
+        assert ids(tracks) == [0]
+        assert iou(tracks[0].box, box) > 0.7, f"frame {frame}"
+
+
+@pytest.mark.parametrize("every", [1, 6])
+def test_two_faces_that_cross_keep_their_numbers(every: int) -> None:
+    """The one behind is hidden for some frames; the detector sees what is not hidden."""
+    follower = Follower()
+    for frame in range(61):
+        back, front = (20 + 4.0 * frame, 90.0, 56.0, 56.0), (244 - 4.0 * frame, 84.0, 64.0, 64.0)
+        picture = scene((5, back), (6, front), noise=frame)
+        boxes = [back, front] if iou(back, front) < 0.15 else [front]
+        t = frame / FPS
+        tracks = follower.detected(picture, seen(*boxes), t) if frame % every == 0 else follower.follow(picture, t)
+        if frame in (0, 60):
+            where = {track.track_id: iou(track.box, back) > 0.5 for track in tracks}
+            assert where == {0: True, 1: False}, f"frame {frame}"
+
+
+def test_a_face_that_turns_away_and_comes_back_soon_has_its_old_number() -> None:
+    box, follower = (100.0, 80.0, 60.0, 60.0), Follower()
+    for frame in range(30):
+        follower.detected(scene((1, box), noise=frame), seen(box), frame / FPS)
+    assert follower.detected(scene((2, box)), [], 1.0) == []
+    moved = (130.0, 85.0, 60.0, 60.0)
+    assert ids(follower.detected(scene((1, moved)), seen(moved), 1.5)) == [0]
+    assert follower.detected(scene(), [], 1.6) == []
+    assert ids(follower.detected(scene((1, moved)), seen(moved), 1.7 + REMEMBER_S)) == [1], "too long ago"
+
+
+def test_another_face_in_the_same_place_gets_a_number_of_its_own() -> None:
+    box, follower = (100.0, 80.0, 60.0, 60.0), Follower()
+    follower.detected(scene((1, box)), seen(box), 0.0)
+    follower.detected(scene(), [], 0.1)
+    assert ids(follower.detected(scene((2, box)), seen(box), 0.5)) == [1]
+
+
+@pytest.mark.parametrize("box", [(-25.0, 80.0, 60.0, 60.0), (285.0, 205.0, 60.0, 60.0), (-5.0, -5.0, 330.0, 330.0)])
+def test_a_face_at_the_edge_is_followed(box: Box) -> None:
+    follower = Follower()
+    for frame in range(30):
+        picture = scene((4, box), noise=frame)
+        tracks = follower.detected(picture, seen(box), frame / FPS) if frame < 15 else follower.follow(picture, 1.0)
+    assert ids(tracks) == [0]
+    assert iou(tracks[0].box, box) > 0.8
+
+
+def test_a_face_that_walks_out_of_the_picture_is_forgotten() -> None:
+    follower = Follower()
+    for frame in range(40):
+        box = (240.0 + 4 * frame, 90.0, 60.0, 60.0)
+        picture = scene((4, box), noise=frame)
+        tracks = follower.detected(picture, seen(box) if frame < 10 else [], frame / FPS)
+    assert tracks == []
+
+
+def test_a_flat_patch_is_kept_where_it_is_and_not_for_long() -> None:
+    """An overexposed face has nothing to be found by."""
+    flat, box, follower = np.full((240, 320), 255, np.uint8), (100.0, 80.0, 60.0, 60.0), Follower()
+    for frame in range(15):
+        follower.detected(flat, seen(box), frame / FPS)
+    assert [track.box for track in follower.follow(flat, 0.5)] == [box]
+    assert follower.detected(flat, [], 1.0) != []
+    assert follower.detected(flat, [], 1.1 + HOLD_S) == []
+
+
+def test_pictures_share_no_faces_and_no_numbers() -> None:
+    box, follower, numbers = (100.0, 80.0, 60.0, 60.0), Follower(), []
+    for picture in range(3):
+        follower.reset()
+        numbers += ids(follower.detected(scene((1, box)), seen(box), float(picture)))
+    assert numbers == [0, 1, 2]

@@ -1,0 +1,72 @@
+"""Whatever a detector says of whatever pictures, the follower's numbers and boxes stay sound (hypothesis)."""
+
+import math
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_edge.detectors import Detection
+from fer_edge.framing import iou
+from fer_edge.tracking.tracker import HOLD_S, Follower
+
+side = st.floats(8, 80)
+boxes = st.tuples(st.floats(-40, 120), st.floats(-40, 100), side, side)
+frames = st.lists(
+    st.tuples(
+        st.sampled_from(["detect", "follow"]),
+        st.lists(boxes, max_size=5),
+        st.integers(0, 2),  # which picture is shown
+        st.floats(-2.0, 5.0),  # seconds since the last frame; below 0 for a stream that starts anew
+    ),
+    max_size=15,
+)
+PICTURES = [
+    np.random.default_rng(1).integers(0, 256, (90, 120), dtype=np.uint8),
+    np.random.default_rng(2).integers(0, 256, (45, 60), dtype=np.uint8).repeat(2, axis=0).repeat(2, axis=1),
+    np.zeros((90, 120), dtype=np.uint8),
+]
+
+
+@settings(max_examples=40)
+@given(frames, st.booleans())
+def test_numbers_are_unique_in_a_frame_and_never_used_for_two_faces(frames, hold: bool) -> None:
+    follower, t, known, gone = Follower(hold), 0.0, set(), set()
+    for action, found, picture, step in frames:
+        t += step
+        gray = PICTURES[picture]
+        detections = [Detection(box, 0.5) for box in found]
+        tracks = follower.detected(gray, detections, t) if action == "detect" else follower.follow(gray, t)
+        ids = [track.track_id for track in tracks]
+        assert len(set(ids)) == len(ids)
+        assert all(0 <= number < follower.count for number in ids)
+        if action == "detect":
+            assert [track.box for track in tracks[: len(found)]] == found, "every detection is a face, where it is"
+        else:
+            assert set(ids) <= known, "following makes no faces"
+        if not hold:
+            assert not gone & set(ids), "a number that was forgotten comes back"
+            gone |= known - set(ids)
+        known = set(ids)
+        assert all(math.isfinite(value) for track in tracks for value in track.box)
+        assert all(track.box[2] > 0 and track.box[3] > 0 for track in tracks)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.lists(boxes, max_size=3), min_size=1, max_size=10), st.floats(0.01, 1.0))
+def test_a_face_that_is_not_detected_any_more_is_forgotten_in_time(rounds, step_s: float) -> None:
+    follower, t = Follower(), 0.0
+    for found in rounds:
+        follower.detected(PICTURES[0], [Detection(box, 0.5) for box in found], t)
+        t += step_s
+    for _ in range(math.ceil(HOLD_S / step_s) + 2):
+        tracks = follower.detected(PICTURES[0], [], t)
+        t += step_s
+    assert tracks == []
+
+
+@given(boxes, boxes)
+def test_overlap_is_a_share_and_the_same_from_both_sides(a, b) -> None:
+    assert 0 <= iou(a, b) <= 1 + 1e-9
+    assert iou(a, b) == iou(b, a)
+    assert math.isclose(iou(a, a), 1, rel_tol=1e-6)

@@ -1,0 +1,132 @@
+"""Parity of the ONNX file with PyTorch."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from fer_edge.errors import GateError, ModelError
+from fer_export.checks.gates import consistency_gates, enforce, parity_gates
+from fer_export.checks.parity import (
+    BATCH_SIZES,
+    Parity,
+    Runs,
+    measure_parity,
+    probe_faces,
+    run_in_batches,
+    with_logits_output,
+)
+from fer_train.data import FaceData
+from fer_train.networks import Network
+from fer_train.networks.checkpoint import Checkpoint
+
+HEALTHY = Parity(1e-6, 9.0, 0.0, 1e-7, BATCH_SIZES, 64)
+
+
+def failed(parity: Parity) -> list[str]:
+    return [gate.name for gate in parity_gates(parity) if not gate.passed]
+
+
+def test_a_converted_network_keeps_every_bound(
+    fp32: onnx.ModelProto, network: Network, checkpoint: Checkpoint, faces: FaceData, tmp_path: Path
+) -> None:
+    probe = probe_faces(0, 48, faces.images)
+    parity = measure_parity(fp32, network, checkpoint.temperature, probe, tmp_path)
+    assert failed(parity) == []
+    assert 0 < parity.max_abs_delta < 2e-5 and parity.largest_logit > 1
+    assert parity.batches == (1, 2, 5, 64) and parity.faces == 128
+
+
+@pytest.mark.parametrize("name", ["network.features.0.weight", "network.classifier.weight"])
+def test_one_corrupted_weight_fails_the_gate(
+    fp32: onnx.ModelProto, network: Network, checkpoint: Checkpoint, tmp_path: Path, name: str
+) -> None:
+    model = onnx.ModelProto()
+    model.CopyFrom(fp32)
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+    values = numpy_helper.to_array(tensor).copy()
+    values.flat[0] += 0.01
+    tensor.CopyFrom(numpy_helper.from_array(values, name))
+    parity = measure_parity(model, network, checkpoint.temperature, probe_faces(0, 48), tmp_path)
+    assert "parity_max_abs_delta" in failed(parity)
+    with pytest.raises(GateError, match=r"parity_max_abs_delta is .*must be at most .*Nothing was written"):
+        enforce(parity_gates(parity), force=False)
+
+
+def test_faces_that_influence_each_other_in_a_batch_fail_the_gate(
+    fp32: onnx.ModelProto, network: Network, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    model = onnx.ModelProto()
+    model.CopyFrom(fp32)
+    softmax = model.graph.node[-1]
+    alone = softmax.input[0]
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0]), "batch_axis"))
+    mean = onnx.helper.make_node("ReduceMean", [alone, "batch_axis"], ["batch_mean"])
+    softmax.input[0] = "coupled"
+    for node in (mean, onnx.helper.make_node("Sub", [alone, "batch_mean"], ["coupled"])):
+        model.graph.node.insert(len(model.graph.node) - 1, node)
+    parity = measure_parity(model, network, checkpoint.temperature, probe_faces(0, 48), tmp_path)
+    assert "parity_batch_delta" in failed(parity)
+
+
+def test_a_wrong_temperature_fails_the_gate(
+    fp32: onnx.ModelProto, network: Network, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    parity = measure_parity(fp32, network, checkpoint.temperature * 1.01, probe_faces(0, 48), tmp_path)
+    assert "parity_max_abs_delta" in failed(parity)
+
+
+@pytest.mark.parametrize(
+    ("change", "gate"),
+    [
+        ({"max_abs_delta": 3e-5}, "parity_max_abs_delta"),
+        ({"max_abs_delta": float("nan")}, "parity_max_abs_delta"),
+        ({"batch_delta": 1e-9}, "parity_batch_delta"),
+        ({"sum_error": 2e-5}, "probability_sum_error"),
+    ],
+)
+def test_each_figure_has_its_own_gate(change: dict[str, float], gate: str) -> None:
+    assert failed(HEALTHY) == []
+    assert failed(replace(HEALTHY, **change)) == [gate]
+
+
+def test_the_bound_does_not_grow_with_the_logits() -> None:
+    assert failed(replace(HEALTHY, largest_logit=300.0, max_abs_delta=2.1e-5)) == ["parity_max_abs_delta"]
+
+
+def test_a_face_gets_the_same_answer_to_the_last_bit_alone_and_in_a_batch(
+    fp32: onnx.ModelProto, int8: onnx.ModelProto, faces: FaceData, tmp_path: Path
+) -> None:
+    for model in (fp32, int8):
+        runs = run_in_batches(model, probe_faces(0, 48, faces.images), tmp_path)
+        assert sorted(runs.logits) == [1, 2, 5, 64]
+        assert runs.batch_delta == 0 and runs.sum_error < 1e-6
+    assert all(gate.passed for gate in consistency_gates(runs))
+
+
+def test_int8_has_gates_on_batches_and_sums_too() -> None:
+    logits = np.zeros((2, 7), dtype=np.float32)
+    runs = Runs({1: logits, 2: logits + np.float32(1e-7)}, sum_error=2e-5)
+    assert [gate.name for gate in consistency_gates(runs) if not gate.passed] == [
+        "int8_batch_delta", "int8_probability_sum_error",
+    ]  # fmt: skip
+
+
+def test_a_graph_without_a_softmax_at_its_end_is_refused(fp32: onnx.ModelProto) -> None:
+    model = onnx.ModelProto()
+    model.CopyFrom(fp32)
+    model.graph.node[-1].op_type = "Relu"
+    with pytest.raises(ModelError, match="does not end in a Softmax"):
+        with_logits_output(model)
+
+
+def test_probe_faces_follow_from_the_seed(faces: FaceData) -> None:
+    first, again, other = probe_faces(1, 48), probe_faces(1, 48), probe_faces(2, 48)
+    assert first.dtype == np.uint8 and first.shape == (64, 48, 48)
+    assert (first == again).all() and (first != other).any()
+    with_real = probe_faces(1, 48, faces.images)
+    known = {image.tobytes() for image in faces.images}
+    assert len(with_real) == 128 and all(image.tobytes() in known for image in with_real[64:])

@@ -1,0 +1,91 @@
+"""The first convolution on packed pixels gives the same answers to the last bit."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from fer_export.graph.onnx_file import save
+from fer_export.graph.operators import running_operators
+from fer_export.int8.pack_first_conv import PIXELS, packed
+
+
+def network(
+    stride: int = 1, relu: bool = False, kernel: int = 3, width: int | str = "4*w", bias: bool = True, users: int = 1
+) -> onnx.ModelProto:
+    """Quantised convolution, maybe ReLU, quantised again; then as floats to `users` sums with something."""
+    chance = np.random.default_rng(stride)
+    values = {
+        "in_scale": np.float32(1 / 64), "in_zero": np.uint8(128),
+        "weights": chance.integers(-127, 128, (6, 1, kernel, kernel), dtype=np.int8),
+        "weight_scale": chance.uniform(0.001, 0.02, 6).astype(np.float32), "weight_zero": np.zeros(6, np.int8),
+        "bias": chance.integers(-500, 500, 6, dtype=np.int32), "bias_zero": np.zeros(6, np.int32),
+        "out_scale": np.float32(0.03), "out_zero": np.uint8(0 if relu else 120),
+    }  # fmt: skip
+    values["bias_scale"] = values["weight_scale"] / np.float32(64)
+    pads = [kernel // 2] * 4
+    inputs = ["x", "w", "b"] if bias else ["x", "w"]
+    nodes = [
+        helper.make_node("DequantizeLinear", ["picture", "in_scale", "in_zero"], ["x"]),
+        helper.make_node("DequantizeLinear", ["weights", "weight_scale", "weight_zero"], ["w"], axis=0),
+        helper.make_node("Conv", inputs, ["y"], kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=pads),
+        helper.make_node("QuantizeLinear", ["r" if relu else "y", "out_scale", "out_zero"], ["q"]),
+    ]
+    if bias:
+        dequantised = helper.make_node("DequantizeLinear", ["bias", "bias_scale", "bias_zero"], ["b"], axis=0)
+        nodes.insert(2, dequantised)
+    if relu:
+        nodes.insert(-1, helper.make_node("Relu", ["y"], ["r"]))
+    outputs = [f"answer{number}" for number in range(users)]
+    nodes += [helper.make_node("DequantizeLinear", ["q", "out_scale", "out_zero"], [name]) for name in outputs]
+    used = {name for node in nodes for name in node.input}
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("picture", TensorProto.UINT8, ["n", 1, "h", width])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 6, "a", "b"]) for name in outputs],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in values.items() if name in used],
+    )  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def answers(model: onnx.ModelProto, pictures: np.ndarray) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return [np.asarray(value) for value in session.run(None, {"picture": pictures})]
+
+
+@pytest.mark.parametrize("users", [1, 2])
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("shape", [(1, 1, 8, PIXELS), (2, 1, 12, 7 * PIXELS)])
+def test_answers_stay_the_same(shape: tuple[int, ...], stride: int, relu: bool, users: int) -> None:
+    before = network(stride, relu, users=users)
+    pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    expected, found = answers(before, pictures), answers(packed(before), pictures)
+    assert len(expected) == len(found) == users
+    for one, other in zip(expected, found, strict=True):
+        assert one.shape == (shape[0], 6, shape[2] // stride, shape[3] // stride)
+        assert len(np.unique(one)) > 20
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("options", [{"kernel": 5}, {"width": 50}, {"bias": False}, {"stride": 3}])
+def test_what_it_does_not_know_stays_as_it_is(options: dict[str, int]) -> None:
+    model = network(**options)  # type: ignore[arg-type]
+    assert packed(model).SerializeToString() == model.SerializeToString()
+
+
+def test_the_shipped_form_of_network_is_packed(int8: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory) -> None:
+    new = packed(int8)
+    faces = np.random.default_rng(0).integers(0, 256, (3, 1, 48, 48), dtype=np.uint8)
+    (first,), (second,) = (
+        onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(
+            None, {int8.graph.input[0].name: faces}
+        )
+        for model in (int8, new)
+    )
+    assert np.array_equal(first, second)
+    running = running_operators(save(new, tmp_path_factory.mktemp("packed") / "m.onnx"))
+    assert running["QLinearConv"] == 10
+    assert "Conv" not in running
+    widths = [numpy_helper.to_array(tensor).shape for tensor in new.graph.initializer]
+    assert (PIXELS * 24, PIXELS, 3, 3) in widths

@@ -1,0 +1,120 @@
+"""Which faces calibrate, and what onnxruntime makes of the int8 file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnxruntime.quantization import quantize_static
+
+from fer_edge.errors import DataError, GateError
+from fer_export.checks.gates import enforce, fusion_gates
+from fer_export.graph.classifier import to_onnx, usable_network
+from fer_export.graph.onnx_file import save
+from fer_export.graph.operators import running_operators
+from fer_export.graph.quiet import quiet
+from fer_export.int8.calibration import observe, ranges
+from fer_export.int8.quantize import OneBatch, choose_faces, quantise
+from fer_train.data import FaceData, also_in
+from fer_train.networks.checkpoint import Checkpoint
+
+
+def quantised(fp32: onnx.ModelProto, images: np.ndarray, folder: Path, calibrator: str = "minmax") -> onnx.ModelProto:
+    return quantise(fp32, ranges(observe(fp32, images, folder), calibrator), folder)
+
+
+USABLE = 6 * 120 + 5 - 1  # training faces but the one that is a test face
+
+
+def calibrating(faces: FaceData, count: int, seed: int = 0) -> FaceData:
+    return choose_faces(faces, count, 0, seed)[0]
+
+
+def test_calibration_faces_are_balanced_though_disgust_is_rare(faces: FaceData) -> None:
+    assert calibrating(faces, 65).counts() == {
+        "angry": 10, "disgust": 5, "fear": 10, "happy": 10, "sad": 10, "surprise": 10, "neutral": 10,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [64, 66, 70, 512])
+def test_as_many_are_chosen_as_were_asked_for(faces: FaceData, count: int) -> None:
+    counts = calibrating(faces, count).counts()
+    assert sum(counts.values()) == count
+    common = [number for label, number in counts.items() if label != "disgust"]
+    assert max(common) - min(common) <= 1
+
+
+def test_all_there_are_are_taken_if_more_are_asked_for(faces: FaceData) -> None:
+    calibration, tuning = choose_faces(faces, 5000, 100, seed=0)
+    assert (len(calibration), len(tuning)) == (USABLE, 0)
+
+
+def test_the_calibrator_is_chosen_on_balanced_training_faces_that_neither_calibrate_nor_measure(
+    faces: FaceData,
+) -> None:
+    calibration, tuning = choose_faces(faces, 512, 120, seed=0)
+    for chosen in (calibration, tuning):
+        assert set(chosen.usage) == {"Training"}
+        assert not also_in(chosen.images, faces.split("PublicTest").images).any()
+    assert also_in(faces.split("Training").images, faces.split("PublicTest").images).any()
+    assert not also_in(tuning.images, calibration.images).any()
+    assert set(tuning.counts().values()) == {0, 20}  # all disgusted faces calibrate
+
+
+def test_the_choice_follows_from_the_seed(faces: FaceData) -> None:
+    first, again, other = (choose_faces(faces, 64, 64, seed) for seed in (1, 1, 2))
+    for place in (0, 1):
+        assert (first[place].images == again[place].images).all()
+        assert (first[place].images != other[place].images).any()
+
+
+def test_too_few_faces_are_refused_with_the_number_needed(faces: FaceData) -> None:
+    few = faces.rows((faces.usage == "PublicTest") | (np.cumsum(faces.usage == "Training") <= 20))
+    with pytest.raises(DataError, match=r"has 19 training faces .* needs at least 512"):
+        choose_faces(few, 512, 0, seed=0)
+
+
+def test_every_convolution_runs_in_int8_and_the_dense_tail_in_float(int8: onnx.ModelProto, tmp_path: Path) -> None:
+    running = running_operators(save(int8, tmp_path / "m.onnx"))
+    assert all(gate.passed for gate in fusion_gates(10, running))
+    assert running["QLinearConv"] == 10 and running["QLinearAdd"] == 3
+    assert running["Gemm"] == running["Softmax"] == 1
+    assert running["DequantizeLinear"] == 1  # before the tail: the uint8 input is fused away
+
+
+def test_the_baseline_network_fuses_as_well(
+    make_checkpoint: Callable[[str], Checkpoint], faces: FaceData, tmp_path: Path
+) -> None:
+    checkpoint = make_checkpoint("cnn4")
+    model = to_onnx(usable_network(checkpoint, "c4.pt"), checkpoint)
+    running = running_operators(save(quantised(model, faces.images[:64], tmp_path), tmp_path / "m.onnx"))
+    assert all(gate.passed for gate in fusion_gates(4, running))
+
+
+def test_the_quantisers_defaults_fail_the_fusion_gate(fp32: onnx.ModelProto, faces: FaceData, tmp_path: Path) -> None:
+    with quiet():
+        quantize_static(
+            save(fp32, tmp_path / "fp32.onnx"), tmp_path / "m.onnx", OneBatch("faces", faces.images[:16, None])
+        )
+    gates = fusion_gates(10, running_operators(tmp_path / "m.onnx"))
+    assert [gate.passed for gate in gates] == [False, False]
+    with pytest.raises(GateError, match=r"int8_convolutions is 4, must be at least 10 .*float_convolutions is 6"):
+        enforce(gates, force=False)
+
+
+def test_a_float_file_fails_the_fusion_gate(fp32: onnx.ModelProto, tmp_path: Path) -> None:
+    gates = fusion_gates(10, running_operators(save(fp32, tmp_path / "m.onnx")))
+    assert [gate.passed for gate in gates] == [False, False]
+
+
+def test_quantising_says_nothing(
+    fp32: onnx.ModelProto, faces: FaceData, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    quantised(fp32, faces.images[:8], tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_class_without_faces_is_left_out(faces: FaceData) -> None:
+    without = faces.rows(faces.labels != 1)
+    assert calibrating(without, 72).counts()["disgust"] == 0

@@ -1,0 +1,99 @@
+"""fer-train search: a study in an sqlite file, gone on with by a second run."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from fer_train.commands.search import Range, applied, parse_range
+from fer_train.networks.checkpoint import load_checkpoint
+
+from ..conftest import CsvWriter, face_rows, one_line
+from ..conftest import run_fer_train as fer_train
+
+QUICK = ["--model", "edgeresnet-small", "--epochs", "1", "--batch-size", "16", "--no-amp"]
+
+
+def test_a_study_is_kept_and_gone_on_with(
+    write_csv: CsvWriter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = write_csv(face_rows(train=4, test=2)), tmp_path / "study"
+    storage = f"sqlite:///{tmp_path / 'shared.db'}"
+    arguments = ["search", "--data", data, "--out", out, "--storage", storage, "--tune", "lr=0.001:0.1:log",
+                 "--tune", "shift=0:0.2", "--tune", "class-weights=none,sqrt", *QUICK]  # fmt: skip
+    assert fer_train(*arguments, "--trials", "2") == 0
+    assert "Best of 2 trials" in capsys.readouterr().err
+    assert fer_train(*arguments, "--trials", "1") == 0
+    shown = capsys.readouterr().err
+    rows = list(csv.DictReader(io.StringIO((out / "trials.csv").read_text())))
+    assert [row["trial"] for row in rows] == ["0", "1", "2"]
+    assert {row["state"] for row in rows} == {"complete"}
+    assert len({row["lr"] for row in rows}) == 3, "a study gone on with must not repeat itself"
+    assert all(0.001 <= float(row["lr"]) <= 0.1 and 0 <= float(row["shift"]) <= 0.2 for row in rows)
+    best = json.loads((out / "best.json").read_text())
+    assert best["accuracy"] == max(float(row["accuracy"]) for row in rows)
+    checkpoint = load_checkpoint(out / f"trial-{best['trial']:04}" / "best.pt")
+    assert checkpoint.options["recipe"]["learning_rate"] == best["settings"]["lr"]
+    assert checkpoint.options["augmentation"]["shift"] == best["settings"]["shift"]
+    assert checkpoint.options["class_weights"] == best["settings"]["class_weights"]
+    assert "Best of 3 trials" in shown
+    assert re.search(r"  fer-train --data .* --augment standard,shift=[\d.e-]+ --lr [\d.e-]+ --class-weights ", shown)
+
+
+def test_a_diverging_trial_does_not_end_the_study(
+    write_csv: CsvWriter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_csv(face_rows(train=4, test=2))
+    arguments = ["search", "--data", data, "--out", tmp_path / "s", "--trials", "2", "--tune", "lr=1e30:1e31", *QUICK]
+    assert fer_train(*arguments) == 0
+    assert capsys.readouterr().err.count("not finite at step") == 2
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "s" / "trials.csv").read_text())))
+    assert [row["state"] for row in rows] == ["fail", "fail"]
+    assert not (tmp_path / "s" / "best.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("lr=0.01:0.3:log", Range("lr", 0.01, 0.3, log=True)),
+        ("weight-decay=0:1", Range("weight_decay", 0, 1)),
+        ("model=cnn4,edgeresnet", Range("model", choices=("cnn4", "edgeresnet"))),
+        ("rotation_deg=0:30", Range("rotation_deg", 0, 30)),
+    ],
+)
+def test_ranges_are_read(text: str, expected: Range) -> None:
+    assert parse_range(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("epochs=1:3", "'epochs' is none of model, class_weights, lr"),
+        ("lr", "give LOW:HIGH"),
+        ("lr=3:1", "give LOW:HIGH"),
+        ("lr=0:1:log", "with LOW above 0"),
+        ("lr=a:b", "give LOW:HIGH"),
+        ("model=cnn4,vgg", "'vgg' is none of cnn4"),
+    ],
+)
+def test_a_range_that_is_none_is_refused(text: str, told: str) -> None:
+    with pytest.raises(click.UsageError, match=told):
+        parse_range(text)
+
+
+def test_found_values_take_the_place_of_the_given_ones() -> None:
+    given = {"lr": None, "augment": "strong", "model": "cnn4"}
+    assert applied(given, {"lr": 0.1, "shift": 0.2}) == {"lr": 0.1, "augment": "strong,shift=0.2", "model": "cnn4"}
+
+
+def test_a_storage_that_cannot_be_used_is_told(
+    write_csv: CsvWriter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_csv(face_rows(train=2, test=1))
+    for url in ("nonsense", f"sqlite:///{tmp_path / 'none' / 'study.db'}"):
+        assert fer_train("search", "--data", data, "--out", tmp_path / "s", "--storage", url, *QUICK) == 1
+        assert f"--storage {url} can't be used" in one_line(capsys)

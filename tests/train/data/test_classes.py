@@ -1,0 +1,114 @@
+"""Classes are kept, dropped and merged as asked, and matched with a network's."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fer_edge.errors import DataError
+from fer_train.class_choice import parse_classes, spelled
+from fer_train.data import FER2013_CLASSES, load_faces, place, read_faces
+
+from ..conftest import MERGED, CsvWriter, face_data, face_rows, write_pictures
+
+MAPPING = {
+    "angry": "other", "disgust": "other", "fear": "other", "happy": "happy", "sad": "other", "surprise": "other",
+    "neutral": "neutral",
+}  # fmt: skip
+
+
+def test_the_choice_is_read_in_its_order() -> None:
+    choice = parse_classes(" happy , neutral,other = angry+ fear")
+    assert choice == {"happy": ("happy",), "neutral": ("neutral",), "other": ("angry", "fear")}
+    assert list(choice) == ["happy", "neutral", "other"]
+    assert parse_classes(spelled(choice)) == choice
+
+
+@pytest.mark.parametrize(("text", "problem"), [
+    ("happy", "two or more classes are needed"),
+    ("happy,,sad", "\'\' is neither a class nor NAME=A\\+B"),
+    ("happy,sad=", "'sad=' is neither"),
+    ("happy,sad=fear+", "'sad=fear\\+' is neither"),
+    ("=happy,sad", "'=happy' is neither"),
+    ("happy,happy", "the class happy is given twice"),
+    ("happy,sad=happy+fear", "the class happy is used twice"),
+    ("happy,sad=fear+fear", "the class fear is used twice"),
+])  # fmt: skip
+def test_a_garbled_choice_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        parse_classes(text)
+
+
+def test_classes_are_merged(write_csv: CsvWriter) -> None:
+    data = load_faces(write_csv(face_rows(train=2, test=1)), classes=parse_classes(MERGED))
+    assert data.classes == ("happy", "neutral", "other")
+    assert data.counts() == {"happy": 3, "neutral": 3, "other": 15}
+    assert data.class_mapping == MAPPING
+    assert data.labels.tolist() == [0 if label == 3 else 1 if label == 6 else 2 for label in [*range(7)] * 3]
+
+
+def test_classes_not_named_are_left_out_and_told(write_csv: CsvWriter) -> None:
+    data = load_faces(write_csv(face_rows(train=2, test=1)), classes=parse_classes("sadness,joy=Happiness"))
+    assert data.counts() == {"sadness": 3, "joy": 3}, "sources by any spelling, classes as they are called"
+    assert data.class_mapping["happy"] == "joy" and data.class_mapping["fear"] is None
+    assert data.notes == ("15 faces of other classes are left out",)
+    assert data.names is not None and data.names[0] == "row 4"
+
+
+@pytest.mark.parametrize(("choice", "problem"), [
+    ("happy,bored", "--classes names bored, but .*faces.csv has angry, disgust, fear"),
+    ("happy,glad=happiness", "--classes uses the class happy of .* twice"),
+])  # fmt: skip
+def test_a_choice_that_does_not_fit_the_data_is_refused(write_csv: CsvWriter, choice: str, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        load_faces(write_csv(face_rows(train=2, test=1)), classes=parse_classes(choice))
+
+
+def test_a_choice_without_faces_is_refused(write_csv: CsvWriter) -> None:
+    rows = [row for row in face_rows(train=2, test=1) if row[0] in (1, 2)]
+    with pytest.raises(DataError, match="has no face of happy, sad"):
+        load_faces(write_csv(rows), classes=parse_classes("happy,sad"))
+
+
+def test_a_network_places_the_classes_it_was_trained_on() -> None:
+    data = face_data(train=2, test=1)
+    placed = place(data, ("happy", "neutral", "other"), MAPPING, "m.pt")
+    assert placed.counts() == {"happy": 3, "neutral": 3, "other": 15}
+    assert placed.class_mapping == MAPPING
+
+
+def test_a_network_places_its_own_classes_in_its_own_order() -> None:
+    data = face_data(train=2, test=1)
+    classes = ("neutral", "Surprised", "sad", "happy", "fear", "disgust", "anger")
+    placed = place(data, classes, {}, "m.pt")
+    assert placed.classes == classes
+    assert placed.labels[:7].tolist() == [6, 5, 4, 3, 2, 1, 0]
+
+
+def test_data_that_has_the_networks_classes_already_stays() -> None:
+    classes = ("happy", "neutral", "other")
+    data = replace(face_data(train=1, test=0).rows(np.arange(7) < 3), classes=classes)
+    assert place(data, classes, MAPPING, "m.pt").labels.tolist() == [0, 1, 2]
+
+
+def test_what_has_been_mapped_is_not_mapped_again() -> None:
+    mapping = dict.fromkeys(FER2013_CLASSES) | {"happy": "sad", "sad": "happy"}
+    data = place(face_data(train=1, test=0), ("happy", "sad"), mapping, "m.pt")
+    assert data.labels.tolist() == [1, 0], "happy faces are called sad, and the other way round"
+    assert place(data, ("happy", "sad"), mapping, "m.pt") is data
+
+
+def test_dropped_classes_are_dropped_again() -> None:
+    mapping = dict.fromkeys(FER2013_CLASSES) | {"happy": "happy", "sad": "sad"}
+    assert place(face_data(train=2, test=0), ("happy", "sad"), mapping, "m.pt").counts() == {"happy": 2, "sad": 2}
+
+
+def test_a_class_without_a_place_is_named(tmp_path) -> None:
+    data = read_faces(write_pictures(tmp_path / "faces", ("happy", "contempt", "awe")))
+    with pytest.raises(
+        DataError, match=r"has the classes awe, contempt, but m.pt was trained on angry, disgust, .*: give"
+    ):
+        place(data, ("happy", "neutral", "other"), MAPPING, "m.pt")
+    (tmp_path / "faces" / "grief").mkdir()
+    fewer = read_faces(tmp_path / "faces").rows(np.array([False] * 10 + [True] * 0 + [False] * 5))
+    assert len(place(fewer, ("happy", "other"), {}, "m.pt")) == 0, "a class without faces needs no place"

@@ -1,0 +1,74 @@
+"""The networks' sizes, shapes and names."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from fer_edge.errors import ModelError
+from fer_train.networks import NETWORKS, build_network
+from fer_train.networks.checkpoint import load_checkpoint
+
+SIZES = {  # parameters, multiply-accumulates a face
+    "cnn4": (2_345_607, 77_326_464),
+    "edgeresnet": (861_455, 81_783_904),
+    "edgeresnet-deep": (903_119, 105_671_776),
+    "edgeresnet-large": (2_064_711, 173_852_416),
+    "edgeresnet-small": (338_391, 34_837_152),
+    "resnet18": (11_173_831, 1_252_937_216),
+    "vgg11-bn": (9_228_423, 341_069_312),
+    "vgg16-bn": (14_725_575, 702_041_600),
+}
+
+
+def test_there_are_the_known_networks_with_their_sizes() -> None:
+    networks = {name: build_network(name, 7) for name in NETWORKS}
+    assert {name: (network.num_parameters(), network.num_macs()) for name, network in networks.items()} == SIZES
+
+
+@pytest.mark.parametrize("name", sorted(set(NETWORKS) - {"cnn4"}))
+def test_a_networks_description_tells_its_size(name: str) -> None:
+    told = re.search(r"([\d.]+) M parameters, ([\d,]+) MMAC a face", NETWORKS[name].__doc__ or "")
+    assert told is not None
+    parameters, macs = SIZES[name]
+    assert told[1] == f"{parameters / 1e6:.{len(told[1].partition('.')[2])}f}"
+    assert told[2] == f"{macs / 1e6:,.0f}"
+
+
+def test_counting_multiplications_leaves_the_network_as_it_was() -> None:
+    network = build_network("edgeresnet-small", 7).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.num_macs()
+    assert network.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize("name", ["edgeresnet", "edgeresnet-deep"])
+def test_what_may_be_shipped_keeps_to_its_budget(name: str) -> None:
+    network = build_network(name, 7)
+    assert network.num_parameters() <= 950_000
+    assert network.num_macs() <= 110e6
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("classes", [2, 7])
+def test_outputs_have_the_documented_shapes(name: str, classes: int) -> None:
+    network = build_network(name, classes).eval()
+    faces = torch.zeros(3, 1, 48, 48)
+    assert network.forward_features(faces).shape == (3, network.num_features)
+    assert network(faces).shape == (3, classes)
+    assert torch.equal(network(faces), network.classifier(network.forward_features(faces)))
+
+
+def test_the_shipped_checkpoint_still_loads() -> None:
+    path = Path(__file__).parents[3] / "models" / "checkpoints" / "fer2013.pt"
+    checkpoint = load_checkpoint(path)
+    assert checkpoint.model == "edgeresnet-deep"
+    assert checkpoint.network().num_parameters() == 903_119
+
+
+def test_an_unknown_network_is_refused_with_the_list_of_known_ones() -> None:
+    with pytest.raises(ModelError, match="there is no network 'resnet50': choose one of cnn4, edgeresnet, "):
+        build_network("resnet50", 7)

@@ -1,0 +1,175 @@
+"""Augmented faces: repeatable, in range, and changed as the options say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from fer_train.networks.normalization import MEAN, STD, normalise
+from fer_train.training.augment import NO_AUGMENTATION, STRONG_AUGMENTATION, Augmentation, _grid, apply, augment, draw
+
+COUNT = 64
+
+
+@pytest.fixture
+def faces() -> Tensor:
+    return torch.randint(0, 256, (COUNT, 48, 48), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+
+
+def _augment(faces: Tensor, seed: int = 0, **options: float) -> Tensor:
+    return augment(faces, replace(NO_AUGMENTATION, **options), torch.Generator().manual_seed(seed))
+
+
+def _blob(y: int, x: int) -> Tensor:
+    faces = torch.zeros(COUNT, 48, 48, dtype=torch.uint8)
+    faces[:, y - 2 : y + 3, x - 2 : x + 3] = 250
+    return faces
+
+
+def _centroids(faces: Tensor) -> Tensor:
+    """Of the bright blob, relative to the picture's centre: [N, (y, x)] in pixels."""
+    weights = faces[:, 0] - faces[:, 0].amin(dim=(1, 2), keepdim=True)
+    total = weights.sum(dim=(1, 2))
+    places = torch.arange(48) - 23.5
+    y = (weights.sum(dim=2) * places).sum(dim=1) / total
+    x = (weights.sum(dim=1) * places).sum(dim=1) / total
+    return torch.stack([y, x], dim=1)
+
+
+def test_normalising_maps_grey_values_as_the_exported_graph_does() -> None:
+    grey = torch.tensor([0, 64, 128, 255], dtype=torch.uint8).repeat(1, 48, 12)
+    assert normalise(grey)[0, 0, 0, :4].tolist() == [-2.0, -1.0, 0.0, 127 / 64]
+    assert (MEAN, STD) == (128.0, 64.0)
+
+
+def test_the_same_seed_gives_the_same_faces_and_another_seed_others(faces: Tensor) -> None:
+    first, again, other = (augment(faces, Augmentation(), torch.Generator().manual_seed(s)) for s in (7, 7, 8))
+    assert first.shape == (COUNT, 1, 48, 48)
+    assert torch.equal(first, again)
+    assert (first != other).flatten(1).any(dim=1).all()
+
+
+def test_without_augmentation_faces_are_only_normalised(faces: Tensor) -> None:
+    assert torch.equal(_augment(faces), normalise(faces))
+
+
+def test_flipping_mirrors_about_half_the_faces_and_does_nothing_else(faces: Tensor) -> None:
+    flipped = _augment(faces, flip=True)
+    as_they_were = normalise(faces)
+    kept = torch.isclose(flipped, as_they_were, atol=1e-3).flatten(1).all(dim=1)
+    mirrored = torch.isclose(flipped, as_they_were.flip(3), atol=1e-3).flatten(1).all(dim=1)
+    assert (kept ^ mirrored).all()
+    assert 0.25 < mirrored.float().mean() < 0.75
+
+
+def test_shifts_move_a_face_both_ways_and_no_farther_than_said() -> None:
+    moved = _centroids(_augment(_blob(24, 24), shift=0.1)) - _centroids(normalise(_blob(24, 24)))
+    assert moved.abs().max() <= 4.8 + 0.05
+    assert (moved.amin(dim=0) < -3).all()
+    assert (moved.amax(dim=0) > 3).all()
+
+
+def test_rotation_turns_about_the_centre_and_keeps_distances() -> None:
+    before = _centroids(normalise(_blob(24, 38)))[0]
+    after = _centroids(_augment(_blob(24, 38), rotation_deg=15))
+    turned = torch.rad2deg(torch.atan2(after[:, 0], after[:, 1]) - torch.atan2(before[0], before[1]))
+    assert torch.allclose(after.norm(dim=1), before.norm(), atol=0.1)
+    assert -15.2 < turned.min() < -10
+    assert 10 < turned.max() < 15.2
+
+
+def test_a_mirrored_and_turned_face_is_not_sheared() -> None:
+    after = _centroids(_augment(_blob(24, 38), rotation_deg=15, flip=True))
+    assert torch.allclose(after.norm(dim=1), torch.tensor(14.5).expand(COUNT), atol=0.2)
+    assert {float(side) for side in after[:, 1].sign()} == {-1.0, 1.0}
+
+
+def test_scaling_goes_as_far_as_said() -> None:
+    before = _centroids(normalise(_blob(24, 38)))[0, 1]
+    scale = _centroids(_augment(_blob(24, 38), scale=0.12))[:, 1] / before
+    assert 0.875 < scale.min() < 0.92
+    assert 1.08 < scale.max() < 1.125
+
+
+def test_light_changes_stay_between_black_and_white(faces: Tensor) -> None:
+    lit = _augment(faces, brightness=1.5, contrast=0.9)
+    assert lit.min() == (0 - MEAN) / STD
+    assert lit.max() == (255 - MEAN) / STD
+    means = lit.mean(dim=(1, 2, 3))
+    assert means.min() < -0.5
+    assert means.max() > 0.5
+
+
+def test_everything_but_the_noise_keeps_to_the_range_of_normalised_faces(faces: Tensor) -> None:
+    changed = augment(faces, replace(Augmentation(), erase=0), torch.Generator().manual_seed(0))
+    assert changed.min() >= (0 - MEAN) / STD
+    assert changed.max() <= (255 - MEAN) / STD
+
+
+def test_erased_patches_are_rectangles_of_2_to_25_percent() -> None:
+    grey = torch.full((400, 48, 48), 128, dtype=torch.uint8)
+    erased = _augment(grey, erase=0.5)[:, 0] != 0
+    areas, shares = [], erased.flatten(1).any(dim=1)
+    for patch in erased[shares]:
+        rows, columns = patch.any(dim=1), patch.any(dim=0)
+        assert patch.sum() == rows.sum() * columns.sum(), "a rectangle has no holes"
+        areas.append(float(patch.float().mean()))
+    assert 0.4 < shares.float().mean() < 0.6
+    assert 0.01 < min(areas) < 0.06  # whole pixels: a border may be half a pixel off
+    assert 0.2 < max(areas) < 0.28
+    assert np.ptp(erased.float().mean(dim=0).numpy()[12:36, 12:36]) < 0.15, "every part of the face gets its share"
+
+
+def test_erasing_leaves_the_rest_of_the_face_alone(faces: Tensor) -> None:
+    before, after = normalise(faces), _augment(faces, erase=1.0)
+    changed = (before != after).flatten(1).float().mean(dim=1)
+    assert (changed > 0.01).all()
+    assert (changed < 0.28).all()
+
+
+def test_the_sampling_grid_is_torchs_own() -> None:
+    matrix = torch.randn(5, 2, 3, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.affine_grid(matrix, [5, 1, 40, 48], align_corners=False)
+    assert torch.allclose(_grid(matrix, 40, 48), expected, atol=1e-5)
+
+
+def test_aspect_widens_a_face_as_much_as_it_lowers_it() -> None:
+    across = _centroids(_augment(_blob(24, 38), aspect=0.3))[:, 1] / _centroids(normalise(_blob(24, 38)))[0, 1]
+    down = _centroids(_augment(_blob(38, 24), aspect=0.3))[:, 0] / _centroids(normalise(_blob(38, 24)))[0, 0]
+    assert torch.allclose(across * down, torch.ones(COUNT), atol=0.02)
+    assert 0.83 < across.min() < 0.88  # the root of 0.7
+    assert 1.1 < across.max() < 1.15  # the root of 1.3
+
+
+def test_shear_leans_what_is_upright_and_keeps_its_height() -> None:
+    before, after = _centroids(normalise(_blob(38, 24)))[0], _centroids(_augment(_blob(38, 24), shear_deg=10))
+    assert torch.allclose(after[:, 0], before[0].expand(COUNT), atol=0.05)
+    lean = torch.rad2deg(torch.atan2(after[:, 1] - before[1], before[0]))
+    assert -10.3 < lean.min() < -7
+    assert 7 < lean.max() < 10.3
+
+
+def test_blur_smooths_the_share_of_faces_that_is_asked_for(faces: Tensor) -> None:
+    before, after = normalise(faces), _augment(faces, blur=0.4)
+    blurred = ~torch.isclose(after, before, atol=1e-4).flatten(1).all(dim=1)
+    assert 0.2 < blurred.float().mean() < 0.6
+    ratio = after[blurred].std(dim=(1, 2, 3)) / before[blurred].std(dim=(1, 2, 3))
+    assert ratio.max() < 0.75
+    assert torch.allclose(after.mean(dim=(1, 2, 3)), before.mean(dim=(1, 2, 3)), atol=0.03)
+
+
+def test_noise_is_as_strong_as_said_at_most(faces: Tensor) -> None:
+    strength = (_augment(faces, noise=0.4) - normalise(faces)).std(dim=(1, 2, 3))
+    assert strength.max() < 0.42
+    assert strength.max() > 0.3
+    assert strength.min() < 0.1
+
+
+def test_drawing_for_all_and_changing_some_gives_those_faces(faces: Tensor) -> None:
+    options = replace(STRONG_AUGMENTATION, blur=0.5)
+    whole = augment(faces, options, torch.Generator().manual_seed(3))
+    draws = draw(faces.shape, options, torch.Generator().manual_seed(3))
+    some = apply(faces[5::3], {name: value[5::3] for name, value in draws.items()})
+    assert torch.allclose(some, whole[5::3], atol=1e-5)

@@ -1,0 +1,181 @@
+"""The subcommands `fer-train scenes` and `fer-train detector`: make scenes, and train our face detector on them."""
+
+import csv
+import os
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fer_edge.console import extra_required
+from fer_edge.errors import FerError, OutputError
+from fer_edge.files import written_beside
+
+if TYPE_CHECKING:
+    from fer_train.detection.trainer import DetectorRecord, DetectorTrainer
+
+SETTINGS = {"show_default": True, "max_content_width": 110}
+RESULT_FILES = ("detector.pt", "last.pt", "history.csv")
+SHARD = 1000  # pool.SHARD, which --help must not wait for (it imports torch)
+PathType = click.Path(path_type=Path)
+
+
+# fmt: off
+@click.command(context_settings=SETTINGS)
+@click.option("--faces", type=PathType, required=True, metavar="DIR",
+              help="Photographs: tiles_NN.jpg, 40 x 40 tiles of 128x128 pixels each, and their faces in boxes.csv.")
+@click.option("--teacher", type=PathType, required=True, metavar="FILE",
+              help="YuNet (face_detection_yunet_2023mar.onnx of OpenCV's zoo), which corrects the boxes.")
+@click.option("--fer", type=PathType, metavar="CSV",
+              help="FER2013's CSV: its Training faces become close-ups, on pictures and on other people's shoulders.")
+@click.option("--out", type=PathType, required=True, metavar="DIR", help="Folder for the scenes; made if missing.")
+@click.option("--count", type=click.IntRange(1), metavar="N", default=24_000,
+              help=f"Scenes, rounded up to whole files of {SHARD}; what is there already is kept.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", default=None,
+              show_default="all cores", help="Processes.")
+def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, workers: int | None) -> None:
+    """Compose scenes with faces to train a detector on: photographs over one another, near, far, dark, noisy, hidden.
+
+    Each scene is 320x320 grey pixels with the boxes of its faces and how surely they are faces, on which composer and
+    teacher agree. First heads are altered and close-ups sought, in an hour of a core; then 1000 scenes take 106 MB
+    and two minutes of a core. A worker takes 3 GB of memory. A stopped run goes on where it was; scenes depend on their
+    number alone, and on the luma that is shipped, whose false alarms are among them.
+    """
+    with extra_required("fer-train", "train"):
+        from tqdm import tqdm
+
+        from fer_train.detection.synthesis.pool import PARTS, alter_heads, make_close_ups, make_pool
+
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file: --out names a folder")
+    shards, workers = -(-count // SHARD), workers or os.cpu_count() or 1
+    with tqdm(total=PARTS, desc="heads", unit="part", disable=None) as bar:
+        alter_heads(out, faces, fer, teacher, workers, lambda _part: bar.update())
+    if fer is not None:
+        with tqdm(total=PARTS, desc="close-ups", unit="part", disable=None) as bar:
+            make_close_ups(out, fer, teacher, workers, lambda _part: bar.update())
+    with tqdm(total=shards * SHARD, desc="scenes", unit="scene", disable=None) as bar:
+        made = make_pool(out, shards, faces, fer, teacher, workers, lambda _shard: bar.update(SHARD))
+    click.echo(f"{out} holds {shards * SHARD:,} scenes, {made * SHARD:,} of them new", err=True)
+
+
+@click.command(context_settings=SETTINGS)
+@click.option("--scenes", type=PathType, required=True, metavar="DIR", help="What fer-train scenes made.")
+@click.option("--mosaics-only", is_flag=True,
+              help="Train on the mosaics of photographs, half of the scenes, and on close-ups, if any, alone.")
+@click.option("--out", type=PathType, required=True, metavar="DIR", help="Folder for the results; made if missing.")
+@click.option("--steps", type=click.IntRange(1), metavar="N", default=20_000, help="Batches to train on.")
+@click.option("--batch-size", type=click.IntRange(1), metavar="N", default=16, help="Pictures a step.")
+@click.option("--size", type=click.IntRange(64, 640), metavar="PX", default=288,
+              help="Side of the largest training pictures, a multiple of 32; steps take sides from half of it on.")
+@click.option("--lr", type=click.FloatRange(0, min_open=True), metavar="RATE", default=2e-3, help="Peak learning rate.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N", default=0, help="Seed of everything random.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
+              help="Where to train; auto takes a GPU if there is one.")
+@click.option("--amp/--no-amp", default=True, help="Run convolutions in bfloat16.")
+@click.option("--threads", type=click.IntRange(1), metavar="N", show_default="all cores", help="CPU threads.")
+@click.option("--init-weights", type=PathType, metavar="FILE", help="A detector.pt to begin with, instead of chance.")
+@click.option("--resume", is_flag=True, help="Go on from DIR/last.pt; steps, size and scenes may be others.")
+@click.option("--overwrite", is_flag=True, help="Replace the results that DIR holds.")
+def detector(
+    scenes: Path, mosaics_only: bool, out: Path, steps: int, batch_size: int, size: int, lr: float, seed: int,
+    device: str, amp: bool, threads: int | None, init_weights: Path | None, resume: bool, overwrite: bool,
+) -> None:
+    """Train our face detector `luma` on composed scenes, and on FER2013's close-ups laid on them, if there are any.
+
+    Writes detector.pt (for fer-export detector), last.pt and history.csv to DIR.
+    """
+    if resume and overwrite:
+        raise click.UsageError("--resume goes on with what DIR holds, --overwrite replaces it: give one of them")
+    if resume and init_weights:
+        raise click.UsageError("--resume goes on with the weights that DIR holds: leave --init-weights out")
+    if size % 32:
+        raise click.BadParameter(f"{size} is no multiple of 32", param_hint="--size")
+    with extra_required("fer-train", "train"):
+        import torch
+
+        from fer_train.commands.training_options import chosen_device
+        from fer_train.detection.synthesis.pool import close_ups_of, load_pool, whole_shards
+        from fer_train.detection.trainer import DetectorOptions, DetectorTrainer, load_detector
+
+    whole_shards(scenes)  # before anything is made or deleted
+    close_ups = close_ups_of(scenes)
+    first = load_detector(init_weights)[0] if init_weights else None  # before --overwrite deletes it
+    _prepare(out, resume, overwrite)
+    options = DetectorOptions(
+        steps=steps, batch_size=batch_size, size=size, learning_rate=lr, seed=seed, device=chosen_device(device),
+        amp=amp, mosaics_only=mosaics_only, close_ups=close_ups is not None,
+    )
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        pool = load_pool(scenes, torch.device(options.device), mosaics_only)
+        trainer = DetectorTrainer(*pool, options, out, close_ups)
+        if resume:
+            trainer.resume()
+        elif first is not None:
+            trainer.start_from(first)
+        click.echo(
+            f"luma: {trainer.network.num_parameters():,} parameters, "
+            f"{len(trainer.scenes):,} {'mosaics' if mosaics_only else 'scenes'}"
+            f"{f' and {len(close_ups):,} close-ups' if close_ups else ''} of {scenes}; "
+            f"{steps - trainer.step:,} steps on {options.device}",
+            err=True,
+        )
+        _train(trainer)
+    except torch.OutOfMemoryError as error:
+        raise FerError("the GPU has too little free memory: make fewer scenes, or give --device cpu") from error
+    click.echo(
+        f"Wrote {out / 'detector.pt'}. Next:\n"
+        f"  fer-export detector {out / 'detector.pt'} --scenes {scenes} --out {out / 'luma.onnx'}",
+        err=True,
+    )
+# fmt: on
+
+
+def _prepare(out: Path, resume: bool, overwrite: bool) -> None:
+    """Make the folder, unless it holds results that must stay."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file: --out names a folder")
+    present = [name for name in RESULT_FILES if (out / name).exists()]
+    if resume:
+        return
+    if present and not overwrite:
+        raise OutputError(
+            f"{out} already holds {present[0]}: pass --resume to go on, --overwrite to replace it, "
+            "or name another --out"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in RESULT_FILES:
+            (out / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out} can't be written: {error.strerror}") from error
+
+
+def _train(trainer: "DetectorTrainer") -> None:
+    """Train with a bar on stderr and a line a record; history.csv is renewed with each."""
+    from tqdm import tqdm
+
+    with tqdm(total=trainer.options.steps, initial=trainer.step, unit="step", disable=None) as bar:
+
+        def on_record(record: "DetectorRecord") -> None:
+            bar.clear()
+            click.echo(
+                f"step {record.step:6}  score loss {record.score_loss:.3f}  box loss {record.box_loss:.3f}"
+                f"  {record.seconds:.0f} s",
+                err=True,
+            )
+            _write_history(trainer)
+
+        trainer.run(lambda _step: bar.update(), on_record)
+
+
+def _write_history(trainer: "DetectorTrainer") -> None:
+    from fer_train.detection.trainer import DetectorRecord
+
+    with written_beside(trainer.out / "history.csv") as part, part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(DetectorRecord)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(record) for record in trainer.history)

@@ -1,0 +1,1 @@
+"""Make training scenes for the face detector."""

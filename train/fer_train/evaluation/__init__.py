@@ -1,0 +1,1 @@
+"""Score networks: metrics, predictors, evaluation."""
