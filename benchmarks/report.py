@@ -23,7 +23,7 @@ from benchmarks.harness.scorecard import Runs, our_rows, peer_rows, run_rows
 from benchmarks.run_all import SMALL
 from fer_edge.console import run_main
 from fer_edge.errors import DataError
-from fer_edge.files import written_beside
+from fer_edge.files import atomic_write
 
 ORDER = ("accuracy", "latency", "pipeline", "detector", "runtime", "footprint", "training", "soak", "framing")
 WITHIN = 0.15
@@ -236,7 +236,7 @@ def copied_plots(folder: Path, names: Sequence[str], images: Path, out: Path) ->
         plot = folder / f"{name}.png"
         if plot.is_file():
             images.mkdir(parents=True, exist_ok=True)
-            with written_beside(images / plot.name) as part:
+            with atomic_write(images / plot.name) as part:
                 shutil.copyfile(plot, part)
             found[name] = os.path.relpath(images / plot.name, out.parent)
     return found
@@ -300,7 +300,7 @@ def main(folder: Path, out: Path, images: Path, again: Path | None) -> None:
     runs = read_runs(folder)
     second = read_runs(again) if again is not None else None
     plots = copied_plots(folder, list(runs), images, out)
-    with written_beside(out) as part:
+    with atomic_write(out) as part:
         part.write_text(document(runs, plots, second), encoding="utf-8")
     click.echo(f"wrote {out} from {', '.join(runs)}", err=True)
     if second is not None:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from benchmarks.accuracy.corruptions import CORRUPTIONS, STRENGTHS, Faces, corrupted
 from benchmarks.harness.measuring import Results, check_outputs, pin_threads, progress
-from benchmarks.harness.presenting import COLOURS, Table, new_figure, percent, save_plot
+from benchmarks.harness.presenting import COLORS, Table, new_figure, percent, save_plot
 from benchmarks.peers import PEERS, open_all
 from fer_edge.console import run_main
 from fer_edge.demo.scene import SIZE, draw_scene, expression_at, face_box_at
@@ -190,44 +190,44 @@ def plot(
     canvas = new_figure(12, 3.3 * lines + 0.4)
     canvas.suptitle(title)
     panels = canvas.subplots(lines, columns, squeeze=False).ravel()
-    colours = dict(zip(scores, COLOURS * 4, strict=False))
+    colors = dict(zip(scores, COLORS * 4, strict=False))
     styles = {name: ("-", "--", ":", "-.")[index % 4] for index, name in enumerate(scores)}
     for axes, corruption in zip(panels, names, strict=False):
         for name, curves in found.items():
             accuracies = [100 * value for value in curves[corruption]]
-            axes.plot(accuracies, styles[name], marker="o", markersize=4, color=colours[name], label=name)
+            axes.plot(accuracies, styles[name], marker="o", markersize=4, color=colors[name], label=name)
         strengths = [f"{value:g}" for value in CORRUPTIONS[corruption].strengths]
         axes.set_xticks(range(STRENGTHS + 1), ["none", *strengths])
         axes.set(title=corruption, xlabel=CORRUPTIONS[corruption].unit, ylabel="accuracy (%)", ylim=(0, 100))
         axes.grid(alpha=0.3)
-    draw_classes(panels[len(names)], scores, colours)
-    draw_reliability(panels[len(names) + 1], scores, colours)
+    draw_classes(panels[len(names)], scores, colors)
+    draw_reliability(panels[len(names) + 1], scores, colors)
     for axes in panels[len(names) + 2 :]:
         axes.remove()
     panels[0].legend(frameon=False, fontsize=8)
     save_plot(canvas, path)
 
 
-def draw_classes(axes: Any, scores: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str]) -> None:
+def draw_classes(axes: Any, scores: Mapping[str, Mapping[str, Any]], colors: Mapping[str, str]) -> None:
     """Recall per class as bars."""
     width = 0.8 / len(scores)
     for index, (name, each) in enumerate(scores.items()):
         recalls = [100 * row["recall"] for row in each["per_class"].values()]
         places = np.arange(len(recalls)) + (index - (len(scores) - 1) / 2) * width
-        axes.bar(places, recalls, width, color=colours[name], label=name)
+        axes.bar(places, recalls, width, color=colors[name], label=name)
     labels = list(next(iter(scores.values()))["per_class"])
     axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
     axes.set(title="per class", ylabel="recall (%)", ylim=(0, 100))
     axes.grid(axis="y", alpha=0.3)
 
 
-def draw_reliability(axes: Any, scores: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str]) -> None:
+def draw_reliability(axes: Any, scores: Mapping[str, Mapping[str, Any]], colors: Mapping[str, str]) -> None:
     """Confidence against the share that is right; on the diagonal it means what it says."""
     axes.plot([0, 100], [0, 100], color="grey", linewidth=1)
     for name, each in scores.items():
         confidence, right, counts = (np.array(column) for column in zip(*each["reliability"], strict=True))
         shown = counts >= 10  # a bin of fewer faces says nothing
-        axes.plot(100 * confidence[shown], 100 * right[shown], "o-", markersize=3, color=colours[name],
+        axes.plot(100 * confidence[shown], 100 * right[shown], "o-", markersize=3, color=colors[name],
                   label=f"{name}, ECE {each['ece']:.3f}")  # fmt: skip
     axes.set(title="calibration", xlabel="confidence (%)", ylabel="right (%)", xlim=(0, 100), ylim=(0, 100))
     axes.grid(alpha=0.3)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.harness.measuring import Results, check_outputs, figure, in_turns, pin_threads, progress, ratios
-from benchmarks.harness.presenting import COLOURS, Table, new_figure, number, percent, save_plot
+from benchmarks.harness.presenting import COLORS, Table, new_figure, number, percent, save_plot
 from fer_edge.console import run_main
 from fer_edge.framing import Image, Square, crop
 from fer_edge.network.classifier import Classifier
@@ -104,8 +104,8 @@ def plot(results: Results, path: Path) -> None:
     """Accuracy over the face's side, a line a way."""
     canvas = new_figure(7, 4)
     axes = canvas.subplots()
-    for (name, shares), colour in zip(results.values["accuracy"].items(), COLOURS, strict=False):
-        axes.plot(results.values["sides"], [100 * share for share in shares], "o-", color=colour, label=name)
+    for (name, shares), color in zip(results.values["accuracy"].items(), COLORS, strict=False):
+        axes.plot(results.values["sides"], [100 * share for share in shares], "o-", color=color, label=name)
     axes.set(xlabel="side of the face in pixels", ylabel="accuracy in %", title="Bringing a face to the network's size")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)

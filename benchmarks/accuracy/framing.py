@@ -17,7 +17,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.harness.presenting import COLOURS, Table, new_figure, percent, save_plot
+from benchmarks.harness.presenting import COLORS, Table, new_figure, percent, save_plot
 from fer_edge.console import run_main
 from fer_edge.detectors import Detector, open_detector
 from fer_edge.detectors.base import DEFAULT_MIN_FACE_PX
@@ -83,7 +83,7 @@ def quartiles(values: list[float]) -> list[float]:
     return [round(float(value), 4) for value in np.percentile(values, [25, 50, 75])]
 
 
-def centred(classifier: Classifier, faces: FaceData, side: int) -> float:
+def centerd(classifier: Classifier, faces: FaceData, side: int) -> float:
     """Accuracy when the square is known exactly: what enlarging and shrinking alone costs."""
     square = Square(CANVAS_PX / 2, CANVAS_PX / 2, side)
     rows = [classifier.classify(canvas_of(face, side, "repeat"), [square])[0] for face in faces.images]
@@ -113,8 +113,8 @@ def plot(
                                       (0.2, "accuracy", "found, cut out and shrunk", 1.0)):  # fmt: skip
         values = [100 * results[name][key] for name in names]
         places_x = [index + offset for index in range(len(names))]
-        colours = COLOURS[: len(names)]
-        drawn = bars.bar(places_x, values, 0.38, color=colours, alpha=alpha, label=label)
+        colors = COLORS[: len(names)]
+        drawn = bars.bar(places_x, values, 0.38, color=colors, alpha=alpha, label=label)
         bars.bar_label(drawn, fmt="%.2f", fontsize=8)
     bars.axhline(100 * exact, color="#444444", linestyle=":", label=f"all faces, exact square: {100 * exact:.2f} %")
     bars.set_xticks(range(len(names)), [f"{name}\n{100 * results[name]['found']:.1f} % found" for name in names])
@@ -122,11 +122,11 @@ def plot(
     bars.set_ylim(lowest - 3, 100 * exact + 4)
     bars.set_ylabel("accuracy on the faces found, %")
     bars.legend(fontsize=8, loc="upper left")
-    for name, colour in zip(names, COLOURS, strict=False):
+    for name, color in zip(names, COLORS, strict=False):
         right = [(square.x - CANVAS_PX / 2) / side for square in squares[name]]
         down = [(square.y - CANVAS_PX / 2) / side for square in squares[name]]
-        places.scatter(right, down, s=2, alpha=0.25, color=colour, linewidths=0)
-        places.scatter([], [], s=20, color=colour, label=name)
+        places.scatter(right, down, s=2, alpha=0.25, color=color, linewidths=0)
+        places.scatter([], [], s=20, color=color, label=name)
     places.axhline(0, color="#888888", linewidth=0.8)
     places.axvline(0, color="#888888", linewidth=0.8)
     places.set_xlim(-0.3, 0.3)
@@ -139,8 +139,8 @@ def plot(
         [[square.side / side for square in squares[name]] for name in names], widths=0.5, patch_artist=True,
         whis=(5, 95), showfliers=False, medianprops={"color": "black"},
     )  # fmt: skip
-    for patch, colour in zip(boxes["boxes"], COLOURS, strict=False):
-        patch.set_facecolor(colour)
+    for patch, color in zip(boxes["boxes"], COLORS, strict=False):
+        patch.set_facecolor(color)
     sides.set_xticks(range(1, len(names) + 1), names)
     sides.axhline(1, color="#888888", linewidth=0.8)
     sides.set_ylabel("side, picture sides (box: quartiles, whiskers: 5 to 95 %)")
@@ -199,7 +199,7 @@ def main(
         detectors.append(open_detector("haar", None, smallest))
     measured = {detector.name: measure(detector, classifier, faces, side, edge) for detector in detectors}
     results = {name: figures for name, (figures, _) in measured.items()}
-    exact = centred(classifier, faces, side)
+    exact = centerd(classifier, faces, side)
     shown = table(results, f"{classifier.path.name}, {len(faces)} faces at {side} px; exact square: {exact:.2%}")
     click.echo(str(shown))
     if json_file is not None:

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.harness.measuring import Results, check_outputs, pin_threads, progress
-from benchmarks.harness.presenting import COLOURS, Table, new_figure, percent, save_plot
+from benchmarks.harness.presenting import COLORS, Table, new_figure, percent, save_plot
 from fer_edge.console import run_main
 from fer_edge.detectors.luma import brightened
-from fer_edge.framing import Image, normalise_light
+from fer_edge.framing import Image, normalize_light
 from fer_edge.network.classifier import Classifier
 from fer_models import default_model
 from fer_train.data import PUBLIC_TEST, FaceData, load_faces
@@ -35,7 +35,7 @@ Faces = npt.NDArray[np.uint8]
 def as_fer_edge(face: Image) -> Image:
     """The face as fer-edge gives it to the network."""
     face = face.copy()
-    normalise_light(face)
+    normalize_light(face)
     return face
 
 
@@ -80,13 +80,13 @@ def plot(results: Results, path: Path) -> None:
     canvas = new_figure(10, 4)
     panels = canvas.subplots(1, len(SPOILT), sharey=True)
     for axes, (case, what) in zip(panels, {"darkness": "light", "haze": "contrast"}.items(), strict=True):
-        for noise, (name, colour) in product(NOISES, zip(WAYS, COLOURS, strict=False)):
+        for noise, (name, color) in product(NOISES, zip(WAYS, COLORS, strict=False)):
             if name == "gamma" and case != "darkness":
                 continue  # it is for the dark
             shares = results.values["accuracy"][f"{case}, noise {noise:g}, {name}"]
             style = "o--" if noise else "o-"
             label = f"{name}, noise {noise:g}"
-            axes.plot(SHARES, [100 * share for share in shares], style, color=colour, label=label)
+            axes.plot(SHARES, [100 * share for share in shares], style, color=color, label=label)
         axes.set(xscale="log", xlabel=f"share of the {what} that is left", title=case)
         ticks = (1, 0.4, 0.2, 0.1, 0.05)
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

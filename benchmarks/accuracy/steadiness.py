@@ -19,12 +19,12 @@ import numpy as np
 
 from fer_edge.console import run_main
 from fer_edge.detectors import Detection, Detector, open_detector
-from fer_edge.detectors.filter import Screened
+from fer_edge.detectors.filter import FilteredDetector
 from fer_edge.files import write_json
 from fer_edge.framing import Image, iou
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
-from fer_edge.pipeline.options import Flow
+from fer_edge.pipeline.options import StreamOptions
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.results import Face, FrameResult
 from fer_edge.sources import open_source
@@ -32,10 +32,10 @@ from fer_edge.system import machine_info
 from fer_models import default_model
 
 SETTINGS = {
-    "each frame alone": Flow(follow=False, smooth_s=0),
-    "followed": Flow(smooth_s=0),
-    "followed, smoothed": Flow(),
-    "as live: 8 detections/s": Flow(detect_hz=8, classify_interval_s=0.1),
+    "each frame alone": StreamOptions(follow=False, smooth_s=0),
+    "followed": StreamOptions(smooth_s=0),
+    "followed, smoothed": StreamOptions(),
+    "as live: 8 detections/s": StreamOptions(detect_hz=8, classify_interval_s=0.1),
 }
 DEFAULT = "followed, smoothed"
 SAME_PLACE_IOU, SAME_FACE_S = 0.3, 1.0
@@ -47,7 +47,7 @@ class Remembered:
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
-        self.name, self.framing, self.wants_colour = detector.name, detector.framing, detector.wants_colour
+        self.name, self.framing, self.needs_color = detector.name, detector.framing, detector.needs_color
         self._known: dict[int, list[Detection]] = {}
 
     def detect(self, image: Image) -> list[Detection]:
@@ -93,7 +93,7 @@ def watch(results: Sequence[FrameResult]) -> Seen:
     return seen
 
 
-def play(clip: Path, detector: Detector, classifier: Classifier, flow: Flow) -> list[FrameResult]:
+def play(clip: Path, detector: Detector, classifier: Classifier, flow: StreamOptions) -> list[FrameResult]:
     """The results of every frame."""
     results: list[FrameResult] = []
     pipeline = Pipeline(
@@ -111,7 +111,7 @@ def play(clip: Path, detector: Detector, classifier: Classifier, flow: Flow) -> 
 def measure(clips: Sequence[Path], opened: Detector, classifier: Classifier) -> Iterator[dict[str, Any]]:
     """A record per clip and setting."""
     for clip in clips:
-        detector = Remembered(Screened(opened, MIN_FACE_PX))
+        detector = Remembered(FilteredDetector(opened, MIN_FACE_PX))
         for name, flow in SETTINGS.items():
             results = play(clip, detector, classifier, flow)
             seen = watch(results)

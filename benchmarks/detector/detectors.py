@@ -94,10 +94,10 @@ def haar_search(detector: HaarDetector) -> Search:
     cascade = detector._cascade
 
     def search(image: Image) -> tuple[Boxes, Any]:
-        found, neighbours = cascade.detectMultiScale2(to_gray(image), scaleFactor=1.1, minNeighbors=1, minSize=(10, 10))
+        found, neighbors = cascade.detectMultiScale2(to_gray(image), scaleFactor=1.1, minNeighbors=1, minSize=(10, 10))
         boxes = np.asarray(found, np.float32).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
-        return boxes, np.ravel(neighbours).astype(np.float32)
+        return boxes, np.ravel(neighbors).astype(np.float32)
 
     return search
 
@@ -187,9 +187,9 @@ def times(rivals: dict[str, Contestant], pictures: Sequence[Image], rounds: int)
     pairs = [(picture, to_gray(picture)) for picture in pictures]
     taken: dict[str, list[float]] = {name: [] for name in rivals}
     for number in range(-1, rounds):  # the first round warms up
-        for colour, gray in pairs:
+        for color, gray in pairs:
             for name, rival in rivals.items():
-                elapsed = timed(rival.detector, colour if rival.detector.wants_colour else gray)
+                elapsed = timed(rival.detector, color if rival.detector.needs_color else gray)
                 if number >= 0:
                     taken[name].append(elapsed)
     return taken
@@ -247,30 +247,30 @@ def plot_curves(results: dict[str, dict[str, Scores]], rivals: dict[str, Contest
 
 def draw(rivals: dict[str, Contestant], media: Path, folder: Path) -> None:
     """Sheets of clips and stills with everyone's boxes, each detector in its colour, for a look at them."""
-    colours = dict(zip(rivals, ((60, 60, 255), (255, 160, 0), (0, 220, 0)), strict=False))
+    colors = dict(zip(rivals, ((60, 60, 255), (255, 160, 0), (0, 220, 0)), strict=False))
     folder.mkdir(parents=True, exist_ok=True)
     for clip in sorted((media / "videos").iterdir()):
         chosen = list(frames(clip, 25))[:12]
-        cells = [marked(frame, rivals, colours) for frame in chosen]
+        cells = [marked(frame, rivals, colors) for frame in chosen]
         cells += [np.zeros_like(cells[0])] * (-len(cells) % 4)
         sheet = np.vstack([np.hstack(cells[start : start + 4]) for start in range(0, len(cells), 4)])
         cv2.imwrite(str(folder / f"{clip.stem}.jpg"), sheet)
     for still in sorted((media / "stills").iterdir()):
         picture = cv2.imread(str(still), cv2.IMREAD_COLOR)
         if picture is not None:
-            cv2.imwrite(str(folder / f"{still.stem}.jpg"), marked(np.asarray(picture, np.uint8), rivals, colours, None))
+            cv2.imwrite(str(folder / f"{still.stem}.jpg"), marked(np.asarray(picture, np.uint8), rivals, colors, None))
 
 
-def marked(frame: Image, rivals: dict[str, Contestant], colours: dict[str, Any], width: int | None = 420) -> Image:
+def marked(frame: Image, rivals: dict[str, Contestant], colors: dict[str, Any], width: int | None = 420) -> Image:
     """A copy of `frame` with the boxes and scores of each detector, resized to `width`."""
     drawn = frame.copy()
     for name, rival in rivals.items():
         for one in rival.detector.detect(frame):
             x, y, w, h = (round(value) for value in one.box)
-            cv2.rectangle(drawn, (x, y), (x + w, y + h), colours[name], 2)
+            cv2.rectangle(drawn, (x, y), (x + w, y + h), colors[name], 2)
             if name == "luma":
                 cv2.putText(
-                    drawn, f"{one.score:.2f}", (x, y - 3), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colours[name], 1, cv2.LINE_AA
+                    drawn, f"{one.score:.2f}", (x, y - 3), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colors[name], 1, cv2.LINE_AA
                 )
     if width is None:
         return drawn

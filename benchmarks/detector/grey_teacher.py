@@ -31,7 +31,7 @@ def as_it_is(image: Image) -> Image:
     return image
 
 
-def grey(image: Image) -> Image:
+def gray(image: Image) -> Image:
     """Blue, green and red alike."""
     return np.asarray(cv2.cvtColor(to_gray(image), cv2.COLOR_GRAY2BGR), np.uint8)
 
@@ -75,7 +75,7 @@ def main(media: Path, yunet: Path) -> None:
     searches = {
         f"{name}{f', enlarged {enlarge:g} times' if enlarge > 1 else ''}": yunet_on(network, shown, enlarge)
         for enlarge in (1.0, 1.5, 2.0)
-        for name, shown in (("colour", as_it_is), ("grey", grey), ("tinted", lambda image: tinted(to_gray(image))))
+        for name, shown in (("colour", as_it_is), ("grey", gray), ("tinted", lambda image: tinted(to_gray(image))))
     }
     rows = []
     shown = [*searches.items(), ("the teacher, of grey", teacher_on(teacher))]

@@ -11,7 +11,7 @@ they cost where luma doesn't make the light good, `--once` what luma finds witho
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from itertools import pairwise as neighbours
+from itertools import pairwise as neighbors
 from pathlib import Path
 from unittest import mock
 
@@ -67,7 +67,7 @@ def table(values: Floats, found: npt.NDArray[np.bool_]) -> Table:
     """Recall by each of EDGES' ranges; values: [faces, 4]."""
     rows = []
     for column, (name, edges) in enumerate(EDGES.items()):
-        for low, high in neighbours(edges):
+        for low, high in neighbors(edges):
             chosen = (values[:, column] >= low) & (values[:, column] < high)
             if chosen.any():
                 last = "and more" if high == edges[-1] else f"to {high}"

@@ -16,7 +16,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.harness.presenting import COLOURS, Table, new_figure, percent, save_plot
+from benchmarks.harness.presenting import COLORS, Table, new_figure, percent, save_plot
 from fer_edge.console import run_main
 from fer_edge.detectors import Detection, Detector, open_detector
 from fer_edge.files import write_json
@@ -44,7 +44,7 @@ def seen(detector: Detector, picture: Image, head: Head, pose: Pose, box: Any, f
     """Whether the turned head of `picture`, uint8 [H, W], is found with a face `face_px` high before it turned."""
     scale = face_px / box[3]
     small = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
-    image = np.asarray(cv2.cvtColor(small, cv2.COLOR_GRAY2BGR), np.uint8) if detector.wants_colour else small
+    image = np.asarray(cv2.cvtColor(small, cv2.COLOR_GRAY2BGR), np.uint8) if detector.needs_color else small
     x, y = face_at(head, pose)
     return found(detector.detect(image), (x * scale, y * scale), box[2] * scale, box[3] * scale)
 
@@ -53,14 +53,14 @@ def measure(detectors: Sequence[Detector], tiles: FaceTiles, face_px: int) -> di
     """Share of the heads that each detector finds, by "yaw" and "pitch" in degrees."""
     poses = {("yaw", yaw): (yaw, 0) for yaw in YAWS} | {("pitch", pitch): (0, pitch) for pitch in PITCHES}
     hits: dict[str, dict[tuple[str, int], list[bool]]] = {one.name: {key: [] for key in poses} for one in detectors}
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     with click.progressbar(range(len(tiles)), label="heads", file=sys.stderr) as places:
         for place in places:
             box = tiles.boxes[place][np.argmax(tiles.boxes[place][:, 4]), :4]
             head, side = head_of(box), 1 if place % 2 else -1
             for key, (yaw, pitch) in poses.items():
                 pose = Pose(*np.radians((side * yaw, pitch, 0)).tolist())
-                picture = posed(tiles.images[place], head, pose, Look(), chance)
+                picture = posed(tiles.images[place], head, pose, Look(), rng)
                 for one in detectors:
                     hits[one.name][key].append(seen(one, picture, head, pose, box, face_px))
     return {
@@ -84,8 +84,8 @@ def plot(results: dict[str, dict[str, dict[int, float]]], face_px: int) -> Any:
     """Share found over the angle, a panel for yaw and one for pitch."""
     figure = new_figure(10, 4)
     for axis, way, label in zip(figure.subplots(1, 2), ("yaw", "pitch"), ("turned by", "bent down by"), strict=True):
-        for colour, (name, by) in zip(COLOURS, results.items(), strict=False):
-            axis.plot(list(by[way]), list(by[way].values()), "o-", color=colour, label=name)
+        for color, (name, by) in zip(COLORS, results.items(), strict=False):
+            axis.plot(list(by[way]), list(by[way].values()), "o-", color=color, label=name)
         axis.set(xlabel=f"{label}, degrees", ylabel="found", ylim=(0, 1.02), title=f"faces of {face_px} px")
         axis.grid(alpha=0.3)
         axis.legend()
@@ -112,9 +112,9 @@ def main(
 ) -> None:  # fmt: skip
     """Print the table."""
     tiles = load_tiles(faces)
-    frontal = np.flatnonzero(tiles.chances <= 1.5 * tiles.chances.min())[::every]
+    frontal = np.flatnonzero(tiles.rngs <= 1.5 * tiles.rngs.min())[::every]
     chosen = [place for place in frontal.tolist() if len(tiles.boxes[place])]
-    some = FaceTiles(tiles.images[chosen], tuple(tiles.boxes[place] for place in chosen), tiles.chances[chosen])
+    some = FaceTiles(tiles.images[chosen], tuple(tiles.boxes[place] for place in chosen), tiles.rngs[chosen])
     detectors = [open_detector("luma", luma, face_px // 2)]
     if yunet is not None:
         detectors.append(open_detector("yunet", yunet, face_px // 2))

@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.harness.presenting import Table, machine_line, number, shown_arguments
 from fer_edge.console import extra_required
-from fer_edge.files import check_output, written_beside
+from fer_edge.files import atomic_write, check_writable
 from fer_edge.opencv import cv2
 from fer_edge.system import machine_info, usable_cores
 
@@ -224,7 +224,7 @@ class Results:
     def write(self, path: Path | None) -> None:
         """Write the JSON, if a path is given."""
         if path is not None:
-            with written_beside(path) as part:
+            with atomic_write(path) as part:
                 part.write_text(json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -247,7 +247,7 @@ def pin_threads(count: int) -> str:
 def check_outputs(json_file: Path | None, plot_file: Path | None) -> None:
     """Refuse, before anything is measured, what couldn't be written afterwards: OutputError, MissingExtraError."""
     for path in filter(None, (json_file, plot_file)):
-        check_output(path, overwrite=True)
+        check_writable(path, overwrite=True)
     if plot_file is not None:
         with extra_required("--plot", "train"):
             import matplotlib  # noqa: F401 - only whether it is there

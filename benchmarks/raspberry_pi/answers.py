@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
+from fer_edge import system
 from fer_edge.network.classifier import Classifier
 from fer_models import model_path
 

@@ -16,18 +16,18 @@ Crops = npt.NDArray[np.uint8]
 
 def drawn_crops(count: int, seed: int = 1) -> Crops:
     """`count` faces uint8 [N, 1, 48, 48] of the drawn person: any moment, framed loosely, lit and blurred at random."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     crops = np.empty((count, 1, *SIZE), dtype=np.uint8)
     for face in crops:
-        t = float(chance.uniform(0, ROUND_S))
+        t = float(rng.uniform(0, ROUND_S))
         gray = np.asarray(cv2.cvtColor(draw_scene(t), cv2.COLOR_BGR2GRAY), dtype=np.uint8)
         x, y, width, height = face_box_at(t)
-        side = height * float(chance.uniform(0.8, 1.4))
+        side = height * float(rng.uniform(0.8, 1.4))
         middle_x, middle_y = x + width / 2, y + height / 2
-        shift_x, shift_y = chance.uniform(-0.12, 0.12, 2) * side
+        shift_x, shift_y = rng.uniform(-0.12, 0.12, 2) * side
         crop(gray, Square(middle_x + float(shift_x), middle_y + float(shift_y), side), SIZE, face[0])
-        lit = (face[0] - 128.0) * chance.uniform(0.4, 1.5) + 128 + chance.uniform(-60, 60)
-        lit += chance.normal(0, chance.uniform(0, 12), SIZE)
+        lit = (face[0] - 128.0) * rng.uniform(0.4, 1.5) + 128 + rng.uniform(-60, 60)
+        lit += rng.normal(0, rng.uniform(0, 12), SIZE)
         face[0] = np.clip(lit, 0, 255).astype(np.uint8)
     return crops
 

@@ -23,7 +23,7 @@ from benchmarks.raspberry_pi.compare import Check, Probabilities, compare_crops,
 from benchmarks.raspberry_pi.crops import Crops, drawn_crops, public_test_crops
 from benchmarks.raspberry_pi.root import REPOSITORY, make_root, need
 from fer_edge.console import run_main
-from fer_edge.files import check_output, write_json
+from fer_edge.files import check_writable, write_json
 from fer_edge.system import machine_info
 
 # Tests that can't run under user-mode emulation, by the start of their node id, and why.
@@ -190,7 +190,7 @@ def main(**options: Any) -> int:
     folder, json_path = options["folder"].resolve(), options["json_path"]
     folder.mkdir(parents=True, exist_ok=True)
     if json_path is not None:
-        check_output(json_path, overwrite=True)
+        check_writable(json_path, overwrite=True)
     root = make_root(folder, options["suite"], options["mirror"], tell)
     crops = {"drawn faces": drawn_crops(options["faces"])}
     if options["data"] is not None:

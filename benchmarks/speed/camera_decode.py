@@ -42,20 +42,20 @@ def measure(size: tuple[int, int], sampling: str, rounds: int) -> dict[str, Any]
     """Medians in ms, the ratio with its quartiles, and how far the two greys lie apart."""
     luma_of = luma_decoder("MJPG", size[1])
     assert luma_of is not None
-    colour_ms, luma_ms, apart = [], [], []
+    color_ms, luma_ms, apart = [], [], []
     for jpeg in jpegs(size, SAMPLING[sampling]) * rounds:
         started = time.thread_time()
         gray = to_gray(np.asarray(cv2.imdecode(jpeg.ravel(), cv2.IMREAD_COLOR), dtype=np.uint8))
         between = time.thread_time()
         luma = luma_of(jpeg)
         ended = time.thread_time()
-        colour_ms.append(1000 * (between - started))
+        color_ms.append(1000 * (between - started))
         luma_ms.append(1000 * (ended - between))
         assert luma is not None
         apart.append(float(np.abs(gray.astype(int) - luma).max()))
-    ratios = statistics.quantiles([b / a for a, b in zip(colour_ms, luma_ms, strict=True)], n=4)
+    ratios = statistics.quantiles([b / a for a, b in zip(color_ms, luma_ms, strict=True)], n=4)
     return {
-        "name": f"{size[0]}x{size[1]}, {sampling}", "colour_ms": statistics.median(colour_ms),
+        "name": f"{size[0]}x{size[1]}, {sampling}", "colour_ms": statistics.median(color_ms),
         "luma_ms": statistics.median(luma_ms), "ratio": ratios[1], "quartiles": [ratios[0], ratios[2]],
         "most_apart": max(apart),
     }  # fmt: skip

@@ -35,6 +35,6 @@ def without_front(path: Path) -> tuple[bytes, float, float]:
     return model.SerializeToString(), float(scale), float(zero)
 
 
-def normalised(faces: npt.NDArray[np.uint8], scale: float, zero: float) -> npt.NDArray[np.float32]:
+def normalized(faces: npt.NDArray[np.uint8], scale: float, zero: float) -> npt.NDArray[np.float32]:
     """What such a network takes, of uint8 faces."""
     return (faces.astype(np.float32) - np.float32(zero)) * np.float32(scale)

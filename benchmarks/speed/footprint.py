@@ -27,7 +27,7 @@ import click
 from packaging.requirements import Requirement
 
 from benchmarks.harness.measuring import Job, Results, check_outputs, figure, in_turns, ratios, seconds
-from benchmarks.harness.presenting import COLOURS, Table, new_figure, number, save_plot
+from benchmarks.harness.presenting import COLORS, Table, new_figure, number, save_plot
 from fer_edge.console import run_main
 from fer_edge.demo.scene import draw_scene
 from fer_edge.errors import FerError
@@ -268,7 +268,7 @@ def plot(results: Results, path: Path) -> None:
     draw_sizes(left, values["largest_mb"])
     extra, starts = next(iter(values["starts"].items()))
     named = {name: value for name, value in starts.items() if not name.endswith("_mb")}
-    bars = right.barh(range(len(named)), [1000 * value for value in named.values()], color=COLOURS[0])
+    bars = right.barh(range(len(named)), [1000 * value for value in named.values()], color=COLORS[0])
     right.bar_label(bars, [f"{1000 * value:.0f}" for value in named.values()], padding=3, fontsize=8)
     right.set_yticks(range(len(named)), list(named))
     right.invert_yaxis()
@@ -285,7 +285,7 @@ def draw_sizes(axes: Any, sizes: Mapping[str, Mapping[str, float]]) -> None:
     parts = [(name, [of.get(name, 0.0) for of in sizes.values()]) for name in shown]
     rest = [sum(size for name, size in of.items() if name not in shown) for of in sizes.values()]
     for index, (name, values) in enumerate([*parts, ("the rest", rest)]):
-        axes.barh(range(len(sizes)), values, left=starts, color=COLOURS[index], label=name)
+        axes.barh(range(len(sizes)), values, left=starts, color=COLORS[index], label=name)
         starts = [start + value for start, value in zip(starts, values, strict=True)]
     for row, total in enumerate(starts):
         axes.annotate(f" {number(total)} MB", (total, row), va="center", fontsize=8)

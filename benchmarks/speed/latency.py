@@ -31,9 +31,9 @@ from benchmarks.harness.measuring import (
     pin_threads,
     ratios,
 )
-from benchmarks.harness.presenting import COLOURS, Table, new_figure, number, save_plot
+from benchmarks.harness.presenting import COLORS, Table, new_figure, number, save_plot
 from benchmarks.peers import PEERS, open_all
-from benchmarks.speed.float_front import normalised, without_front
+from benchmarks.speed.float_front import normalized, without_front
 from fer_edge.console import run_main
 from fer_edge.network.classifier import Classifier
 from fer_edge.network.session import open_session
@@ -100,7 +100,7 @@ def opencv_dnn(path: Path, faces: Batch, results: Results) -> Runtime:
     )
 
     def with_floats(batch: Batch) -> npt.NDArray[np.floating[Any]]:
-        stripped.setInput(normalised(batch, scale, zero))
+        stripped.setInput(normalized(batch, scale, zero))
         return np.array(stripped.forward())
 
     return Runtime("OpenCV DNN, fp32", with_floats)
@@ -111,14 +111,14 @@ def pytorch(threads: int, compiled: bool) -> Runtime:
     import torch
 
     from fer_train.networks.checkpoint import load_checkpoint
-    from fer_train.networks.normalization import normalise
+    from fer_train.networks.normalization import normalize
 
     torch.set_num_threads(threads)
     checkpoint = load_checkpoint(CHECKPOINT)
     network = checkpoint.network()
 
     def probabilities(faces: torch.Tensor) -> torch.Tensor:
-        return torch.softmax(network(normalise(faces)) / checkpoint.temperature, dim=1)
+        return torch.softmax(network(normalize(faces)) / checkpoint.temperature, dim=1)
 
     forward = torch.compile(probabilities, dynamic=False) if compiled else probabilities
 
@@ -279,7 +279,7 @@ def plot(results: Results, path: Path) -> None:
     for index, size in enumerate(sizes):
         places = [row + (index - (len(sizes) - 1) / 2) * height for row in range(len(milliseconds))]
         values = [of[size] / size for of in milliseconds.values()]
-        bars = axes.barh(places, values, height, color=COLOURS[index], label=f"batch {size}")
+        bars = axes.barh(places, values, height, color=COLORS[index], label=f"batch {size}")
         axes.bar_label(bars, [number(value) for value in values], padding=3, fontsize=7.5)
     axes.set_yticks(range(len(milliseconds)), list(milliseconds))
     axes.invert_yaxis()

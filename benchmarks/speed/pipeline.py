@@ -24,20 +24,20 @@ import onnxruntime
 
 from benchmarks.harness.drawn_clip import CLIP_FPS, draw_clip
 from benchmarks.harness.measuring import Figure, Job, Results, check_outputs, figure, in_turns, pin_threads, ratios
-from benchmarks.harness.presenting import COLOURS, Table, new_figure, number, save_plot
-from benchmarks.speed.float_front import INPUT, normalised, without_front
+from benchmarks.harness.presenting import COLORS, Table, new_figure, number, save_plot
+from benchmarks.speed.float_front import INPUT, normalized, without_front
 from fer_edge.console import run_main
 from fer_edge.detectors import DETECTORS, Detector, open_detector
 from fer_edge.errors import FerError, SourceError
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
 from fer_edge.pipeline.frame import Frame
-from fer_edge.pipeline.options import Flow
+from fer_edge.pipeline.options import StreamOptions
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.results import FrameResult
 from fer_edge.sources import open_source
-from fer_edge.tracking.labels import Labeller
-from fer_edge.tracking.tracker import Follower
+from fer_edge.tracking.labels import EmotionLabeler
+from fer_edge.tracking.tracker import FaceTracker
 from fer_models import default_model, model_path
 
 WARM_FRAMES = 5
@@ -62,7 +62,7 @@ Contestant = Callable[[Path], Pass]
 
 def piped(clip: Path, detector: Detector, classifier: Classifier, detect_hz: float | None = None) -> Pass:
     """Our pipeline: throughput of every frame as fast as it goes, without delays, which only a live run has."""
-    pipeline, cpu_s = run_pipeline(clip, detector, classifier, Flow(detect_hz=detect_hz))
+    pipeline, cpu_s = run_pipeline(clip, detector, classifier, StreamOptions(detect_hz=detect_hz))
     stats = pipeline.stats
     fps = stats.processed_rate.per_second() or 0.0
     return Pass(fps, np.nan, np.nan, stats.faces_seen / stats.processed, 1000 * cpu_s / stats.processed)
@@ -70,7 +70,7 @@ def piped(clip: Path, detector: Detector, classifier: Classifier, detect_hz: flo
 
 def live(clip: Path, detector: Detector, classifier: Classifier, detect_hz: float | None = None) -> Pass:
     """Our pipeline, with the clip played in real time as a camera would: what its delay is."""
-    pipeline, cpu_s = run_pipeline(clip, detector, classifier, Flow(lossless=False, detect_hz=detect_hz))
+    pipeline, cpu_s = run_pipeline(clip, detector, classifier, StreamOptions(lossless=False, detect_hz=detect_hz))
     stats, late = pipeline.stats, pipeline.stats.end_to_end_ms.summary()
     return Pass(
         stats.processed_rate.per_second() or 0.0, late["p50"] or 0.0, late["p95"] or 0.0,
@@ -78,7 +78,7 @@ def live(clip: Path, detector: Detector, classifier: Classifier, detect_hz: floa
     )  # fmt: skip
 
 
-def run_pipeline(clip: Path, detector: Detector, classifier: Classifier, flow: Flow) -> tuple[Pipeline, float]:
+def run_pipeline(clip: Path, detector: Detector, classifier: Classifier, flow: StreamOptions) -> tuple[Pipeline, float]:
     """Run one to its end; the CPU seconds it took. SourceError if the clip gave nothing."""
 
     def nobody(_frame: Frame, _result: FrameResult) -> None:
@@ -124,13 +124,13 @@ def looped(clip: Path, step: Callable[[Any, float], int]) -> Pass:
 
 def one_thread(clip: Path, detector: Detector, classifier: Classifier) -> Pass:
     """The pipeline's own stages one after the other."""
-    follower = Follower()
-    labeller = Labeller(classifier, detector.framing, 0.0, 0.3)
+    tracker = FaceTracker()
+    labeler = EmotionLabeler(classifier, detector.framing, 0.0, 0.3)
 
     def step(frame: Any, t: float) -> int:
         gray = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
-        found = detector.detect(frame if detector.wants_colour else gray)
-        return len(labeller.label(gray, follower.detected(gray, found, t), t, t))
+        found = detector.detect(frame if detector.needs_color else gray)
+        return len(labeler.label(gray, tracker.detected(gray, found, t), t, t))
 
     return looped(clip, step)
 
@@ -149,7 +149,7 @@ def tutorial(clip: Path, step: float) -> Pass:
         boxes = cascade.detectMultiScale(gray, step, 5)
         for x, y, width, height in boxes:
             face = cv2.resize(gray[y : y + height, x : x + width], (48, 48))
-            batch = normalised(np.asarray(face, np.uint8)[None, None], scale, zero)
+            batch = normalized(np.asarray(face, np.uint8)[None, None], scale, zero)
             int(np.argmax(session.run(None, {INPUT: batch})[0]))
         return len(boxes)
 
@@ -282,8 +282,8 @@ def plot(results: Results, path: Path) -> None:
     for row, (clip, of) in zip(panels, clips.items(), strict=True):
         for axes, (key, title) in zip(row, titles.items(), strict=True):
             medians = [statistics.median(of[name][key]) for name in names]
-            colours = [COLOURS[0] if name.startswith(OURS) else COLOURS[6] for name in names]
-            axes.barh(range(len(names)), medians, color=colours)
+            colors = [COLORS[0] if name.startswith(OURS) else COLORS[6] for name in names]
+            axes.barh(range(len(names)), medians, color=colors)
             for place, (name, value) in enumerate(zip(names, medians, strict=True)):
                 axes.plot(of[name][key], [place] * len(of[name][key]), "|", color="black", markersize=7, alpha=0.6)
                 axes.annotate(f"  {number(value)}", (max(of[name][key]), place), va="center", fontsize=8)

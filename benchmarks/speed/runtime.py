@@ -33,13 +33,13 @@ from fer_edge.network.classifier import Classifier
 from fer_edge.network.session import open_session
 from fer_edge.opencv import cv2
 from fer_edge.pipeline.frame import Frame
-from fer_edge.pipeline.options import Flow, Limits
+from fer_edge.pipeline.options import Limits, StreamOptions
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.results import FrameResult
-from fer_edge.sources import Grab, Source, open_source
+from fer_edge.sources import Source, SourceFrame, open_source
 from fer_edge.system import machine_info, usable_cores
-from fer_edge.tracking.labels import Labeller
-from fer_edge.tracking.tracker import Follower
+from fer_edge.tracking.labels import EmotionLabeler
+from fer_edge.tracking.tracker import FaceTracker
 from fer_models import default_model, model_path
 
 QUESTION = "How much does the runtime cost beyond its stages?"
@@ -97,13 +97,13 @@ def piped(clip: Path, classifier: Classifier) -> tuple[float, float]:
 
 def in_one_thread(clip: Path, classifier: Classifier) -> float:
     """Frames a second of the same work in a plain loop, after five frames of warm-up."""
-    source, detector, follower = open_source(clip), LumaDetector(), Follower()
-    labeller = Labeller(classifier, detector.framing, 0.0, 0.3)
+    source, detector, tracker = open_source(clip), LumaDetector(), FaceTracker()
+    labeler = EmotionLabeler(classifier, detector.framing, 0.0, 0.3)
     started, frames = time.perf_counter(), 0
     while (grab := source.read()) is not None and grab.image is not None:
         frame = Frame(frames, grab.media_time_s or 0.0, grab.captured_at, grab.image)
-        tracks = follower.detected(frame.gray, detector.detect(frame.gray), frame.t)
-        labeller.label(frame.gray, tracks, frame.t, frame.captured_at)
+        tracks = tracker.detected(frame.gray, detector.detect(frame.gray), frame.t)
+        labeler.label(frame.gray, tracks, frame.t, frame.captured_at)
         frames += 1
         if frames == 5:
             started = time.perf_counter()
@@ -161,16 +161,16 @@ class SteadyCamera(Source):
         self._frame = draw_scene(0.5)
         self._due = time.monotonic()
 
-    def read(self) -> Grab | None:
+    def read(self) -> SourceFrame | None:
         self._due += 1 / LIVE_FPS
         time.sleep(max(0.0, self._due - time.monotonic()))
-        return Grab(self._frame.copy())
+        return SourceFrame(self._frame.copy())
 
 
 class SlowDetector:
     """Finds what LumaDetector finds, SLEEP_S later."""
 
-    name, wants_colour = "slow luma", False
+    name, needs_color = "slow luma", False
 
     def __init__(self) -> None:
         self._luma = LumaDetector()
@@ -190,7 +190,12 @@ def overload(duration_s: float) -> list[Figure]:
     """The delay of results, the frames under way and the memory when frames come much faster than they are done."""
     detector: Detector = SlowDetector()
     pipeline = Pipeline(
-        SteadyCamera(), detector, Classifier(default_model()), nobody, Limits(duration_s=duration_s), Flow(follow=False)
+        SteadyCamera(),
+        detector,
+        Classifier(default_model()),
+        nobody,
+        Limits(duration_s=duration_s),
+        StreamOptions(follow=False),
     )
     pipeline.start()
     under_way, memory = [], []
@@ -311,9 +316,9 @@ def plot(figures: Sequence[Figure], path: Path) -> None:
     fig, axes = plt.subplots(figsize=(9, 0.42 * len(figures) + 1.2), layout="constrained")
     for row, item in enumerate(reversed(figures)):
         low, high = (value / item.target for value in item.quartiles)
-        colour = "tab:green" if item.met else "tab:red"
-        axes.plot([low, high], [row, row], color=colour, linewidth=3, alpha=0.4)
-        axes.plot(item.median / item.target, row, "o", color=colour)
+        color = "tab:green" if item.met else "tab:red"
+        axes.plot([low, high], [row, row], color=color, linewidth=3, alpha=0.4)
+        axes.plot(item.median / item.target, row, "o", color=color)
     axes.axvline(1, color="black", linewidth=1)
     labels = [f"{item.name}: {item.median:.2f} ({item.bound} {item.target:g})" for item in reversed(figures)]
     axes.set_yticks(range(len(figures)), labels)

@@ -220,9 +220,9 @@ def plot(rates: dict[str, list[Rates]], title: str, path: Path) -> None:
 
     fig, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
     for row, (name, values) in enumerate(reversed(rates.items())):
-        colour = "#4477aa" if "ours" in name else "#ee6677" if "tutorials" in name else "#bbbbbb"
+        color = "#4477aa" if "ours" in name else "#ee6677" if "tutorials" in name else "#bbbbbb"
         times = [rate for rate, _ in values]
-        axes.barh(row, _middle(values), color=colour, height=0.6)
+        axes.barh(row, _middle(values), color=color, height=0.6)
         axes.plot(times, [row] * len(times), ".", color="black", alpha=0.6, markersize=4)
         axes.annotate(
             f"{_middle(values):,.0f}", (max(times), row), xytext=(6, 0), textcoords="offset points", va="center"

@@ -11,7 +11,7 @@ from typing import Any
 from fer_edge.errors import OutputError
 
 
-def check_output(path: Path, overwrite: bool = False) -> None:
+def check_writable(path: Path, overwrite: bool = False) -> None:
     """Raise OutputError if `path` can't be written: an existing file, a missing or read-only folder.
 
     A device or pipe is no output of before, and is written whether `overwrite` or not.
@@ -41,7 +41,7 @@ def _is_device(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder; rename it to `path` on success, remove it on failure.
 
     The temporary name keeps the suffix, by which OpenCV and others choose a format. A device or pipe
@@ -81,7 +81,7 @@ def sync_file(path: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` to `path` as indented JSON, whole or not at all; not-a-number is refused."""
-    with written_beside(path) as part:
+    with atomic_write(path) as part:
         part.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         if part.is_file():
             sync_file(part)

@@ -80,7 +80,7 @@ def crop(
     return _resized(inside, (size[1], size[0]), halvings, out)
 
 
-def normalise_light(
+def normalize_light(
     face: Image,
     least_mean: float = LEAST_MEAN,
     least_deviation: float = LEAST_DEVIATION,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fer_edge.channel import Channel
 from fer_edge.detectors import DEFAULT_MIN_FACE_PX, open_detector
-from fer_edge.detectors.filter import Screened
+from fer_edge.detectors.filter import FilteredDetector
 from fer_edge.framing import Image, to_gray
 from fer_edge.network.classifier import Classifier
 from fer_edge.pipeline.frame import Frame
@@ -48,7 +48,9 @@ class EmotionRecognizer:
             model = default_model()
         name = detector or ("yunet" if detector_model else "luma")
         file = Path(detector_model) if detector_model else None
-        self._detector = Screened(open_detector(name, file, min_face_px, threads=threads), min_face_px, min_score)
+        self._detector = FilteredDetector(
+            open_detector(name, file, min_face_px, threads=threads), min_face_px, min_score
+        )
         self._classifier = Classifier(Path(model), threads)
 
     @property
@@ -63,9 +65,9 @@ class EmotionRecognizer:
         """
         image = checked_image(image_bgr)
         gray = to_gray(image)  # as in the pipeline, so that a picture and a stream give the same numbers
-        detections = self._detector.detect(image if self._detector.wants_colour else gray)
+        detections = self._detector.detect(image if self._detector.needs_color else gray)
         squares = [self._detector.framing.square(detection.box) for detection in detections]
-        rows = self._classifier.classify(gray if self._classifier.contract.colour == "grey" else image, squares)
+        rows = self._classifier.classify(gray if self._classifier.contract.color == "grey" else image, squares)
         return [
             to_face(detection.box, detection.score, row, self.labels, image)
             for detection, row in zip(detections, rows, strict=True)

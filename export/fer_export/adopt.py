@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_edge.errors import FerError, ModelError
-from fer_edge.files import check_output, written_beside
+from fer_edge.files import atomic_write, check_writable
 from fer_edge.network.classifier import Classifier
 from fer_edge.network.contract import Contract
 from fer_edge.network.session import open_session
@@ -37,7 +37,7 @@ class Adoption:
 
     labels: tuple[str, ...]
     input_size: tuple[int, int]
-    colour: str
+    color: str
     layout: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -55,7 +55,7 @@ class Adoption:
     @property
     def channels(self) -> int:
         """1 for grey, 3 otherwise."""
-        return 1 if self.colour == "grey" else 3
+        return 1 if self.color == "grey" else 3
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -70,7 +70,7 @@ class Adoption:
             kind="classifier",
             labels=self.labels,
             input_size=self.input_size,
-            colour="grey" if self.colour == "grey" else "rgb",
+            color="grey" if self.color == "grey" else "rgb",
             framing=self.framing,
             dataset=self.dataset,
         )
@@ -82,7 +82,7 @@ def adopt(source: Path, adoption: Adoption, out: Path, overwrite: bool = False) 
     Raises OutputError if `out` can't be written, and ModelError, with nothing written, if the network is not
     what `adoption` says, or can't take more than one face at a time.
     """
-    check_output(out, overwrite)
+    check_writable(out, overwrite)
     open_session(source)  # says what is wrong with a file that is no usable model
     model = onnx.load(source)
     changes = ["uint8 input with normalisation"]
@@ -93,7 +93,7 @@ def adopt(source: Path, adoption: Adoption, out: Path, overwrite: bool = False) 
     if free_batch(model):
         changes.append("free batch size")
     accept_faces(model, adoption)
-    with written_beside(out) as part:
+    with atomic_write(out) as part:
         missing = adoption.softmax
         if missing is None:
             missing = not are_probabilities(answers(model, source, adoption, part))
@@ -181,7 +181,7 @@ def accept_faces(model: onnx.ModelProto, adoption: Adoption) -> None:
         "face_std": np.broadcast_to(np.array(adoption.std, dtype=np.float32), channels).reshape(1, channels, 1, 1),
     }
     steps: list[tuple[str, list[str], dict[str, Any]]] = [("Cast", [], {"to": TensorProto.FLOAT})]
-    if adoption.colour == "bgr":
+    if adoption.color == "bgr":
         constants["face_channels"] = np.array([2, 1, 0], dtype=np.int64)
         steps.append(("Gather", ["face_channels"], {"axis": 1}))
     steps += [("Sub", ["face_mean"], {}), ("Div", ["face_std"], {})]

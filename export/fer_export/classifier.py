@@ -82,7 +82,7 @@ def run_export(options: ExportOptions, say: Say) -> tuple[Report, list[Path]]:
     with tempfile.TemporaryDirectory(prefix="fer-export-") as folder:
         export = Export(options, say, Path(folder), checkpoint, network, data)
         parity = export.convert()
-        calibration = export.quantise() if options.quantize else None
+        calibration = export.quantize() if options.quantize else None
         accuracy, agreed = export.measure()
         latency = export.time()
         files = export.stamp(export.final_contracts(accuracy))
@@ -174,7 +174,7 @@ class Export:
         real = None if self.data is None else self.data.split(PUBLIC_TEST).images
         return probe_faces(self.options.seed, self.checkpoint.input_size, real)
 
-    def quantise(self) -> Calibration:
+    def quantize(self) -> Calibration:
         """Make the int8 model, fit its temperature, and see that all its convolutions run in int8."""
         assert self.data is not None  # ExportOptions sees to it
         options = self.options

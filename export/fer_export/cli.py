@@ -96,10 +96,10 @@ def evaluate(
 
     `fer-train evaluate` scores checkpoints as well, and draws pictures.
     """
-    from fer_edge.files import check_output, write_json
+    from fer_edge.files import check_writable, write_json
 
     if json_file is not None:
-        check_output(json_file, overwrite)
+        check_writable(json_file, overwrite)
     with extra_required("fer-export", "export"):
         from fer_train.data import load_faces
         from fer_train.evaluation.predictors import OnnxPredictor
@@ -132,10 +132,10 @@ def compare(
 
     Both are timed in turns in this process, on one face at a time.
     """
-    from fer_edge.files import check_output, write_json
+    from fer_edge.files import check_writable, write_json
 
     if json_file is not None:
-        check_output(json_file, overwrite)
+        check_writable(json_file, overwrite)
     with extra_required("fer-export", "export"):
         from fer_export.compare import compare as compare_files
 
@@ -159,7 +159,7 @@ def compare(
 @click.option("--out", type=PathType, required=True, metavar="FILE.onnx", help="The file to write.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 def adopt(
-    file: Path, labels: str, input_size: str, mean: str, std: str, colour: str, layout: str, softmax: bool | None,
+    file: Path, labels: str, input_size: str, mean: str, std: str, color: str, layout: str, softmax: bool | None,
     framing: float, dataset: str, out: Path, overwrite: bool,
 ) -> None:  # fmt: skip
     """Make a third-party emotion network one that fer-edge runs.
@@ -179,9 +179,9 @@ def adopt(
         raise click.BadParameter(f"{framing:g} must be above 0", param_hint="--framing")
     size, means, deviations = _size(input_size), _numbers("--mean", mean), _numbers("--std", std)
     try:
-        adoption = Adoption(names, size, colour, layout, means, deviations, softmax, framing, dataset)
+        adoption = Adoption(names, size, color, layout, means, deviations, softmax, framing, dataset)
     except ValueError as error:
-        raise click.UsageError(f"--{error}, for --colour {colour}") from error
+        raise click.UsageError(f"--{error}, for --colour {color}") from error
     changes = adopt_file(file, adoption, out, overwrite)
     click.echo(f"wrote {out}: {file} with {', '.join(changes)} and a contract")
 

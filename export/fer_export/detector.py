@@ -26,7 +26,7 @@ from fer_export.int8.bias_correction import correct_biases
 from fer_export.int8.calibration import CALIBRATORS, Range, observe, ranges, values_of
 from fer_export.int8.compact import compact
 from fer_export.int8.pack_first_conv import packed
-from fer_export.int8.quantize import quantise
+from fer_export.int8.quantize import quantize
 from fer_export.outputs import Outputs
 from fer_export.report import SCHEMA, versions
 from fer_train.detection.network import Luma
@@ -85,7 +85,7 @@ def export_detector(options: DetectorExportOptions, say: Say) -> tuple[dict[str,
     with tempfile.TemporaryDirectory(prefix="fer-export-") as folder:
         export = DetectorExport(options, say, Path(folder), network, contract, scenes)
         export.convert()
-        export.quantise()
+        export.quantize()
         export.compare()
         files = export.stamp()
         report = export.report(trained, {name: (path, outputs.models[name].name) for name, path in files.items()})
@@ -169,7 +169,7 @@ class DetectorExport:
             Gate("parity_max_abs_delta", parity, "at most", MAX_ANSWER_DELTA, advice),
         )
 
-    def quantise(self) -> None:
+    def quantize(self) -> None:
         """Quantise with each calibrator, then the best with corrected biases; keep the best, made small."""
         _, tuning, calibration = self.scenes
         fp32 = self.models["fp32"]
@@ -182,7 +182,7 @@ class DetectorExport:
             chosen = ranges(histograms, name)
             for tensor, (low, high) in narrower.items():
                 chosen[tensor] = (max(chosen[tensor][0], low), min(chosen[tensor][1], high))
-            tried.append(self.attempt(name, False, quantise(fp32, chosen, self.folder)))
+            tried.append(self.attempt(name, False, quantize(fp32, chosen, self.folder)))
         best, model = max(tried, key=lambda pair: pair[0].agreement)
         tried.append(self.attempt(best.calibrator, True, correct_biases(model, fp32, calibration, self.folder)))
         self.attempts = [attempt for attempt, _ in tried]

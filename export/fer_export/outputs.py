@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_edge.files import check_output, write_json, written_beside
+from fer_edge.files import atomic_write, check_writable, write_json
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Outputs:
     def check(self, overwrite: bool) -> None:
         """OutputError if one of them can't or must not be written."""
         for path in self.paths:
-            check_output(path, overwrite)
+            check_writable(path, overwrite)
 
     def write(self, files: Mapping[str, Path], report: Mapping[str, Any]) -> None:
         """Copy `files` (finished models by precision) and `report` into place, each whole.
@@ -41,5 +41,5 @@ class Outputs:
         """
         with contextlib.ExitStack() as renames:
             for name, path in self.models.items():
-                shutil.copyfile(files[name], renames.enter_context(written_beside(path)))
+                shutil.copyfile(files[name], renames.enter_context(atomic_write(path)))
             write_json(self.report, report)

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import fer_models
 from fer_edge.files import sha256_of, write_json
 
 PACKAGE = Path(fer_models.__file__).parent

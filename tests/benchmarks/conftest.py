@@ -37,7 +37,7 @@ def run_script(tmp_path: Path) -> Callable[..., Ran]:
         json_file, plot = tmp_path / f"{name}.json", tmp_path / f"{name}.png"
         words = [*map(str, options), "--json", json_file, "--plot", plot]
         done = subprocess.run(
-            [sys.executable, ROOT / "benchmarks" / f"{name}.py", *words],
+            [sys.executable, "-m", f"benchmarks.{name}", *words],
             cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         return Ran(done.returncode, done.stdout, done.stderr, json_file, plot)
@@ -48,12 +48,12 @@ def run_script(tmp_path: Path) -> Callable[..., Ran]:
 @pytest.fixture
 def faces_csv(tmp_path: Path) -> Path:
     """Two Training faces and three PublicTest faces a class; one test face stands in Training too."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     lines = ["emotion,pixels,Usage"]
     for usage, count in (("Training", 2), ("PublicTest", 3)):
         for label in range(7):
             for _ in range(count):
-                lines.append(f"{label},{' '.join(map(str, chance.integers(0, 256, 48 * 48)))},{usage}")
+                lines.append(f"{label},{' '.join(map(str, rng.integers(0, 256, 48 * 48)))},{usage}")
     lines.append(lines[1].replace("Training", "PublicTest"))
     path = tmp_path / "faces.csv"
     path.write_text("\n".join(lines) + "\n")

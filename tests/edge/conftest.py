@@ -18,16 +18,16 @@ from fer_edge.demo.scene import draw_scene
 from fer_edge.detectors import Detection
 from fer_edge.framing import Framing, Image
 from fer_edge.network.classifier import Classifier
-from fer_edge.network.contract import METADATA_KEY, Contract, DetectorTerms
+from fer_edge.network.contract import METADATA_KEY, Contract, DetectorContract
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.results import Face, FrameResult
-from fer_edge.sources.base import Grab, Source
+from fer_edge.sources.base import Source, SourceFrame
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no fault
 settings.load_profile("no deadline")
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-CONTRACT = Contract(kind="classifier", labels=LABELS, input_size=(48, 48), colour="grey", dataset="none")
+CONTRACT = Contract(kind="classifier", labels=LABELS, input_size=(48, 48), color="grey", dataset="none")
 
 
 def _build_onnx(path: Path, contract: Contract | str | None, outputs: int = 7, batch: str | int = "batch") -> Path:
@@ -68,7 +68,7 @@ def contract() -> Contract:
 @pytest.fixture
 def detector_contract() -> Contract:
     framing = {"of_width": 0.0, "of_height": 0.95, "right": 0.0, "down": 0.0}
-    terms = DetectorTerms((8, 16), 4.0, 0.5, 12, framing)
+    terms = DetectorContract((8, 16), 4.0, 0.5, 12, framing)
     return Contract("detector", (), (32, 32), "grey", output="boxes", detector=terms)
 
 
@@ -117,12 +117,12 @@ class FakeSource(Source):
         self.number = 0
         self.closed = False
 
-    def read(self) -> Grab | None:
+    def read(self) -> SourceFrame | None:
         self.before(self.number)
         if self.number == self.frames:
             return None
         image = np.full((60, 80), self.number % 256, dtype=np.uint8)
-        grab = Grab(image, media_time_s=None if self.live else self.number / 30)
+        grab = SourceFrame(image, media_time_s=None if self.live else self.number / 30)
         self.number += 1
         return grab
 
@@ -138,7 +138,7 @@ class FakeDetector:
 
     name = "fake"
     framing = Framing(of_width=1.0)
-    wants_colour = False
+    needs_color = False
 
     def __init__(self, faces: int = 1, before: Callable[[int], None] = lambda _number: None) -> None:
         self.before = before

@@ -5,21 +5,21 @@ from pathlib import Path
 import pytest
 
 from fer_edge.errors import OutputError
-from fer_edge.files import check_output, write_json, written_beside
+from fer_edge.files import atomic_write, check_writable, write_json
 
 
 def test_an_existing_file_is_refused_unless_overwritten(tmp_path: Path) -> None:
     (tmp_path / "old").write_text("old")
     with pytest.raises(OutputError, match="--overwrite"):
-        check_output(tmp_path / "old")
-    check_output(tmp_path / "old", overwrite=True)
-    check_output(tmp_path / "new")
+        check_writable(tmp_path / "old")
+    check_writable(tmp_path / "old", overwrite=True)
+    check_writable(tmp_path / "new")
 
 
 def test_a_folder_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing" / "file"):
         with pytest.raises(OutputError):
-            check_output(path, overwrite=True)
+            check_writable(path, overwrite=True)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -28,18 +28,18 @@ def test_what_must_not_be_written_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     for name in ("file", "new"):
         with pytest.raises(OutputError):
-            check_output(tmp_path / name, overwrite=True)
+            check_writable(tmp_path / name, overwrite=True)
     tmp_path.chmod(0o700)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), written_beside(path) as part:
+    with pytest.raises(RuntimeError), atomic_write(path) as part:
         part.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
-    with written_beside(path) as part:
+    with atomic_write(path) as part:
         part.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -47,14 +47,14 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_the_temporary_name_keeps_the_suffix(tmp_path: Path) -> None:
-    with written_beside(tmp_path / "film.mp4") as part:
+    with atomic_write(tmp_path / "film.mp4") as part:
         assert part.suffix == ".mp4"
         part.touch()
 
 
 def test_a_device_is_written_and_not_replaced() -> None:
     device = Path("/dev/null")
-    check_output(device)
+    check_writable(device)
     write_json(device, {"a": 1})
     assert device.is_char_device()
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from fer_edge import system
+
 
 @pytest.fixture
 def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:

@@ -20,11 +20,11 @@ from fer_export.cli import export
 from fer_export.graph.classifier import to_onnx, trace, usable_network
 from fer_export.graph.onnx_file import copied
 from fer_export.int8.calibration import observe, ranges
-from fer_export.int8.quantize import choose_faces, quantise
+from fer_export.int8.quantize import choose_faces, quantize
 from fer_train.data import FER2013_CLASSES, FaceData, load_faces
 from fer_train.networks import Network, build_network
 from fer_train.networks.checkpoint import Checkpoint, save_checkpoint
-from fer_train.networks.normalization import normalise
+from fer_train.networks.normalization import normalize
 
 TRAINING_FACES, TEST_FACES = 120, 6  # a class; enough to calibrate on, and to choose a calibrator by
 FEW_DISGUST = 5
@@ -92,7 +92,7 @@ def make_checkpoint(faces: FaceData) -> Callable[[str], Checkpoint]:
         torch.manual_seed(3)
         network = build_network(name, len(FER2013_CLASSES))
         some = faces.rows(np.arange(len(faces)) % 4 == 0)
-        batch = normalise(torch.from_numpy(some.images))
+        batch = normalize(torch.from_numpy(some.images))
         with torch.no_grad():
             network.train()
             for module in network.modules():
@@ -151,7 +151,7 @@ def int8(fp32: onnx.ModelProto, faces: FaceData, tmp_path_factory: pytest.TempPa
     """The quantised network. Copy it before changing it."""
     folder = tmp_path_factory.mktemp("int8")
     chosen, _ = choose_faces(faces, 64, 0, seed=0)
-    return quantise(fp32, ranges(observe(fp32, chosen.images, folder), "minmax"), folder)
+    return quantize(fp32, ranges(observe(fp32, chosen.images, folder), "minmax"), folder)
 
 
 @dataclass(frozen=True)

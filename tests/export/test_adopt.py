@@ -92,7 +92,7 @@ def test_a_grey_nchw_network_of_values_from_minus_one_to_one_keeps_its_softmax(f
 
 def test_a_bgr_network_gets_its_channels_in_its_own_order(fer_export, tmp_path: Path) -> None:
     source, out = network(tmp_path, ["n", 3, 112, 112]), tmp_path / "ours.onnx"
-    assert fer_export(*adopting(source, out, colour="bgr", mean="10,20,30")).code == 0
+    assert fer_export(*adopting(source, out, color="bgr", mean="10,20,30")).code == 0
     images = np.random.default_rng(0).integers(0, 256, (2, 3, 112, 112), dtype=np.uint8)
     expected = softmax(logits(images[:, ::-1], [10, 20, 30], [255] * 3))
     np.testing.assert_allclose(Classifier(out).predict(images), expected, atol=1e-5)
@@ -100,7 +100,7 @@ def test_a_bgr_network_gets_its_channels_in_its_own_order(fer_export, tmp_path: 
 
 def test_an_adopted_file_goes_through_inspect_and_evaluate(fer_export, faces_csv: Path, tmp_path: Path) -> None:
     source, out = network(tmp_path, ["n", 1, 48, 48]), tmp_path / "ours.onnx"
-    assert fer_export(*adopting(source, out, colour="grey", **{"input-size": "48"})).code == 0
+    assert fer_export(*adopting(source, out, color="grey", **{"input-size": "48"})).code == 0
     assert '"checkpoint_sha256": ""' in fer_export("inspect", out).stdout
     result = fer_export("evaluate", out, "--data", faces_csv)  # its three classes are not the data's seven
     assert result.code == 1 and "was trained on happy, sad, neutral" in result.stderr

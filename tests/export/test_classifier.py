@@ -56,7 +56,7 @@ def test_the_contract_says_all_that_the_runtime_needs(finished, checkpoint_file:
             kind="classifier",
             labels=FER2013_CLASSES,
             input_size=(48, 48),
-            colour="grey",
+            color="grey",
             temperature=1.25,
             dataset="faces.csv",
             accuracy={

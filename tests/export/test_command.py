@@ -18,7 +18,7 @@ from fer_export import classifier as pipeline
 from fer_export import cli
 from fer_export.graph.onnx_file import save, with_contract
 from fer_export.int8 import calibrator_search as tuning
-from fer_export.int8 import quantize as quantise
+from fer_export.int8 import quantize as quantize
 from fer_export.int8.calibration import CALIBRATORS
 from fer_train.data import FaceData
 from fer_train.networks.checkpoint import Checkpoint, save_checkpoint
@@ -148,8 +148,8 @@ def test_too_few_calibration_images_are_a_usage_error(fer_export, good, number: 
 
 def test_the_command_knows_the_quantisers_limits() -> None:
     defaults = {option.name: option for option in cli.export.params}
-    assert cli.CALIBRATION_RANGE.min == quantise.MIN_CALIBRATION_IMAGES
-    assert defaults["calibration_images"].default == quantise.MIN_CALIBRATION_IMAGES
+    assert cli.CALIBRATION_RANGE.min == quantize.MIN_CALIBRATION_IMAGES
+    assert defaults["calibration_images"].default == quantize.MIN_CALIBRATION_IMAGES
     assert [*cli.CALIBRATORS.choices] == [tuning.AUTO, *CALIBRATORS]
 
 

@@ -11,7 +11,7 @@ import click
 
 from fer_edge.console import MainCommand, extra_required, run_main
 from fer_edge.errors import FerError, OutputError
-from fer_edge.files import write_json, written_beside
+from fer_edge.files import atomic_write, write_json
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options as shared
 from fer_train.commands.convert import convert
@@ -152,11 +152,11 @@ def _describe(faces: "FaceData", trainer: "Trainer") -> None:
         + (", bfloat16" if options.amp else ""),
         err=True,
     )
-    unlabelled = trainer.batches.faces - len(trainer.labels)
+    unlabeled = trainer.batches.faces - len(trainer.labels)
     if options.teachers:
         click.echo(
             f"Learning from {len(options.teachers)} teacher{'s' if len(options.teachers) > 1 else ''}"
-            + (f", also on {unlabelled:,} faces without labels" if unlabelled else ""),
+            + (f", also on {unlabeled:,} faces without labels" if unlabeled else ""),
             err=True,
         )
     if trainer.is_done:
@@ -244,7 +244,7 @@ def _write_results(faces: "FaceData", trainer: "Trainer") -> None:
     out = trainer.out
     best = load_checkpoint(out / "best.pt")
     write_json(out / "metrics.json", best.metrics | {"model": best.model, "options": best.options})
-    with written_beside(out / "history.csv") as part, part.open("w", newline="") as file:
+    with atomic_write(out / "history.csv") as part, part.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(EpochRecord)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(record) for record in trainer.history)

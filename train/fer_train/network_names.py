@@ -3,8 +3,10 @@
 import pkgutil
 from pathlib import Path
 
+OTHER_MODULES = {"base", "checkpoint", "inference", "normalization", "pretrained"}
+
 
 def network_names() -> tuple[str, ...]:
-    """One name for each file in networks/, but for its base: vgg16_bn.py is vgg16-bn."""
+    """One name for each network's file in networks/: vgg16_bn.py is vgg16-bn."""
     files = pkgutil.iter_modules([str(Path(__file__).with_name("networks"))])
-    return tuple(sorted(file.name.replace("_", "-") for file in files if file.name != "base"))
+    return tuple(sorted(file.name.replace("_", "-") for file in files if file.name not in OTHER_MODULES))

@@ -16,11 +16,11 @@ import numpy.typing as npt
 from fer_edge.console import run_main
 from fer_edge.detectors.yunet import YunetDetector
 from fer_edge.errors import DataError
-from fer_edge.files import check_output, written_beside
+from fer_edge.files import atomic_write, check_writable
 from fer_edge.framing import Square, crop
 from fer_edge.opencv import cv2
 from fer_train.data import FACE_SIZE
-from fer_train.data.unlabeled import save_unlabelled
+from fer_train.data.unlabeled import save_unlabeled
 from fer_train.detection.synthesis.tiles import TILE_PX, load_tiles
 
 
@@ -35,7 +35,7 @@ def preview(faces: npt.NDArray[np.uint8], path: Path) -> None:
     """A contact sheet of 12 x 24 faces, evenly picked."""
     picked = faces[np.linspace(0, len(faces) - 1, 288).astype(int)]
     sheet = picked.reshape(12, 24, FACE_SIZE, FACE_SIZE).swapaxes(1, 2).reshape(12 * FACE_SIZE, 24 * FACE_SIZE)
-    with written_beside(path) as part:
+    with atomic_write(path) as part:
         cv2.imwrite(str(part), sheet)
 
 
@@ -60,7 +60,7 @@ def main(
 ) -> None:
     """Cut, tell how many, write."""
     for path in filter(None, (out, sheet)):
-        check_output(path, overwrite)
+        check_writable(path, overwrite)
     tiles, faces = load_tiles(folder), []
     for image, boxes in zip(tiles.images, tiles.boxes, strict=True):
         for x, y, width, height, score in boxes.tolist():
@@ -70,7 +70,7 @@ def main(
     faces = faces[::every]
     if not faces:
         raise DataError(f"{folder} has no face that large, sure and whole")
-    save_unlabelled(np.stack(faces), out)
+    save_unlabeled(np.stack(faces), out)
     if sheet is not None:
         preview(np.stack(faces), sheet)
     click.echo(f"{out}: {len(faces):,} of {sum(map(len, tiles.boxes)):,} faces", err=True)

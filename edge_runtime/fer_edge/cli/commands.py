@@ -244,29 +244,29 @@ def edge(
     logging.basicConfig(level=logging.INFO, format=over_status_line + "fer-edge: %(message)s")
 
     with signals_deferred():  # a C extension makes an error of its own of an interrupted import
-        from fer_edge.network.session import begin_opening
+        from fer_edge.network.session import preload
 
         detector = detector or ("yunet" if detector_model else "luma")
         model, detector_model = _files(model, precision, detector, detector_model)
         threads = threads or _default_threads()
-        begin_opening(model, threads)
+        preload(model, threads)
         if detector == "luma" and detector_model:
-            begin_opening(detector_model, threads, (1, 1, detect_size * 3 // 4 // 32 * 32, detect_size // 32 * 32))
-        from fer_edge.cli.run import AppOptions, run
-        from fer_edge.pipeline.options import Flow, Limits
+            preload(detector_model, threads, (1, 1, detect_size * 3 // 4 // 32 * 32, detect_size // 32 * 32))
+        from fer_edge.cli.run import RunOptions, run
+        from fer_edge.pipeline.options import Limits, StreamOptions
 
         if rotate_output:
             from fer_edge.sinks.rotation import Rotation
 
     run(
-        AppOptions(
+        RunOptions(
             source=source if source is not None else str(camera or 0),
             model=model,
             detector=detector,
             detector_model=detector_model,
             headless=headless,
             limits=Limits(max_frames, duration),
-            flow=Flow(
+            flow=StreamOptions(
                 lossless=None if lossless is None else lossless == "yes",
                 detect_hz=detect_hz,
                 follow=not no_follow,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fer_edge.errors import FerError, OutputError
-from fer_edge.files import written_beside
+from fer_edge.files import atomic_write
 
 VARIABLE = "FER_EDGE_DEFAULTS"
 OPTIONS: dict[str, Callable[[object], bool]] = {
@@ -58,5 +58,5 @@ def save_defaults(values: Mapping[str, str | int], path: Path, comment: str) -> 
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{path.parent} can't be made a folder: {error.strerror}") from error
-    with written_beside(path) as part:
+    with atomic_write(path) as part:
         part.write_text("\n".join(lines) + "\n", encoding="utf-8")

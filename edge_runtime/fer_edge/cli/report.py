@@ -8,6 +8,7 @@ from typing import Any
 
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.pipeline.stats import SHORT_RUN_FRAMES, WARMUP_FRAMES
+from fer_edge.system import machine_info
 
 SCHEMA = 1
 MEGABYTE = 1e6

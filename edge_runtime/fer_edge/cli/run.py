@@ -14,21 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_edge.cli.status import StatusLine, tell
-from fer_edge.cli.systemd import Notifier
+from fer_edge.cli.systemd import SystemdNotifier
 from fer_edge.console import Terminated, signals_deferred
 from fer_edge.detectors import open_detector
-from fer_edge.detectors.filter import Screened
+from fer_edge.detectors.filter import FilteredDetector
 from fer_edge.errors import FerError, OutputError
-from fer_edge.files import check_output, write_json
+from fer_edge.files import check_writable, write_json
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
 from fer_edge.pipeline.frame import Frame
-from fer_edge.pipeline.options import LIVE_CLASSIFY_INTERVAL_S, Flow, Limits
+from fer_edge.pipeline.options import LIVE_CLASSIFY_INTERVAL_S, Limits, StreamOptions
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.results import FrameResult
 from fer_edge.sinks import Sink, SinkRunner
 from fer_edge.sources import Source, open_source
-from fer_edge.sources.reconnect import Patience
+from fer_edge.sources.reconnect import ReconnectPolicy
 
 if TYPE_CHECKING:
     from fer_edge.sinks.rotation import Rotation
@@ -42,7 +42,7 @@ STDOUT_CLOSED = "stdout closed"
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # the source may hold a password
-class AppOptions:
+class RunOptions:
     """The command line of `fer-edge`, checked by click; None means the default."""
 
     source: str
@@ -51,7 +51,7 @@ class AppOptions:
     detector_model: Path | None
     headless: bool
     limits: Limits
-    flow: Flow
+    flow: StreamOptions
     json: str | None
     csv: str | None
     output: Path | None
@@ -68,7 +68,7 @@ class AppOptions:
     rotation: "Rotation | None"
 
 
-def run(options: AppOptions) -> None:
+def run(options: RunOptions) -> None:
     """Run until the source ends, a limit is reached, the window is closed or a signal comes; then report.
 
     Raises FerError for what can't be opened, when a live source is lost and when an output failed; KeyboardInterrupt
@@ -79,7 +79,7 @@ def run(options: AppOptions) -> None:
     _check_outputs(options)
     cv2.setNumThreads(options.threads)
     classifier = Classifier(options.model, options.threads)
-    detector = Screened(
+    detector = FilteredDetector(
         open_detector(
             options.detector, options.detector_model, options.min_face_px, options.detect_size_px, options.threads
         ),
@@ -88,8 +88,8 @@ def run(options: AppOptions) -> None:
     )
     window = _open_window(options)
     looked_at = options.output is not None or window is not None
-    grey = not looked_at and not detector.wants_colour and classifier.contract.colour == "grey"
-    source = open_source(options.source, options.camera_size, Patience(give_up_s=options.give_up_s), grey)
+    gray = not looked_at and not detector.needs_color and classifier.contract.color == "grey"
+    source = open_source(options.source, options.camera_size, ReconnectPolicy(give_up_s=options.give_up_s), gray)
     try:
         lossless = not source.live if options.flow.lossless is None else options.flow.lossless
         gaps = not lossless and source.pictures is None
@@ -153,7 +153,7 @@ def _finish(pipeline: Pipeline, sinks: list[SinkRunner], window: "Window | None"
 
 
 def _report(
-    pipeline: Pipeline, sinks: list[SinkRunner], window: "Window | None", options: AppOptions, seconds: float,
+    pipeline: Pipeline, sinks: list[SinkRunner], window: "Window | None", options: RunOptions, seconds: float,
     exit_reason: str | None,
 ) -> None:  # fmt: skip
     from fer_edge.cli.report import build_report, render_report  # not before the first results
@@ -188,7 +188,7 @@ def _on_request(report: Callable[[str], None]) -> Iterator[Callable[[], None]]:
         signal.signal(signal.SIGUSR1, before)
 
 
-def _settings(options: AppOptions, pipeline: Pipeline) -> dict[str, object]:
+def _settings(options: RunOptions, pipeline: Pipeline) -> dict[str, object]:
     """What the run was told or took by default, and what its source gave: without these no figure can be compared."""
     flow, rotation = options.flow, options.rotation
     default_interval_s = 0.0 if pipeline.lossless else LIVE_CLASSIFY_INTERVAL_S
@@ -213,15 +213,15 @@ def _settings(options: AppOptions, pipeline: Pipeline) -> dict[str, object]:
     }
 
 
-def _check_outputs(options: AppOptions) -> None:
+def _check_outputs(options: RunOptions) -> None:
     # Before anything is opened: a camera takes seconds, and an output that is opened is truncated.
     # A rotated output puts aside what is there.
     may_exist = options.overwrite or options.rotation is not None
     for path in (options.json, options.csv):
         if path is not None and path != "-":
-            check_output(Path(path), may_exist)
+            check_writable(Path(path), may_exist)
     if options.report is not None:
-        check_output(options.report, options.overwrite)
+        check_writable(options.report, options.overwrite)
     if options.output is not None:
         from fer_edge.sinks.images import FOURCC, check_picture_output
 
@@ -230,7 +230,7 @@ def _check_outputs(options: AppOptions) -> None:
         check_picture_output(options.output, may_exist)
 
 
-def _open_window(options: AppOptions) -> "Window | None":
+def _open_window(options: RunOptions) -> "Window | None":
     if options.headless:
         return None
     from fer_edge.sinks.window import Window, screen_available
@@ -240,7 +240,7 @@ def _open_window(options: AppOptions) -> "Window | None":
     return None
 
 
-def _open_sinks(options: AppOptions, source: Source, classifier: Classifier, gaps: bool) -> list[Sink]:
+def _open_sinks(options: RunOptions, source: Source, classifier: Classifier, gaps: bool) -> list[Sink]:
     # Pictures are drawn and encoded by code that the rest does not need.
     sinks: list[Sink] = []
     if options.output is not None:
@@ -260,11 +260,11 @@ def _open_sinks(options: AppOptions, source: Source, classifier: Classifier, gap
 
 
 def _watch(
-    pipeline: Pipeline, sinks: list[SinkRunner], window: "Window | None", options: AppOptions, started: float,
+    pipeline: Pipeline, sinks: list[SinkRunner], window: "Window | None", options: RunOptions, started: float,
     report_if_asked: Callable[[], None],
 ) -> None:  # fmt: skip
     status = StatusLine(pipeline, "-" in (options.json, options.csv))
-    notifier, processed = Notifier(), 0
+    notifier, processed = SystemdNotifier(), 0
     # Frames' own times end a run; this is for a live source that has gone silent.
     deadline = started + (options.limits.duration_s or math.inf) + 1
     try:
@@ -288,7 +288,7 @@ def _watch(
         status.clear()
 
 
-def _notify(notifier: Notifier, pipeline: Pipeline, processed: int) -> int:
+def _notify(notifier: SystemdNotifier, pipeline: Pipeline, processed: int) -> int:
     """Tell systemd of frames beyond the first `processed`, if there are any; return how many there are now."""
     now = pipeline.stats.processed
     if now > processed:

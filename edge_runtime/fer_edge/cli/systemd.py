@@ -6,7 +6,7 @@ import os
 import time
 
 
-class Notifier:
+class SystemdNotifier:
     """Sends the notifications of Type=notify; call `alive` while frames flow, as often as you like."""
 
     def __init__(self) -> None:

@@ -152,7 +152,7 @@ def _search(name: str, model: Path | None, threads: int, size: int) -> Search:
 
     def search(frame: Image) -> list[Box]:
         cv2.setNumThreads(threads)
-        return [found.box for found in detector.detect(frame if detector.wants_colour else to_gray(frame))]
+        return [found.box for found in detector.detect(frame if detector.needs_color else to_gray(frame))]
 
     return search
 

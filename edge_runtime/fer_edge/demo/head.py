@@ -16,7 +16,7 @@ Picture = npt.NDArray[np.uint8]
 """uint8 [H, W, 3] BGR, [H, W, 4] BGRA, or [H, W] mask."""
 Floats = npt.NDArray[np.float32]
 Points = Sequence[tuple[float, float]] | npt.NDArray[np.float64]
-Colour = Sequence[float]
+Color = Sequence[float]
 """B, G, R (or one value for a mask), 0 to 255."""
 
 LEFT, TOP, RIGHT, BOTTOM = -104.0, -36.0, 104.0, 270.0
@@ -55,19 +55,19 @@ class Grid(NamedTuple):
         pixels = (np.asarray(points, dtype=np.float64) - (self.left, self.top)) * self.px - 0.5
         return np.rint(pixels * (1 << _SHIFT)).astype(np.int32)
 
-    def fill(self, image: Picture, points: Points, colour: Colour) -> None:
+    def fill(self, image: Picture, points: Points, color: Color) -> None:
         """Fill a polygon."""
-        cv2.fillPoly(image, [self.fixed(points)], colour, cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(image, [self.fixed(points)], color, cv2.LINE_AA, _SHIFT)
 
-    def line(self, image: Picture, points: Points, colour: Colour, width: float) -> None:
+    def line(self, image: Picture, points: Points, color: Color, width: float) -> None:
         """Draw a line through `points`, `width` units wide but at least a pixel."""
-        cv2.polylines(image, [self.fixed(points)], False, colour, max(1, round(width * self.px)), cv2.LINE_AA, _SHIFT)
+        cv2.polylines(image, [self.fixed(points)], False, color, max(1, round(width * self.px)), cv2.LINE_AA, _SHIFT)
 
-    def oval(self, image: Picture, centre: tuple[float, float], radii: tuple[float, float], colour: Colour) -> None:
+    def oval(self, image: Picture, center: tuple[float, float], radii: tuple[float, float], color: Color) -> None:
         """Fill an upright ellipse."""
-        x, y = (int(value) for value in self.fixed([centre])[0])
+        x, y = (int(value) for value in self.fixed([center])[0])
         rx, ry = (max(1, round(radius * self.px * (1 << _SHIFT))) for radius in radii)
-        cv2.ellipse(image, (x, y), (rx, ry), 0, 0, 360, colour, -1, cv2.LINE_AA, _SHIFT)
+        cv2.ellipse(image, (x, y), (rx, ry), 0, 0, 360, color, -1, cv2.LINE_AA, _SHIFT)
 
     def window(self, image: Picture, x0: float, y0: float, x1: float, y1: float) -> tuple["Grid", Picture]:
         """The part of `image` between two corners in units, as a view, and the grid over it."""
@@ -121,9 +121,9 @@ def bump(x: Floats, y: Floats, at: tuple[float, float], radius: tuple[float, flo
     return np.asarray(hill, dtype=np.float32)
 
 
-def _over(canvas: Floats, mask: npt.ArrayLike, colour: npt.ArrayLike) -> None:
+def _over(canvas: Floats, mask: npt.ArrayLike, color: npt.ArrayLike) -> None:
     """Paint `colour` on `canvas` [H, W, 3] where `mask` [H, W] is."""
-    canvas += (np.asarray(colour, np.float32) - canvas) * np.asarray(mask, np.float32)[:, :, None]
+    canvas += (np.asarray(color, np.float32) - canvas) * np.asarray(mask, np.float32)[:, :, None]
 
 
 def _skin_tone(shade: Floats) -> Floats:
@@ -170,18 +170,18 @@ def _paint_hair(canvas: Floats, grid: Grid, x: Floats, y: Floats) -> Floats:
     _over(canvas, 0.45 * shadow, (58, 76, 124))
     lit = 0.8 + 0.9 * bump(x, y, (-14, -14), (22, 10)) + 0.4 * bump(x, y, (24, -9), (14, 14))
     hair = np.clip(lit[:, :, None] * _HAIR, 0, 255).astype(np.uint8)
-    chance = np.random.default_rng(7)
+    rng = np.random.default_rng(7)
     for where in np.linspace(0, 1, 320):
         # Strands fan out from a parting at the upper left and end along the hair's rim or at the fringe.
-        start = np.array([-13 + 3.5 * chance.normal(), -23 + 1.6 * chance.normal()])
+        start = np.array([-13 + 3.5 * rng.normal(), -23 + 1.6 * rng.normal()])
         turn = np.pi * (0.86 - 1.72 * where)
         end = np.array([-44 * np.sin(turn), -5 - 24 * np.cos(turn) + 30 * abs(2 * where - 1) ** 1.3])
         bend = start + 0.55 * (end - start) + (2.0, -7.5)
-        if chance.random() < 0.45:
+        if rng.random() < 0.45:
             end = np.array([-22 + 60 * where, 5 + 14 * where**3])
             bend = start + 0.5 * (end - start) + (5.0, -3.0)
-        end += chance.normal(0, 1.8, 2)
-        tone = 0.75 + 0.65 * chance.random()
+        end += rng.normal(0, 1.8, 2)
+        tone = 0.75 + 0.65 * rng.random()
         grid.line(hair, smooth(np.stack([start, bend, end])), [c * tone for c in (36, 50, 78)], 0.3)
     _over(canvas, mask, blurred(hair, 0.4 * grid.px))
     return mask

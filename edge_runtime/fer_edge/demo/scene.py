@@ -142,8 +142,8 @@ def _background(size: tuple[int, int]) -> Picture:
 def _noise(size: tuple[int, int]) -> Picture:
     """Sensor noise, uint8 0 to _NOISE_LEVELS [H + 64, W + 64, 3]: each frame takes another window of it; read-only."""
     width, height = size
-    chance = np.random.default_rng(1)
-    grain = chance.normal(_NOISE_LEVELS / 2, 1.6, (height + 64, width + 64, 3))
+    rng = np.random.default_rng(1)
+    grain = rng.normal(_NOISE_LEVELS / 2, 1.6, (height + 64, width + 64, 3))
     table = np.clip(grain.round(), 0, _NOISE_LEVELS).astype(np.uint8)
     table.setflags(write=False)
     return table

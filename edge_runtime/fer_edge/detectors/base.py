@@ -23,14 +23,14 @@ class Detector(Protocol):
 
     name: str
     framing: Framing
-    wants_colour: bool  # whether BGR gives it more than grey does
+    needs_color: bool  # whether BGR gives it more than grey does
 
     def detect(self, image: Image) -> list[Detection]:
         """Faces of `image`, uint8 [H, W] grey or [H, W, 3] BGR."""
         ...
 
 
-def shrunk(image: Image, longest_px: int) -> tuple[Image, float]:
+def downscale(image: Image, longest_px: int) -> tuple[Image, float]:
     """`image` at most `longest_px` long, and how many source pixels one of its pixels stands for."""
     factor = max(image.shape[:2]) / longest_px
     if factor <= 1:

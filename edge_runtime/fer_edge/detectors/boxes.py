@@ -21,8 +21,8 @@ def cell_grid(height: int, width: int, strides: tuple[int, ...]) -> Floats:
     grids = []
     for stride in strides:
         y, x = np.mgrid[: -(-height // stride), : -(-width // stride)]
-        centres = (np.stack([x.ravel(), y.ravel()], axis=1) + 0.5) * stride
-        grids.append(np.column_stack([centres, np.full(len(centres), stride)]))
+        centers = (np.stack([x.ravel(), y.ravel()], axis=1) + 0.5) * stride
+        grids.append(np.column_stack([centers, np.full(len(centers), stride)]))
     return np.concatenate(grids).astype(np.float32)
 
 

@@ -4,7 +4,7 @@ from fer_edge.detectors import Detection, Detector
 from fer_edge.framing import Image
 
 
-class Screened:
+class FilteredDetector:
     """A detector whose faces are at least `min_face_px` large and score at least `min_score`.
 
     Large is the side of the FER2013 square, since detectors' boxes differ; the score is the detector's own.
@@ -12,7 +12,7 @@ class Screened:
 
     def __init__(self, detector: Detector, min_face_px: int, min_score: float = 0.0) -> None:
         self._detector, self._min_face_px, self._min_score = detector, min_face_px, min_score
-        self.name, self.framing, self.wants_colour = detector.name, detector.framing, detector.wants_colour
+        self.name, self.framing, self.needs_color = detector.name, detector.framing, detector.needs_color
 
     def detect(self, image: Image) -> list[Detection]:
         """Faces of `image`, uint8 [H, W] grey or [H, W, 3] BGR."""

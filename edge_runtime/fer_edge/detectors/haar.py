@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_edge.detectors.base import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, Detection, shrunk
+from fer_edge.detectors.base import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, Detection, downscale
 from fer_edge.errors import FerError, ModelError
 from fer_edge.framing import Framing, Image
 from fer_edge.opencv import cv2
@@ -20,7 +20,7 @@ class HaarDetector:
     name = "haar"
     # Its box is 0.98 x 0.98 of a FER2013 picture, centred (median over enlarged PublicTest faces).
     framing = Framing(of_width=1 / 0.98)
-    wants_colour = False
+    needs_color = False
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class HaarDetector:
 
     def detect(self, image: Image) -> list[Detection]:
         """Faces of `image`; the score is the last stage's weight, above 0 and unbounded."""
-        small, factor = shrunk(image, self._detect_size_px)
+        small, factor = downscale(image, self._detect_size_px)
         gray = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
         side = max(1, round(self._min_face_px / factor))
         with self._lock:

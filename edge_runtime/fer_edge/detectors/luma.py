@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_edge.detectors.base import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, Detection, shrunk
+from fer_edge.detectors.base import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, Detection, downscale
 from fer_edge.detectors.boxes import SAME_FACE, Floats, cell_grid, decode, merge, overlap
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Framing, Image, Square, crop
-from fer_edge.network.contract import LookTerms
+from fer_edge.network.contract import SecondLook
 from fer_edge.network.session import open_session, read_contract
 from fer_edge.opencv import cv2
 
 log = logging.getLogger(__name__)
 
-EDGE_GREY = 128  # what is beyond the picture: the network's own padding, 0 after normalisation
+EDGE_GRAY = 128  # what is beyond the picture: the network's own padding, 0 after normalisation
 GRIDS_KEPT = 8  # of different picture sizes
 # Close-ups are larger than the network learned to see; pictures longer than this are searched at half their size, too,
 # for a quarter of the time more, and boxes that are at least so high there are taken from it.
@@ -25,7 +25,7 @@ HALVED_FROM_PX, HALVED_FACE_PX = 400, 72
 # and no search takes much more than twice the time. In small pictures some are looked at all the same.
 FEWEST_LOOKS, LOOKS_AT_ONCE = 8, 16
 UNSEEN_LOGIT = -4.5  # of a second look that sees nothing there; int8's answers end a little below (fer-export)
-DARK_GREY = 80  # pictures of a lower mean are brightened to it, as the network learned by daylight and lamps
+DARK_GRAY = 80  # pictures of a lower mean are brightened to it, as the network learned by daylight and lamps
 LEAST_POWER = 0.4  # of that: in a black picture there is only noise to brighten
 # Pictures of less contrast (standard deviation) get so much, but no more than HAZE_GAIN times theirs. A wall or a lens
 # cap, which has next to none before it is brightened, stays blank; from the first of the two on it gets a part of that.
@@ -41,7 +41,7 @@ class LumaDetector:
     """
 
     name = "luma"
-    wants_colour = False
+    needs_color = False
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class LumaDetector:
             shapes.append((2, self.terms.second_look.window_px, self.terms.second_look.window_px))
         for count, height, width in shapes:
             try:
-                answers = self._run(np.full((count, height, width), EDGE_GREY, np.uint8))
+                answers = self._run(np.full((count, height, width), EDGE_GRAY, np.uint8))
             except Exception as error:  # onnxruntime's own exceptions share no other base
                 reason = " ".join(str(error).split())[:160]
                 raise ModelError(f"{self.path} can't be run on a picture ({reason}): export it again") from error
@@ -97,7 +97,7 @@ class LumaDetector:
     def detect(self, image: Image) -> list[Detection]:
         """Faces of `image`; the score is the contract's threshold to 1."""
         gray = image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
-        small, factor = shrunk(gray, self._detect_size_px)
+        small, factor = downscale(gray, self._detect_size_px)
         boxes, scores = self.search(small, None, self._min_face_px / factor, gray)
         return [
             Detection((left, top, right - left, bottom - top), score)
@@ -136,26 +136,26 @@ class LumaDetector:
         """Boxes [F, 4] and scores [F], `least` or more, of uint8 [H, W], surest first."""
         boxes, scores = self._candidates(gray, least)
         if max(gray.shape) > HALVED_FROM_PX:
-            half, factor = shrunk(gray, max(gray.shape) // 2)
+            half, factor = downscale(gray, max(gray.shape) // 2)
             others, their_scores = self._candidates(half, least)
             large = others[:, 3] - others[:, 1] >= HALVED_FACE_PX
             boxes = np.concatenate([boxes, others[large] * np.float32(factor)])
             scores = np.concatenate([scores, their_scores[large]])
         return merge(boxes, scores)
 
-    def _second_look(self, gray: Image, boxes: Floats, look: LookTerms, light: Image | None) -> Floats:
+    def _second_look(self, gray: Image, boxes: Floats, look: SecondLook, light: Image | None) -> Floats:
         """The logits [K] of what is in the boxes [K, 4] of uint8 [H, W], each seen in a window of its own."""
         logits = np.empty(len(boxes), np.float32)
         size, grid = look.window_px, self._grid(look.window_px, look.window_px)
-        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        centers = (boxes[:, :2] + boxes[:, 2:]) / 2
         sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)) * np.float32(size / look.face_px)
-        places = (boxes - np.tile(centres, 2)) * (size / sides)[:, None] + np.float32(size / 2)  # in their windows
+        places = (boxes - np.tile(centers, 2)) * (size / sides)[:, None] + np.float32(size / 2)  # in their windows
         # The first look's padding, which is not in the picture's light, but here will be
-        beyond = EDGE_GREY if light is None else int(np.abs(light.astype(int) - EDGE_GREY).argmin())
+        beyond = EDGE_GRAY if light is None else int(np.abs(light.astype(int) - EDGE_GRAY).argmin())
         for first in range(0, len(boxes), LOOKS_AT_ONCE):
             some = range(first, min(first + LOOKS_AT_ONCE, len(boxes)))
             pictures = np.empty((len(some), size, size), np.uint8)
-            for picture, (x, y), side in zip(pictures, centres[some].tolist(), sides[some].tolist(), strict=True):
+            for picture, (x, y), side in zip(pictures, centers[some].tolist(), sides[some].tolist(), strict=True):
                 crop(gray, Square(x, y, side), (size, size), picture, beyond)
             if light is not None:
                 pictures = _through(light, pictures)
@@ -171,7 +171,7 @@ class LumaDetector:
         step_y, step_x = self.contract.input_size
         below, right = -gray.shape[0] % step_y, -gray.shape[1] % step_x
         if below or right:
-            padded = cv2.copyMakeBorder(gray, 0, below, 0, right, cv2.BORDER_CONSTANT, value=EDGE_GREY)
+            padded = cv2.copyMakeBorder(gray, 0, below, 0, right, cv2.BORDER_CONSTANT, value=EDGE_GRAY)
             gray = np.asarray(padded, dtype=np.uint8)
         answers = self._run(gray[None])[0]
         seen = np.flatnonzero(answers[0] >= math.log(least / (1 - least)))
@@ -215,7 +215,7 @@ def light_table(gray: Image) -> Image | None:
     means, deviations = cv2.meanStdDev(gray)
     mean, deviation = float(means[0, 0]), float(deviations[0, 0])
     hazy = BLANK_DEVIATIONS[0] < deviation < CLEAR_DEVIATION
-    if mean >= DARK_GREY and not hazy:
+    if mean >= DARK_GRAY and not hazy:
         return None
     table = _brightening(mean)
     if hazy:
@@ -230,12 +230,12 @@ def light_table(gray: Image) -> Image | None:
 def brightened(gray: Image) -> Image:
     """`gray`, uint8 [H, W], itself, or if it is dark its power (gamma) that lifts a grey of its mean to DARK_GREY."""
     mean = cv2.mean(gray)[0]
-    return gray if mean >= DARK_GREY else _through(_brightening(mean), gray)
+    return gray if mean >= DARK_GRAY else _through(_brightening(mean), gray)
 
 
 def _brightening(mean: float) -> Image:
     """The table, uint8 [256], of the power that lifts a dark `mean` to DARK_GREY; of a power of 1 for others."""
-    power = max(LEAST_POWER, float(np.log(DARK_GREY / 255) / np.log(max(mean, 1.0) / 255))) if mean < DARK_GREY else 1.0
+    power = max(LEAST_POWER, float(np.log(DARK_GRAY / 255) / np.log(max(mean, 1.0) / 255))) if mean < DARK_GRAY else 1.0
     return ((np.arange(256) / 255) ** power * 255).round().astype(np.uint8)
 
 

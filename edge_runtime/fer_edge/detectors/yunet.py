@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_edge.detectors.base import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, Detection, shrunk
+from fer_edge.detectors.base import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, Detection, downscale
 from fer_edge.errors import FerError, ModelError
 from fer_edge.framing import Framing, Image
 from fer_edge.opencv import cv2
@@ -18,7 +18,7 @@ class YunetDetector:
     # Its box is narrower than a FER2013 picture (0.82 wide, 1.06 high); a square of 0.95 of its
     # height about the same centre restores the framing (measured on enlarged PublicTest faces).
     framing = Framing(of_height=0.95)
-    wants_colour = True
+    needs_color = True
 
     MIN_SIDE_PX = 64  # at 32 and less, OpenCV's FaceDetectorYN gives boxes of garbage, some infinite
     SCORE_THRESHOLD = 0.6
@@ -62,7 +62,7 @@ class YunetDetector:
 
     def detect(self, image: Image) -> list[Detection]:
         """Faces of `image`; the score is 0.6 to 1."""
-        small, factor = shrunk(image, self._detect_size_px)
+        small, factor = downscale(image, self._detect_size_px)
         bgr = small if small.ndim == 3 else np.asarray(cv2.cvtColor(small, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
         below, right = (max(0, self.MIN_SIDE_PX - side) for side in bgr.shape[:2])
         if below or right:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_edge.errors import ContractError, ModelError
-from fer_edge.framing import Image, Square, crop, normalise_light
-from fer_edge.network.session import open_file, read_contract
+from fer_edge.framing import Image, Square, crop, normalize_light
+from fer_edge.network.session import load_model, read_contract
 from fer_edge.opencv import cv2
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class Classifier:
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self.path = path
-        opened = open_file(path, threads)
+        opened = load_model(path, threads)
         self._opened, self._session, self.precision = opened, opened.session, opened.precision
         self.contract = read_contract(self._session, path, "classifier")
         self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
@@ -85,7 +85,7 @@ class Classifier:
         """
         height, width = self.contract.input_size
         faces = np.empty((len(squares), self.contract.channels, height, width), dtype=np.uint8)
-        direct = self.contract.colour == "grey" and image.ndim == 2
+        direct = self.contract.color == "grey" and image.ndim == 2
         for face, square in zip(faces, squares, strict=True):
             if self.contract.framing != 1.0:
                 square = square._replace(side=square.side * self.contract.framing)
@@ -93,12 +93,12 @@ class Classifier:
                 crop(image, square, (height, width), face[0])
             else:
                 self._fill(face, crop(image, square, (height, width)))
-            if good_light and self.contract.colour == "grey":
-                normalise_light(face)
+            if good_light and self.contract.color == "grey":
+                normalize_light(face)
         return faces
 
     def _fill(self, face: npt.NDArray[np.uint8], pixels: Image) -> None:
-        if self.contract.colour == "grey":
+        if self.contract.color == "grey":
             face[0] = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
         elif pixels.ndim == 2:
             face[:] = pixels

@@ -14,13 +14,14 @@ from fer_edge.errors import ContractError
 METADATA_KEY = "fer.contract"
 SCHEMA = 1
 KINDS = ("classifier", "detector")
-COLOURS = ("grey", "rgb")
+COLORS = ("grey", "rgb")
+KEYS = {"color": "colour"}  # fields whose key in the file is spelled differently, as in files from the start
 OUTPUTS = ("probabilities", "boxes")
 BOUND = 1e6  # of a detector's measures, lest boxes overflow
 
 
 @dataclass(frozen=True)
-class LookTerms:
+class SecondLook:
     """How a detector looks a second time at what it is unsure of: in a window around it, where its size is one.
 
     window_px: side of the window that the network gets.
@@ -35,7 +36,7 @@ class LookTerms:
 
 
 @dataclass(frozen=True)
-class DetectorTerms:
+class DetectorContract:
     """What a detector's contract adds: how its answers are read.
 
     strides: pixels between the cells of each grid, in the order of the answers.
@@ -51,7 +52,7 @@ class DetectorTerms:
     score_threshold: float
     smallest_face_px: int
     framing: Mapping[str, float]
-    second_look: LookTerms | None = None
+    second_look: SecondLook | None = None
 
 
 FRAMING_TERMS = ("of_width", "of_height", "right", "down")
@@ -83,7 +84,7 @@ class Contract:
     kind: str
     labels: tuple[str, ...]
     input_size: tuple[int, int]
-    colour: str
+    color: str
     framing: float = 1.0
     output: str = "probabilities"
     temperature: float = 1.0
@@ -92,11 +93,13 @@ class Contract:
     checkpoint_sha256: str = ""
     failed_gates: tuple[str, ...] = ()
     class_mapping: Mapping[str, str | None] = field(default_factory=dict)
-    detector: DetectorTerms | None = None
+    detector: DetectorContract | None = None
 
     def to_json(self) -> str:
         """The metadata value; equal contracts give equal strings."""
         values = {"schema": SCHEMA} | asdict(self)
+        for name, key in KEYS.items():
+            values[key] = values.pop(name)
         for name in ("class_mapping", "detector"):  # most have none
             if not values[name]:
                 del values[name]
@@ -105,7 +108,7 @@ class Contract:
     @property
     def channels(self) -> int:
         """1 for grey, 3 for RGB."""
-        return 1 if self.colour == "grey" else 3
+        return 1 if self.color == "grey" else 3
 
 
 def parse_contract(text: str, file: str) -> Contract:
@@ -123,6 +126,9 @@ def parse_contract(text: str, file: str) -> Contract:
             "update fer-edge, or export the model again"
         )
     known = {one.name for one in fields(Contract)}
+    for name, key in KEYS.items():
+        if key in values:
+            values[name] = values.pop(key)
     try:
         (*labels,), (height, width) = values["labels"], values["input_size"]
         failed = tuple(values.get("failed_gates", ()))
@@ -134,26 +140,27 @@ def parse_contract(text: str, file: str) -> Contract:
         raise ContractError(f"{file}: its contract lacks or garbles {error}: export the model again") from error
     for name, wanted in _faults(contract):
         raise ContractError(
-            f"{file}: its contract says {name} {getattr(contract, name)!r}, not {wanted}: export the model again"
+            f"{file}: its contract says {KEYS.get(name, name)} {getattr(contract, name)!r}, not {wanted}: "
+            "export the model again"
         )
     return contract
 
 
-def _terms(values: Any) -> DetectorTerms:
+def _terms(values: Any) -> DetectorContract:
     """The detector's part; KeyError, TypeError or ValueError if something in it is missing or garbled."""
     (*strides,) = values["strides"]
     framing = {name: float(values["framing"][name]) for name in FRAMING_TERMS}
     look = values.get("second_look")
     if look is not None:
-        look = LookTerms(**{one.name: look[one.name] for one in fields(LookTerms)})
-    known = {one.name: values[one.name] for one in fields(DetectorTerms) if one.name != "second_look"}
-    return DetectorTerms(**known | {"strides": tuple(strides), "framing": framing, "second_look": look})
+        look = SecondLook(**{one.name: look[one.name] for one in fields(SecondLook)})
+    known = {one.name: values[one.name] for one in fields(DetectorContract) if one.name != "second_look"}
+    return DetectorContract(**known | {"strides": tuple(strides), "framing": framing, "second_look": look})
 
 
 def _faults(contract: Contract) -> Iterator[tuple[str, str]]:
     """The name of each field that can't be as it is, and what it should be."""
     outputs = OUTPUTS[:1] if contract.kind == "classifier" else OUTPUTS[1:]
-    for name, allowed in (("kind", KINDS), ("colour", COLOURS), ("output", outputs)):
+    for name, allowed in (("kind", KINDS), ("color", COLORS), ("output", outputs)):
         if getattr(contract, name) not in allowed:
             yield name, " or ".join(allowed)
     labels, fewest = contract.labels, 2 if contract.kind == "classifier" else 0
@@ -175,7 +182,7 @@ def _faults(contract: Contract) -> Iterator[tuple[str, str]]:
         yield "detector", f"{wanted} and, maybe, second_look"
 
 
-def _usable(terms: DetectorTerms) -> bool:
+def _usable(terms: DetectorContract) -> bool:
     """Whether the numbers of a detector's part can be worked with."""
     counts = (*terms.strides, terms.smallest_face_px)
     measures = (terms.side_in_strides, *terms.framing.values())
@@ -191,7 +198,7 @@ def _usable(terms: DetectorTerms) -> bool:
     )
 
 
-def _looks(look: LookTerms) -> bool:
+def _looks(look: SecondLook) -> bool:
     """Whether a second look can be had by these numbers."""
     return (
         type(look.face_px) is type(look.window_px) is int

@@ -11,7 +11,7 @@ from fer_edge.errors import ContractError, ModelError
 from fer_edge.network.contract import METADATA_KEY, Contract, parse_contract
 
 
-class OpenedFile:
+class OnnxModel:
     """An ONNX file as it was when it was read.
 
     session: ready to run. precision: "int8" if it holds quantised operators, else "fp32".
@@ -39,7 +39,7 @@ class _Opening(threading.Thread):
     def __init__(self, path: Path, threads: int, warm_up: tuple[int, ...] | None) -> None:
         super().__init__(name=f"fer-open-{path.name}")
         self._path, self._threads, self._warm_up = path, threads, warm_up
-        self._opened: OpenedFile | None = None
+        self._opened: OnnxModel | None = None
         self._error: BaseException | None = None
         self.start()
 
@@ -51,7 +51,7 @@ class _Opening(threading.Thread):
         except BaseException as error:  # noqa: BLE001 - raised where the file is asked for
             self._error = error
 
-    def result(self) -> OpenedFile:
+    def result(self) -> OnnxModel:
         self.join()
         if self._opened is None:
             assert self._error is not None
@@ -62,7 +62,7 @@ class _Opening(threading.Thread):
 _begun: dict[tuple[Path, int], _Opening] = {}
 
 
-def begin_opening(path: Path, threads: int = 1, warm_up: tuple[int, ...] | None = None) -> None:
+def preload(path: Path, threads: int = 1, warm_up: tuple[int, ...] | None = None) -> None:
     """Start to open `path` in a thread; the next `open_file` of the same file and threads waits for that.
 
     onnxruntime needs no interpreter while it prepares and runs a network, so this takes no time while modules are
@@ -71,7 +71,7 @@ def begin_opening(path: Path, threads: int = 1, warm_up: tuple[int, ...] | None 
     _begun[path, threads] = _Opening(path, threads, warm_up)
 
 
-def open_file(path: Path, threads: int = 1) -> OpenedFile:
+def load_model(path: Path, threads: int = 1) -> OnnxModel:
     """Open an ONNX file on the CPU; ModelError if that can't be done.
 
     One inter-op thread, sequential, no spinning (idle threads would burn a small machine's core), no
@@ -83,10 +83,10 @@ def open_file(path: Path, threads: int = 1) -> OpenedFile:
 
 def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
     """The session of `open_file`."""
-    return open_file(path, threads).session
+    return load_model(path, threads).session
 
 
-def _open(path: Path, threads: int) -> OpenedFile:
+def _open(path: Path, threads: int) -> OnnxModel:
     if not path.is_file():
         raise ModelError(f"{path} is not a file: --model names an ONNX file that fer-export wrote")
     options = onnxruntime.SessionOptions()
@@ -103,7 +103,7 @@ def _open(path: Path, threads: int) -> OpenedFile:
     except Exception as error:  # onnxruntime's own exceptions share no other base
         reason = " ".join(str(error).split())[:160]
         raise ModelError(f"{path} is not a usable ONNX file, or is truncated ({reason}): export it again") from error
-    return OpenedFile(session, data)
+    return OnnxModel(session, data)
 
 
 def _run_once(session: onnxruntime.InferenceSession, shape: tuple[int, ...]) -> None:

@@ -28,7 +28,7 @@ class Frame:
         return to_gray(self.image)
 
 
-class Followed(NamedTuple):
+class TrackedFrame(NamedTuple):
     """A frame with its faces on the way to the classifier; `detected`: the detector ran on it."""
 
     frame: Frame

@@ -15,7 +15,7 @@ class Limits(NamedTuple):
     duration_s: float | None = None
 
 
-class Flow(NamedTuple):
+class StreamOptions(NamedTuple):
     """How frames and faces pass through.
 
     lossless: every frame is processed (True), or the newest wins and a file is played in real time

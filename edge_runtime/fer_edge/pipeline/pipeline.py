@@ -14,13 +14,13 @@ from fer_edge.detectors import Detection, Detector
 from fer_edge.framing import Framing, Image
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
-from fer_edge.pipeline.frame import Followed, Frame
-from fer_edge.pipeline.options import LIVE_CLASSIFY_INTERVAL_S, Flow, Limits, Schedule
+from fer_edge.pipeline.frame import Frame, TrackedFrame
+from fer_edge.pipeline.options import LIVE_CLASSIFY_INTERVAL_S, Limits, Schedule, StreamOptions
 from fer_edge.pipeline.stats import Stats
 from fer_edge.results import FrameResult
-from fer_edge.sources.base import Grab, Source
-from fer_edge.tracking.labels import Labeller
-from fer_edge.tracking.tracker import Follower, Track
+from fer_edge.sources.base import Source, SourceFrame
+from fer_edge.tracking.labels import EmotionLabeler
+from fer_edge.tracking.tracker import FaceTracker, Track
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Pipeline:
         classifier: Classifier,
         publish: Publish,
         limits: Limits = Limits(),
-        flow: Flow = Flow(),
+        flow: StreamOptions = StreamOptions(),
         mirror: bool = False,
         rotate_deg: int = 0,
     ) -> None:
@@ -66,14 +66,14 @@ class Pipeline:
         self._stop = threading.Event()
         self._captured: Channel[Frame] = Channel(FILE_QUEUE if self.lossless else 1, drop_oldest=not self.lossless)
         # The detector waits for the classifier, so that one frame is in each and at most one between them.
-        self._followed: Channel[Followed] = Channel(1, drop_oldest=False)
+        self._followed: Channel[TrackedFrame] = Channel(1, drop_oldest=False)
         interval_s = flow.classify_interval_s
         if interval_s is None:
             interval_s = 0.0 if self.lossless else LIVE_CLASSIFY_INTERVAL_S
         # Pictures have nothing to do with each other: nothing is followed or smoothed from one to the next.
         self._apart = source.framed or source.pictures is not None
         self._played_since: float | None = None
-        self._labeller = Labeller(
+        self._labeler = EmotionLabeler(
             classifier,
             WHOLE_PICTURE if source.framed else detector.framing,
             interval_s,
@@ -169,7 +169,7 @@ class Pipeline:
             self._captured.close()
             self.source.close()
 
-    def _in_real_time(self, grab: Grab, t: float) -> Grab:
+    def _in_real_time(self, grab: SourceFrame, t: float) -> SourceFrame:
         """`grab` of a file when its time has come."""
         now = time.monotonic()
         if self._played_since is None:
@@ -177,7 +177,7 @@ class Pipeline:
         self._stop.wait(max(0.0, self._played_since + t - now))
         return replace(grab, captured_at=time.monotonic())
 
-    def _take(self, grab: Grab, t: float) -> None:
+    def _take(self, grab: SourceFrame, t: float) -> None:
         index = self.stats.captured
         self.stats.captured += 1
         self.stats.capture_rate.add(grab.captured_at)
@@ -203,33 +203,33 @@ class Pipeline:
         return image
 
     def _detect(self) -> None:
-        follower = Follower(self._flow.follow)
+        tracker = FaceTracker(self._flow.follow)
         schedule = Schedule(None if self._apart else self._flow.detect_hz)
         try:
             while True:
                 frame = self._captured.get()
                 if self._apart:
-                    follower.reset()
+                    tracker.reset()
                 detected = not self.source.framed and schedule.is_due(frame.t)
-                tracks = self._run_detector(frame, follower) if detected else self._followed_without(frame, follower)
-                self.stats.tracks = follower.count
-                self._followed.put(Followed(frame, tracks, detected))
+                tracks = self._run_detector(frame, tracker) if detected else self._followed_without(frame, tracker)
+                self.stats.tracks = tracker.count
+                self._followed.put(TrackedFrame(frame, tracks, detected))
         finally:
             self._captured.abort()
             self._followed.close()
 
-    def _followed_without(self, frame: Frame, follower: Follower) -> list[Track]:
+    def _followed_without(self, frame: Frame, tracker: FaceTracker) -> list[Track]:
         if not self.source.framed:
-            return follower.follow(frame.gray, frame.t)
+            return tracker.follow(frame.gray, frame.t)
         height, width = frame.gray.shape
-        return follower.detected(frame.gray, [Detection((0.0, 0.0, float(width), float(height)), 1.0)], frame.t)
+        return tracker.detected(frame.gray, [Detection((0.0, 0.0, float(width), float(height)), 1.0)], frame.t)
 
-    def _run_detector(self, frame: Frame, follower: Follower) -> list[Track]:
+    def _run_detector(self, frame: Frame, tracker: FaceTracker) -> list[Track]:
         started = time.perf_counter()
-        detections = self.detector.detect(frame.image if self.detector.wants_colour else frame.gray)
+        detections = self.detector.detect(frame.image if self.detector.needs_color else frame.gray)
         self.stats.detect_ms.add(1000 * (time.perf_counter() - started))
         self.stats.detect_rate.add(time.monotonic())
-        return follower.detected(frame.gray, detections, frame.t)
+        return tracker.detected(frame.gray, detections, frame.t)
 
     def _classify(self) -> None:
         try:
@@ -239,19 +239,19 @@ class Pipeline:
             self._followed.abort()
             self._captured.abort()  # the detector may be waiting for a frame that never comes
 
-    def _classify_one(self, followed: Followed) -> None:
+    def _classify_one(self, followed: TrackedFrame) -> None:
         stats, frame = self.stats, followed.frame
-        image = frame.gray if self.classifier.contract.colour == "grey" else frame.image
-        before = self._labeller.classified
+        image = frame.gray if self.classifier.contract.color == "grey" else frame.image
+        before = self._labeler.classified
         started = time.perf_counter()
-        faces = self._labeller.label(image, followed.tracks, frame.t, frame.captured_at)
-        classified = self._labeller.classified - before
+        faces = self._labeler.label(image, followed.tracks, frame.t, frame.captured_at)
+        classified = self._labeler.classified - before
         if classified:
             stats.classify_ms.add(1000 * (time.perf_counter() - started))
         now = time.monotonic()
         late_ms = 1000 * (now - frame.captured_at)
         faces = tuple(replace(face, age_ms=face.age_ms + late_ms) for face in faces)
-        stats.flips = self._labeller.flips
+        stats.flips = self._labeler.flips
         stats.faces_seen += len(faces)
         stats.faces_rate.add(now, classified)
         stats.end_to_end_ms.add(late_ms)

@@ -12,7 +12,7 @@ _STEP = 1.01  # histogram bins grow by 1 %, so a percentile is true to within 0.
 _SMALLEST_MS = 1e-3
 
 
-class Latency:
+class LatencyHistogram:
     """Percentiles of durations in milliseconds; the first WARMUP_FRAMES are excluded unless the run is short."""
 
     def __init__(self) -> None:
@@ -95,9 +95,9 @@ class Stats:
     processed_rate: Rate = field(default_factory=Rate)
     detect_rate: Rate = field(default_factory=Rate)
     faces_rate: Rate = field(default_factory=Rate)
-    detect_ms: Latency = field(default_factory=Latency)
-    classify_ms: Latency = field(default_factory=Latency)
-    end_to_end_ms: Latency = field(default_factory=Latency)
+    detect_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
+    classify_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
+    end_to_end_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
     faces_seen: int = 0
     tracks: int = 0
     flips: int = 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_edge.errors import OutputError
-from fer_edge.files import check_output, sync_file, written_beside
+from fer_edge.files import atomic_write, check_writable, sync_file
 from fer_edge.framing import Image
 from fer_edge.opencv import cv2
 from fer_edge.sinks.base import Published, Sink
@@ -19,7 +19,7 @@ from fer_edge.sources.factory import IMAGE_SUFFIXES
 
 # pip's OpenCV has no H.264 encoder.
 FOURCC = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
-COLOUR_SUFFIXES = IMAGE_SUFFIXES - {".pgm"}  # a grey map can't hold the coloured boxes
+COLOR_SUFFIXES = IMAGE_SUFFIXES - {".pgm"}  # a grey map can't hold the coloured boxes
 DEFAULT_FPS = 30.0
 MAX_STILL_S = 10.0  # of a live video, where the source was away
 
@@ -27,8 +27,8 @@ MAX_STILL_S = 10.0  # of a live video, where the source was away
 def check_picture_output(path: Path, overwrite: bool = False) -> None:
     """Raise OutputError if `path` names no video, picture or folder that can be written."""
     suffix = path.suffix.lower()
-    if suffix in FOURCC or suffix in COLOUR_SUFFIXES:
-        check_output(path, overwrite)
+    if suffix in FOURCC or suffix in COLOR_SUFFIXES:
+        check_writable(path, overwrite)
     elif path.is_dir() or not suffix:
         _check_folder(path, overwrite)
     else:
@@ -54,7 +54,7 @@ def open_picture_sink(path: Path, source: Source, single: bool, gaps: bool, rota
     suffix = path.suffix.lower()
     if suffix in FOURCC:
         return VideoSink(path, source.fps or DEFAULT_FPS, gaps, rotation)
-    if suffix not in COLOUR_SUFFIXES:
+    if suffix not in COLOR_SUFFIXES:
         return FolderSink(path)
     if not single:
         raise OutputError(
@@ -72,7 +72,7 @@ class _Video:
         self._path, self._size = path, size
         self.frames = self.results = 0
         with contextlib.ExitStack() as stack:
-            self._part = stack.enter_context(written_beside(path))
+            self._part = stack.enter_context(atomic_write(path))
             fourcc = cv2.VideoWriter.fourcc(*FOURCC[path.suffix.lower()])
             self._writer = cv2.VideoWriter(str(self._part), cv2.CAP_FFMPEG, fourcc, fps, size)
             if not self._writer.isOpened():
@@ -215,7 +215,7 @@ class FolderSink(Sink):
         if file is None:
             return f"frame_{frame:06}.jpg"
         name = Path(file).name
-        if Path(name).suffix.lower() not in COLOUR_SUFFIXES:
+        if Path(name).suffix.lower() not in COLOR_SUFFIXES:
             name += ".png"
         if name in self._taken:  # pictures of two folders
             name = f"{Path(name).stem}_{frame:06}{Path(name).suffix}"
@@ -224,7 +224,7 @@ class FolderSink(Sink):
 
 
 def _save(picture: Image, path: Path) -> None:
-    with written_beside(path) as part:
+    with atomic_write(path) as part:
         try:
             written = cv2.imwrite(str(part), picture)
         except cv2.error:  # of a size that the format does not know

@@ -8,14 +8,14 @@ from fer_edge.framing import Image
 from fer_edge.opencv import cv2
 from fer_edge.results import Face
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 Corners = tuple[int, int, int, int]  # left, top, right, bottom
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-INK: Colour = (255, 255, 255)
-PANEL: Colour = (32, 32, 32)
+INK: Color = (255, 255, 255)
+PANEL: Color = (32, 32, 32)
 PANEL_OPACITY = 0.65
 # BGR. Labels that are not among these take the later colours in turn.
-EMOTION_COLOURS: dict[str, Colour] = {
+EMOTION_COLORS: dict[str, Color] = {
     "angry": (60, 60, 230),
     "disgust": (60, 160, 60),
     "fear": (200, 90, 160),
@@ -24,16 +24,16 @@ EMOTION_COLOURS: dict[str, Colour] = {
     "surprise": (40, 130, 250),
     "neutral": (170, 170, 170),
 }
-OTHER_COLOURS: tuple[Colour, ...] = ((180, 200, 60), (140, 120, 250), (90, 200, 200), (230, 120, 200))
+OTHER_COLORS: tuple[Color, ...] = ((180, 200, 60), (140, 120, 250), (90, 200, 200), (230, 120, 200))
 MAX_FACES_WITH_BARS = 3
 BAR_ROW_PX, BAR_WIDTH_PX = 16, 150  # at scale 1, a picture 480 pixels high
 
 
-def colour_of(label: str, labels: Sequence[str]) -> Colour:
+def color_of(label: str, labels: Sequence[str]) -> Color:
     """The colour of `label`, BGR."""
-    if label in EMOTION_COLOURS:
-        return EMOTION_COLOURS[label]
-    return OTHER_COLOURS[list(labels).index(label) % len(OTHER_COLOURS)]
+    if label in EMOTION_COLORS:
+        return EMOTION_COLORS[label]
+    return OTHER_COLORS[list(labels).index(label) % len(OTHER_COLORS)]
 
 
 def draw(image: Image, faces: Sequence[Face], caption: str = "") -> Image:
@@ -64,14 +64,14 @@ def _pixels(face: Face) -> Corners:
 def _draw_box(picture: Image, face: Face, scale: float) -> None:
     x0, y0, x1, y1 = _pixels(face)
     width = min(2 * scale, min(x1 - x0, y1 - y0) / 16)  # thin around small faces, of which little would be left
-    colour = colour_of(face.emotion, tuple(face.probabilities))
-    cv2.rectangle(picture, (x0, y0), (x1, y1), colour, max(1, round(width)), cv2.LINE_AA)
+    color = color_of(face.emotion, tuple(face.probabilities))
+    cv2.rectangle(picture, (x0, y0), (x1, y1), color, max(1, round(width)), cv2.LINE_AA)
 
 
 def _draw_label(picture: Image, face: Face, scale: float, taken: list[Corners], always: bool) -> None:
     """The label above the face or below it, where it covers nothing that is taken; `always`: or else there anyway."""
     x0, y0, x1, y1 = _pixels(face)
-    colour = colour_of(face.emotion, tuple(face.probabilities))
+    color = color_of(face.emotion, tuple(face.probabilities))
     text = f"{face.emotion} {face.confidence:.0%}"
     height = _text_size(text, scale)[1]
     places = [
@@ -90,7 +90,7 @@ def _draw_label(picture: Image, face: Face, scale: float, taken: list[Corners], 
         label, corner = text, (x0, y0 - height if y0 >= height else y1)
         spot = _text_spot(picture, label, corner, scale)
     taken.append(spot)
-    _draw_text(picture, label, corner, scale, colour)
+    _draw_text(picture, label, corner, scale, color)
 
 
 def _text_size(text: str, scale: float) -> tuple[int, int]:
@@ -108,7 +108,7 @@ def _text_spot(picture: Image, text: str, corner: tuple[int, int], scale: float)
     return x, y, x + width, y + height
 
 
-def _draw_text(picture: Image, text: str, corner: tuple[int, int], scale: float, background: Colour) -> None:
+def _draw_text(picture: Image, text: str, corner: tuple[int, int], scale: float, background: Color) -> None:
     """White or black text on a filled panel whose top left is `corner`, moved into the picture."""
     x, y, right, bottom = _text_spot(picture, text, corner, scale)
     cv2.rectangle(picture, (x, y), (right, bottom), background, cv2.FILLED)
@@ -151,7 +151,7 @@ def _draw_bars(picture: Image, face: Face, scale: float, taken: list[Corners]) -
         right = left + round(room * probability)
         cv2.rectangle(
             picture, (left, top + round(0.2 * row)), (max(right, left + 1), top + round(0.8 * row)),
-            colour_of(label, labels), cv2.FILLED,
+            color_of(label, labels), cv2.FILLED,
         )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from fer_edge.framing import Image
 
 
 @dataclass(frozen=True, eq=False)  # arrays don't compare
-class Grab:
+class SourceFrame:
     """One captured picture.
 
     image: uint8 BGR [H, W, 3] or grey [H, W]; None if it could not be read.
@@ -47,7 +47,7 @@ class Source:
     reconnects: int = 0
     gaps_s: Sequence[float] = ()
 
-    def read(self) -> Grab | None:
+    def read(self) -> SourceFrame | None:
         """The next picture, or None at the end. SourceError if a live source is lost."""
         raise NotImplementedError
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fer_edge.errors import SourceError
 from fer_edge.framing import Image
-from fer_edge.sources.base import Grab, Source
+from fer_edge.sources.base import Source, SourceFrame
 
 COLUMN = "pixels"
 LONGEST_CELL = 10_000_000  # characters; csv's own limit of 131,072 ends at 180 x 180 pixels
@@ -43,7 +43,7 @@ class PixelRowsSource(Source):
             raise SourceError(f"{path} has no faces: {ADVICE}")
         self._column = header.index(COLUMN)
 
-    def read(self) -> Grab | None:
+    def read(self) -> SourceFrame | None:
         """The next row's face, uint8 [side, side]; SourceError at the end if no row held one."""
         try:
             cells = next(self._rows)
@@ -63,11 +63,11 @@ class PixelRowsSource(Source):
             return self._bad(str(error))
         self._row += 1
         self._readable += 1
-        return Grab(face)
+        return SourceFrame(face)
 
-    def _bad(self, why: str) -> Grab:
+    def _bad(self, why: str) -> SourceFrame:
         self._row += 1
-        return Grab(None, file=f"{self.name}, row {self._row}", problem=why)
+        return SourceFrame(None, file=f"{self.name}, row {self._row}", problem=why)
 
     def close(self) -> None:
         self._file.close()

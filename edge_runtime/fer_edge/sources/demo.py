@@ -4,7 +4,7 @@ import re
 
 from fer_edge.demo.scene import ROUND_S, draw_scene
 from fer_edge.errors import SourceError
-from fer_edge.sources.base import Grab, Source
+from fer_edge.sources.base import Source, SourceFrame
 
 FPS = 30.0
 SIZE = (640, 480)
@@ -31,9 +31,9 @@ class DemoSource(Source):
         self._frames = None if match[3] else round(ROUND_S * FPS)
         self._next = 0
 
-    def read(self) -> Grab | None:
+    def read(self) -> SourceFrame | None:
         if self._next == self._frames:
             return None
         t = self._next / FPS
         self._next += 1
-        return Grab(draw_scene(t, self._size), media_time_s=t)
+        return SourceFrame(draw_scene(t, self._size), media_time_s=t)

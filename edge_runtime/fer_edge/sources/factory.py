@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fer_edge.errors import SourceError
 from fer_edge.sources.base import Source
-from fer_edge.sources.reconnect import LiveSource, Patience, open_in_time
+from fer_edge.sources.reconnect import LiveSource, ReconnectPolicy, open_in_time
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 
@@ -15,8 +15,8 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".p
 def open_source(
     uri: str | int | Path,
     camera_size: tuple[int, int] | None = None,
-    patience: Patience = Patience(),
-    grey: bool = False,
+    reconnect_policy: ReconnectPolicy = ReconnectPolicy(),
+    gray: bool = False,
 ) -> Source:
     """Open a camera number, /dev path, file, picture, folder, glob pattern, CSV of faces, URL, `rpicam:` or `demo:`.
 
@@ -28,38 +28,40 @@ def open_source(
     text = str(uri)
     is_number = re.fullmatch(r"\d{1,4}", text, re.ASCII)
     if is_number or text.startswith("/dev/"):
-        return _open_camera(int(text) if is_number else text, camera_size, patience, grey)
+        return _open_camera(int(text) if is_number else text, camera_size, reconnect_policy, gray)
     if text.startswith("demo:"):
         from fer_edge.sources.demo import DemoSource
 
         return DemoSource(text)
     if text.startswith("rpicam:"):
-        return _open_rpicam(text, patience)
+        return _open_rpicam(text, reconnect_policy)
     if "://" in text:
-        return _open_url(text, patience)
+        return _open_url(text, reconnect_policy)
     return _open_path(text)
 
 
-def _open_camera(camera: int | str, size: tuple[int, int] | None, patience: Patience, grey: bool) -> Source:
+def _open_camera(
+    camera: int | str, size: tuple[int, int] | None, reconnect_policy: ReconnectPolicy, gray: bool
+) -> Source:
     from fer_edge.sources.video import CameraSource, camera_name
 
-    return LiveSource(camera_name(camera), lambda: CameraSource(camera, size, grey), patience)
+    return LiveSource(camera_name(camera), lambda: CameraSource(camera, size, gray), reconnect_policy)
 
 
-def _open_rpicam(uri: str, patience: Patience) -> Source:
+def _open_rpicam(uri: str, reconnect_policy: ReconnectPolicy) -> Source:
     from fer_edge.sources.rpicam import RpicamSource
 
-    return LiveSource(uri, lambda: RpicamSource(uri), patience)
+    return LiveSource(uri, lambda: RpicamSource(uri), reconnect_policy)
 
 
-def _open_url(url: str, patience: Patience) -> Source:
+def _open_url(url: str, reconnect_policy: ReconnectPolicy) -> Source:
     from fer_edge.sources.video import UrlSource, redact
 
-    first = open_in_time(lambda: UrlSource(url), redact(url), patience.open_s)
+    first = open_in_time(lambda: UrlSource(url), redact(url), reconnect_policy.open_s)
     if not first.live:
         return first
     opened: list[Source] = [first]
-    return LiveSource(first.name, lambda: opened.pop() if opened else UrlSource(url), patience)
+    return LiveSource(first.name, lambda: opened.pop() if opened else UrlSource(url), reconnect_policy)
 
 
 def _open_path(text: str) -> Source:

@@ -8,7 +8,7 @@ import numpy as np
 from fer_edge.errors import SourceError
 from fer_edge.framing import Image
 from fer_edge.opencv import cv2
-from fer_edge.sources.base import Grab, Source
+from fer_edge.sources.base import Source, SourceFrame
 
 
 class ImagesSource(Source):
@@ -24,7 +24,7 @@ class ImagesSource(Source):
         if len(files) == 1 and self._only is None:
             raise SourceError(f"{files[0]} is damaged or no picture: name another one")
 
-    def read(self) -> Grab | None:
+    def read(self) -> SourceFrame | None:
         if self._next == len(self._files):
             if not self._readable:
                 raise SourceError(f"{self.name}: none of its {self._next} pictures can be read")
@@ -33,7 +33,7 @@ class ImagesSource(Source):
         self._next += 1
         image = _read(path) if self._only is None else self._only
         self._readable += image is not None
-        return Grab(image, media_time_s=0.0, file=str(path))  # pictures have no time
+        return SourceFrame(image, media_time_s=0.0, file=str(path))  # pictures have no time
 
 
 def _read(path: Path) -> Image | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from fer_edge.framing import Image
-from fer_edge.sources.base import Grab, Source
+from fer_edge.sources.base import Source, SourceFrame
 
 
 class IterableSource(Source):
@@ -22,11 +22,11 @@ class IterableSource(Source):
             raise TypeError("a source is an iterable of pictures: put a single picture into a list")
         self._images, self.fps, self._given = iter(images), fps, 0
 
-    def read(self) -> Grab | None:
+    def read(self) -> SourceFrame | None:
         for image in self._images:
             time_s = self._given / self.fps if self.fps else None
             self._given += 1
-            return Grab(checked_image(image).copy(), media_time_s=time_s)
+            return SourceFrame(checked_image(image).copy(), media_time_s=time_s)
         return None
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from fer_edge.channel import Channel, Closed
 from fer_edge.errors import SourceError
-from fer_edge.sources.base import Grab, Source
+from fer_edge.sources.base import Source, SourceFrame
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ MAX_GAPS_KEPT = 100
 CLOSE_TIMEOUT_S = 1.0  # a reader that waits for a frame ends with it
 
 
-class Patience(NamedTuple):
+class ReconnectPolicy(NamedTuple):
     """How long to wait for a live source, all in seconds.
 
     open_s: for its first frame. silent_s: between two frames, before it is taken for dead. first_retry_s,
@@ -63,7 +63,7 @@ class _Reader:
         self.source: Source | None = None
         self.error: SourceError | None = None
         self._open_once, self._abandoned = open_once, False
-        self._grabs: Channel[Grab] = Channel(1, drop_oldest=False)
+        self._grabs: Channel[SourceFrame] = Channel(1, drop_oldest=False)
         self._thread = threading.Thread(target=self._run, name="fer-read", daemon=True)
         self._thread.start()
 
@@ -84,7 +84,7 @@ class _Reader:
             if source is not None:
                 source.close()
 
-    def get(self, timeout_s: float) -> Grab:
+    def get(self, timeout_s: float) -> SourceFrame:
         """The next frame; Closed when the source has ended, TimeoutError when it is silent."""
         return self._grabs.get(timeout_s)
 
@@ -109,22 +109,24 @@ class LiveSource(Source):
 
     live = True
 
-    def __init__(self, name: str, open_once: Callable[[], Source], patience: Patience = Patience()) -> None:
+    def __init__(
+        self, name: str, open_once: Callable[[], Source], reconnect_policy: ReconnectPolicy = ReconnectPolicy()
+    ) -> None:
         self.name = name
         self.gaps_s: deque[float] = deque(maxlen=MAX_GAPS_KEPT)
-        self._open_once, self._patience = open_once, patience
+        self._open_once, self._reconnect_policy = open_once, reconnect_policy
         self._closing = threading.Event()
         self._reader = _Reader(open_once)
-        self._first: Grab | None = self._first_grab()
+        self._first: SourceFrame | None = self._first_grab()
         self._last_at = self._first.captured_at if self._first else 0.0
 
-    def _first_grab(self) -> Grab:
+    def _first_grab(self) -> SourceFrame:
         try:
-            grab = self._reader.get(self._patience.open_s)
+            grab = self._reader.get(self._reconnect_policy.open_s)
         except TimeoutError:
             self._reader.abandon()
             raise SourceError(
-                f"{self.name} gives no frame within {self._patience.open_s:g} s: check that it is on"
+                f"{self.name} gives no frame within {self._reconnect_policy.open_s:g} s: check that it is on"
             ) from None
         except Closed:
             raise self._reader.error or SourceError(f"{self.name} opens but gives no frame") from None
@@ -135,16 +137,16 @@ class LiveSource(Source):
         if self._reader.source is not None:
             self.fps, self.granted = self._reader.source.fps, self._reader.source.granted
 
-    def read(self) -> Grab | None:
+    def read(self) -> SourceFrame | None:
         """The next frame, after a reconnection if need be; None once closed. SourceError if it is lost for good."""
         while not self._closing.is_set():
             if self._first is not None:
                 grab, self._first = self._first, None
                 return grab
             try:
-                grab = self._reader.get(self._patience.silent_s)
+                grab = self._reader.get(self._reconnect_policy.silent_s)
             except TimeoutError:
-                self._reconnect(f"silent for {self._patience.silent_s:g} s")
+                self._reconnect(f"silent for {self._reconnect_policy.silent_s:g} s")
             except Closed:
                 self._reconnect("gone")
             else:
@@ -158,18 +160,18 @@ class LiveSource(Source):
         import random  # not before it is needed: it takes a moment, and pictures never need it
 
         log.warning("%s is %s: connecting again", self.name, why)
-        pause_s = self._patience.first_retry_s
+        pause_s = self._reconnect_policy.first_retry_s
         while True:
             self._reader.abandon()
             absent_s = time.monotonic() - self._last_at
-            if absent_s > self._patience.give_up_s:
+            if absent_s > self._reconnect_policy.give_up_s:
                 raise SourceError(f"{self.name} is lost: no frame for {absent_s:.0f} s")
             if self._closing.wait(pause_s * random.uniform(0.5, 1)):
                 return
-            pause_s = min(2 * pause_s, self._patience.longest_retry_s)
+            pause_s = min(2 * pause_s, self._reconnect_policy.longest_retry_s)
             self._reader = _Reader(self._open_once)
             try:
-                self._first = self._reader.get(self._patience.open_s)
+                self._first = self._reader.get(self._reconnect_policy.open_s)
             except (TimeoutError, Closed):
                 continue
             break

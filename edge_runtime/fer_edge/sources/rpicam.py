@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from fer_edge.errors import SourceError
-from fer_edge.sources.base import Grab, Source
+from fer_edge.sources.base import Source, SourceFrame
 
 PROGRAM = "rpicam-vid"
 ROW_ALIGNMENT = 64  # libcamera pads rows to a multiple of this
@@ -48,7 +48,7 @@ class RpicamSource(Source):
             process_group=0,  # Ctrl-C is for us: we end it
         )  # fmt: skip
 
-    def read(self) -> Grab | None:
+    def read(self) -> SourceFrame | None:
         """The next frame, uint8 [height, width]; SourceError when the child process has ended."""
         assert self._process.stdout is not None
         luma = self._process.stdout.read(self._stride * self._height)
@@ -57,7 +57,7 @@ class RpicamSource(Source):
         if len(luma) < self._stride * self._height or len(rest) < self._stride * self._height // 2:
             raise SourceError(f"{self.name}: {PROGRAM} gives no more frames: is the camera connected and free?")
         rows = np.frombuffer(luma, dtype=np.uint8).reshape(self._height, self._stride)
-        return Grab(rows[:, : self._width], captured_at=captured_at)
+        return SourceFrame(rows[:, : self._width], captured_at=captured_at)
 
     def interrupt(self) -> None:
         """Kill the child process, which ends a `read` that waits for it."""

@@ -12,7 +12,7 @@ import numpy as np
 from fer_edge.errors import SourceError
 from fer_edge.framing import Image
 from fer_edge.opencv import cv2
-from fer_edge.sources.base import Grab, Source
+from fer_edge.sources.base import Source, SourceFrame
 from fer_edge.sources.v4l2 import check_free, luma_decoder
 
 OPEN_TIMEOUT_MS = 10_000
@@ -51,14 +51,14 @@ class _Capture(Source):
         height, width = self._first.image.shape[:2]
         return [width, height]
 
-    def _grab(self) -> Grab | None:
+    def _grab(self) -> SourceFrame | None:
         if not self._capture.grab():
             return None
         captured_at = time.monotonic()  # before decoding, which is our own time
         media_time_s = None if self.live else self._media_time_s()
         ok, image = self._capture.retrieve()
         picture = self._picture(np.asarray(image, dtype=np.uint8)) if ok else None
-        return Grab(picture, media_time_s, captured_at=captured_at)
+        return SourceFrame(picture, media_time_s, captured_at=captured_at)
 
     def _picture(self, retrieved: Image) -> Image | None:
         return retrieved
@@ -71,7 +71,7 @@ class _Capture(Source):
         self._stamp_s = stamp_s
         return stamp_s + self._offset_s
 
-    def read(self) -> Grab | None:
+    def read(self) -> SourceFrame | None:
         """The next frame; None at a file's end, SourceError when a live source is lost."""
         grab, self._first = self._first or self._grab(), None
         if grab is None and self.live:
@@ -109,7 +109,7 @@ class CameraSource(_Capture):
     colour is not needed (`grey`), frames are taken as the camera sends them, and only their luma is decoded.
     """
 
-    def __init__(self, camera: int | str, size: tuple[int, int] | None = None, grey: bool = False) -> None:
+    def __init__(self, camera: int | str, size: tuple[int, int] | None = None, gray: bool = False) -> None:
         name, linux = camera_name(camera), sys.platform == "linux"
         self._luma: Callable[[Image], Image | None] | None = None
         if linux:
@@ -122,7 +122,7 @@ class CameraSource(_Capture):
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
             capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-            if linux and grey:
+            if linux and gray:
                 rows = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
                 self._luma = luma_decoder(_letters(capture), rows)
             if self._luma is not None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fer_edge.framing import Box, Framing, Image, clip
 from fer_edge.network.classifier import Classifier
 from fer_edge.results import Face
-from fer_edge.tracking.smoothing import Smoother
+from fer_edge.tracking.smoothing import LabelSmoother
 from fer_edge.tracking.tracker import Track
 
 JITTER_S = 0.005  # frames come a little early or late; every third of 30 a second shall be due at 0.1 s
@@ -26,7 +26,7 @@ class _Label(NamedTuple):
     side: float
 
 
-class Labeller:
+class EmotionLabeler:
     """Classifies the faces of one stream, frame by frame, all that are due in one call.
 
     A face is due when it is new, when its label is `interval_s` old, or when its size has changed. With
@@ -38,7 +38,7 @@ class Labeller:
     def __init__(self, classifier: Classifier, framing: Framing, interval_s: float, smooth_s: float) -> None:
         self.flips = self.classified = 0
         self._classifier, self._framing, self._interval_s = classifier, framing, interval_s
-        self._smoother = Smoother(smooth_s)
+        self._smoother = LabelSmoother(smooth_s)
         self._labels: dict[int, _Label] = {}
 
     def label(self, image: Image, tracks: Sequence[Track], t: float, captured_at: float) -> tuple[Face, ...]:

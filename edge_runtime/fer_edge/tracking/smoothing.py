@@ -17,7 +17,7 @@ class _State(NamedTuple):
     label: int
 
 
-class Smoother:
+class LabelSmoother:
     """Exponential average of each face's probabilities with hysteresis on its label.
 
     time_constant_s: after so many seconds a sudden change has come through to 63 %; 0 turns smoothing

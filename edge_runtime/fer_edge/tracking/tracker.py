@@ -46,7 +46,7 @@ class Track:
     missed_t: float | None = None
 
 
-class Follower:
+class FaceTracker:
     """Numbers faces from 0 and follows them. Give it every frame in order: to `detected` or to `follow`.
 
     A face that the detector misses is kept while it still looks as it did, for twice as long as it was

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fer_edge.errors import GateError
 from fer_export.checks.parity import Parity, Runs
-from fer_export.graph.operators import QUANTISED_CONVOLUTION, float_convolutions
+from fer_export.graph.operators import QUANTIZED_CONVOLUTION, float_convolutions
 from fer_train.evaluation.scoring import Accuracy
 
 # Healthy exports differ by 1e-6 (float rounding); a wrong weight or a lost layer by 1e-2 and more.
@@ -92,7 +92,7 @@ def fusion_gates(convolutions: int, running: dict[str, int]) -> list[Gate]:
     """All of the network's `convolutions` run in int8, and none in float, among the operators `running`."""
     advice = "the int8 file would be no faster; keep to plain Conv + ReLU (+ Add) layers, or export without --quantize"
     return [
-        Gate("int8_convolutions", running.get(QUANTISED_CONVOLUTION, 0), "at least", convolutions, advice, "int8"),
+        Gate("int8_convolutions", running.get(QUANTIZED_CONVOLUTION, 0), "at least", convolutions, advice, "int8"),
         Gate("float_convolutions", float_convolutions(running), "at most", 0, advice, "int8"),
     ]
 

@@ -17,7 +17,7 @@ from fer_train.networks.checkpoint import Checkpoint
 
 OPSET = 18  # DequantizeLinear and everything else these networks need is in it, and old runtimes read it
 INPUT, OUTPUT = "faces", "probabilities"
-NORMALISED = "normalised_faces"
+NORMALIZED = "normalised_faces"
 EXAMPLE_BATCH = 2  # torch.export would take a batch of 1 for a constant
 
 
@@ -50,7 +50,7 @@ def to_onnx(network: Network, checkpoint: Checkpoint) -> onnx.ModelProto:
     checkpoints give equal bytes. Raises ModelError if the network can't be exported, GateError if
     torch did not keep to the asked opset.
     """
-    check_normalisation(checkpoint.mean, checkpoint.std)
+    check_normalization(checkpoint.mean, checkpoint.std)
     model = trace(network, checkpoint.temperature, checkpoint.input_size)
     accept_uint8(model, checkpoint.mean, checkpoint.std)
     model = simplify(model)
@@ -93,7 +93,7 @@ def _interruption(error: BaseException) -> BaseException | None:
     return cause
 
 
-def check_normalisation(mean: float, std: float) -> None:
+def check_normalization(mean: float, std: float) -> None:
     """ModelError unless `mean` is a whole number 0 to 255 and `std` a power of two: DequantizeLinear only
     approximates others, so that the file would not compute what was trained.
     """
@@ -111,14 +111,14 @@ def accept_uint8(model: onnx.ModelProto, mean: float, std: float) -> None:
     """
     graph, inputs = model.graph, [model.graph.input[0].name, "input_scale", "input_zero_point"]
     for node in graph.node:
-        node.input[:] = [NORMALISED if name == inputs[0] else name for name in node.input]
+        node.input[:] = [NORMALIZED if name == inputs[0] else name for name in node.input]
     graph.initializer.extend(
         [
             numpy_helper.from_array(np.array(1 / std, dtype=np.float32), inputs[1]),
             numpy_helper.from_array(np.array(mean, dtype=np.uint8), inputs[2]),
         ]
     )
-    graph.node.insert(0, helper.make_node("DequantizeLinear", inputs, [NORMALISED], name="normalise"))
+    graph.node.insert(0, helper.make_node("DequantizeLinear", inputs, [NORMALIZED], name="normalise"))
     graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
 
 

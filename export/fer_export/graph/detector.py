@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_edge.errors import ModelError
-from fer_edge.network.contract import Contract, DetectorTerms, LookTerms
+from fer_edge.network.contract import Contract, DetectorContract, SecondLook
 from fer_export.graph.classifier import OPSET, accept_uint8, check_opset, simplify
 from fer_export.graph.onnx_file import strip_metadata
 from fer_export.graph.quiet import quiet
@@ -23,7 +23,7 @@ SIDE_MULTIPLE = 32  # of the picture's sides: the coarsest grid that is added to
 FRAMING = {"of_width": 0.0, "of_height": 0.95, "right": 0.0, "down": 0.0}
 # What is smaller than this and gets such a score is looked at again: below are hardly any faces, above is hardly
 # anything else. Of the sizes tried on facemask853 this one ranks best (docs/experiments.md).
-SECOND_LOOK = LookTerms(window_px=96, face_px=40, least=0.4, most=0.85)
+SECOND_LOOK = SecondLook(window_px=96, face_px=40, least=0.4, most=0.85)
 Pictures = npt.NDArray[np.uint8]
 
 
@@ -33,11 +33,11 @@ def detector_contract(checkpoint_sha256: str, trained: dict[str, Any], score_thr
         kind="detector",
         labels=(),
         input_size=(SIDE_MULTIPLE, SIDE_MULTIPLE),
-        colour="grey",
+        color="grey",
         output="boxes",
         dataset=str(trained.get("dataset", "")),
         checkpoint_sha256=checkpoint_sha256,
-        detector=DetectorTerms(STRIDES, SIDE_IN_STRIDES, score_threshold, int(MIN_FACE_PX), FRAMING, SECOND_LOOK),
+        detector=DetectorContract(STRIDES, SIDE_IN_STRIDES, score_threshold, int(MIN_FACE_PX), FRAMING, SECOND_LOOK),
     )
 
 

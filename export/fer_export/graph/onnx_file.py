@@ -38,7 +38,7 @@ def contract_of(checkpoint: Checkpoint, checkpoint_sha256: str) -> Contract:
         kind="classifier",
         labels=checkpoint.classes,
         input_size=(checkpoint.input_size, checkpoint.input_size),
-        colour="grey",
+        color="grey",
         temperature=checkpoint.temperature,
         dataset=checkpoint.dataset,
         checkpoint_sha256=checkpoint_sha256,

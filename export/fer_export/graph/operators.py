@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import onnxruntime
 
-QUANTISED_CONVOLUTION = "QLinearConv"
+QUANTIZED_CONVOLUTION = "QLinearConv"
 
 
 def stored_operators(model: onnx.ModelProto) -> dict[str, int]:
@@ -22,15 +22,15 @@ def running_operators(path: Path) -> dict[str, int]:
     around float ones; whether these fuse is decided when the session is made.
     """
     with tempfile.TemporaryDirectory(prefix="fer-export-") as folder:
-        optimised = Path(folder) / "optimised.onnx"
+        optimized = Path(folder) / "optimised.onnx"
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.optimized_model_filepath = str(optimised)
+        options.optimized_model_filepath = str(optimized)
         options.log_severity_level = 3  # it warns that the saved graph fits this machine only, which is what we want
         onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        return stored_operators(onnx.load(optimised))
+        return stored_operators(onnx.load(optimized))
 
 
 def float_convolutions(operators: dict[str, int]) -> int:
     """How many convolutions among `operators` compute in float; fused ones have other names (FusedConv, …)."""
-    return sum(count for name, count in operators.items() if "Conv" in name and name != QUANTISED_CONVOLUTION)
+    return sum(count for name, count in operators.items() if "Conv" in name and name != QUANTIZED_CONVOLUTION)

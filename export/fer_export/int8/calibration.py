@@ -18,7 +18,7 @@ from fer_export.graph.onnx_file import save, with_outputs
 
 # What onnxruntime fuses into QLinearConv and integer sums. The dense layers and the softmax stay fp32:
 # they cost next to nothing, and their rounding would reach the probabilities directly.
-QUANTISED_OPERATORS = ("Conv", "Add", "Relu", "MaxPool", "Resize")
+QUANTIZED_OPERATORS = ("Conv", "Add", "Relu", "MaxPool", "Resize")
 BINS = 2048  # as onnxruntime's percentile calibrator has
 LEVELS = 256
 NARROWEST = 0.2  # of the range seen; below, the entropy only falls because little is left to represent
@@ -39,7 +39,7 @@ class Histogram:
     high: float
 
     @property
-    def centres(self) -> npt.NDArray[np.float64]:
+    def centers(self) -> npt.NDArray[np.float64]:
         """The value in the middle of each bin, float64 [BINS]."""
         edges = np.linspace(self.low, self.high, BINS + 1)
         return np.asarray((edges[1:] + edges[:-1]) / 2)
@@ -81,20 +81,20 @@ def entropy(histogram: Histogram) -> Range:
 
 def _divergence(histogram: Histogram, factor: float) -> float:
     """KL(clipped || quantised) of the values when the range is `factor` times the one seen."""
-    low, high, centres = histogram.low * factor, histogram.high * factor, histogram.centres
-    inside = (centres >= low) & (centres <= high)
+    low, high, centers = histogram.low * factor, histogram.high * factor, histogram.centers
+    inside = (centers >= low) & (centers <= high)
     if not histogram.counts[inside].any():
         return np.inf
     kept = histogram.counts[inside].astype(np.float64)
     clipped = kept.copy()
-    clipped[0] += histogram.counts[centres < low].sum()
-    clipped[-1] += histogram.counts[centres > high].sum()
+    clipped[0] += histogram.counts[centers < low].sum()
+    clipped[-1] += histogram.counts[centers > high].sum()
     # A level's mass is spread evenly over those of its bins that were not empty.
-    levels = np.minimum(((centres[inside] - low) / (high - low) * LEVELS).astype(np.int64), LEVELS - 1)
+    levels = np.minimum(((centers[inside] - low) / (high - low) * LEVELS).astype(np.int64), LEVELS - 1)
     filled = np.bincount(levels, weights=clipped > 0, minlength=LEVELS)
-    quantised = (np.bincount(levels, weights=kept, minlength=LEVELS) / np.maximum(filled, 1))[levels]
+    quantized = (np.bincount(levels, weights=kept, minlength=LEVELS) / np.maximum(filled, 1))[levels]
     mask = clipped > 0
-    expected, found = clipped[mask] / clipped.sum(), np.maximum(quantised[mask] / kept.sum(), 1e-12)
+    expected, found = clipped[mask] / clipped.sum(), np.maximum(quantized[mask] / kept.sum(), 1e-12)
     return float((expected * np.log(expected / found)).sum())
 
 
@@ -139,7 +139,7 @@ def activations(model: onnx.ModelProto) -> list[str]:
     names = [
         name
         for node in model.graph.node
-        if node.op_type in QUANTISED_OPERATORS
+        if node.op_type in QUANTIZED_OPERATORS
         for name in (*node.input, *node.output)
         if name and name not in constants | face
     ]

@@ -15,7 +15,7 @@ from fer_export.graph.classifier import INPUT, OUTPUT
 from fer_export.graph.onnx_file import save
 from fer_export.int8.bias_correction import correct_biases
 from fer_export.int8.calibration import CALIBRATORS, observe, ranges
-from fer_export.int8.quantize import quantise
+from fer_export.int8.quantize import quantize
 
 AUTO = "auto"
 SAFE = "minmax"  # taken when there are too few faces to choose by: it clips nothing
@@ -71,7 +71,7 @@ def tune(
     names = [calibrator] if calibrator != AUTO else list(CALIBRATORS) if measurable else [SAFE]
     tried = []
     for name in names:
-        tried.append(judge.attempt(name, False, partial(quantise, fp32, ranges(histograms, name), folder)))
+        tried.append(judge.attempt(name, False, partial(quantize, fp32, ranges(histograms, name), folder)))
     if measurable:
         best, model = max(tried, key=_rank)
         tried.append(judge.attempt(best.calibrator, True, partial(correct_biases, model, fp32, faces, folder)))

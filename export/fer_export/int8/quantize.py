@@ -12,7 +12,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from fer_edge.errors import DataError
 from fer_export.graph.onnx_file import save, strip_metadata
 from fer_export.graph.quiet import quiet
-from fer_export.int8.calibration import QUANTISED_OPERATORS, Range
+from fer_export.int8.calibration import QUANTIZED_OPERATORS, Range
 from fer_train.data import PUBLIC_TEST, TRAINING, FaceData, also_in
 
 MIN_CALIBRATION_IMAGES = 512  # with fewer, the ranges seen depend on which faces happened to be drawn
@@ -73,7 +73,7 @@ class OneBatch(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has 
         return next(self._batches, None)
 
 
-def quantise(model: onnx.ModelProto, ranges: Mapping[str, Range], folder: Path) -> onnx.ModelProto:
+def quantize(model: onnx.ModelProto, ranges: Mapping[str, Range], folder: Path) -> onnx.ModelProto:
     """The int8 model (QDQ form) of an fp32 one, its activations spanning `ranges`; `folder` takes temporary files.
 
     Unsigned activations and signed weights with a scale per output channel: the one pairing for which
@@ -94,13 +94,13 @@ def quantise(model: onnx.ModelProto, ranges: Mapping[str, Range], folder: Path) 
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=False,
-            op_types_to_quantize=list(QUANTISED_OPERATORS),
+            op_types_to_quantize=list(QUANTIZED_OPERATORS),
             extra_options={"TensorQuantOverrides": {name: [_limits(span)] for name, span in ranges.items()}},
         )
-    quantised = onnx.load(target)
-    strip_metadata(quantised)
-    onnx.checker.check_model(quantised, full_check=True)
-    return quantised
+    quantized = onnx.load(target)
+    strip_metadata(quantized)
+    onnx.checker.check_model(quantized, full_check=True)
+    return quantized
 
 
 def _limits(span: Range) -> dict[str, Any]:

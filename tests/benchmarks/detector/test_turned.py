@@ -12,7 +12,7 @@ class Still:
     """A detector that sees one face wherever it is told, in grey pictures."""
 
     name = "still"
-    wants_colour = False
+    needs_color = False
 
     def __init__(self, box: tuple[float, float, float, float]) -> None:
         self.box = box

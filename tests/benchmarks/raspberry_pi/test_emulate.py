@@ -11,6 +11,7 @@ from benchmarks.raspberry_pi.boards import BOARDS, CORES, write_processor_files
 from benchmarks.raspberry_pi.compare import Check, agreement, compare_crops, compare_runs, largest_difference, overlap
 from benchmarks.raspberry_pi.crops import drawn_crops
 from benchmarks.raspberry_pi.emulate import Answer, Question, as_json, passed, split, table
+from fer_edge import system
 from fer_edge.errors import FerError
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.accuracy.classifier import drawn_faces
 from benchmarks.harness.measuring import Results
-from benchmarks.speed.float_front import INPUT, normalised, without_front
+from benchmarks.speed.float_front import INPUT, normalized, without_front
 from benchmarks.speed.latency import BASE, SAME, Runtime, differences, figures, opencv_dnn, ours, timed, working
 from fer_edge.opencv import cv2
 from fer_models import model_path
@@ -39,7 +39,7 @@ def test_the_network_with_a_float_input_answers_as_before(faces: np.ndarray) -> 
     assert (scale, zero) == (1 / 64, 128)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    answers = onnxruntime.InferenceSession(data, options).run(None, {INPUT: normalised(faces, scale, zero)})[0]
+    answers = onnxruntime.InferenceSession(data, options).run(None, {INPUT: normalized(faces, scale, zero)})[0]
     assert np.array_equal(answers, ours(1)[0].run(faces))
 
 

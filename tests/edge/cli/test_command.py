@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fer_edge.cli.commands import commands as cli
+from fer_edge.cli import commands as cli
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_edge.cli.commands import report
+from fer_edge.cli import report
 from fer_edge.cli.report import build_report, peak_rss_mb, render_report
 from fer_edge.system import machine_info
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_edge.cli.systemd import Notifier
+from fer_edge.cli.systemd import SystemdNotifier
 
 WATCHDOG_US = 40_000
 
@@ -46,7 +46,7 @@ def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]
 
 
 def test_ready_is_said_once_with_the_first_frame(heard: Listener) -> None:
-    notifier = Notifier()
+    notifier = SystemdNotifier()
     notifier.alive(first=True)
     notifier.alive(first=False)
     notifier.stopping()
@@ -57,7 +57,7 @@ def test_ready_is_said_once_with_the_first_frame(heard: Listener) -> None:
 
 
 def test_the_watchdog_is_pinged_no_more_often_than_four_times_in_its_time(heard: Listener) -> None:
-    notifier, started = Notifier(), time.monotonic()
+    notifier, started = SystemdNotifier(), time.monotonic()
     for _ in range(2000):
         notifier.alive(first=False)
     pings = heard.all().count("WATCHDOG=1")
@@ -66,13 +66,13 @@ def test_the_watchdog_is_pinged_no_more_often_than_four_times_in_its_time(heard:
 
 def test_without_a_watchdog_only_the_state_is_told(heard: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WATCHDOG_USEC")
-    Notifier().alive(first=True)
+    SystemdNotifier().alive(first=True)
     assert heard.all() == ["READY=1"]
 
 
 def test_anothers_watchdog_is_left_alone(heard: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_PID", str(os.getpid() + 1))
-    Notifier().alive(first=True)
+    SystemdNotifier().alive(first=True)
     assert heard.all() == ["READY=1"]
 
 
@@ -80,12 +80,12 @@ def test_an_address_in_the_abstract_namespace_is_reached(monkeypatch: pytest.Mon
     name = f"fer-edge-test-{os.getpid()}"
     with Listener("\0" + name) as listener:
         monkeypatch.setenv("NOTIFY_SOCKET", "@" + name)
-        Notifier().stopping()
+        SystemdNotifier().stopping()
         assert listener.all() == ["STOPPING=1"]
 
 
 def test_a_systemd_that_restarts_is_told_again(heard: Listener, tmp_path: Path) -> None:
-    notifier, address = Notifier(), tmp_path / "notify"
+    notifier, address = SystemdNotifier(), tmp_path / "notify"
     address.rename(tmp_path / "away")
     notifier.alive(first=False)  # nobody listens, and that is no error
     (tmp_path / "away").rename(address)
@@ -97,7 +97,7 @@ def test_one_that_does_not_read_does_not_hold_us_up(tmp_path: Path, monkeypatch:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
         deaf.bind(str(tmp_path / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        notifier = Notifier()
+        notifier = SystemdNotifier()
         talking = threading.Thread(target=lambda: [notifier.stopping() for _ in range(5000)], daemon=True)
         talking.start()
         talking.join(20)

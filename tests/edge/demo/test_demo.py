@@ -106,8 +106,8 @@ def test_haar_finds_the_face_and_nothing_else(size: tuple[int, int], step: int) 
     cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
 
     def detect(image: Image) -> list[Box]:
-        grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-        return [tuple(map(float, box)) for box in cascade.detectMultiScale(grey, 1.1, 5, minSize=(40, 40))]
+        gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        return [tuple(map(float, box)) for box in cascade.detectMultiScale(gray, 1.1, 5, minSize=(40, 40))]
 
     found, extra = found_and_extra(detect, size, step)
     assert found >= 0.99

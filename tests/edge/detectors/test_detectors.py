@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_edge.cli.commands import commands as cli
+from fer_edge.cli import commands as cli
 from fer_edge.demo.scene import draw_scene, face_box_at
 from fer_edge.detectors import DETECTORS, Detector, LumaDetector, open_detector
 from fer_edge.detectors.haar import HaarDetector
@@ -45,9 +45,9 @@ def test_a_drawn_face_is_found_where_it_is(detector: Detector, face_image: Image
 
 
 def test_a_grey_picture_is_as_good(detector: Detector, face_image: Image) -> None:
-    grey = np.asarray(face_image.mean(axis=2), dtype=np.uint8)
-    (coloured,), (found,) = detector.detect(face_image), detector.detect(grey)
-    assert iou(found.box, coloured.box) > 0.8
+    gray = np.asarray(face_image.mean(axis=2), dtype=np.uint8)
+    (colored,), (found,) = detector.detect(face_image), detector.detect(gray)
+    assert iou(found.box, colored.box) > 0.8
 
 
 def test_boxes_of_a_large_picture_are_in_its_own_pixels(detector: Detector) -> None:
@@ -72,8 +72,8 @@ def test_faces_below_the_smallest_size_are_left_out(name: str, face_image: Image
 
 def test_a_smaller_detection_size_finds_the_same_face(face_image: Image) -> None:
     (whole,) = LumaDetector().detect(face_image)
-    (shrunk,) = LumaDetector(detect_size_px=200).detect(face_image)
-    assert iou(whole.box, shrunk.box) > 0.7
+    (downscale,) = LumaDetector(detect_size_px=200).detect(face_image)
+    assert iou(whole.box, downscale.box) > 0.7
 
 
 def test_a_face_in_the_dark_is_found_by_better_light(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,19 +84,19 @@ def test_a_face_in_the_dark_is_found_by_better_light(monkeypatch: pytest.MonkeyP
 
 
 def test_hazy_pictures_get_contrast_and_good_and_blank_ones_stay() -> None:
-    chance = np.random.default_rng(0)
-    good = chance.integers(0, 256, (48, 64), dtype=np.uint8)
+    rng = np.random.default_rng(0)
+    good = rng.integers(0, 256, (48, 64), dtype=np.uint8)
     assert in_good_light(good) is good
-    wall = chance.integers(148, 153, (48, 64), dtype=np.uint8)
+    wall = rng.integers(148, 153, (48, 64), dtype=np.uint8)
     assert in_good_light(wall) is wall
-    nearly = chance.integers(144, 157, (48, 64), dtype=np.uint8)
+    nearly = rng.integers(144, 157, (48, 64), dtype=np.uint8)
     assert 1.1 < in_good_light(nearly).std() / nearly.std() < 4
-    fog = chance.integers(130, 171, (48, 64), dtype=np.uint8)
+    fog = rng.integers(130, 171, (48, 64), dtype=np.uint8)
     before = fog.copy()
     clear = in_good_light(fog)
     assert clear.mean() == pytest.approx(fog.mean(), abs=1)
     assert clear.std() == pytest.approx(CLEAR_DEVIATION, abs=1)
-    thick = chance.integers(140, 160, (96, 64), dtype=np.uint8)[::2]
+    thick = rng.integers(140, 160, (96, 64), dtype=np.uint8)[::2]
     assert in_good_light(thick).std() == pytest.approx(HAZE_GAIN * thick.std(), rel=0.02)
     assert np.array_equal(fog, before)
     night = (good * 0.15).astype(np.uint8)

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from fer_edge.detectors import Detection
-from fer_edge.detectors.filter import Screened
+from fer_edge.detectors.filter import FilteredDetector
 from fer_edge.framing import Framing, Image
 
 
 class Boxes:
-    name, wants_colour = "boxes", False
+    name, needs_color = "boxes", False
 
     def __init__(self, framing: Framing, *found: Detection) -> None:
         self.framing, self.found = framing, list(found)
@@ -20,7 +20,9 @@ class Boxes:
 
 
 def scores(detector: Boxes, min_face_px: int, min_score: float = 0.0) -> list[float]:
-    return [found.score for found in Screened(detector, min_face_px, min_score).detect(np.zeros((9, 9), np.uint8))]
+    return [
+        found.score for found in FilteredDetector(detector, min_face_px, min_score).detect(np.zeros((9, 9), np.uint8))
+    ]
 
 
 def test_a_face_is_as_large_as_its_square_whatever_the_box() -> None:

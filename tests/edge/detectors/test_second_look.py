@@ -12,9 +12,9 @@ from fer_edge.detectors.boxes import Floats, cell_grid
 from fer_edge.detectors.luma import FEWEST_LOOKS, UNSEEN_LOGIT, in_good_light, light_table, logit
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Image
-from fer_edge.network.contract import METADATA_KEY, LookTerms
+from fer_edge.network.contract import METADATA_KEY, SecondLook
 
-LOOK = LookTerms(window_px=96, face_px=40, least=0.4, most=0.85)
+LOOK = SecondLook(window_px=96, face_px=40, least=0.4, most=0.85)
 Corners = tuple[float, float, float, float]
 SMALL, LARGE = (100.0, 80.0, 116.0, 104.0), (60.0, 40.0, 120.0, 120.0)
 IN_WINDOW = (31.7, 23.5, 64.3, 72.5)  # where SMALL lies in its own
@@ -213,7 +213,7 @@ def test_windows_that_the_network_cannot_take_are_told_when_it_is_opened(
     model = onnx.load(detector_path())
     terms = LumaDetector().contract
     assert terms.detector is not None
-    look = LookTerms(window_px, 4, 0.4, 0.85)
+    look = SecondLook(window_px, 4, 0.4, 0.85)
     contract = replace(terms, detector=replace(terms.detector, second_look=look))
     (entry,) = [one for one in model.metadata_props if one.key == METADATA_KEY]
     entry.value = contract.to_json()

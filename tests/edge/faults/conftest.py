@@ -15,10 +15,10 @@ import pytest
 from fer_edge.demo.scene import draw_scene
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.sources import open_source
-from fer_edge.sources.reconnect import Patience
+from fer_edge.sources.reconnect import ReconnectPolicy
 
 FPS = 15
-QUICK = Patience(open_s=8, silent_s=1, first_retry_s=0.05, longest_retry_s=0.2, give_up_s=25)
+QUICK = ReconnectPolicy(open_s=8, silent_s=1, first_retry_s=0.05, longest_retry_s=0.2, give_up_s=25)
 HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n"
 
 
@@ -164,13 +164,13 @@ def ffmpeg_server(clip: Path) -> Iterator[Callable[[str], FfmpegServer]]:
 class Watched:
     """A pipeline of fakes on a real source; `until` waits for something to become true of it."""
 
-    def __init__(self, fakes, url: str, patience: Patience) -> None:
+    def __init__(self, fakes, url: str, reconnect_policy: ReconnectPolicy) -> None:
         self.shapes: set[tuple[int, ...]] = set()
-        self.url, self._patience = url, patience
+        self.url, self._reconnect_policy = url, reconnect_policy
         deadline = time.monotonic() + 10
         while True:  # the server may not listen yet
             try:
-                source = open_source(url, patience=patience)
+                source = open_source(url, reconnect_policy=reconnect_policy)
                 break
             except Exception:
                 if time.monotonic() > deadline:
@@ -206,8 +206,8 @@ class Watched:
 def watch(fakes) -> Iterator[Callable[..., Watched]]:
     runs: list[Watched] = []
 
-    def make(url: str, patience: Patience = QUICK) -> Watched:
-        runs.append(Watched(fakes, url, patience))
+    def make(url: str, reconnect_policy: ReconnectPolicy = QUICK) -> Watched:
+        runs.append(Watched(fakes, url, reconnect_policy))
         return runs[-1]
 
     yield make

@@ -137,7 +137,7 @@ def test_pictures_of_any_size_pass_through_the_command(fer_edge: Run, tmp_path: 
 class Crowd:
     """Finds a hundred faces in every picture of 640x480."""
 
-    name, wants_colour = "crowd", False
+    name, needs_color = "crowd", False
     framing = Framing(of_width=1.0)
 
     def detect(self, _image: Image) -> list[Detection]:

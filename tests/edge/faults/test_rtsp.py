@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fer_edge.cli.report import build_report
-from fer_edge.sources.reconnect import Patience
+from fer_edge.sources.reconnect import ReconnectPolicy
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
 NEEDED = "apt-get install gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good python3-gi"
@@ -103,7 +103,7 @@ def test_pictures_come_through_the_tcp_connection_which_passes_firewalls(rtsp: R
 
 
 def test_an_rtsp_server_that_freezes_is_a_read_that_never_returns_and_is_given_up(rtsp: RtspServer, watch) -> None:
-    run = watch(rtsp.url, Patience(open_s=8, silent_s=0.5, first_retry_s=0.05, longest_retry_s=0.2))
+    run = watch(rtsp.url, ReconnectPolicy(open_s=8, silent_s=0.5, first_retry_s=0.05, longest_retry_s=0.2))
     run.more(10)
     rtsp.freeze()
     run.until(lambda pipeline: pipeline.source._reader.source is None)  # another generation, which waits for an answer

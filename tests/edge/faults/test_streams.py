@@ -15,7 +15,7 @@ import pytest
 from fer_edge.cli.report import build_report
 from fer_edge.errors import SourceError
 from fer_edge.sources import open_source
-from fer_edge.sources.reconnect import Patience
+from fer_edge.sources.reconnect import ReconnectPolicy
 
 Pieces = Iterator[bytes | None]
 
@@ -57,7 +57,7 @@ def test_frames_that_stop_without_an_error_are_noticed(mjpeg, watch, jpegs, part
         yield from [None] if number == 0 else map(part, itertools.cycle(jpegs))
 
     server = mjpeg(script)
-    run = watch(server.url, Patience(silent_s=0.5, first_retry_s=0.05))
+    run = watch(server.url, ReconnectPolicy(silent_s=0.5, first_retry_s=0.05))
     run.until(lambda pipeline: pipeline.source.reconnects == 1)
     run.more(len(jpegs))
     run.end()
@@ -67,7 +67,7 @@ def test_frames_that_stop_without_an_error_are_noticed(mjpeg, watch, jpegs, part
 
 def test_a_server_that_stays_away_is_lost_for_good(mjpeg, watch, jpegs, part) -> None:
     server = mjpeg(lambda _number: map(part, itertools.cycle(jpegs)))
-    run = watch(server.url, Patience(first_retry_s=0.05, longest_retry_s=0.1, give_up_s=1))
+    run = watch(server.url, ReconnectPolicy(first_retry_s=0.05, longest_retry_s=0.1, give_up_s=1))
     run.more(3)
     server.die()
     assert run.pipeline.wait(20)
@@ -180,6 +180,6 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, daemon=True).start()
         with pytest.raises(SourceError, match=r"does not answer within 0\.5 s"):
-            open_source(f"http://127.0.0.1:{server.getsockname()[1]}/x", patience=Patience(open_s=0.5))
+            open_source(f"http://127.0.0.1:{server.getsockname()[1]}/x", reconnect_policy=ReconnectPolicy(open_s=0.5))
     for line in lines:
         line.close()

@@ -7,7 +7,7 @@ import pytest
 from fer_edge.errors import ModelError
 from fer_edge.framing import LEAST_DEVIATION, LEAST_MEAN, Square
 from fer_edge.network.classifier import Classifier
-from fer_edge.network.session import begin_opening, open_file
+from fer_edge.network.session import load_model, preload
 
 
 @pytest.fixture
@@ -49,20 +49,20 @@ def test_the_input_is_uint8_as_the_contract_says(classifier: Classifier) -> None
 
 
 def test_grey_and_coloured_pictures_of_the_same_thing_give_the_same_batch(classifier: Classifier) -> None:
-    grey = np.random.default_rng(0).integers(0, 256, (90, 90), dtype=np.uint8)
+    gray = np.random.default_rng(0).integers(0, 256, (90, 90), dtype=np.uint8)
     squares = [Square(45, 45, 60)]
     np.testing.assert_array_equal(
-        classifier.batch(grey, squares), classifier.batch(np.repeat(grey[:, :, None], 3, axis=2), squares)
+        classifier.batch(gray, squares), classifier.batch(np.repeat(gray[:, :, None], 3, axis=2), squares)
     )
 
 
-@pytest.mark.parametrize("coloured", [False, True])
-def test_dark_faces_are_brightened_and_others_are_not(classifier: Classifier, coloured: bool) -> None:
+@pytest.mark.parametrize("colored", [False, True])
+def test_dark_faces_are_brightened_and_others_are_not(classifier: Classifier, colored: bool) -> None:
     image = np.zeros((60, 120), dtype=np.uint8)
     image[:, 60:] = np.random.default_rng(0).integers(60, 256, (60, 60))
     image[:, :60] = image[:, 60:] // 10
     before = image.copy()
-    frame = np.repeat(image[:, :, None], 3, axis=2) if coloured else image
+    frame = np.repeat(image[:, :, None], 3, axis=2) if colored else image
     dark, good = classifier.batch(frame, [Square(30, 30, 48), Square(90, 30, 48)])
     np.testing.assert_array_equal(good[0], image[6:54, 66:114])
     assert dark.mean() == pytest.approx(LEAST_MEAN, abs=1)
@@ -90,8 +90,8 @@ def test_hash_and_precision_are_of_the_file_that_was_opened(tmp_path: Path, mode
 
 @pytest.mark.parametrize("shape", [(1, 1, 48, 48), (1, 3, 7, 7)])  # the second doesn't fit
 def test_a_file_whose_opening_was_begun_opens_as_any_other(model: Path, shape: tuple[int, ...]) -> None:
-    begin_opening(model, warm_up=shape)
-    begun, afresh = open_file(model), open_file(model)
+    preload(model, warm_up=shape)
+    begun, afresh = load_model(model), load_model(model)
     assert begun.session is not afresh.session
     assert begun.sha256 == afresh.sha256
     assert begun.precision == "fp32"
@@ -99,6 +99,6 @@ def test_a_file_whose_opening_was_begun_opens_as_any_other(model: Path, shape: t
 
 def test_what_is_wrong_with_a_file_is_told_to_who_asks_for_it(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_text("no network")
-    begin_opening(tmp_path / "m.onnx", warm_up=(1, 1, 48, 48))
+    preload(tmp_path / "m.onnx", warm_up=(1, 1, 48, 48))
     with pytest.raises(ModelError, match="is not a usable ONNX file"):
-        open_file(tmp_path / "m.onnx")
+        load_model(tmp_path / "m.onnx")

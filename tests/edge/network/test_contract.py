@@ -8,7 +8,7 @@ import pytest
 
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.network.classifier import Classifier
-from fer_edge.network.contract import Contract, LookTerms, parse_contract
+from fer_edge.network.contract import Contract, SecondLook, parse_contract
 
 
 def test_a_contract_survives_the_way_through_json(contract: Contract) -> None:
@@ -61,7 +61,7 @@ def test_a_detectors_contract_survives_the_way_through_json(detector_contract: C
 def test_a_detector_may_look_once_or_twice(detector_contract: Contract) -> None:
     terms = detector_contract.detector
     assert terms is not None
-    for look in (None, LookTerms(96, 40, 0.4, 0.85)):
+    for look in (None, SecondLook(96, 40, 0.4, 0.85)):
         other = replace(detector_contract, detector=replace(terms, second_look=look))
         assert parse_contract(other.to_json(), "d.onnx") == other
     older = json.loads(detector_contract.to_json())
@@ -139,7 +139,7 @@ def test_a_contract_that_does_not_fit_its_graph_is_refused(
 ) -> None:
     for wrong in (
         replace(contract, input_size=(64, 64)),
-        replace(contract, colour="rgb"),
+        replace(contract, color="rgb"),
         replace(contract, labels=("yes", "no")),
     ):
         with pytest.raises(ContractError, match="its contract"):

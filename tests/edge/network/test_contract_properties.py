@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_edge.errors import ContractError
-from fer_edge.network.contract import COLOURS, Contract, DetectorTerms, LookTerms, parse_contract
+from fer_edge.network.contract import COLORS, Contract, DetectorContract, SecondLook, parse_contract
 
 names = st.text(min_size=1, max_size=12)
 positive = st.floats(1e-3, 1e3)
@@ -16,7 +16,7 @@ contracts = st.builds(
     kind=st.just("classifier"),
     labels=st.lists(names, min_size=2, max_size=9, unique=True).map(tuple),
     input_size=st.tuples(st.integers(1, 4096), st.integers(1, 4096)),
-    colour=st.sampled_from(COLOURS),
+    color=st.sampled_from(COLORS),
     framing=positive,
     temperature=positive,
     dataset=st.text(max_size=20),
@@ -30,16 +30,16 @@ detectors = st.builds(
     kind=st.just("detector"),
     labels=st.just(()),
     input_size=st.just((32, 32)),
-    colour=st.just("grey"),
+    color=st.just("grey"),
     output=st.just("boxes"),
     detector=st.builds(
-        DetectorTerms,
+        DetectorContract,
         strides=st.lists(st.integers(1, 256), min_size=1, max_size=5).map(tuple),
         side_in_strides=positive,
         score_threshold=scores,
         smallest_face_px=st.integers(1, 99),
         framing=st.fixed_dictionaries({"of_width": positive, "of_height": positive, "right": scores, "down": scores}),
-        second_look=st.none() | st.just(LookTerms(96, 40, 0.4, 0.85)),
+        second_look=st.none() | st.just(SecondLook(96, 40, 0.4, 0.85)),
     ),
 )
 junk = st.recursive(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_edge.pipeline.pipeline import Frame, Limits, Pipeline
-from fer_edge.sources.base import Grab, Source
+from fer_edge.sources.base import Source, SourceFrame
 
 pytestmark = pytest.mark.usefixtures("no_threads_left")
 WAIT_S = 10
@@ -92,9 +92,9 @@ def test_duration_is_media_time_for_a_file(fakes) -> None:
 
 def test_an_unreadable_picture_is_captured_and_an_error(fakes, caplog: pytest.LogCaptureFixture) -> None:
     class Holey(Source):
-        name, grabs = "holey", iter([Grab(np.zeros((9, 9), np.uint8)), Grab(None, file="b.jpg"), None])
+        name, grabs = "holey", iter([SourceFrame(np.zeros((9, 9), np.uint8)), SourceFrame(None, file="b.jpg"), None])
 
-        def read(self) -> Grab | None:
+        def read(self) -> SourceFrame | None:
             return next(self.grabs)
 
     pipeline = fakes.finish(fakes.pipeline(Holey()))
@@ -107,9 +107,9 @@ def test_frames_are_turned_and_mirrored_before_anything_else(fakes) -> None:
     picture = np.arange(12, dtype=np.uint8).reshape(3, 4)
 
     class One(Source):
-        name, grabs = "one", iter([Grab(picture), None])
+        name, grabs = "one", iter([SourceFrame(picture), None])
 
-        def read(self) -> Grab | None:
+        def read(self) -> SourceFrame | None:
             return next(self.grabs)
 
     publish = lambda frame, _result: seen.append(frame)  # noqa: E731

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from fer_edge.pipeline.stats import SHORT_RUN_FRAMES, WARMUP_FRAMES, Latency, Rate
+from fer_edge.pipeline.stats import SHORT_RUN_FRAMES, WARMUP_FRAMES, LatencyHistogram, Rate
 
 
 def test_percentiles_agree_with_numpy_within_half_a_bin() -> None:
     durations = np.random.default_rng(0).lognormal(2, 1, 5000)
-    latency = Latency()
+    latency = LatencyHistogram()
     for duration in durations:
         latency.add(float(duration))
     measured, summary = durations[WARMUP_FRAMES:], latency.summary()
@@ -17,14 +17,14 @@ def test_percentiles_agree_with_numpy_within_half_a_bin() -> None:
 
 
 def test_the_warm_up_is_excluded_from_a_long_run() -> None:
-    latency = Latency()
+    latency = LatencyHistogram()
     for duration in [5000.0] * WARMUP_FRAMES + [10.0] * (SHORT_RUN_FRAMES + 1):
         latency.add(duration)
     assert latency.summary()["max"] == 10.0
 
 
 def test_a_short_run_excludes_nothing() -> None:
-    latency = Latency()
+    latency = LatencyHistogram()
     for duration in (300.0, 100.0, 200.0):
         latency.add(duration)
     summary = latency.summary()
@@ -33,7 +33,7 @@ def test_a_short_run_excludes_nothing() -> None:
 
 
 def test_no_percentile_exceeds_the_maximum() -> None:
-    latency = Latency()
+    latency = LatencyHistogram()
     for duration in (7.79, 3.33, 9.99):
         latency.add(duration)
     summary = latency.summary()
@@ -42,11 +42,11 @@ def test_no_percentile_exceeds_the_maximum() -> None:
 
 
 def test_nothing_measured_is_none_and_not_zero() -> None:
-    assert Latency().summary() == {"p50": None, "p95": None, "p99": None, "max": None}
+    assert LatencyHistogram().summary() == {"p50": None, "p95": None, "p99": None, "max": None}
 
 
 def test_memory_does_not_grow_with_the_run() -> None:
-    latency = Latency()
+    latency = LatencyHistogram()
     for index in range(20_000):
         latency.add(1 + index % 100)
     assert len(latency._bins) <= 100

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from fer_edge.channel import Channel, Closed
 from fer_edge.errors import SourceError
-from fer_edge.pipeline.options import Flow, Limits
-from fer_edge.sources.base import Grab, Source
+from fer_edge.pipeline.options import Limits, StreamOptions
+from fer_edge.sources.base import Source, SourceFrame
 
 delays_ms = st.lists(st.sampled_from([0, 0, 0, 1, 3]), min_size=1, max_size=5)
 FRAMES_AT_MOST = 30
@@ -26,11 +26,11 @@ class Erratic(Source):
         self.live, self.fails, self.pause = live, fails, pause
         self.left = list(readable)
 
-    def read(self) -> Grab | None:
+    def read(self) -> SourceFrame | None:
         self.pause()
         if self.left:
             image = np.zeros((60, 80), dtype=np.uint8) if self.left.pop() else None
-            return Grab(image, None if self.live else (FRAMES_AT_MOST - len(self.left)) / 200)
+            return SourceFrame(image, None if self.live else (FRAMES_AT_MOST - len(self.left)) / 200)
         if self.fails:
             raise SourceError("gone")
         return None
@@ -76,7 +76,7 @@ def test_every_captured_frame_is_accounted_for(
         ours.Detector(before=breaking("detector", detecting)),
         ours.Classifier(before=breaking("classifier", classifying)),
         limits=Limits(max_frames),
-        flow=Flow(lossless=lossless, detect_hz=detect_hz),
+        flow=StreamOptions(lossless=lossless, detect_hz=detect_hz),
     )
     if stop_ms is not None:
         threading.Timer(stop_ms / 1000, pipeline.stop, ["interrupted"]).start()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_edge.results import Face
-from fer_edge.sinks.overlay import EMOTION_COLOURS, OTHER_COLOURS, _text_size, colour_of, draw
+from fer_edge.sinks.overlay import EMOTION_COLORS, OTHER_COLORS, _text_size, color_of, draw
 
 
 @pytest.mark.parametrize("shape", [(240, 320), (240, 320, 3)])
@@ -27,7 +27,7 @@ def test_nothing_to_draw_gives_the_same_picture() -> None:
 
 def test_the_box_has_the_colour_of_its_emotion(make_face: Callable[..., Face]) -> None:
     drawn = draw(np.zeros((480, 640, 3), dtype=np.uint8), [make_face((100, 80, 60, 60), "happy")])
-    assert tuple(drawn[120, 100].tolist()) == EMOTION_COLOURS["happy"]
+    assert tuple(drawn[120, 100].tolist()) == EMOTION_COLORS["happy"]
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_labels_in_a_crowd_cover_no_face(make_face: Callable[..., Face]) -> None
         faces[top + 3 : top + height - 3, left + 3 : left + width - 3] = True
     assert (drawn[faces] == 90).all()
     above = drawn[20:48, 20:380]  # where the first row's labels have room
-    assert (above == EMOTION_COLOURS["sad"]).all(axis=2).mean() > 0.2
+    assert (above == EMOTION_COLORS["sad"]).all(axis=2).mean() > 0.2
 
 
 def test_a_label_below_leaves_room_for_the_bars(make_face: Callable[..., Face]) -> None:
     drawn = draw(np.full((480, 640, 3), 90, dtype=np.uint8), [make_face((200, 5, 60, 60), "happy")])
     assert (drawn[10:60, 270:400] != 90).all(axis=2).mean() > 0.9  # the panel of the bars
-    assert (drawn[66:84, 100:260] == EMOTION_COLOURS["happy"]).all(axis=2).sum() > 500
+    assert (drawn[66:84, 100:260] == EMOTION_COLORS["happy"]).all(axis=2).sum() > 500
 
 
 def test_labels_keep_clear_of_each_other_and_of_bars(make_face: Callable[..., Face]) -> None:
@@ -76,13 +76,13 @@ def test_labels_keep_clear_of_each_other_and_of_bars(make_face: Callable[..., Fa
         ("sad", np.s_[165:182, 155:220]),  # below, as there is no room above
         ("fear", np.s_[340:356, 345:395]),  # up to the face's right edge, beside the bars of the one above
     ):
-        assert (drawn[panel] == EMOTION_COLOURS[label]).all(axis=2).mean() > 0.4, label
+        assert (drawn[panel] == EMOTION_COLORS[label]).all(axis=2).mean() > 0.4, label
 
 
 def test_few_faces_are_always_labelled(make_face: Callable[..., Face]) -> None:
     image = np.full((100, 100, 3), 90, dtype=np.uint8)
     drawn = draw(image, [make_face((0.0, 0.0, 100.0, 100.0), "happy")])
-    assert (drawn[10:90, 10:90] == EMOTION_COLOURS["happy"]).all(axis=2).sum() > 50
+    assert (drawn[10:90, 10:90] == EMOTION_COLORS["happy"]).all(axis=2).sum() > 50
 
 
 def test_labels_are_shortened_before_they_are_left_out(make_face: Callable[..., Face]) -> None:
@@ -101,7 +101,7 @@ def test_labels_are_shortened_before_they_are_left_out(make_face: Callable[..., 
 
 def test_labels_of_the_user_have_colours_of_their_own() -> None:
     labels = ("happy", "bored", "asleep")
-    colours = [colour_of(label, labels) for label in labels]
-    assert colours[0] == EMOTION_COLOURS["happy"]
-    assert set(colours[1:]) <= set(OTHER_COLOURS)
-    assert len(set(colours)) == 3
+    colors = [color_of(label, labels) for label in labels]
+    assert colors[0] == EMOTION_COLORS["happy"]
+    assert set(colors[1:]) <= set(OTHER_COLORS)
+    assert len(set(colors)) == 3

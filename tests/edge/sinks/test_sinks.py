@@ -14,7 +14,7 @@ import pytest
 
 from fer_edge.errors import OutputError
 from fer_edge.pipeline.frame import Frame
-from fer_edge.pipeline.options import Flow
+from fer_edge.pipeline.options import StreamOptions
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.results import FrameResult
 from fer_edge.sinks import Published, Sink, SinkRunner
@@ -300,7 +300,7 @@ def test_a_sink_that_hangs_holds_up_neither_a_live_pipeline_nor_other_sinks(fake
 
     # Given one by one: none is dropped for being late, so that all losses are the sink's.
     source = fakes.Source(600, live=True)
-    pipeline = Pipeline(source, fakes.Detector(), fakes.Classifier(), publish, flow=Flow(lossless=True))
+    pipeline = Pipeline(source, fakes.Detector(), fakes.Classifier(), publish, flow=StreamOptions(lossless=True))
     fakes.finish(pipeline)
     assert pipeline.stats.processed == 600
     runners[1].close()

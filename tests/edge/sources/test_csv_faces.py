@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fer_edge.errors import SourceError
-from fer_edge.framing import normalise_light
+from fer_edge.framing import normalize_light
 from fer_edge.network.classifier import Classifier
 from fer_edge.sources import open_source
 from fer_edge.sources.csv_faces import face_of
@@ -76,7 +76,7 @@ def test_predictions_have_a_row_a_face_and_are_the_network_s_own(fer_edge, tmp_p
     assert [row["row"] for row in rows] == ["1", "2", "3", "4", "5"]
     for row, face in zip(rows, FACES, strict=True):
         lit = face.copy()
-        normalise_light(lit)
+        normalize_light(lit)
         expected = classifier.predict(lit[None, None])[0]
         assert [float(row[label]) for label in classifier.labels] == pytest.approx(expected.tolist(), abs=1e-6)
         assert row["emotion"] == classifier.labels[int(expected.argmax())]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from fer_edge.errors import SourceError
-from fer_edge.sources.base import Grab, Source
-from fer_edge.sources.reconnect import LiveSource, Patience
+from fer_edge.sources.base import Source, SourceFrame
+from fer_edge.sources.reconnect import LiveSource, ReconnectPolicy
 
-QUICK = Patience(open_s=2, silent_s=0.2, first_retry_s=0.01, longest_retry_s=0.02, give_up_s=0.3)
+QUICK = ReconnectPolicy(open_s=2, silent_s=0.2, first_retry_s=0.01, longest_retry_s=0.02, give_up_s=0.3)
 
 
 class Scripted(Source):
@@ -24,12 +24,12 @@ class Scripted(Source):
         self.closed = threading.Event()
         self.interrupted = threading.Event()
 
-    def read(self) -> Grab | None:
+    def read(self) -> SourceFrame | None:
         if not self.left:
             self.then()
             return None
         self.left -= 1
-        return Grab(np.zeros((4, 4), dtype=np.uint8))
+        return SourceFrame(np.zeros((4, 4), dtype=np.uint8))
 
     def interrupt(self) -> None:
         self.interrupted.set()
@@ -106,16 +106,16 @@ def test_a_source_that_is_not_there_at_the_start_is_refused_at_once() -> None:
 def test_a_source_without_a_first_frame_is_refused() -> None:
     hang = threading.Event()
     with pytest.raises(SourceError, match="gives no frame within"):
-        LiveSource("fake", lambda: Scripted(0, hang.wait), Patience(open_s=0.1))
+        LiveSource("fake", lambda: Scripted(0, hang.wait), ReconnectPolicy(open_s=0.1))
     with pytest.raises(SourceError, match="opens but gives no frame"):
         LiveSource("fake", lambda: Scripted(0, end), QUICK)
     hang.set()
 
 
 def test_closing_ends_a_read_that_waits_for_a_reconnection() -> None:
-    source = LiveSource("fake", lambda: Scripted(1, end), Patience(first_retry_s=1000))
+    source = LiveSource("fake", lambda: Scripted(1, end), ReconnectPolicy(first_retry_s=1000))
     assert source.read() is not None
-    ended: list[Grab | None] = []
+    ended: list[SourceFrame | None] = []
     waiting = threading.Thread(target=lambda: ended.append(source.read()))
     waiting.start()
     time.sleep(0.05)
@@ -134,7 +134,7 @@ def test_one_that_opens_after_it_was_given_up_is_closed_and_never_read() -> None
         return opened[-1]
 
     with pytest.raises(SourceError, match="gives no frame within"):
-        LiveSource("fake", open_late, Patience(open_s=0.05))
+        LiveSource("fake", open_late, ReconnectPolicy(open_s=0.05))
     release.set()
     assert any(opened or time.sleep(0.01) for _ in range(500))
     assert opened[0].closed.wait(5)

@@ -12,10 +12,10 @@ import pytest
 
 from fer_edge.errors import SourceError
 from fer_edge.sources import open_source
-from fer_edge.sources.reconnect import Patience
+from fer_edge.sources.reconnect import ReconnectPolicy
 from fer_edge.sources.rpicam import RpicamSource
 
-QUICK = Patience(open_s=5, silent_s=0.4, first_retry_s=0.01, longest_retry_s=0.02, give_up_s=20)
+QUICK = ReconnectPolicy(open_s=5, silent_s=0.4, first_retry_s=0.01, longest_retry_s=0.02, give_up_s=20)
 # Frame n is grey 10 + n in its first column and 100 elsewhere; the padding is 255, the colours 7.
 STAND_IN = """#!{python}
 import os, signal, sys, time
@@ -101,7 +101,7 @@ def test_it_is_killed_started_again_and_leaves_no_process_behind(stand_in, loss:
     runs = stand_in(
         f"write(frame(0))\nif run < 3:\n    {loss}\nfor n in range(1, 100): write(frame(n))\ntime.sleep(60)"
     )
-    source = open_source("rpicam:200x100", patience=QUICK)
+    source = open_source("rpicam:200x100", reconnect_policy=QUICK)
     first = [int(source.read().image[0, 0]) for _ in range(5)]
     assert first == [10, 10, 10, 11, 12]
     assert source.reconnects == len(source.gaps_s) == 2
@@ -114,7 +114,9 @@ def test_it_is_killed_started_again_and_leaves_no_process_behind(stand_in, loss:
 def test_one_that_never_gives_a_frame_is_an_error_and_is_ended(stand_in) -> None:
     runs = stand_in("time.sleep(60)")
     with pytest.raises(SourceError, match="gives no frame within"):
-        open_source("rpicam:", patience=Patience(open_s=3))  # the stand-in must have started, on slow machines too
+        open_source(
+            "rpicam:", reconnect_policy=ReconnectPolicy(open_s=3)
+        )  # the stand-in must have started, on slow machines too
     assert wait_until(lambda: is_gone(runs()[0][0]))
 
 

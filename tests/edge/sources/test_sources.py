@@ -11,12 +11,12 @@ import pytest
 
 from fer_edge.errors import SourceError
 from fer_edge.sources import Source, open_source
-from fer_edge.sources.base import Grab
-from fer_edge.sources.reconnect import Patience
+from fer_edge.sources.base import SourceFrame
+from fer_edge.sources.reconnect import ReconnectPolicy
 from fer_edge.sources.video import redact
 
 
-def read_all(source: Source) -> list[Grab]:
+def read_all(source: Source) -> list[SourceFrame]:
     grabs = list(iter(source.read, None))
     source.close()
     return grabs
@@ -215,11 +215,11 @@ def test_a_video_whose_index_is_at_its_end_and_whose_server_can_not_seek_is_refu
         writer.write(np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8))
     writer.release()
     with pytest.raises(SourceError, match="opens but gives no frame"):
-        open_source(f"{server}/v.mp4", patience=Patience(open_s=15))
+        open_source(f"{server}/v.mp4", reconnect_policy=ReconnectPolicy(open_s=15))
 
 
 def test_a_stream_of_jpegs_is_live_and_is_opened_again_when_it_ends(server: str) -> None:
-    source = open_source(f"{server}/live", patience=Patience(first_retry_s=0.05))
+    source = open_source(f"{server}/live", reconnect_policy=ReconnectPolicy(first_retry_s=0.05))
     assert source.live
     for _ in range(100):
         grab = source.read()

@@ -16,7 +16,7 @@ from fer_edge.demo.scene import draw_scene
 from fer_edge.errors import SourceError
 from fer_edge.framing import Image
 from fer_edge.sources import open_source, v4l2, video
-from fer_edge.sources.reconnect import Patience
+from fer_edge.sources.reconnect import ReconnectPolicy
 from fer_edge.sources.video import CameraSource
 
 SIZE = (320, 240)
@@ -96,7 +96,7 @@ def luma(index: int) -> Image:
 @pytest.mark.parametrize("letters", ["MJPG", "YU12", "YUYV", "UYVY", "GREY"])
 def test_where_grey_will_do_only_the_luma_is_decoded(camera: type[Capture], letters: str) -> None:
     camera.letters = letters
-    source = CameraSource(0, grey=True)
+    source = CameraSource(0, gray=True)
     assert source.granted == {"size": [320, 240], "format": letters, "fps": 30.0}
     grabs = [source.read() for _ in range(3)]
     for index, grab in enumerate(grabs, 1):
@@ -121,7 +121,7 @@ def test_where_colour_is_wanted_the_camera_is_asked_for_it(camera: type[Capture]
 
 def test_a_format_without_luma_stays_colour(camera: type[Capture]) -> None:
     camera.letters = "BGR3"
-    grab = CameraSource(0, grey=True).read()
+    grab = CameraSource(0, gray=True).read()
     assert grab is not None
     assert grab.image is not None
     assert grab.image.ndim == 3
@@ -129,7 +129,7 @@ def test_a_format_without_luma_stays_colour(camera: type[Capture]) -> None:
 
 def test_a_spoilt_jpeg_of_a_camera_is_an_error_and_no_end(camera: type[Capture]) -> None:
     camera.spoilt = frozenset({2, 3})
-    source = CameraSource(0, grey=True)
+    source = CameraSource(0, gray=True)
     readable = []
     for _ in range(5):
         grab = source.read()
@@ -140,7 +140,7 @@ def test_a_spoilt_jpeg_of_a_camera_is_an_error_and_no_end(camera: type[Capture])
 
 def test_a_camera_that_is_unplugged_and_comes_back_is_opened_again(camera: type[Capture]) -> None:
     camera.frames = 4
-    source = open_source(0, patience=Patience(first_retry_s=0.01, longest_retry_s=0.02), grey=True)
+    source = open_source(0, reconnect_policy=ReconnectPolicy(first_retry_s=0.01, longest_retry_s=0.02), gray=True)
     for _ in range(10):
         grab = source.read()
         assert grab is not None
@@ -154,7 +154,9 @@ def test_a_camera_that_is_unplugged_and_comes_back_is_opened_again(camera: type[
 
 def test_a_camera_that_is_unplugged_and_stays_away_is_lost(camera: type[Capture]) -> None:
     camera.frames = 4
-    source = open_source("/dev/video77", patience=Patience(first_retry_s=0.01, longest_retry_s=0.02, give_up_s=0.2))
+    source = open_source(
+        "/dev/video77", reconnect_policy=ReconnectPolicy(first_retry_s=0.01, longest_retry_s=0.02, give_up_s=0.2)
+    )
     camera.isOpened = lambda _self: False  # type: ignore[method-assign]
     with pytest.raises(SourceError, match="/dev/video77 is lost: no frame for"):
         for _ in range(10):
@@ -217,7 +219,7 @@ def test_cameras_are_listed_by_number_without_their_metadata_devices(sysfs: Path
 
 
 @pytest.mark.parametrize(
-    ("arguments", "grey"),
+    ("arguments", "gray"),
     [
         (["--headless"], True),
         (["--headless", "--output", "pictures"], False),
@@ -229,7 +231,7 @@ def test_a_run_asks_for_grey_unless_pictures_are_wanted(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
-    grey: bool,
+    gray: bool,
 ) -> None:
     from click.testing import CliRunner
 
@@ -241,7 +243,7 @@ def test_a_run_asks_for_grey_unless_pictures_are_wanted(
         edge, ["--camera", "5", "--model", str(model), "--max-frames", "20", "--report", "r.json", *arguments]
     )
     assert ran.exit_code == 0, ran.output
-    assert camera.opened[0].set_to[cv2.CAP_PROP_CONVERT_RGB] == (0 if grey else 1)
+    assert camera.opened[0].set_to[cv2.CAP_PROP_CONVERT_RGB] == (0 if gray else 1)
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["settings"]["source"] == {"size": [320, 240], "format": "MJPG", "fps": 30.0}
     assert report["faces"]["seen"] > 0

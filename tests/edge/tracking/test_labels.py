@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_edge.framing import Framing, Square
-from fer_edge.tracking.labels import Labeller
-from fer_edge.tracking.smoothing import MARGIN, Smoother
+from fer_edge.tracking.labels import EmotionLabeler
+from fer_edge.tracking.smoothing import MARGIN, LabelSmoother
 from fer_edge.tracking.tracker import Track
 
 LABELS = ("calm", "glad", "cross")
@@ -41,12 +41,12 @@ def told() -> Told:
     return Told()
 
 
-def labeller(told: Told, interval_s: float = 0.1, smooth_s: float = 0.0) -> Labeller:
-    return Labeller(told, Framing(of_width=1.0), interval_s, smooth_s)  # type: ignore[arg-type]
+def labeler(told: Told, interval_s: float = 0.1, smooth_s: float = 0.0) -> EmotionLabeler:
+    return EmotionLabeler(told, Framing(of_width=1.0), interval_s, smooth_s)  # type: ignore[arg-type]
 
 
 def test_all_faces_that_are_due_go_through_in_one_call(told: Told) -> None:
-    ours = labeller(told)
+    ours = labeler(told)
     ours.label(IMAGE, [track(0)], 0.0, 0.0)
     ours.label(IMAGE, [track(0), track(1), track(2)], 0.05, 0.05)  # two are new, one is fresh
     ours.label(IMAGE, [track(0), track(1), track(2)], 0.11, 0.11)  # one has grown old
@@ -55,14 +55,14 @@ def test_all_faces_that_are_due_go_through_in_one_call(told: Told) -> None:
 
 
 def test_a_face_is_classified_again_when_its_label_is_old_and_not_before(told: Told) -> None:
-    ours = labeller(told)
+    ours = labeler(told)
     for frame in range(31):
         ours.label(IMAGE, [track()], frame / 30, frame / 30)
     assert len(told.calls) == 11  # at 0, 0.1, … 1.0 s
 
 
 def test_with_an_interval_of_0_every_face_is_classified_in_every_frame(told: Told) -> None:
-    ours = labeller(told, 0.0)
+    ours = labeler(told, 0.0)
     for _frame in range(5):
         ours.label(IMAGE, [track()], 1.0, 1.0)  # even if the source's clock stands still
     assert len(told.calls) == 5
@@ -70,28 +70,28 @@ def test_with_an_interval_of_0_every_face_is_classified_in_every_frame(told: Tol
 
 @pytest.mark.parametrize(("side", "again"), [(21.0, False), (25.0, True), (16.0, True)])
 def test_a_face_that_has_changed_its_size_is_classified_at_once(told: Told, side: float, again: bool) -> None:
-    ours = labeller(told, 10.0)
+    ours = labeler(told, 10.0)
     ours.label(IMAGE, [track()], 0.0, 0.0)
     ours.label(IMAGE, [track(side=side)], 0.03, 0.03)
     assert len(told.calls) == 1 + again
 
 
 def test_a_clock_that_jumps_back_stops_no_classification(told: Told) -> None:
-    ours = labeller(told)
+    ours = labeler(told)
     ours.label(IMAGE, [track()], 100.0, 0.0)
     ours.label(IMAGE, [track()], 2.0, 0.03)
     assert len(told.calls) == 2
 
 
 def test_the_age_is_that_of_the_frame_from_which_the_label_was_read(told: Told) -> None:
-    ours = labeller(told)
+    ours = labeler(told)
     assert ours.label(IMAGE, [track()], 0.0, 50.0)[0].age_ms == 0
     assert ours.label(IMAGE, [track()], 0.06, 50.06)[0].age_ms == pytest.approx(60)
     assert ours.label(IMAGE, [track()], 0.12, 50.12)[0].age_ms == 0
 
 
 def test_a_face_that_comes_back_under_its_number_is_classified_anew(told: Told) -> None:
-    ours = labeller(told, 10.0)
+    ours = labeler(told, 10.0)
     ours.label(IMAGE, [track()], 0.0, 0.0)
     assert ours.label(IMAGE, [], 0.03, 0.03) == ()
     ours.label(IMAGE, [track()], 0.06, 0.06)
@@ -100,7 +100,7 @@ def test_a_face_that_comes_back_under_its_number_is_classified_anew(told: Told) 
 
 
 def test_emotion_and_confidence_are_the_shown_labels_and_flips_count_what_is_seen(told: Told) -> None:
-    ours = labeller(told, 0.0, smooth_s=0.3)
+    ours = labeler(told, 0.0, smooth_s=0.3)
     ours.label(IMAGE, [track()], 0.0, 0.0)
     told.answer = [0.1, 0.8, 0.1]
     shown = [ours.label(IMAGE, [track()], frame / 30, frame / 30)[0] for frame in range(1, 31)]
@@ -114,7 +114,7 @@ def test_emotion_and_confidence_are_the_shown_labels_and_flips_count_what_is_see
 
 
 def test_a_label_on_the_edge_flickers_without_smoothing_and_not_with_it(told: Told) -> None:
-    rough, smooth = labeller(told, 0.0, 0.0), labeller(told, 0.0, 0.3)
+    rough, smooth = labeler(told, 0.0, 0.0), labeler(told, 0.0, 0.3)
     for frame in range(90):
         told.answer = [0.45, 0.5, 0.05] if frame % 2 else [0.5, 0.45, 0.05]
         for ours in (rough, smooth):
@@ -124,14 +124,14 @@ def test_a_label_on_the_edge_flickers_without_smoothing_and_not_with_it(told: To
 
 
 def test_smoothing_forgets_a_face_that_is_gone() -> None:
-    smoother = Smoother(10.0)
+    smoother = LabelSmoother(10.0)
     smoother.update(0, np.float32([1, 0, 0]), 0.0)
     smoother.keep([])
     assert smoother.update(0, np.float32([0, 1, 0]), 0.1)[1] == 1
 
 
 def test_a_step_comes_through_to_63_percent_after_the_time_constant() -> None:
-    smoother = Smoother(0.5)
+    smoother = LabelSmoother(0.5)
     smoother.update(0, np.float32([1, 0, 0]), 0.0)
     for frame in range(1, 16):
         probabilities, _label = smoother.update(0, np.float32([0, 1, 0]), frame / 30)
@@ -143,7 +143,7 @@ rows = st.lists(st.floats(0, 1, width=32), min_size=3, max_size=3).filter(lambda
 
 @given(st.lists(st.tuples(st.integers(0, 2), rows, st.floats(-1, 2)), min_size=1), st.sampled_from([0.0, 0.05, 0.3, 5]))
 def test_smoothed_probabilities_sum_to_1_and_the_shown_label_never_trails_far(updates, time_constant_s: float) -> None:
-    smoother, t = Smoother(time_constant_s), 0.0
+    smoother, t = LabelSmoother(time_constant_s), 0.0
     for number, row, step in updates:
         t += step
         given_row = np.float64(row) / sum(row)

@@ -7,7 +7,7 @@ import pytest
 from fer_edge.detectors import Detection
 from fer_edge.framing import Box, iou
 from fer_edge.opencv import cv2
-from fer_edge.tracking.tracker import HOLD_S, REMEMBER_S, Follower, Track
+from fer_edge.tracking.tracker import HOLD_S, REMEMBER_S, FaceTracker, Track
 
 SIZE = (320, 240)
 FPS = 30
@@ -40,67 +40,67 @@ def ids(tracks: list[Track]) -> list[int]:
 
 
 def test_a_still_face_is_never_dropped_though_the_detector_blinks() -> None:
-    box, follower = (100.0, 80.0, 60.0, 60.0), Follower()
+    box, tracker = (100.0, 80.0, 60.0, 60.0), FaceTracker()
     random = np.random.default_rng(1)
     for frame in range(300):
         blinks = frame > 15 and random.random() < 0.7
-        tracks = follower.detected(scene((1, box), noise=frame), [] if blinks else seen(box), frame / FPS)
+        tracks = tracker.detected(scene((1, box), noise=frame), [] if blinks else seen(box), frame / FPS)
         assert ids(tracks) == [0], f"frame {frame}"
         assert iou(tracks[0].box, box) > 0.8
 
 
 def test_a_face_that_leaves_is_forgotten_at_once() -> None:
-    box, follower = (100.0, 80.0, 60.0, 60.0), Follower()
+    box, tracker = (100.0, 80.0, 60.0, 60.0), FaceTracker()
     for frame in range(60):
-        follower.detected(scene((1, box), noise=frame), seen(box), frame / FPS)
-    assert follower.detected(scene(noise=60), [], 2.0) == []
-    assert follower.follow(scene((1, box), noise=61), 2.03) == []
+        tracker.detected(scene((1, box), noise=frame), seen(box), frame / FPS)
+    assert tracker.detected(scene(noise=60), [], 2.0) == []
+    assert tracker.follow(scene((1, box), noise=61), 2.03) == []
 
 
 def test_what_the_detector_no_longer_sees_is_believed_for_a_bounded_time_only() -> None:
-    box, follower = (100.0, 80.0, 60.0, 60.0), Follower()
+    box, tracker = (100.0, 80.0, 60.0, 60.0), FaceTracker()
     for frame in range(10 * FPS):
-        follower.detected(scene((1, box), noise=frame), seen(box), frame / FPS)
+        tracker.detected(scene((1, box), noise=frame), seen(box), frame / FPS)
     held = 0
-    while follower.detected(scene((1, box), noise=held), [], 10 + held / FPS):
+    while tracker.detected(scene((1, box), noise=held), [], 10 + held / FPS):
         held += 1
         assert held <= HOLD_S * FPS + 1
     assert held > 0.9 * HOLD_S * FPS
 
 
 def test_a_false_alarm_of_one_frame_is_not_held() -> None:
-    follower, wall = Follower(), scene()
-    assert ids(follower.detected(wall, seen((50.0, 50.0, 80.0, 80.0)), 0.0)) == [0]
-    assert follower.detected(wall, [], 1 / FPS) == []
+    tracker, wall = FaceTracker(), scene()
+    assert ids(tracker.detected(wall, seen((50.0, 50.0, 80.0, 80.0)), 0.0)) == [0]
+    assert tracker.detected(wall, [], 1 / FPS) == []
 
 
 def test_without_holding_a_miss_ends_a_face() -> None:
-    box, follower = (100.0, 80.0, 60.0, 60.0), Follower(hold=False)
+    box, tracker = (100.0, 80.0, 60.0, 60.0), FaceTracker(hold=False)
     for frame in range(60):
-        follower.detected(scene((1, box)), seen(box), frame / FPS)
-    assert follower.detected(scene((1, box)), [], 2.0) == []
-    assert ids(follower.detected(scene((1, box)), seen(box), 2.1)) == [1]
+        tracker.detected(scene((1, box)), seen(box), frame / FPS)
+    assert tracker.detected(scene((1, box)), [], 2.0) == []
+    assert ids(tracker.detected(scene((1, box)), seen(box), 2.1)) == [1]
 
 
 def test_a_slow_detector_does_not_lose_a_still_face_in_between() -> None:
-    box, follower = (100.0, 80.0, 60.0, 60.0), Follower()
-    follower.detected(scene((1, box)), seen(box), 0.0)
+    box, tracker = (100.0, 80.0, 60.0, 60.0), FaceTracker()
+    tracker.detected(scene((1, box)), seen(box), 0.0)
     for second in range(1, 12):
-        assert ids(follower.follow(scene((1, box), noise=second), float(second))) == [0]
+        assert ids(tracker.follow(scene((1, box), noise=second), float(second))) == [0]
 
 
 @pytest.mark.parametrize("growth", [1.22, 1 / 1.22])
 def test_a_face_is_followed_while_it_moves_and_changes_its_size_between_detections(growth: float) -> None:
     """5 detections a second, a face that comes or goes at walking pace: 22 % in 0.2 s."""
-    follower = Follower()
+    tracker = FaceTracker()
     for frame in range(19):
         side = 70 * growth ** (frame / 6)
         box = (60 + 4 * frame - side / 2 + 35, 120 - side / 2, side, side)
         picture = scene((3, box), noise=frame)
         if frame % 6 == 0:
-            tracks = follower.detected(picture, seen(box), frame / FPS)
+            tracks = tracker.detected(picture, seen(box), frame / FPS)
         else:
-            tracks = follower.follow(picture, frame / FPS)
+            tracks = tracker.follow(picture, frame / FPS)
         assert ids(tracks) == [0]
         assert iou(tracks[0].box, box) > 0.7, f"frame {frame}"
 
@@ -108,68 +108,68 @@ def test_a_face_is_followed_while_it_moves_and_changes_its_size_between_detectio
 @pytest.mark.parametrize("every", [1, 6])
 def test_two_faces_that_cross_keep_their_numbers(every: int) -> None:
     """The one behind is hidden for some frames; the detector sees what is not hidden."""
-    follower = Follower()
+    tracker = FaceTracker()
     for frame in range(61):
         back, front = (20 + 4.0 * frame, 90.0, 56.0, 56.0), (244 - 4.0 * frame, 84.0, 64.0, 64.0)
         picture = scene((5, back), (6, front), noise=frame)
         boxes = [back, front] if iou(back, front) < 0.15 else [front]
         t = frame / FPS
-        tracks = follower.detected(picture, seen(*boxes), t) if frame % every == 0 else follower.follow(picture, t)
+        tracks = tracker.detected(picture, seen(*boxes), t) if frame % every == 0 else tracker.follow(picture, t)
         if frame in (0, 60):
             where = {track.track_id: iou(track.box, back) > 0.5 for track in tracks}
             assert where == {0: True, 1: False}, f"frame {frame}"
 
 
 def test_a_face_that_turns_away_and_comes_back_soon_has_its_old_number() -> None:
-    box, follower = (100.0, 80.0, 60.0, 60.0), Follower()
+    box, tracker = (100.0, 80.0, 60.0, 60.0), FaceTracker()
     for frame in range(30):
-        follower.detected(scene((1, box), noise=frame), seen(box), frame / FPS)
-    assert follower.detected(scene((2, box)), [], 1.0) == []
+        tracker.detected(scene((1, box), noise=frame), seen(box), frame / FPS)
+    assert tracker.detected(scene((2, box)), [], 1.0) == []
     moved = (130.0, 85.0, 60.0, 60.0)
-    assert ids(follower.detected(scene((1, moved)), seen(moved), 1.5)) == [0]
-    assert follower.detected(scene(), [], 1.6) == []
-    assert ids(follower.detected(scene((1, moved)), seen(moved), 1.7 + REMEMBER_S)) == [1], "too long ago"
+    assert ids(tracker.detected(scene((1, moved)), seen(moved), 1.5)) == [0]
+    assert tracker.detected(scene(), [], 1.6) == []
+    assert ids(tracker.detected(scene((1, moved)), seen(moved), 1.7 + REMEMBER_S)) == [1], "too long ago"
 
 
 def test_another_face_in_the_same_place_gets_a_number_of_its_own() -> None:
-    box, follower = (100.0, 80.0, 60.0, 60.0), Follower()
-    follower.detected(scene((1, box)), seen(box), 0.0)
-    follower.detected(scene(), [], 0.1)
-    assert ids(follower.detected(scene((2, box)), seen(box), 0.5)) == [1]
+    box, tracker = (100.0, 80.0, 60.0, 60.0), FaceTracker()
+    tracker.detected(scene((1, box)), seen(box), 0.0)
+    tracker.detected(scene(), [], 0.1)
+    assert ids(tracker.detected(scene((2, box)), seen(box), 0.5)) == [1]
 
 
 @pytest.mark.parametrize("box", [(-25.0, 80.0, 60.0, 60.0), (285.0, 205.0, 60.0, 60.0), (-5.0, -5.0, 330.0, 330.0)])
 def test_a_face_at_the_edge_is_followed(box: Box) -> None:
-    follower = Follower()
+    tracker = FaceTracker()
     for frame in range(30):
         picture = scene((4, box), noise=frame)
-        tracks = follower.detected(picture, seen(box), frame / FPS) if frame < 15 else follower.follow(picture, 1.0)
+        tracks = tracker.detected(picture, seen(box), frame / FPS) if frame < 15 else tracker.follow(picture, 1.0)
     assert ids(tracks) == [0]
     assert iou(tracks[0].box, box) > 0.8
 
 
 def test_a_face_that_walks_out_of_the_picture_is_forgotten() -> None:
-    follower = Follower()
+    tracker = FaceTracker()
     for frame in range(40):
         box = (240.0 + 4 * frame, 90.0, 60.0, 60.0)
         picture = scene((4, box), noise=frame)
-        tracks = follower.detected(picture, seen(box) if frame < 10 else [], frame / FPS)
+        tracks = tracker.detected(picture, seen(box) if frame < 10 else [], frame / FPS)
     assert tracks == []
 
 
 def test_a_flat_patch_is_kept_where_it_is_and_not_for_long() -> None:
     """An overexposed face has nothing to be found by."""
-    flat, box, follower = np.full((240, 320), 255, np.uint8), (100.0, 80.0, 60.0, 60.0), Follower()
+    flat, box, tracker = np.full((240, 320), 255, np.uint8), (100.0, 80.0, 60.0, 60.0), FaceTracker()
     for frame in range(15):
-        follower.detected(flat, seen(box), frame / FPS)
-    assert [track.box for track in follower.follow(flat, 0.5)] == [box]
-    assert follower.detected(flat, [], 1.0) != []
-    assert follower.detected(flat, [], 1.1 + HOLD_S) == []
+        tracker.detected(flat, seen(box), frame / FPS)
+    assert [track.box for track in tracker.follow(flat, 0.5)] == [box]
+    assert tracker.detected(flat, [], 1.0) != []
+    assert tracker.detected(flat, [], 1.1 + HOLD_S) == []
 
 
 def test_pictures_share_no_faces_and_no_numbers() -> None:
-    box, follower, numbers = (100.0, 80.0, 60.0, 60.0), Follower(), []
+    box, tracker, numbers = (100.0, 80.0, 60.0, 60.0), FaceTracker(), []
     for picture in range(3):
-        follower.reset()
-        numbers += ids(follower.detected(scene((1, box)), seen(box), float(picture)))
+        tracker.reset()
+        numbers += ids(tracker.detected(scene((1, box)), seen(box), float(picture)))
     assert numbers == [0, 1, 2]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fer_edge.detectors import Detection
 from fer_edge.framing import iou
-from fer_edge.tracking.tracker import HOLD_S, Follower
+from fer_edge.tracking.tracker import HOLD_S, FaceTracker
 
 side = st.floats(8, 80)
 boxes = st.tuples(st.floats(-40, 120), st.floats(-40, 100), side, side)
@@ -31,15 +31,15 @@ PICTURES = [
 @settings(max_examples=40)
 @given(frames, st.booleans())
 def test_numbers_are_unique_in_a_frame_and_never_used_for_two_faces(frames, hold: bool) -> None:
-    follower, t, known, gone = Follower(hold), 0.0, set(), set()
+    tracker, t, known, gone = FaceTracker(hold), 0.0, set(), set()
     for action, found, picture, step in frames:
         t += step
         gray = PICTURES[picture]
         detections = [Detection(box, 0.5) for box in found]
-        tracks = follower.detected(gray, detections, t) if action == "detect" else follower.follow(gray, t)
+        tracks = tracker.detected(gray, detections, t) if action == "detect" else tracker.follow(gray, t)
         ids = [track.track_id for track in tracks]
         assert len(set(ids)) == len(ids)
-        assert all(0 <= number < follower.count for number in ids)
+        assert all(0 <= number < tracker.count for number in ids)
         if action == "detect":
             assert [track.box for track in tracks[: len(found)]] == found, "every detection is a face, where it is"
         else:
@@ -55,12 +55,12 @@ def test_numbers_are_unique_in_a_frame_and_never_used_for_two_faces(frames, hold
 @settings(max_examples=25)
 @given(st.lists(st.lists(boxes, max_size=3), min_size=1, max_size=10), st.floats(0.01, 1.0))
 def test_a_face_that_is_not_detected_any_more_is_forgotten_in_time(rounds, step_s: float) -> None:
-    follower, t = Follower(), 0.0
+    tracker, t = FaceTracker(), 0.0
     for found in rounds:
-        follower.detected(PICTURES[0], [Detection(box, 0.5) for box in found], t)
+        tracker.detected(PICTURES[0], [Detection(box, 0.5) for box in found], t)
         t += step_s
     for _ in range(math.ceil(HOLD_S / step_s) + 2):
-        tracks = follower.detected(PICTURES[0], [], t)
+        tracks = tracker.detected(PICTURES[0], [], t)
         t += step_s
     assert tracks == []
 

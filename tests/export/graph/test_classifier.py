@@ -14,12 +14,12 @@ from onnx import numpy_helper
 from fer_edge.console import Terminated
 from fer_edge.errors import GateError, ModelError
 from fer_export.checks.gates import folding_gate
-from fer_export.graph.classifier import check_normalisation, check_opset, simplify, trace, usable_network
+from fer_export.graph.classifier import check_normalization, check_opset, simplify, trace, usable_network
 from fer_export.graph.onnx_file import copied, strip_metadata
 from fer_export.graph.operators import running_operators, stored_operators
 from fer_train.networks import Network
 from fer_train.networks.checkpoint import Checkpoint
-from fer_train.networks.normalization import normalise
+from fer_train.networks.normalization import normalize
 
 
 def shape(value: onnx.ValueInfoProto) -> list[object]:
@@ -67,7 +67,7 @@ def test_the_graph_starts_with_the_normalisation_of_uint8_faces(fp32: onnx.Model
 )
 def test_a_mean_or_std_that_uint8_can_not_express_is_refused(mean: float, std: float) -> None:
     with pytest.raises(ModelError, match=re.escape(f"{mean if std == 64 else std} is no")):
-        check_normalisation(mean, std)
+        check_normalization(mean, std)
 
 
 def test_all_batch_norms_are_folded(network: Network, fp32: onnx.ModelProto) -> None:
@@ -81,7 +81,7 @@ def test_uint8_faces_get_the_probabilities_that_pytorch_gives(
 ) -> None:
     batch = np.random.default_rng(5).integers(0, 256, (7, 1, 48, 48), dtype=np.uint8)
     with torch.no_grad():
-        logits = network(normalise(torch.from_numpy(batch[:, 0])))
+        logits = network(normalize(torch.from_numpy(batch[:, 0])))
         expected = torch.softmax(logits / checkpoint.temperature, 1).numpy()
     session = onnxruntime.InferenceSession(fp32.SerializeToString())
     np.testing.assert_allclose(session.run(None, {"faces": batch})[0], expected, atol=1e-5)

@@ -74,7 +74,7 @@ def test_all_calibrators_are_tried_and_the_one_that_agrees_best_is_kept(
 ) -> None:
     # The second way gives a good model, the others, and the correction, ones with a wrong bias.
     answers = iter([shifted(int8, 20_000), int8, *[shifted(int8, 20_000)] * 3])
-    monkeypatch.setattr(tuning, "quantise", lambda *_: next(answers))
+    monkeypatch.setattr(tuning, "quantize", lambda *_: next(answers))
     monkeypatch.setattr(tuning, "correct_biases", lambda *_: next(answers))
     said: list[str] = []
     tuned = tune(fp32, faces.images[:20], faces.images[100:160], AUTO, tmp_path, said.append)
@@ -89,7 +89,7 @@ def test_all_calibrators_are_tried_and_the_one_that_agrees_best_is_kept(
 def test_a_correction_that_helps_is_kept(
     fp32: onnx.ModelProto, int8: onnx.ModelProto, faces: FaceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "quantise", lambda *_: shifted(int8, 20_000))
+    monkeypatch.setattr(tuning, "quantize", lambda *_: shifted(int8, 20_000))
     tuned = tune(fp32, faces.images[:20], faces.images[100:160], "minmax", tmp_path, lambda _: None)
     assert tuned.chosen.corrected and str(tuned.chosen).startswith("minmax + bias correction")
     assert [candidate.calibrator for candidate in tuned.candidates] == ["minmax", "minmax"]

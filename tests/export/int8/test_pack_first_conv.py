@@ -15,12 +15,12 @@ def network(
     stride: int = 1, relu: bool = False, kernel: int = 3, width: int | str = "4*w", bias: bool = True, users: int = 1
 ) -> onnx.ModelProto:
     """Quantised convolution, maybe ReLU, quantised again; then as floats to `users` sums with something."""
-    chance = np.random.default_rng(stride)
+    rng = np.random.default_rng(stride)
     values = {
         "in_scale": np.float32(1 / 64), "in_zero": np.uint8(128),
-        "weights": chance.integers(-127, 128, (6, 1, kernel, kernel), dtype=np.int8),
-        "weight_scale": chance.uniform(0.001, 0.02, 6).astype(np.float32), "weight_zero": np.zeros(6, np.int8),
-        "bias": chance.integers(-500, 500, 6, dtype=np.int32), "bias_zero": np.zeros(6, np.int32),
+        "weights": rng.integers(-127, 128, (6, 1, kernel, kernel), dtype=np.int8),
+        "weight_scale": rng.uniform(0.001, 0.02, 6).astype(np.float32), "weight_zero": np.zeros(6, np.int8),
+        "bias": rng.integers(-500, 500, 6, dtype=np.int32), "bias_zero": np.zeros(6, np.int32),
         "out_scale": np.float32(0.03), "out_zero": np.uint8(0 if relu else 120),
     }  # fmt: skip
     values["bias_scale"] = values["weight_scale"] / np.float32(64)
@@ -33,8 +33,8 @@ def network(
         helper.make_node("QuantizeLinear", ["r" if relu else "y", "out_scale", "out_zero"], ["q"]),
     ]
     if bias:
-        dequantised = helper.make_node("DequantizeLinear", ["bias", "bias_scale", "bias_zero"], ["b"], axis=0)
-        nodes.insert(2, dequantised)
+        dequantized = helper.make_node("DequantizeLinear", ["bias", "bias_scale", "bias_zero"], ["b"], axis=0)
+        nodes.insert(2, dequantized)
     if relu:
         nodes.insert(-1, helper.make_node("Relu", ["y"], ["r"]))
     outputs = [f"answer{number}" for number in range(users)]

@@ -15,13 +15,13 @@ from fer_export.graph.onnx_file import save
 from fer_export.graph.operators import running_operators
 from fer_export.graph.quiet import quiet
 from fer_export.int8.calibration import observe, ranges
-from fer_export.int8.quantize import OneBatch, choose_faces, quantise
+from fer_export.int8.quantize import OneBatch, choose_faces, quantize
 from fer_train.data import FaceData, also_in
 from fer_train.networks.checkpoint import Checkpoint
 
 
-def quantised(fp32: onnx.ModelProto, images: np.ndarray, folder: Path, calibrator: str = "minmax") -> onnx.ModelProto:
-    return quantise(fp32, ranges(observe(fp32, images, folder), calibrator), folder)
+def quantized(fp32: onnx.ModelProto, images: np.ndarray, folder: Path, calibrator: str = "minmax") -> onnx.ModelProto:
+    return quantize(fp32, ranges(observe(fp32, images, folder), calibrator), folder)
 
 
 USABLE = 6 * 120 + 5 - 1  # training faces but the one that is a test face
@@ -88,7 +88,7 @@ def test_the_baseline_network_fuses_as_well(
 ) -> None:
     checkpoint = make_checkpoint("cnn4")
     model = to_onnx(usable_network(checkpoint, "c4.pt"), checkpoint)
-    running = running_operators(save(quantised(model, faces.images[:64], tmp_path), tmp_path / "m.onnx"))
+    running = running_operators(save(quantized(model, faces.images[:64], tmp_path), tmp_path / "m.onnx"))
     assert all(gate.passed for gate in fusion_gates(4, running))
 
 
@@ -111,7 +111,7 @@ def test_a_float_file_fails_the_fusion_gate(fp32: onnx.ModelProto, tmp_path: Pat
 def test_quantising_says_nothing(
     fp32: onnx.ModelProto, faces: FaceData, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    quantised(fp32, faces.images[:8], tmp_path)
+    quantized(fp32, faces.images[:8], tmp_path)
     assert capfd.readouterr() == ("", "")
 
 

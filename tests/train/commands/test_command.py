@@ -15,8 +15,8 @@ import pytest
 
 from fer_train.cli import PICTURES, RESULT_FILES
 from fer_train.data import FER2013_CLASSES
+from fer_train.training import trainer as training
 from fer_train.training.trainer import Trainer
-from fer_train.training.trainer import trainer as training
 
 from ..conftest import CsvWriter, face_rows, one_line
 from ..conftest import run_fer_train as fer_train

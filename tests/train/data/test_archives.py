@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fer_edge.errors import DataError
-from fer_train.data import FER2013_CLASSES, load_faces, load_unlabelled
+from fer_train.data import FER2013_CLASSES, load_faces, load_unlabeled
 
 from ..conftest import face_rows, write_pictures
 
@@ -117,7 +117,7 @@ def test_the_fullest_of_known_tables_in_a_folder_is_read(tmp_path: Path, table: 
     (tmp_path / "test.csv").write_bytes(pixels_only)
     (tmp_path / "example_submission.csv").write_text("id,emotion\n1,2\n")
     assert len(load_faces(tmp_path)) == 19
-    assert len(load_unlabelled(tmp_path).images) == 3, "what has no labels is what they are asked for"
+    assert len(load_unlabeled(tmp_path).images) == 3, "what has no labels is what they are asked for"
     (tmp_path / "icml_face_data.csv").write_bytes(table.replace(b"emotion,pixels,Usage", b"emotion, pixels, Usage"))
     assert len(load_faces(tmp_path)) == 28
 

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from fer_edge.errors import DataError, MissingExtraError
-from fer_train.data import load_faces, load_unlabelled
+from fer_train.data import load_faces, load_unlabeled
 
 from ..conftest import CsvWriter, face_rows, one_line, run_fer_train
 
@@ -35,7 +35,7 @@ def test_a_data_set_and_a_competition_are_fetched_and_read(hub: ModuleType, hand
     assert hub.asked == handle
     assert len(data) == 28
     assert data.title == handle.rpartition("/")[2]
-    assert len(load_unlabelled(Path(f"kaggle:{handle}")).images) == 28
+    assert len(load_unlabeled(Path(f"kaggle:{handle}")).images) == 28
 
 
 @pytest.mark.usefixtures("hub")

@@ -82,7 +82,7 @@ def test_some_are_mirrored_and_turned() -> None:
 
 @pytest.mark.usefixtures("plain")
 def test_what_has_no_chance_is_not_laid() -> None:
-    images = np.stack([np.full((48, 48), grey, np.uint8) for grey in (50, 150, 250)])
+    images = np.stack([np.full((48, 48), gray, np.uint8) for gray in (50, 150, 250)])
     some = CloseUps(images, np.array([BOX] * 3, np.float32), np.array([1e-9, 1.0, 1e-9]))
     pictures, _ = some.lay(
         torch.full((4, 1, SIZE, SIZE), 150.0), torch.zeros(4, 1, 5), torch.Generator().manual_seed(0)
@@ -177,20 +177,20 @@ class Judging:
 
 
 def test_close_ups_are_what_the_teacher_sees_and_hard_ones_come_more_often() -> None:
-    pictures = np.stack([np.full((48, 48), grey, np.uint8) for grey in (0, 250, 100)])
+    pictures = np.stack([np.full((48, 48), gray, np.uint8) for gray in (0, 250, 100)])
     made = close_ups(pictures, Seeing(), Judging())  # type: ignore[arg-type]
     assert made is not None
     assert [picture[0, 0] for picture in made.images] == [250, 100]
     assert made.boxes.tolist() == [[0.25, 0.25, 0.5, 0.5]] * 2
-    assert made.chances == pytest.approx([0.1 + 1 - 0.8, 0.1 + 1])
+    assert made.rngs == pytest.approx([0.1 + 1 - 0.8, 0.1 + 1])
     assert close_ups(pictures, Seeing(0.2), Judging()) is None  # type: ignore[arg-type]
     many = close_ups(np.tile(pictures, (60, 1, 1)), Seeing(), Judging())  # type: ignore[arg-type]
     assert many is not None
-    assert many.chances == pytest.approx([0.3, 1.1] * 60)
+    assert many.rngs == pytest.approx([0.3, 1.1] * 60)
 
 
 def test_a_pool_gets_close_ups_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = np.stack([np.full((48, 48), grey, np.uint8) for grey in (0, 250, 100, 60)])
+    pictures = np.stack([np.full((48, 48), gray, np.uint8) for gray in (0, 250, 100, 60)])
     monkeypatch.setattr(pool, "PARTS", 2)
     monkeypatch.setattr(pool, "_to_lay", lambda *_: (pictures, Seeing(), Judging()))
     here, parts = Path(), list[int]()

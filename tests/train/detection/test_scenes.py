@@ -79,7 +79,7 @@ def test_tiles_are_read_in_order_with_their_boxes(tiles: FaceTiles) -> None:
     expected, box = drawn_tile(0.0)
     assert np.abs(tiles.images[0].astype(int) - expected).mean() < 4  # JPEG
     assert tiles.boxes[0][0, :4] == pytest.approx(box, abs=0.01)
-    assert tiles.chances.sum() == pytest.approx(1)
+    assert tiles.rngs.sum() == pytest.approx(1)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path, folder: Path) -> None:
@@ -116,9 +116,9 @@ def test_scenes_hold_faces_of_many_sizes_within_the_picture_and_some_hold_none(t
         assert set(np.unique(faces[:, 4])) <= {1.0, IGNORED}
         plain = faces[faces[:, 4] > 0]
         heights += plain[:, 3].tolist()
-        centres = plain[:, :2] + plain[:, 2:4] / 2
-        assert (centres > -20).all()
-        assert (centres < SCENE_PX + 20).all()
+        centers = plain[:, :2] + plain[:, 2:4] / 2
+        assert (centers > -20).all()
+        assert (centers < SCENE_PX + 20).all()
         empty += not len(faces)
     assert min(heights) < 24
     assert max(heights) > 100
@@ -243,14 +243,14 @@ def test_another_face_lies_where_the_old_one_was() -> None:
     assert (seen[:, 90:] == 100).all()
 
 
-@pytest.mark.parametrize("grey", [None, 240.0])
-def test_a_fringe_or_cap_covers_the_forehead_and_no_more(grey: float | None) -> None:
+@pytest.mark.parametrize("gray", [None, 240.0])
+def test_a_fringe_or_cap_covers_the_forehead_and_no_more(gray: float | None) -> None:
     image = np.full((128, 128), 120, np.uint8)
     image[:44] = 20  # hair
     box = np.array([40, 44, 40, 50], np.float32)
-    seen = fringed(np.random.default_rng(0), image, box, 0.3, grey).astype(int)
+    seen = fringed(np.random.default_rng(0), image, box, 0.3, gray).astype(int)
     forehead = seen[46:54, 50:70]
-    assert (forehead < 60).all() if grey is None else (forehead > 160).all()
+    assert (forehead < 60).all() if gray is None else (forehead > 160).all()
     assert (seen[75:, :] == 120).all()
     assert np.array_equal(seen[:, :28], image[:, :28])
     assert np.array_equal(seen[:, 92:], image[:, 92:])
@@ -283,17 +283,17 @@ def test_altered_heads_are_kept_where_the_teacher_still_sees_them(
     ):
         new = altered_tiles(tiles, fer_faces, teacher(YUNET), 0)  # type: ignore[arg-type]
         assert len(new) == count
-        beside = FaceTiles(new.images[:2], new.boxes[:2], new.chances[:2])
-        more, last = (FaceTiles(new.images[n : n + 1], new.boxes[n : n + 1], new.chances[:1]) for n in (2, 3))
+        beside = FaceTiles(new.images[:2], new.boxes[:2], new.rngs[:2])
+        more, last = (FaceTiles(new.images[n : n + 1], new.boxes[n : n + 1], new.rngs[:1]) for n in (2, 3))
         kinds = [new, beside, more, last]
         save_tiles([[kind] for kind in kinds], tmp_path / name)
         both = with_altered(tiles, tmp_path / name)
         assert np.array_equal(both.images, np.concatenate([tiles.images, *(kind.images for kind in kinds)]))
         if len(new):
-            chances = [both.chances[len(tiles) : -4].sum(), both.chances[-4:-2].sum(), *both.chances[-2:]]
-            assert chances == pytest.approx(SHARES)
-        assert len(both.boxes) == len(both.chances) == len(both.images)
-        assert both.chances.sum() == pytest.approx(1)
+            rngs = [both.rngs[len(tiles) : -4].sum(), both.rngs[-4:-2].sum(), *both.rngs[-2:]]
+            assert rngs == pytest.approx(SHARES)
+        assert len(both.boxes) == len(both.rngs) == len(both.images)
+        assert both.rngs.sum() == pytest.approx(1)
         assert all(np.array_equal(a, b) for a, b in zip(both.boxes[len(tiles) :], new.boxes, strict=False))
 
 
@@ -362,7 +362,7 @@ def test_turned_heads_of_fer2013_get_shoulders_and_frontal_ones_do_not() -> None
             marks = [70, 60, 90, 60, nose, 71.6, 72, 80, 88, 80]
             return np.array([62, 40, 36, 50, *marks, 0.9], np.float32)
 
-    dark, bright, black = (np.full((48, 48), grey, np.uint8) for grey in (60, 200, 0))
+    dark, bright, black = (np.full((48, 48), gray, np.uint8) for gray in (60, 200, 0))
     bright[:, :24] = 240
     assert len(fer_heads(tiles, np.array([dark, black]), Knowing(YUNET), 0)) == 0  # type: ignore[arg-type]
     heads = fer_heads(tiles, np.array([dark, bright]), Knowing(YUNET), 0)  # type: ignore[arg-type]
@@ -394,16 +394,16 @@ def test_false_alarms_are_mined_where_the_teacher_sees_nobody(tiles: FaceTiles) 
     found = mined(tiles, Alarming(), teacher, 3, 0)  # type: ignore[arg-type]
     assert len(found) == 3  # one a picture: the other lies in two pieces
     assert [len(faces) for faces in found.boxes] == [0] * 3
-    assert found.chances.sum() == pytest.approx(1)
+    assert found.rngs.sum() == pytest.approx(1)
     assert np.array_equal(found.images, mined(tiles, Alarming(), teacher, 3, 0).images)  # type: ignore[arg-type]
     teacher.sure = DOUBT
     assert len(mined(tiles, Alarming(), teacher, 3, 0)) == 0  # type: ignore[arg-type]
-    none = FaceTiles(tiles.images[:0], (), tiles.chances[:0])
+    none = FaceTiles(tiles.images[:0], (), tiles.rngs[:0])
     assert len(mined(none, Alarming(), teacher, 3, 0)) == 0  # type: ignore[arg-type]
 
 
 def test_mined_pieces_show_hardly_anything_of_a_face(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fer_train.detection.synthesis.hard_negatives.relit", lambda _chance, piece: piece)
+    monkeypatch.setattr("fer_train.detection.synthesis.hard_negatives.relit", lambda _rng, piece: piece)
     images, boxes = np.full((2, 128, 128), 60, np.uint8), []
     for image, (x, y, width, height) in zip(images, ((40, 30, 40, 60), (80, 90, 12, 16)), strict=True):
         image[y : y + height, x : x + width] = 200
@@ -492,8 +492,8 @@ def test_augmenting_moves_boxes_with_the_picture() -> None:
         if flag > 0 and min(x, y) >= 14 and max(x + width, y + height) < 178:  # its turned corners, too
             bright = picture > (picture.max() + picture.min()) / 2
             rows, columns = bright.any(1).nonzero(), bright.any(0).nonzero()
-            centre = torch.tensor([(columns.min() + columns.max() + 1) / 2, (rows.min() + rows.max() + 1) / 2])
-            assert torch.allclose(centre, torch.tensor([x + width / 2, y + height / 2]), atol=2.5)
+            center = torch.tensor([(columns.min() + columns.max() + 1) / 2, (rows.min() + rows.max() + 1) / 2])
+            assert torch.allclose(center, torch.tensor([x + width / 2, y + height / 2]), atol=2.5)
             checked += 1
     assert checked > 5
 
@@ -551,7 +551,7 @@ def test_drawn_tiles_show_nobody_and_depend_on_their_seed_alone(tiles: FaceTiles
     assert not np.array_equal(first.images, other.images)
     assert first.images.shape == (len(tiles) + 30, 128, 128)
     assert all(len(faces) == 0 for faces in first.boxes[len(tiles) :])
-    assert first.chances.sum() == pytest.approx(1)
+    assert first.rngs.sum() == pytest.approx(1)
     assert len({image.tobytes() for image in first.images[len(tiles) :]}) == 30
 
 
@@ -559,9 +559,9 @@ def test_drawn_tiles_show_nobody_and_depend_on_their_seed_alone(tiles: FaceTiles
 @pytest.mark.parametrize("at", [(64, 40), (0, 0), (127, 127), (-10, 60)])
 @pytest.mark.parametrize("radius", [4, 48])
 def test_things_are_drawn_anywhere(thing: Callable[..., None], at: tuple[int, int], radius: int) -> None:
-    chance, picture = np.random.default_rng(0), np.full((128, 128), 90, np.uint8)
+    rng, picture = np.random.default_rng(0), np.full((128, 128), 90, np.uint8)
     for _ in range(5):
-        thing(chance, picture, at, radius, 200)
+        thing(rng, picture, at, radius, 200)
     if min(at) >= 0 and max(at) + radius < 128:
         assert (picture[at[1] : at[1] + 2 * radius, at[0] : at[0] + 2 * radius] != 90).any()
 

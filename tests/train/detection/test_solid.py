@@ -63,8 +63,8 @@ def test_from_behind_there_is_hair_and_no_face() -> None:
     image[50:54, 45:80] = 250  # the eyes
     back = seen(image, yaw=180, look=Look(hair_ends=1.0))
     assert (back[45:75, 55:75] < 60).all()
-    grey = seen(image, yaw=180, look=Look(hair_ends=1.0, hair_grey=90.0))
-    assert 75 < grey[45:75, 55:75].mean() < 105
+    gray = seen(image, yaw=180, look=Look(hair_ends=1.0, hair_gray=90.0))
+    assert 75 < gray[45:75, 55:75].mean() < 105
 
 
 def test_light_from_a_side_brightens_that_side() -> None:

@@ -229,8 +229,8 @@ def test_the_command_trains_on_a_pool_and_tells_what_comes_next(
     )
     assert "10 mosaics of" in mosaics.output
     assert not load_detector(tmp_path / "run" / "detector.pt")[1]["close_ups"]
-    grey = np.full((5, 48, 48), 90, np.uint8)
-    some = CloseUps(grey, np.tile(np.float32([0.1, 0, 0.8, 1]), (5, 1)), np.ones(5))
+    gray = np.full((5, 48, 48), 90, np.uint8)
+    some = CloseUps(gray, np.tile(np.float32([0.1, 0, 0.8, 1]), (5, 1)), np.ones(5))
     save_close_ups([some], tmp_path / "pool" / pool.CLOSE_UPS)
     with_some = CliRunner().invoke(train, [*command, "--overwrite", "--steps", "1"], catch_exceptions=False)
     assert "20 scenes and 5 close-ups of" in with_some.output

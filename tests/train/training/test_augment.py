@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fer_train.networks.normalization import MEAN, STD, normalise
+from fer_train.networks.normalization import MEAN, STD, normalize
 from fer_train.training.augment import NO_AUGMENTATION, STRONG_AUGMENTATION, Augmentation, _grid, apply, augment, draw
 
 COUNT = 64
@@ -39,8 +39,8 @@ def _centroids(faces: Tensor) -> Tensor:
 
 
 def test_normalising_maps_grey_values_as_the_exported_graph_does() -> None:
-    grey = torch.tensor([0, 64, 128, 255], dtype=torch.uint8).repeat(1, 48, 12)
-    assert normalise(grey)[0, 0, 0, :4].tolist() == [-2.0, -1.0, 0.0, 127 / 64]
+    gray = torch.tensor([0, 64, 128, 255], dtype=torch.uint8).repeat(1, 48, 12)
+    assert normalize(gray)[0, 0, 0, :4].tolist() == [-2.0, -1.0, 0.0, 127 / 64]
     assert (MEAN, STD) == (128.0, 64.0)
 
 
@@ -52,12 +52,12 @@ def test_the_same_seed_gives_the_same_faces_and_another_seed_others(faces: Tenso
 
 
 def test_without_augmentation_faces_are_only_normalised(faces: Tensor) -> None:
-    assert torch.equal(_augment(faces), normalise(faces))
+    assert torch.equal(_augment(faces), normalize(faces))
 
 
 def test_flipping_mirrors_about_half_the_faces_and_does_nothing_else(faces: Tensor) -> None:
     flipped = _augment(faces, flip=True)
-    as_they_were = normalise(faces)
+    as_they_were = normalize(faces)
     kept = torch.isclose(flipped, as_they_were, atol=1e-3).flatten(1).all(dim=1)
     mirrored = torch.isclose(flipped, as_they_were.flip(3), atol=1e-3).flatten(1).all(dim=1)
     assert (kept ^ mirrored).all()
@@ -65,14 +65,14 @@ def test_flipping_mirrors_about_half_the_faces_and_does_nothing_else(faces: Tens
 
 
 def test_shifts_move_a_face_both_ways_and_no_farther_than_said() -> None:
-    moved = _centroids(_augment(_blob(24, 24), shift=0.1)) - _centroids(normalise(_blob(24, 24)))
+    moved = _centroids(_augment(_blob(24, 24), shift=0.1)) - _centroids(normalize(_blob(24, 24)))
     assert moved.abs().max() <= 4.8 + 0.05
     assert (moved.amin(dim=0) < -3).all()
     assert (moved.amax(dim=0) > 3).all()
 
 
 def test_rotation_turns_about_the_centre_and_keeps_distances() -> None:
-    before = _centroids(normalise(_blob(24, 38)))[0]
+    before = _centroids(normalize(_blob(24, 38)))[0]
     after = _centroids(_augment(_blob(24, 38), rotation_deg=15))
     turned = torch.rad2deg(torch.atan2(after[:, 0], after[:, 1]) - torch.atan2(before[0], before[1]))
     assert torch.allclose(after.norm(dim=1), before.norm(), atol=0.1)
@@ -87,7 +87,7 @@ def test_a_mirrored_and_turned_face_is_not_sheared() -> None:
 
 
 def test_scaling_goes_as_far_as_said() -> None:
-    before = _centroids(normalise(_blob(24, 38)))[0, 1]
+    before = _centroids(normalize(_blob(24, 38)))[0, 1]
     scale = _centroids(_augment(_blob(24, 38), scale=0.12))[:, 1] / before
     assert 0.875 < scale.min() < 0.92
     assert 1.08 < scale.max() < 1.125
@@ -109,8 +109,8 @@ def test_everything_but_the_noise_keeps_to_the_range_of_normalised_faces(faces: 
 
 
 def test_erased_patches_are_rectangles_of_2_to_25_percent() -> None:
-    grey = torch.full((400, 48, 48), 128, dtype=torch.uint8)
-    erased = _augment(grey, erase=0.5)[:, 0] != 0
+    gray = torch.full((400, 48, 48), 128, dtype=torch.uint8)
+    erased = _augment(gray, erase=0.5)[:, 0] != 0
     areas, shares = [], erased.flatten(1).any(dim=1)
     for patch in erased[shares]:
         rows, columns = patch.any(dim=1), patch.any(dim=0)
@@ -123,7 +123,7 @@ def test_erased_patches_are_rectangles_of_2_to_25_percent() -> None:
 
 
 def test_erasing_leaves_the_rest_of_the_face_alone(faces: Tensor) -> None:
-    before, after = normalise(faces), _augment(faces, erase=1.0)
+    before, after = normalize(faces), _augment(faces, erase=1.0)
     changed = (before != after).flatten(1).float().mean(dim=1)
     assert (changed > 0.01).all()
     assert (changed < 0.28).all()
@@ -136,15 +136,15 @@ def test_the_sampling_grid_is_torchs_own() -> None:
 
 
 def test_aspect_widens_a_face_as_much_as_it_lowers_it() -> None:
-    across = _centroids(_augment(_blob(24, 38), aspect=0.3))[:, 1] / _centroids(normalise(_blob(24, 38)))[0, 1]
-    down = _centroids(_augment(_blob(38, 24), aspect=0.3))[:, 0] / _centroids(normalise(_blob(38, 24)))[0, 0]
+    across = _centroids(_augment(_blob(24, 38), aspect=0.3))[:, 1] / _centroids(normalize(_blob(24, 38)))[0, 1]
+    down = _centroids(_augment(_blob(38, 24), aspect=0.3))[:, 0] / _centroids(normalize(_blob(38, 24)))[0, 0]
     assert torch.allclose(across * down, torch.ones(COUNT), atol=0.02)
     assert 0.83 < across.min() < 0.88  # the root of 0.7
     assert 1.1 < across.max() < 1.15  # the root of 1.3
 
 
 def test_shear_leans_what_is_upright_and_keeps_its_height() -> None:
-    before, after = _centroids(normalise(_blob(38, 24)))[0], _centroids(_augment(_blob(38, 24), shear_deg=10))
+    before, after = _centroids(normalize(_blob(38, 24)))[0], _centroids(_augment(_blob(38, 24), shear_deg=10))
     assert torch.allclose(after[:, 0], before[0].expand(COUNT), atol=0.05)
     lean = torch.rad2deg(torch.atan2(after[:, 1] - before[1], before[0]))
     assert -10.3 < lean.min() < -7
@@ -152,7 +152,7 @@ def test_shear_leans_what_is_upright_and_keeps_its_height() -> None:
 
 
 def test_blur_smooths_the_share_of_faces_that_is_asked_for(faces: Tensor) -> None:
-    before, after = normalise(faces), _augment(faces, blur=0.4)
+    before, after = normalize(faces), _augment(faces, blur=0.4)
     blurred = ~torch.isclose(after, before, atol=1e-4).flatten(1).all(dim=1)
     assert 0.2 < blurred.float().mean() < 0.6
     ratio = after[blurred].std(dim=(1, 2, 3)) / before[blurred].std(dim=(1, 2, 3))
@@ -161,7 +161,7 @@ def test_blur_smooths_the_share_of_faces_that_is_asked_for(faces: Tensor) -> Non
 
 
 def test_noise_is_as_strong_as_said_at_most(faces: Tensor) -> None:
-    strength = (_augment(faces, noise=0.4) - normalise(faces)).std(dim=(1, 2, 3))
+    strength = (_augment(faces, noise=0.4) - normalize(faces)).std(dim=(1, 2, 3))
     assert strength.max() < 0.42
     assert strength.max() > 0.3
     assert strength.min() < 0.1

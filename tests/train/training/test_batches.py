@@ -9,7 +9,7 @@ import torch
 
 from fer_train.data import FaceData
 from fer_train.networks import Recipe
-from fer_train.networks.normalization import normalise
+from fer_train.networks.normalization import normalize
 from fer_train.training.augment import NO_AUGMENTATION, parse_augmentation
 from fer_train.training.batches import Batch, Batches
 from fer_train.training.distributed import Shard
@@ -67,9 +67,9 @@ def test_the_shares_of_two_processes_are_the_batch_of_one(mixup: float) -> None:
 def test_unlabelled_faces_come_once_an_epoch_and_carry_no_target() -> None:
     data, extra = _training(), np.full((6, 48, 48), 201, np.uint8)
     batches = Batches(data, extra, OPTIONS, Shard())
-    assert batches.labelled == 28 / 34
+    assert batches.labeled == 28 / 34
     seen = list(batches.epoch(0))
-    is_extra = torch.cat([(batch.faces == normalise(torch.tensor([[[201]]]))).flatten(1).all(1) for batch in seen])
+    is_extra = torch.cat([(batch.faces == normalize(torch.tensor([[[201]]]))).flatten(1).all(1) for batch in seen])
     shares = torch.cat([batch.shares for batch in seen])
     assert int(is_extra.sum()) == 6
     assert not shares[is_extra].any()

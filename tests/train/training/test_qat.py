@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fer_edge.errors import FerError
 from fer_train.networks import NETWORKS, Network, build_network
 from fer_train.networks.checkpoint import load_checkpoint
-from fer_train.training.qat import quantised, rounded_values, rounded_weights
+from fer_train.training.qat import quantized, rounded_values, rounded_weights
 from fer_train.training.trainer import Trainer
 
 from ..conftest import face_data
@@ -51,7 +51,7 @@ def test_a_quantised_network_answers_nearly_as_before_and_keeps_its_names(name: 
     faces = torch.randn(8, 1, 48, 48)
     expected = network.eval().forward_features(faces)
     names = list(network.state_dict())
-    ranges = quantised(network)
+    ranges = quantized(network)
     for module in network.modules():
         module.train(isinstance(module, nn.ReLU))  # they look at the ranges, dropout stays off
     network.forward_features(faces)
@@ -64,7 +64,7 @@ def test_a_quantised_network_answers_nearly_as_before_and_keeps_its_names(name: 
 
 def test_a_network_without_batch_normalisation_is_refused() -> None:
     with pytest.raises(FerError, match="--qat needs a network in which batch normalisation follows"):
-        quantised(build_network("cnn4", 7))
+        quantized(build_network("cnn4", 7))
 
 
 def test_fine_tuning_learns_the_rounding_and_resumes(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_fine_tuning_learns_the_rounding_and_resumes(tmp_path: Path) -> None:
     trained = _run(data, OPTIONS, tmp_path / "float")
     weights = load_checkpoint(tmp_path / "float" / "best.pt").state_dict
     initial: Callable[[Network], object] = lambda network: network.load_state_dict(dict(weights))  # noqa: E731
-    options = replace(OPTIONS, quantised=True, recipe=replace(OPTIONS.recipe, learning_rate=1e-4))
+    options = replace(OPTIONS, quantized=True, recipe=replace(OPTIONS.recipe, learning_rate=1e-4))
     tuned = _run(data, options, tmp_path / "whole", initial=initial)
     assert tuned.best_accuracy > trained.best_accuracy - 0.1
     with pytest.raises(StoppedError):
@@ -90,7 +90,7 @@ def test_fine_tuning_learns_the_rounding_and_resumes(tmp_path: Path) -> None:
 def test_testing_sees_the_rounding(tmp_path: Path) -> None:
     data = face_data(train=4, test=3)
     (tmp_path / "a").mkdir()
-    options = replace(OPTIONS, quantised=True, epochs=1)
+    options = replace(OPTIONS, quantized=True, epochs=1)
     trainer = Trainer(data, options, tmp_path / "a")
     seen: list[Tensor] = []
     relu = [module for module in trainer.average.modules() if isinstance(module, nn.ReLU)][-1]

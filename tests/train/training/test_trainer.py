@@ -15,11 +15,11 @@ from fer_train.data import FaceData
 from fer_train.networks import NETWORKS, Network, Recipe
 from fer_train.networks.checkpoint import Checkpoint, load_checkpoint
 from fer_train.networks.inference import predict_logits
+from fer_train.training import trainer as training
 from fer_train.training.augment import NO_AUGMENTATION, parse_augmentation
 from fer_train.training.distributed import Shard
 from fer_train.training.ema import WeightAverage
 from fer_train.training.trainer import EpochRecord, RunningMeans, Trainer, TrainOptions, batches
-from fer_train.training.trainer import trainer as training
 
 from ..conftest import face_data
 
@@ -284,7 +284,7 @@ def test_unlabelled_faces_teach_what_the_teachers_say(teacher: Checkpoint, data:
     few = data.rows((data.usage == "PublicTest") | (np.arange(len(data)) < 7))
     extra = data.split("Training").images[7:]
     options = replace(OPTIONS, model="edgeresnet-small", epochs=6, teachers=("abc",))
-    with_them = _run(few, options, tmp_path / "with", teachers=[teacher], unlabelled=extra)
+    with_them = _run(few, options, tmp_path / "with", teachers=[teacher], unlabeled=extra)
     without = _run(few, options, tmp_path / "without", teachers=[teacher])
     assert with_them.best_accuracy > max(0.5, without.best_accuracy)
 
@@ -352,7 +352,7 @@ def test_resuming_with_other_classes_or_unlabelled_faces_is_refused(unbroken: Tr
     with pytest.raises(ModelError, match="was trained on other classes"):
         Trainer(other, OPTIONS, unbroken.out).resume()
     with pytest.raises(ModelError, match=r"other data \(0 unlabelled faces, now 3\)"):
-        Trainer(data, OPTIONS, unbroken.out, unlabelled=data.images[:3]).resume()
+        Trainer(data, OPTIONS, unbroken.out, unlabeled=data.images[:3]).resume()
 
 
 def test_a_run_may_start_from_given_weights(teacher: Checkpoint, data: FaceData, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import click
 
 from fer_edge.console import extra_required
 from fer_edge.errors import FerError, OutputError
-from fer_edge.files import written_beside
+from fer_edge.files import atomic_write
 
 if TYPE_CHECKING:
     from fer_train.detection.trainer import DetectorRecord, DetectorTrainer
@@ -175,7 +175,7 @@ def _train(trainer: "DetectorTrainer") -> None:
 def _write_history(trainer: "DetectorTrainer") -> None:
     from fer_train.detection.trainer import DetectorRecord
 
-    with written_beside(trainer.out / "history.csv") as part, part.open("w", newline="") as file:
+    with atomic_write(trainer.out / "history.csv") as part, part.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(DetectorRecord)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(record) for record in trainer.history)

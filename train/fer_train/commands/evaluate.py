@@ -6,7 +6,7 @@ import click
 
 from fer_edge.console import extra_required
 from fer_edge.errors import OutputError
-from fer_edge.files import check_output, write_json
+from fer_edge.files import check_writable, write_json
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options as options
 
@@ -64,4 +64,4 @@ def make_folder(out: Path, names: tuple[str, ...], overwrite: bool) -> None:
     except OSError as error:
         raise OutputError(f"{out} can't be made: {error.strerror}") from error
     for name in names:
-        check_output(out / name, overwrite)
+        check_writable(out / name, overwrite)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from fer_edge.console import extra_required
-from fer_edge.files import check_output
+from fer_edge.files import check_writable
 from fer_train.commands import data_options as options
 
 
@@ -29,13 +29,13 @@ def predict(model: Path, data: Path, out: Path, skip_bad_rows: bool, threads: in
     the first), emotion, confidence, a column per label; for pictures also file, at the end.
     """
     with extra_required("fer-train", "train"):
-        from fer_train.data import load_unlabelled
+        from fer_train.data import load_unlabeled
         from fer_train.evaluation.prediction import write_predictions
         from fer_train.evaluation.predictors import open_predictor
 
-    check_output(out, overwrite)
+    check_writable(out, overwrite)
     predictor = open_predictor(model, threads)
-    faces = load_unlabelled(data, skip_bad_rows)
+    faces = load_unlabeled(data, skip_bad_rows)
     options.tell(faces.notes)
     counts = write_predictions(predictor, faces, out)
     found = ", ".join(f"{count:,} {label}" for label, count in counts.items())

@@ -16,7 +16,7 @@ import click
 
 from fer_edge.console import extra_required
 from fer_edge.errors import FerError, ModelError, OutputError
-from fer_edge.files import write_json, written_beside
+from fer_edge.files import atomic_write, write_json
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options as shared
 from fer_train.commands.training_options import Given, make_trainer, train_options, with_settings
@@ -204,7 +204,7 @@ def _write(study: "optuna.Study", out: Path, data: Path, given: Given) -> None:
 
     trials = study.get_trials(deepcopy=False)
     names = sorted({name for trial in trials for name in trial.params})
-    with written_beside(out / "trials.csv") as part, part.open("w", newline="") as file:
+    with atomic_write(out / "trials.csv") as part, part.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["trial", "state", "accuracy", "epochs", *names])
         for trial in trials:

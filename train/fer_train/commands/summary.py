@@ -33,13 +33,13 @@ def summary(data: Path, out: Path | None, ferplus: Path | None, classes: ClassCh
     """
     with extra_required("fer-train", "train"):
         from fer_train.data import load_faces
-        from fer_train.data.summary import summarise
+        from fer_train.data.summary import summarize
         from fer_train.plots import plot_classes, plot_samples
 
     if out is not None:
         make_folder(out, (JSON, *PICTURES), overwrite)
     faces = load_faces(data, ferplus, classes=classes, skip_bad=True)
-    report = summarise(faces)
+    report = summarize(faces)
     click.echo(str(report))
     if out is not None:
         write_json(out / JSON, report.to_json())

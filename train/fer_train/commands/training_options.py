@@ -124,7 +124,7 @@ def train_options(given: Given) -> "TrainOptions":
         device=device,
         # bfloat16 has too few digits to hold int8's products
         amp=not given["qat"] and (_amp_is_fast(device) if given["amp"] is None else given["amp"]),
-        quantised=given["qat"],
+        quantized=given["qat"],
         augmentation=parse_augmentation(given["augment"]),
         save_every=given.get("save_every", 1),
         **{name: given[name] for name in same},
@@ -156,18 +156,18 @@ def make_trainer(faces: "FaceData", options: "TrainOptions", given: Given, out: 
         options,
         out,
         teachers=teachers,
-        unlabelled=_unlabelled(given["unlabelled"]),
+        unlabeled=_unlabeled(given["unlabelled"]),
         initial=initial,
         shard=shard,
     )
 
 
-def _unlabelled(path: Path | None) -> "npt.NDArray[np.uint8] | None":
+def _unlabeled(path: Path | None) -> "npt.NDArray[np.uint8] | None":
     if path is None:
         return None
-    from fer_train.data.unlabeled import load_unlabelled
+    from fer_train.data.unlabeled import load_unlabeled
 
-    return load_unlabelled(path)
+    return load_unlabeled(path)
 
 
 def chosen_device(name: str) -> str:

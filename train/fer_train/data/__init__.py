@@ -18,12 +18,12 @@ from fer_train.data.faces import (
     PUBLIC_TEST,
     TRAINING,
     FaceData,
-    UnlabelledFaces,
+    UnlabeledFaces,
     also_in,
     fingerprints,
 )
 from fer_train.data.ferplus import FERPLUS_COLUMNS, majority_labels
-from fer_train.data.loading import check_trainable, load_faces, load_unlabelled, read_faces
+from fer_train.data.loading import check_trainable, load_faces, load_unlabeled, read_faces
 
 __all__ = [
     "FACE_SIZE",
@@ -33,12 +33,12 @@ __all__ = [
     "PUBLIC_TEST",
     "TRAINING",
     "FaceData",
-    "UnlabelledFaces",
+    "UnlabeledFaces",
     "also_in",
     "check_trainable",
     "fingerprints",
     "load_faces",
-    "load_unlabelled",
+    "load_unlabeled",
     "majority_labels",
     "place",
     "read_faces",

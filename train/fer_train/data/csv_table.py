@@ -15,7 +15,7 @@ from tqdm import tqdm
 from fer_edge.errors import DataError
 from fer_train.data.classes import canonical, ordered_classes
 from fer_train.data.containers import DAMAGED, Container, damaged, text_of
-from fer_train.data.faces import FACE_SIZE, FER2013_CLASSES, SPLITS, FaceData, UnlabelledFaces
+from fer_train.data.faces import FACE_SIZE, FER2013_CLASSES, SPLITS, FaceData, UnlabeledFaces
 from fer_train.data.faults import Faults
 
 BLOCK_ROWS = 1000
@@ -216,7 +216,7 @@ def read_table(table: Table, skip_bad: bool) -> tuple[FaceData, npt.NDArray[np.i
 
 
 @_strict_numpy()
-def read_unlabelled_table(table: Table, skip_bad: bool) -> UnlabelledFaces:
+def read_unlabeled_table(table: Table, skip_bad: bool) -> UnlabeledFaces:
     """The faces of a table that needs only the column pixels, as FER2013's test.csv; DataError as read_table.
 
     As in fer-edge, a blank line is no row here.
@@ -233,7 +233,7 @@ def read_unlabelled_table(table: Table, skip_bad: bool) -> UnlabelledFaces:
     notes = faults.settle(len(rows), skip_bad)
     if not rows:
         raise DataError(f"{table.path} has a header but no rows: download it again")
-    return UnlabelledFaces(faces.taken(), np.array(rows, dtype=np.int64), None, table.path, notes)
+    return UnlabeledFaces(faces.taken(), np.array(rows, dtype=np.int64), None, table.path, notes)
 
 
 def _shown(table: Table) -> Iterator[tuple[int, dict[str, str]]]:

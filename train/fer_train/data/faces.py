@@ -40,7 +40,7 @@ class FaceData:
     votes: npt.NDArray[np.float32] | None = None
     names: npt.NDArray[np.str_] | None = None
     class_mapping: Mapping[str, str | None] = field(default_factory=dict)
-    relabelled: bool = False
+    relabeled: bool = False
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class FaceData:
     def title(self) -> str:
         """What to call the data set in a checkpoint, a table or a picture."""
         name = (self.path.name or self.path.resolve().name).removeprefix("kaggle:")
-        return f"{name} with FER+ majority labels" if self.relabelled else name
+        return f"{name} with FER+ majority labels" if self.relabeled else name
 
     def rows(self, keep: npt.NDArray[np.bool_]) -> "FaceData":
         """The rows where `keep` (bool [N]) is true, in the same order."""
@@ -78,7 +78,7 @@ class FaceData:
 
 
 @dataclass(frozen=True)
-class UnlabelledFaces:
+class UnlabeledFaces:
     """Grey faces of which nothing is known, in the source's order.
 
     images: uint8 [N, 48, 48]. rows: int64 [N], 1 for the first row or picture of the source; what could not be

@@ -55,13 +55,13 @@ def majority_labels(data: FaceData) -> npt.NDArray[np.int64]:
     return np.where(tied | (winner >= len(data.classes)), -1, winner)
 
 
-def relabelled(data: FaceData) -> FaceData:
+def relabeled(data: FaceData) -> FaceData:
     """`data` labelled by the majority of its votes, without the faces that have none, and without the votes."""
     labels = majority_labels(data)
     changed, lost = int(((labels != data.labels) & (labels >= 0)).sum()), int((labels < 0).sum())
     if lost == len(data):
         raise DataError(f"no face of {data.path} has a majority of FER+ votes for one of {', '.join(data.classes)}")
-    kept = replace(data, labels=labels, votes=None, relabelled=True).rows(labels >= 0)
+    kept = replace(data, labels=labels, votes=None, relabeled=True).rows(labels >= 0)
     return kept.noting(
         f"labels are FER+ majorities: {changed:,} differ from the file's own, and {lost:,} faces without "
         "a majority for one class are left out"

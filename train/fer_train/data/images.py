@@ -20,7 +20,7 @@ SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", 
 PICTURES_A_JOB = 64
 # OpenCV makes a picture with a grey rest of a truncated file, so its end is looked for: by first bytes, the last.
 ENDINGS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND\xaeB`\x82"}
-SIZE, SHAPE, COLOUR = "size", "shape", "colour"
+SIZE, SHAPE, COLOR = "size", "shape", "colour"
 
 Face = npt.NDArray[np.uint8]
 
@@ -46,15 +46,15 @@ def decode_face(data: bytes) -> tuple[Face, frozenset[str]]:
         raise ValueError("it is no picture, or damaged")
     pixels, changes = np.asarray(image, dtype=np.uint8), set()
     if pixels.ndim == 3 and not (np.ptp(pixels, axis=2) == 0).all():
-        changes.add(COLOUR)
-    grey = to_gray(pixels)
-    height, width = grey.shape
+        changes.add(COLOR)
+    gray = to_gray(pixels)
+    height, width = gray.shape
     if height != width:
         changes.add(SHAPE)
     if (height, width) != (FACE_SIZE, FACE_SIZE):
         changes.add(SIZE)
-        grey = crop(grey, Square(width / 2, height / 2, min(height, width)), (FACE_SIZE, FACE_SIZE))
-    return grey, frozenset(changes)
+        gray = crop(gray, Square(width / 2, height / 2, min(height, width)), (FACE_SIZE, FACE_SIZE))
+    return gray, frozenset(changes)
 
 
 def read_pictures(
@@ -102,6 +102,6 @@ def _notes(changed: Counter[str], total: int) -> tuple[str, ...]:
     told = [
         (SIZE, f"of another size were resized to {FACE_SIZE} x {FACE_SIZE}"),
         (SHAPE, "were not square: their middle square was taken"),
-        (COLOUR, "had colour and were turned to grey"),
+        (COLOR, "had colour and were turned to grey"),
     ]
     return tuple(f"{changed[what]:,} of {total:,} pictures {done}" for what, done in told if changed[what])

@@ -12,10 +12,10 @@ from fer_edge.errors import DataError
 from fer_train.class_choice import ClassChoice
 from fer_train.data.classes import mapping_of, relabel
 from fer_train.data.containers import Container, is_table, opened
-from fer_train.data.csv_table import Table, read_table, read_unlabelled_table
-from fer_train.data.faces import PUBLIC_TEST, TRAINING, FaceData, UnlabelledFaces
+from fer_train.data.csv_table import Table, read_table, read_unlabeled_table
+from fer_train.data.faces import PUBLIC_TEST, TRAINING, FaceData, UnlabeledFaces
 from fer_train.data.faults import Faults
-from fer_train.data.ferplus import relabelled, with_votes
+from fer_train.data.ferplus import relabeled, with_votes
 from fer_train.data.folders import ADVICE, read_folders
 from fer_train.data.images import is_picture, read_pictures
 from fer_train.data.kaggle import fetch, is_handle
@@ -23,10 +23,10 @@ from fer_train.data.splits import hold_out
 
 FerplusLabels = Literal["distribution", "majority"]
 HINT = "--data names a FER2013 CSV, with emotion, pixels and Usage, or a folder or archive of pictures or of that"
-UNLABELLED_HINT = "--data names a CSV with a column pixels, or a folder or archive of pictures"
+UNLABELED_HINT = "--data names a CSV with a column pixels, or a folder or archive of pictures"
 # Of several tables in a folder the first of these is read, compressed or not: the one with the most in it.
-LABELLED_TABLES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
-UNLABELLED_TABLES = ("test.csv", *LABELLED_TABLES)
+LABELED_TABLES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
+UNLABELED_TABLES = ("test.csv", *LABELED_TABLES)
 
 
 def load_faces(
@@ -60,9 +60,9 @@ def read_faces(
     if classes is not None:
         mapping = mapping_of(classes, data)
         if majority:  # a face's own class does not count: it may go where that is left out, and the other way round
-            return relabelled(_renamed(data, tuple(classes), mapping))
+            return relabeled(_renamed(data, tuple(classes), mapping))
         return _left_out(data, relabel(data, tuple(classes), mapping))
-    return relabelled(data) if majority else data
+    return relabeled(data) if majority else data
 
 
 def finished(data: FaceData) -> FaceData:
@@ -91,29 +91,29 @@ def check_trainable(data: FaceData) -> FaceData:
     return data
 
 
-def load_unlabelled(path: Path, skip_bad: bool = False) -> UnlabelledFaces:
+def load_unlabeled(path: Path, skip_bad: bool = False) -> UnlabeledFaces:
     """Every face of a CSV with a column pixels, or of a folder or archive of pictures, whatever their labels.
 
     Raises DataError as load_faces does.
     """
-    with opened(fetch(path) if is_handle(path) else path, UNLABELLED_HINT) as container:
-        table = _table(container, UNLABELLED_TABLES, ("pixels",), UNLABELLED_HINT)
+    with opened(fetch(path) if is_handle(path) else path, UNLABELED_HINT) as container:
+        table = _table(container, UNLABELED_TABLES, ("pixels",), UNLABELED_HINT)
         if table is not None:
-            return read_unlabelled_table(table, skip_bad)
+            return read_unlabeled_table(table, skip_bad)
         pictures = [name for name in container.files if is_picture(name)]
         if not pictures:
-            raise DataError(f"{path} holds neither a CSV of faces nor pictures: {UNLABELLED_HINT}")
+            raise DataError(f"{path} holds neither a CSV of faces nor pictures: {UNLABELED_HINT}")
         faults = Faults(path, "picture")
         images, good, notes = read_pictures(container, pictures, faults)
         notes += faults.settle(int(good.sum()), skip_bad)
         files = np.array([str(name) for name in pictures], dtype=np.str_)[good]
-        return UnlabelledFaces(images, np.flatnonzero(good) + 1, files, path, notes)
+        return UnlabeledFaces(images, np.flatnonzero(good) + 1, files, path, notes)
 
 
 def _read(path: Path, skip_bad: bool) -> tuple[FaceData, npt.NDArray[np.int64] | None]:
     """The faces as the source has them, and each one's row in it for a table."""
     with opened(fetch(path) if is_handle(path) else path, HINT) as container:
-        table = _table(container, LABELLED_TABLES, ("emotion", "pixels"), HINT)
+        table = _table(container, LABELED_TABLES, ("emotion", "pixels"), HINT)
         if table is not None:
             data, places = read_table(table, skip_bad)
             if any(map(is_picture, container.files)):

@@ -71,7 +71,7 @@ class Summary:
         return f", such as {'; '.join(shown)}" if shown else ""
 
 
-def summarise(data: FaceData) -> Summary:
+def summarize(data: FaceData) -> Summary:
     """Count what `data` holds."""
     groups = defaultdict[bytes, list[int]](list)
     for row, mark in enumerate(fingerprints(data.images)):

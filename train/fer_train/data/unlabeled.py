@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_edge.errors import DataError
-from fer_edge.files import written_beside
+from fer_edge.files import atomic_write
 from fer_train.data import FACE_SIZE
 
 HINT = "--unlabelled names an .npz file with `images`, uint8 [N, 48, 48]"
 
 
-def load_unlabelled(path: Path) -> npt.NDArray[np.uint8]:
+def load_unlabeled(path: Path) -> npt.NDArray[np.uint8]:
     """Read what save_unlabelled wrote: uint8 [N, 48, 48]. DataError for anything else; no code in it is run."""
     if not path.is_file():
         raise DataError(f"{path} is not a file: {HINT}")
@@ -29,7 +29,7 @@ def load_unlabelled(path: Path) -> npt.NDArray[np.uint8]:
     return images
 
 
-def save_unlabelled(images: npt.NDArray[np.uint8], path: Path) -> None:
+def save_unlabeled(images: npt.NDArray[np.uint8], path: Path) -> None:
     """Write faces, uint8 [N, 48, 48], to `path`, whole or not at all; OutputError if that can't be done."""
-    with written_beside(path) as part, part.open("wb") as file:
+    with atomic_write(path) as part, part.open("wb") as file:
         np.savez_compressed(file, images=images)

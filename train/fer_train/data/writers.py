@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fer_edge.errors import DataError, OutputError
-from fer_edge.files import check_output, written_beside
+from fer_edge.files import atomic_write, check_writable
 from fer_edge.opencv import cv2
 from fer_train.data import FER2013_CLASSES, PRIVATE_TEST, PUBLIC_TEST, TRAINING, FaceData
 from fer_train.data.folders import split_of
@@ -22,7 +22,7 @@ PICTURES = "fer{:07}.png"  # as FER+ calls FER2013's
 def check_target(out: Path, overwrite: bool) -> None:
     """OutputError if `out`, a CSV or a folder, can't or must not be written."""
     if is_csv(out):
-        check_output(out, overwrite)
+        check_writable(out, overwrite)
     elif out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise OutputError(f"{out} exists and is not an empty folder: name a new one")
     elif not out.absolute().parent.is_dir():
@@ -39,7 +39,7 @@ def write_csv(data: FaceData, path: Path) -> None:
     numbered = set(data.classes) == set(FER2013_CLASSES)
     emotions = [str(FER2013_CLASSES.index(name)) if numbered else name for name in data.classes]
     has_splits = bool(data.usage.any())
-    with written_beside(path) as part, _text(part) as file:
+    with atomic_write(path) as part, _text(part) as file:
         file.write(f"emotion,pixels{',Usage' * has_splits}\n")
         for row in tqdm(_in_order(data), desc=f"Writing {path.name}", unit=" rows", leave=False, disable=None):
             pixels = " ".join(map(str, data.images[row].ravel().tolist()))

@@ -44,17 +44,17 @@ def augment(scenes: Tensor, faces: Tensor, size: int, generator: torch.Generator
     mirror = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
     old = scenes.shape[1]
     room = (old - size / zoom).abs() / 2  # half of what can be shifted
-    centre = old / 2 + torch.stack([draw(-1, 1) * room, draw(-1, 1) * room], dim=1)
-    pictures = _seen(scenes, zoom, turn, mirror, centre, size)
-    moved = _moved(faces, zoom, turn, mirror, centre, size)
+    center = old / 2 + torch.stack([draw(-1, 1) * room, draw(-1, 1) * room], dim=1)
+    pictures = _seen(scenes, zoom, turn, mirror, center, size)
+    moved = _moved(faces, zoom, turn, mirror, center, size)
     return pictures, moved
 
 
-def _seen(scenes: Tensor, zoom: Tensor, turn: Tensor, mirror: Tensor, centre: Tensor, size: int) -> Tensor:
+def _seen(scenes: Tensor, zoom: Tensor, turn: Tensor, mirror: Tensor, center: Tensor, size: int) -> Tensor:
     """The view, from `centre` (scene pixels), of `size` pixels a side, float32 [N, 1, size, size]."""
     old = scenes.shape[1]
     cos, sin = turn.cos() * size / old / zoom, turn.sin() * size / old / zoom
-    shift = centre * 2 / old - 1
+    shift = center * 2 / old - 1
     theta = torch.stack([cos * mirror, sin, shift[:, 0], -sin * mirror, cos, shift[:, 1]], dim=1).view(-1, 2, 3)
     grid = affine_grid(theta, size)
     return F.grid_sample(scenes[:, None].float(), grid, padding_mode="reflection", align_corners=False)
@@ -70,9 +70,9 @@ def affine_grid(theta: Tensor, size: int) -> Tensor:
     return torch.stack(rows, dim=3)
 
 
-def _moved(faces: Tensor, zoom: Tensor, turn: Tensor, mirror: Tensor, centre: Tensor, size: int) -> Tensor:
+def _moved(faces: Tensor, zoom: Tensor, turn: Tensor, mirror: Tensor, center: Tensor, size: int) -> Tensor:
     """The faces where the view shows them; boxes stay upright, small and cut ones become ignored."""
-    middle = faces[..., :2] + faces[..., 2:4] / 2 - centre[:, None]
+    middle = faces[..., :2] + faces[..., 2:4] / 2 - center[:, None]
     cos, sin = (turn.cos() * zoom)[:, None], (turn.sin() * zoom)[:, None]
     x = (cos * middle[..., 0] - sin * middle[..., 1]) * mirror[:, None] + size / 2
     y = sin * middle[..., 0] + cos * middle[..., 1] + size / 2

@@ -8,7 +8,7 @@ from fer_train.detection.network import decode
 
 CELLS_A_FACE = 10
 SCORE_POWER, OVERLAP_POWER = 0.5, 4.0
-CENTRE = 0.35  # cells within this share of a box from its centre may answer for it, or within 0.75 strides
+CENTER = 0.35  # cells within this share of a box from its centre may answer for it, or within 0.75 strides
 SMALLEST, LARGEST = 1.1, 10.0  # geometric mean of a box's sides, in strides, that a cell of that stride may answer for
 BOX_WEIGHT = 2.0
 
@@ -82,8 +82,8 @@ def may_answer(grid: Tensor, faces: Tensor) -> Tensor:
     """Whether each cell may answer for each face [K, 5] by its place and stride, bool [K, cells]."""
     x, y, stride = grid.unbind(1)
     left, top, width, height, _ = (value[:, None] for value in faces.unbind(1))  # each [K, 1]
-    near_x = (x - left - width / 2).abs() <= (width * CENTRE).maximum(0.75 * stride)
-    near_y = (y - top - height / 2).abs() <= (height * CENTRE).maximum(0.75 * stride)
+    near_x = (x - left - width / 2).abs() <= (width * CENTER).maximum(0.75 * stride)
+    near_y = (y - top - height / 2).abs() <= (height * CENTER).maximum(0.75 * stride)
     side = (width * height).sqrt()
     fits = (side >= stride * SMALLEST) & (side <= stride * LARGEST)
     fits |= (side < SMALLEST * 8) & (stride == 8) | (side > LARGEST * 64) & (stride == 64)

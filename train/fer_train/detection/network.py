@@ -84,8 +84,8 @@ def cells(height: int, width: int, device: torch.device | None = None) -> Tensor
     for stride in STRIDES:
         rows, columns = -(-height // stride), -(-width // stride)
         y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-        centres = (torch.stack([x, y], dim=2).reshape(-1, 2) + 0.5) * stride
-        grids.append(torch.cat([centres, torch.full((len(centres), 1), float(stride))], dim=1))
+        centers = (torch.stack([x, y], dim=2).reshape(-1, 2) + 0.5) * stride
+        grids.append(torch.cat([centers, torch.full((len(centers), 1), float(stride))], dim=1))
     return torch.cat(grids).to(device)
 
 

@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from fer_edge.files import sha256_of
-from fer_edge.framing import Square, normalise_light
+from fer_edge.framing import Square, normalize_light
 from fer_edge.network.classifier import Classifier
 from fer_train.evaluation.metrics import softmax
 from fer_train.networks.checkpoint import load_checkpoint
@@ -80,7 +80,7 @@ class CheckpointPredictor:
             if good_light:
                 batch = batch.copy()
                 for face in batch:
-                    normalise_light(face)
+                    normalize_light(face)
             logits = predict_logits(self._network, torch.from_numpy(batch).to(self._device)).numpy()
             parts.append(softmax(logits, self.temperature).astype(np.float32))
         return np.concatenate(parts)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fer_edge.errors import ModelError
-from fer_edge.files import written_beside
+from fer_edge.files import atomic_write
 from fer_train.data import FACE_SIZE
 from fer_train.networks import Network, build_network
 from fer_train.networks.normalization import MEAN, STD
@@ -79,7 +79,7 @@ def save_tensors(values: Mapping[str, Any], path: Path) -> None:
     """torch.save to `path`, whole or not at all; OutputError if that can't be done."""
     buffer = io.BytesIO()  # torch's own writer raises a bare RuntimeError when the disk is full
     torch.save(dict(values), buffer)
-    with written_beside(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(buffer.getbuffer())
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from fer_train.networks.base import Network
-from fer_train.networks.normalization import normalise
+from fer_train.networks.normalization import normalize
 
 EVALUATION_BATCH = 512
 
@@ -16,6 +16,6 @@ def predict_logits(network: Network, images: Tensor, amp: bool = False) -> Tenso
     batches = []
     for batch in torch.split(images, EVALUATION_BATCH):
         with torch.autocast(images.device.type, torch.bfloat16, enabled=amp):
-            features = network.forward_features(normalise(batch).contiguous(memory_format=torch.channels_last))
+            features = network.forward_features(normalize(batch).contiguous(memory_format=torch.channels_last))
         batches.append(network.classifier(features.float()))
     return torch.cat(batches).cpu()

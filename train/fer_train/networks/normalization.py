@@ -8,6 +8,6 @@ MEAN = 128.0
 STD = 64.0
 
 
-def normalise(images: Tensor) -> Tensor:
+def normalize(images: Tensor) -> Tensor:
     """uint8 [N, H, W] to the float32 [N, 1, H, W] that networks take."""
     return ((images.float() - MEAN) / STD).unsqueeze(1)

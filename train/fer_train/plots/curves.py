@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fer_train.data import PUBLIC_TEST
-from fer_train.plots.style import TEST_COLOUR, TRAIN_COLOUR, open_frame, save
+from fer_train.plots.style import TEST_COLOR, TRAIN_COLOR, open_frame, save
 from fer_train.training.trainer import EpochRecord
 
 FEW_EPOCHS = 12  # up to here, a dot marks every epoch
@@ -20,7 +20,7 @@ def plot_curves(history: Sequence[EpochRecord], path: Path) -> None:
     left, right = figure.subplots(1, 2)
     epochs = [record.epoch for record in history]
     style: dict[str, Any] = {"marker": "o" if len(history) <= FEW_EPOCHS else "", "markersize": 4, "linewidth": 1.8}
-    train, test = {"color": TRAIN_COLOUR, **style}, {"color": TEST_COLOUR, **style}
+    train, test = {"color": TRAIN_COLOR, **style}, {"color": TEST_COLOR, **style}
     left.plot(epochs, [r.train_loss for r in history], label="training (what is minimised)", **train)
     left.plot(epochs, [r.test_loss for r in history], label=f"{PUBLIC_TEST} (cross-entropy)", **test)
     right.plot(epochs, [100 * r.train_accuracy for r in history], label="training (augmented faces)", **train)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from fer_train.data import FaceData
-from fer_train.plots.style import FACE_INCHES, SPLIT_COLOURS, open_frame, save
+from fer_train.plots.style import FACE_INCHES, SPLIT_COLORS, open_frame, save
 
 SAMPLES_A_CLASS = 12
 
@@ -23,7 +23,7 @@ def plot_classes(data: FaceData, path: Path) -> None:
         total = sum(counts)
         offset = (number - (len(splits) - 1) / 2) * width
         bars = axes.bar(
-            places + offset, counts, 0.95 * width, color=SPLIT_COLOURS[usage], label=f"{usage} ({total:,} images)"
+            places + offset, counts, 0.95 * width, color=SPLIT_COLORS[usage], label=f"{usage} ({total:,} images)"
         )
         axes.bar_label(bars, [f"{count:,}\n{100 * count / total:.1f} %" for count in counts], fontsize=7, padding=2)
     axes.set_xticks(places, data.classes)

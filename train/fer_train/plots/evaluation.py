@@ -53,8 +53,8 @@ def _sheet(evaluation: Evaluation, chosen: npt.NDArray[np.int64], title: str, pa
     captions = []
     for row in chosen:
         answer, truth = int(evaluation.probabilities[row].argmax()), int(faces.labels[row])
-        colour = RIGHT if answer == truth else WRONG
-        lines = [(f"{faces.classes[answer]} {100 * evaluation.probabilities[row, answer]:.0f} %", colour)]
+        color = RIGHT if answer == truth else WRONG
+        lines = [(f"{faces.classes[answer]} {100 * evaluation.probabilities[row, answer]:.0f} %", color)]
         lines.append((f"labelled {faces.classes[truth]}" if answer != truth else "", "black"))
         if named and faces.names is not None:
             lines.append((_shortened(str(faces.names[row])), "#777777"))

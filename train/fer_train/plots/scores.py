@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fer_train.evaluation.metrics import ECE_BINS, expected_calibration_error
-from fer_train.plots.style import TEST_COLOUR, TRAIN_COLOUR, open_frame, save
+from fer_train.plots.style import TEST_COLOR, TRAIN_COLOR, open_frame, save
 
-UNSURE_COLOUR = "#66ccee"
+UNSURE_COLOR = "#66ccee"
 FEW_IMAGES = 10  # a bin with fewer says nothing about accuracy, and is left out above
 
 
@@ -26,10 +26,10 @@ def plot_confusion(metrics: dict[str, Any], path: Path) -> None:
     axes = figure.subplots()
     axes.imshow(rates, cmap="Blues", vmin=0, vmax=1)
     for (row, column), rate in np.ndenumerate(rates):
-        colour = "white" if rate > 0.55 else "black"
-        centred: dict[str, Any] = {"ha": "center", "va": "center", "color": colour}
-        axes.text(column, row - 0.1, f"{100 * rate:.0f} %", fontsize=11, **centred)
-        axes.text(column, row + 0.25, f"{counts[row, column]:,}", fontsize=7.5, **centred)
+        color = "white" if rate > 0.55 else "black"
+        centerd: dict[str, Any] = {"ha": "center", "va": "center", "color": color}
+        axes.text(column, row - 0.1, f"{100 * rate:.0f} %", fontsize=11, **centerd)
+        axes.text(column, row + 0.25, f"{counts[row, column]:,}", fontsize=7.5, **centerd)
     axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(classes)), [f"{name}\n({n:,})" for name, n in zip(classes, support, strict=True)])
     axes.set(xlabel="predicted", ylabel="true (images)")
@@ -77,15 +77,15 @@ def _diagram(
     filled = images >= FEW_IMAGES
     accuracy = np.bincount(bin_of, weights=correct, minlength=ECE_BINS)[filled] / images[filled]
     expected = np.bincount(bin_of, weights=confidence, minlength=ECE_BINS)[filled] / images[filled]
-    centres = (np.flatnonzero(filled) + 0.5) / ECE_BINS
+    centers = (np.flatnonzero(filled) + 0.5) / ECE_BINS
     width = 0.92 / ECE_BINS
-    above.bar(centres, np.minimum(accuracy, expected), width, color=TRAIN_COLOUR, label="accuracy")
+    above.bar(centers, np.minimum(accuracy, expected), width, color=TRAIN_COLOR, label="accuracy")
     above.bar(
-        centres, np.maximum(expected - accuracy, 0), width, bottom=accuracy, color=TEST_COLOUR, alpha=0.6,
+        centers, np.maximum(expected - accuracy, 0), width, bottom=accuracy, color=TEST_COLOR, alpha=0.6,
         label="confidence above accuracy",
     )  # fmt: skip
     above.bar(
-        centres, np.maximum(accuracy - expected, 0), width, bottom=expected, color=UNSURE_COLOUR,
+        centers, np.maximum(accuracy - expected, 0), width, bottom=expected, color=UNSURE_COLOR,
         label="accuracy above confidence",
     )  # fmt: skip
     above.plot([0, 1], [0, 1], "--", color="black", linewidth=1, label="perfectly calibrated")

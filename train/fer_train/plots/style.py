@@ -9,12 +9,12 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fer_edge.files import written_beside
+from fer_edge.files import atomic_write
 from fer_train.data import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 
 # Paul Tol's bright scheme, safe for colour-blind readers
-SPLIT_COLOURS = {TRAINING: "#4477aa", PUBLIC_TEST: "#ee6677", PRIVATE_TEST: "#ccbb44"}
-TRAIN_COLOUR, TEST_COLOUR = SPLIT_COLOURS[TRAINING], SPLIT_COLOURS[PUBLIC_TEST]
+SPLIT_COLORS = {TRAINING: "#4477aa", PUBLIC_TEST: "#ee6677", PRIVATE_TEST: "#ccbb44"}
+TRAIN_COLOR, TEST_COLOR = SPLIT_COLORS[TRAINING], SPLIT_COLORS[PUBLIC_TEST]
 RIGHT, WRONG = "#1a7f37", "#cf222e"
 DOTS_PER_INCH = 130
 FACE_INCHES = 0.95
@@ -27,7 +27,7 @@ def open_frame(axes: Axes) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Write `figure` as a PNG to `path`, whole or not at all."""
-    with written_beside(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, dpi=DOTS_PER_INCH)
 
 
@@ -53,9 +53,9 @@ def face_sheet(
         if caption and caption[0][1] != "black":
             frame: dict[str, Any] = {"fill": False, "linewidth": 2.2, "edgecolor": caption[0][1]}
             axes.add_patch(_rectangle(left, top, **frame))
-        for line, (text, colour) in enumerate(caption):
+        for line, (text, color) in enumerate(caption):
             place = (left + 0.5, top + 1.06 + line_height * line)
-            axes.text(*place, text, ha="center", va="top", fontsize=7, color=colour, clip_on=False)
+            axes.text(*place, text, ha="center", va="top", fontsize=7, color=color, clip_on=False)
     axes.set(xlim=(-0.06, columns * 1.12 - 0.06), ylim=(rows * height, -0.06), aspect="equal")
     axes.axis("off")
     figure.suptitle(title, fontsize=11, y=1 - 0.12 / figure.get_figheight(), va="top")

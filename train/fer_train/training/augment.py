@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fer_edge.errors import FerError
-from fer_train.networks.normalization import MEAN, STD, normalise
+from fer_train.networks.normalization import MEAN, STD, normalize
 
 BLUR_SIGMA = (0.5, 1.2)  # pixels
 BLUR_REACH = 2  # pixels either way: 5 x 5 taps
@@ -114,7 +114,7 @@ def draw(shape: tuple[int, ...], options: Augmentation, generator: torch.Generat
 
 def apply(images: Tensor, draws: Draws) -> Tensor:
     """Change faces uint8 [N, H, W] as drawn for them: float32 [N, 1, H, W]. Nothing here is random."""
-    faces = normalise(images)
+    faces = normalize(images)
     if "matrix" in draws:
         faces = F.grid_sample(
             faces, _grid(draws["matrix"], *faces.shape[2:]), mode="bilinear", padding_mode="border", align_corners=False

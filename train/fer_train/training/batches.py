@@ -37,10 +37,10 @@ class Batches:
     """Training faces as uint8 on a device; `labelled` is the share of them that has a label."""
 
     def __init__(
-        self, training: FaceData, unlabelled: npt.NDArray[np.uint8] | None, options: TrainOptions, shard: Shard
+        self, training: FaceData, unlabeled: npt.NDArray[np.uint8] | None, options: TrainOptions, shard: Shard
     ) -> None:
         device = torch.device(options.device)
-        extra = np.empty((0, *training.images.shape[1:]), np.uint8) if unlabelled is None else unlabelled
+        extra = np.empty((0, *training.images.shape[1:]), np.uint8) if unlabeled is None else unlabeled
         labels = np.concatenate([training.labels, np.full(len(extra), -1)])
         self._options, self._shard = options, shard
         self._images = torch.from_numpy(np.concatenate([training.images, extra])).to(device)
@@ -49,7 +49,7 @@ class Batches:
         self._votes = (
             None if training.votes is None else torch.from_numpy(_vote_shares(training.votes, extra)).to(device)
         )
-        self.labelled = len(training) / len(labels)
+        self.labeled = len(training) / len(labels)
         self.faces = len(labels)
         full, rest = divmod(len(labels), options.recipe.batch_size)
         # A face alone in the last batch gives batch normalisation nothing to compare: it sits the epoch out.

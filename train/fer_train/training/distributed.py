@@ -127,8 +127,8 @@ class WholeBatchNorm(nn.BatchNorm2d):
         variance = (squares / count - mean.square()).clamp_min(0)
         self._remember(mean.detach(), variance.detach() * count.detach() / (count.detach() - 1))
         scale = self.weight * (variance + self.eps).rsqrt()
-        normalised: Tensor = values * scale.view(1, -1, 1, 1) + (self.bias - mean * scale).view(1, -1, 1, 1)
-        return normalised.to(maps.dtype)
+        normalized: Tensor = values * scale.view(1, -1, 1, 1) + (self.bias - mean * scale).view(1, -1, 1, 1)
+        return normalized.to(maps.dtype)
 
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
         assert self.running_mean is not None and self.running_var is not None

@@ -49,5 +49,5 @@ class TrainOptions:
     distill_temperature: float = 3.0
     patience: int = 0
     save_every: int = 1
-    quantised: bool = False
+    quantized: bool = False
     init: str = ""

@@ -34,7 +34,7 @@ class Ranges(nn.Module):
         top.copy_(torch.where(top == 0, largest, torch.lerp(top, largest, RANGE_MOMENTUM)))
 
 
-def quantised(network: nn.Module, ranges: Ranges | None = None) -> Ranges:
+def quantized(network: nn.Module, ranges: Ranges | None = None) -> Ranges:
     """Make `network` compute as int8 does, in place, and return the ranges it observes while it trains.
 
     `ranges` are another network's of the same kind, to share. Batch-norm statistics are used as they are and no longer

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from fer_edge.errors import ModelError
 from fer_train.data import PUBLIC_TEST, TRAINING, FaceData, also_in
 from fer_train.networks import Network, Recipe, build_network
 from fer_train.networks.checkpoint import Checkpoint, save_checkpoint
-from fer_train.networks.inference import nn, predict_logits
+from fer_train.networks.inference import predict_logits
 from fer_train.training.batches import Batch, Batches
 from fer_train.training.distillation import Teachers
 from fer_train.training.distributed import Shard, spread
@@ -25,7 +25,7 @@ from fer_train.training.ema import WeightAverage
 from fer_train.training.epoch_scores import checkpoint_of
 from fer_train.training.losses import class_weights, cross_entropy_sum, distillation_sum, smoothed
 from fer_train.training.options import TrainOptions
-from fer_train.training.qat import Ranges, quantised
+from fer_train.training.qat import Ranges, quantized
 from fer_train.training.resume import load_state, save_state
 
 __all__ = ["EpochRecord", "RunningMeans", "TrainOptions", "Trainer"]
@@ -71,8 +71,8 @@ class RunningMeans:
 
     def read(self) -> tuple[float, float]:
         """Mean loss and accuracy over the faces so far."""
-        loss, faces, hits, labelled = self._sums.tolist()
-        return loss / max(faces, 1), hits / max(labelled, 1)
+        loss, faces, hits, labeled = self._sums.tolist()
+        return loss / max(faces, 1), hits / max(labeled, 1)
 
     def first_bad_step(self, shard: Shard) -> int | None:
         """The first step whose loss was not finite, in any process."""
@@ -114,7 +114,7 @@ class Trainer:
 
     def __init__(
         self, data: FaceData, options: TrainOptions, out: Path, *, teachers: Sequence[Checkpoint] = (),
-        unlabelled: npt.NDArray[np.uint8] | None = None, initial: Callable[[Network], object] | None = None,
+        unlabeled: npt.NDArray[np.uint8] | None = None, initial: Callable[[Network], object] | None = None,
         shard: Shard | None = None,
     ) -> None:  # fmt: skip
         torch.manual_seed(options.seed)
@@ -127,7 +127,7 @@ class Trainer:
         self.labels, self.test_labels = training.labels, test.labels
         self.test_is_new = ~also_in(test.images, training.images)
         self.test_images = torch.from_numpy(test.images).to(device)
-        self.batches = Batches(training, unlabelled, options, self.shard)
+        self.batches = Batches(training, unlabeled, options, self.shard)
         self.steps_per_epoch = self.batches.per_epoch
         weights = class_weights(torch.from_numpy(training.labels), len(data.classes), options.class_weights)
         self._class_weights = weights.to(device)
@@ -139,13 +139,13 @@ class Trainer:
         self.student = Student(network, votes, options.amp).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = self.student.network
         self.average = build_network(options.model, len(data.classes)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if options.quantised:
-            self.student.ranges = quantised(self.network).to(device)
-            quantised(self.average, self.student.ranges)
+        if options.quantized:
+            self.student.ranges = quantized(self.network).to(device)
+            quantized(self.average, self.student.ranges)
         self.optimizer = _optimizer(options.recipe, self.student)
         self.schedule = _schedule(self.optimizer, options, self.steps_per_epoch)
         self._forward: Callable[[Tensor], tuple[Tensor, Tensor | None]] = spread(
-            self.student, self.shard, batch_norm=not options.quantised
+            self.student, self.shard, batch_norm=not options.quantized
         )
         self._averaging = WeightAverage(self.average, self.network, options.ema_decay)
         self._teach = _frozen(teachers, options, device) if teachers else None
@@ -229,14 +229,14 @@ class Trainer:
         options = self.options
         targets = smoothed(batch.shares * self._class_weights, options.label_smoothing)
         # Divided by the share of labelled faces, the labels' part is a mean over these.
-        loss = cross_entropy_sum(logits, targets) / self.batches.labelled
+        loss = cross_entropy_sum(logits, targets) / self.batches.labeled
         if self._teach is not None:
             with torch.no_grad():
                 taught = self._teach(batch.faces)
             distilled = distillation_sum(logits, taught, options.distill_temperature)
             loss = (1 - options.distill_weight) * loss + options.distill_weight * distilled
         if vote_logits is not None and batch.votes is not None:
-            loss = loss + options.ferplus_weight * cross_entropy_sum(vote_logits, batch.votes) / self.batches.labelled
+            loss = loss + options.ferplus_weight * cross_entropy_sum(vote_logits, batch.votes) / self.batches.labeled
         return loss
 
     def _test_logits(self) -> Tensor:

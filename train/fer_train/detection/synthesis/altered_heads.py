@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.detectors.luma import EDGE_GREY
+from fer_edge.detectors.luma import EDGE_GRAY
 from fer_edge.errors import DataError
-from fer_edge.files import written_beside
+from fer_edge.files import atomic_write
 from fer_train.detection.synthesis.solid import CLEARED, Head, Look, Pose, face_at, posed
 from fer_train.detection.synthesis.teacher import Teacher
 from fer_train.detection.synthesis.tiles import Boxes, FaceTiles, Pixels, how_turned
@@ -34,7 +34,7 @@ HEAD_WIDTH, HEAD_HEIGHT, HEAD_MIDDLE = 0.67, 0.67, 0.44
 POSES = (((15.0, 60.0), (-20.0, 30.0), 0.35), ((60.0, 110.0), (-15.0, 25.0), 0.4), ((0.0, 45.0), (20.0, 60.0), 0.25))
 ROLL_DEGREES = 15.0
 RECEDES, HAIR_ENDS = (-0.2, 0.3), (0.3, 1.0)  # of a turned head's hair (solid.Look)
-OTHER_HAIR, HAIR_GREYS = 0.35, (15.0, 70.0)  # share that is dark instead of as in the picture
+OTHER_HAIR, HAIR_GRAYS = 0.35, (15.0, 70.0)  # share that is dark instead of as in the picture
 LIGHT = (0.4, 0.2)  # brighter or darker at most towards a side, and below
 SURE = 0.5  # the teacher's score of a turned face that is kept
 NEAR = 0.3  # squared distance, in sides of a face's box, within which another box's middle is the same face's
@@ -67,7 +67,7 @@ def altered_tiles(tiles: FaceTiles, fer_faces: Pixels | None, teacher: Teacher, 
     Some get a fringe or a cap as well. Boxes and scores are the teacher's; what it sees no face in any more is left
     out. fer_faces: uint8 [N, 48, 48].
     """
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     images: list[Pixels] = []
     boxes: list[Boxes] = []
     for image, faces in zip(tiles.images, tiles.boxes, strict=True):
@@ -77,11 +77,11 @@ def altered_tiles(tiles: FaceTiles, fer_faces: Pixels | None, teacher: Teacher, 
         ways: list[Way] = [_turned_by_chance, _turned_by_chance]
         if fer_faces is not None:
             ways.append(_with_another_face)
-        if chance.random() < FRINGE_SHARE:
+        if rng.random() < FRINGE_SHARE:
             ways.append(_with_fringe)
         for way in ways:
             for attempt in range(1, TRIES + 1):
-                shown, place = way(chance, image, box, attempt, fer_faces)
+                shown, place = way(rng, image, box, attempt, fer_faces)
                 seen = teacher.faces(shown)
                 if _surely(seen, place, SURE) and not _another(seen, place, box):
                     images.append(shown)
@@ -95,7 +95,7 @@ def bystanders(tiles: FaceTiles, teacher: Teacher, seed: int) -> FaceTiles:
 
     Nobody posed them: they look aside and down, are half hidden, out of focus. Boxes and scores are the teacher's.
     """
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     images: list[Pixels] = []
     boxes: list[Boxes] = []
     side = tiles.images.shape[1]
@@ -107,8 +107,8 @@ def bystanders(tiles: FaceTiles, teacher: Teacher, seed: int) -> FaceTiles:
             if box[3] < BYSTANDER_PX:
                 continue
             for _ in range(BYSTANDER_VIEWS):
-                shown = float(np.clip(box[3] * chance.uniform(*BYSTANDER_VIEW), 20, side))
-                off = chance.uniform(-0.15, 0.15, 2) * shown
+                shown = float(np.clip(box[3] * rng.uniform(*BYSTANDER_VIEW), 20, side))
+                off = rng.uniform(-0.15, 0.15, 2) * shown
                 low = np.clip(box[:2] + box[2:4] / 2 - shown / 2 + off, 0, side - shown)
                 to_tile = np.array([[shown / side, 0, low[0]], [0, shown / side, low[1]]])
                 how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -126,7 +126,7 @@ def fer_heads(tiles: FaceTiles, fer_faces: Pixels, teacher: Teacher, seed: int) 
     Photographs of public people show hardly any profile; FER2013 has some hundreds, with their hair, but close up.
     Boxes and scores are the teacher's; what it sees no face in any more is left out.
     """
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     images: list[Pixels] = []
     boxes: list[Boxes] = []
     bodies = [row for row, faces in enumerate(tiles.boxes) if len(faces)]
@@ -139,12 +139,12 @@ def fer_heads(tiles: FaceTiles, fer_faces: Pixels, teacher: Teacher, seed: int) 
         turn = float(how_turned(*seen[[4, 5, 6, 7, 8, 9, 11, 13]].astype(np.float64)))
         x, y, width, height = where.tolist()
         for _ in range(min(int(turn / TURNED), COPIES)):
-            body = int(chance.choice(bodies))
+            body = int(rng.choice(bodies))
             box = tiles.boxes[body][np.argmax(tiles.boxes[body][:, 4]), :4]
             place, picture = (x + width / 2, y + height / 2, width, height), face
-            if chance.random() < 0.5:
+            if rng.random() < 0.5:
                 place, picture = (1 - place[0], *place[1:]), face[:, ::-1]
-            shown = swapped(tiles.images[body], box, picture, chance.uniform(0.9, 1.2), place, SHOWN)
+            shown = swapped(tiles.images[body], box, picture, rng.uniform(0.9, 1.2), place, SHOWN)
             found = teacher.faces(shown)
             if _surely(found, box, BYSTANDER_SURE):
                 images.append(shown)
@@ -161,7 +161,7 @@ def seen_enlarged(
     margin. around: what OpenCV puts there, its edge or the network's own grey.
     """
     enlarged = cv2.resize(face, (FER_PX, FER_PX), interpolation=cv2.INTER_CUBIC)
-    framed = cv2.copyMakeBorder(enlarged, *(FER_MARGIN_PX,) * 4, around, value=EDGE_GREY)
+    framed = cv2.copyMakeBorder(enlarged, *(FER_MARGIN_PX,) * 4, around, value=EDGE_GRAY)
     seen = teacher.surest(np.asarray(framed, np.uint8))
     if seen is None:
         return None
@@ -196,73 +196,73 @@ def head_of(box: Boxes) -> Head:
 
 
 def _turned_by_chance(
-    chance: np.random.Generator, image: Pixels, box: Boxes, attempt: int, _: Pixels | None
+    rng: np.random.Generator, image: Pixels, box: Boxes, attempt: int, _: Pixels | None
 ) -> tuple[Pixels, Boxes]:
     head = head_of(box)
-    aside, down, _share = POSES[chance.choice(len(POSES), p=[share for *_, share in POSES])]
-    yaw = chance.uniform(*aside) * chance.choice((-1, 1))
-    angles = (yaw, chance.uniform(*down), chance.uniform(-ROLL_DEGREES, ROLL_DEGREES))
+    aside, down, _share = POSES[rng.choice(len(POSES), p=[share for *_, share in POSES])]
+    yaw = rng.uniform(*aside) * rng.choice((-1, 1))
+    angles = (yaw, rng.uniform(*down), rng.uniform(-ROLL_DEGREES, ROLL_DEGREES))
     pose = Pose(*(float(np.radians(angle)) / attempt for angle in angles))
     look = Look(
-        float(chance.uniform(*RECEDES)),
-        float(chance.uniform(*HAIR_ENDS)),
-        float(chance.uniform(*HAIR_GREYS)) if chance.random() < OTHER_HAIR else None,
-        (float(chance.uniform(-LIGHT[0], LIGHT[0])), float(chance.uniform(-LIGHT[1], LIGHT[1]))),
+        float(rng.uniform(*RECEDES)),
+        float(rng.uniform(*HAIR_ENDS)),
+        float(rng.uniform(*HAIR_GRAYS)) if rng.random() < OTHER_HAIR else None,
+        (float(rng.uniform(-LIGHT[0], LIGHT[0])), float(rng.uniform(-LIGHT[1], LIGHT[1]))),
     )
     place = np.append(np.subtract(face_at(head, pose), box[2:4] / 2), box[2:4])
-    return posed(image, head, pose, look, chance), place.astype(np.float32)
+    return posed(image, head, pose, look, rng), place.astype(np.float32)
 
 
 def _with_another_face(
-    chance: np.random.Generator, image: Pixels, box: Boxes, attempt: int, fer_faces: Pixels | None
+    rng: np.random.Generator, image: Pixels, box: Boxes, attempt: int, fer_faces: Pixels | None
 ) -> tuple[Pixels, Boxes]:
     """Another face; half of them turned, some others hidden in part."""
     assert fer_faces is not None
-    face = fer_faces[chance.integers(len(fer_faces))]
-    shown = swapped(image, box, face[:, ::-1] if chance.random() < 0.5 else face, chance.uniform(1.0, 1.2))
-    if chance.random() < 0.5:
-        return _turned_by_chance(chance, shown, box, attempt, None)
-    if chance.random() < HIDDEN_SHARE / attempt:
-        _hide_part(chance, shown, box)
+    face = fer_faces[rng.integers(len(fer_faces))]
+    shown = swapped(image, box, face[:, ::-1] if rng.random() < 0.5 else face, rng.uniform(1.0, 1.2))
+    if rng.random() < 0.5:
+        return _turned_by_chance(rng, shown, box, attempt, None)
+    if rng.random() < HIDDEN_SHARE / attempt:
+        _hide_part(rng, shown, box)
     return shown, box
 
 
 def _with_fringe(
-    chance: np.random.Generator, image: Pixels, box: Boxes, attempt: int, _: Pixels | None
+    rng: np.random.Generator, image: Pixels, box: Boxes, attempt: int, _: Pixels | None
 ) -> tuple[Pixels, Boxes]:
     """Hair or a cap down to the brows, and sometimes hair over a side; now and then on a turned head."""
-    grey = float(chance.uniform(10, 200)) if chance.random() < 0.35 else None
-    shown = fringed(chance, image, box, float(chance.uniform(0.12, 0.36)) / attempt, grey)
-    if chance.random() < 0.3:  # the same from the side: the picture lies on it for that
-        lying = fringed(chance, shown.T, box[[1, 0, 3, 2]], float(chance.uniform(0.1, 0.3)) / attempt, None)
+    gray = float(rng.uniform(10, 200)) if rng.random() < 0.35 else None
+    shown = fringed(rng, image, box, float(rng.uniform(0.12, 0.36)) / attempt, gray)
+    if rng.random() < 0.3:  # the same from the side: the picture lies on it for that
+        lying = fringed(rng, shown.T, box[[1, 0, 3, 2]], float(rng.uniform(0.1, 0.3)) / attempt, None)
         shown = np.ascontiguousarray(lying.T)
-    if chance.random() < 0.5:
-        return _turned_by_chance(chance, shown, box, attempt + 1, None)
+    if rng.random() < 0.5:
+        return _turned_by_chance(rng, shown, box, attempt + 1, None)
     return shown, box
 
 
-def fringed(chance: np.random.Generator, image: Pixels, box: Boxes, share: float, grey: float | None) -> Pixels:
+def fringed(rng: np.random.Generator, image: Pixels, box: Boxes, share: float, gray: float | None) -> Pixels:
     """uint8 [H, W] with what is above the face in `box` drawn down over the upper `share` of it, with a ragged edge.
 
     grey: of a cap that is there instead, or None.
     """
     left, top, wide, high = box.tolist()
     x, y = np.meshgrid(np.arange(image.shape[1], dtype=np.float32), np.arange(image.shape[0], dtype=np.float32))
-    ragged = chance.normal(0, 0.03 if grey is None else 0.004, 14).astype(np.float32)
+    ragged = rng.normal(0, 0.03 if gray is None else 0.004, 14).astype(np.float32)
     edge = top + high * (share + cv2.resize(ragged[None], (image.shape[1], 1), interpolation=cv2.INTER_LINEAR))
     start, roots = top - 0.3 * high, top - 0.02 * high  # what lies between is drawn down
     source = start + (y - start) * (roots - start) / np.maximum(edge - start, 1)
     drawn = cv2.remap(image, x, source.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     over = drawn.astype(np.float32)
-    if grey is not None:
-        cloth = cv2.GaussianBlur(chance.normal(0, 25, image.shape).astype(np.float32), (0, 0), 2)
-        over = grey + cloth + (over - over.mean()) * 0.2
+    if gray is not None:
+        cloth = cv2.GaussianBlur(rng.normal(0, 25, image.shape).astype(np.float32), (0, 0), 2)
+        over = gray + cloth + (over - over.mean()) * 0.2
     across = (x - left - wide / 2) / (wide * HEAD_WIDTH)
     on_head = across**2 + ((y - top - high * HEAD_MIDDLE) / (high * HEAD_HEIGHT * 1.1)) ** 2 < 1
     cover = (on_head & (y < edge)).astype(np.float32)
     cover = cv2.GaussianBlur(cover, (0, 0), max(0.5, 0.012 * high))
     shadow = np.clip((edge + 0.15 * high - y) / (0.15 * high), 0, 1) * (on_head & (y >= edge))
-    shaded = image * (1 - float(chance.uniform(0, 0.5)) * shadow)
+    shaded = image * (1 - float(rng.uniform(0, 0.5)) * shadow)
     return np.asarray(np.clip(shaded + (over - shaded) * cover, 0, 255), dtype=np.uint8)
 
 
@@ -291,20 +291,20 @@ def swapped(
     return np.clip(image + (shown - image) * cover, 0, 255).astype(np.uint8)
 
 
-def _hide_part(chance: np.random.Generator, image: Pixels, box: Boxes) -> None:
+def _hide_part(rng: np.random.Generator, image: Pixels, box: Boxes) -> None:
     """Hide the lower or a side part of the face in `box`, in place, by a plain oval: a head, a hand, a scarf."""
     x, y, width, height = box.tolist()
-    radius = width * chance.uniform(0.6, 1.1)
-    way = chance.uniform(-0.3, np.pi + 0.3)  # from the right below to the left
-    far = 0.5 * height * abs(np.sin(way)) + 0.5 * width * abs(np.cos(way)) + radius * chance.uniform(0.35, 0.75)
+    radius = width * rng.uniform(0.6, 1.1)
+    way = rng.uniform(-0.3, np.pi + 0.3)  # from the right below to the left
+    far = 0.5 * height * abs(np.sin(way)) + 0.5 * width * abs(np.cos(way)) + radius * rng.uniform(0.35, 0.75)
     middle = (int(x + width / 2 + far * np.cos(way)), int(y + height / 2 + far * np.sin(way)))
-    axes = (int(radius), int(radius * chance.uniform(0.9, 1.4)))
-    grey = chance.choice((chance.uniform(10, 70), chance.uniform(10, 230)))
+    axes = (int(radius), int(radius * rng.uniform(0.9, 1.4)))
+    gray = rng.choice((rng.uniform(10, 70), rng.uniform(10, 230)))
     oval = np.zeros(image.shape, np.float32)
-    cv2.ellipse(oval, middle, axes, float(chance.uniform(-30, 30)), 0, 360, 1.0, -1)
-    cover = cv2.GaussianBlur(oval, (0, 0), float(chance.uniform(0.8, 3)))
-    texture = cv2.GaussianBlur(chance.normal(0, 30, image.shape).astype(np.float32), (0, 0), 2)
-    image[:] = np.clip(image + (grey + texture - image) * cover, 0, 255).astype(np.uint8)
+    cv2.ellipse(oval, middle, axes, float(rng.uniform(-30, 30)), 0, 360, 1.0, -1)
+    cover = cv2.GaussianBlur(oval, (0, 0), float(rng.uniform(0.8, 3)))
+    texture = cv2.GaussianBlur(rng.normal(0, 30, image.shape).astype(np.float32), (0, 0), 2)
+    image[:] = np.clip(image + (gray + texture - image) * cover, 0, 255).astype(np.uint8)
 
 
 def check_altered(path: Path) -> None:
@@ -337,7 +337,7 @@ def save_tiles(kinds: Sequence[Sequence[FaceTiles]], path: Path) -> None:
     rows = np.concatenate([np.empty((0, 5)), *boxes])
     counts = np.array([len(faces) for faces in boxes])
     images, sizes = np.concatenate([tiles.images for tiles in every]), [sum(map(len, kind)) for kind in kinds]
-    with written_beside(path) as part, part.open("wb") as file:
+    with atomic_write(path) as part, part.open("wb") as file:
         np.savez(file, images=images, boxes=rows, counts=counts, kinds=np.array(sizes), form=np.array(FORM))
 
 
@@ -355,5 +355,5 @@ def with_altered(tiles: FaceTiles, path: Path) -> FaceTiles:
         raise _unusable(path) from error
     boxes = tuple(rows[end - count : end] for end, count in zip(np.cumsum(counts), counts, strict=True))
     parts = [np.full(size, share / max(1, size)) for size, share in zip(kinds, SHARES, strict=True)]
-    chances = np.concatenate([tiles.chances * (1 - sum(part.sum() for part in parts)), *parts])
-    return FaceTiles(pixels, tiles.boxes + boxes, chances)
+    rngs = np.concatenate([tiles.rngs * (1 - sum(part.sum() for part in parts)), *parts])
+    return FaceTiles(pixels, tiles.boxes + boxes, rngs)

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fer_edge.detectors.luma import EDGE_GREY, LumaDetector
+from fer_edge.detectors.luma import EDGE_GRAY, LumaDetector
 from fer_edge.errors import DataError
-from fer_edge.files import written_beside
+from fer_edge.files import atomic_write
 from fer_train.detection.synthesis.altered_heads import BAD_FILE, seen_enlarged
 from fer_train.detection.synthesis.mosaic import coarser, flagged, sampled
 from fer_train.detection.synthesis.scenes import IGNORED
@@ -53,8 +53,8 @@ class CloseUps:
     chances: float64 [N], how often each is to be laid, in proportion.
     """
 
-    def __init__(self, images: Pixels, boxes: Boxes, chances: npt.NDArray[np.float64]) -> None:
-        self.images, self.boxes, self.chances = images, boxes, chances
+    def __init__(self, images: Pixels, boxes: Boxes, rngs: npt.NDArray[np.float64]) -> None:
+        self.images, self.boxes, self.rngs = images, boxes, rngs
 
     @cached_property
     def _levels(self) -> list[Tensor]:
@@ -64,7 +64,7 @@ class CloseUps:
 
     @cached_property
     def _cumulated(self) -> Tensor:
-        return torch.from_numpy(self.chances.cumsum() / self.chances.sum())
+        return torch.from_numpy(self.rngs.cumsum() / self.rngs.sum())
 
     def __len__(self) -> int:
         return len(self.images)
@@ -209,7 +209,7 @@ def _box(picture: Pixels, teacher: Teacher) -> Boxes | None:
 
 def _scores(images: Pixels, boxes: Boxes, detector: LumaDetector) -> npt.NDArray[np.float64]:
     """The detector's scores, 0 to 1, of the faces of one sheet of close-ups, at most ALONG squared."""
-    sheet = np.full((ALONG * JUDGED_PX, ALONG * JUDGED_PX), EDGE_GREY, np.uint8)
+    sheet = np.full((ALONG * JUDGED_PX, ALONG * JUDGED_PX), EDGE_GRAY, np.uint8)
     wanted = boxes * np.float32(JUDGED_PX)
     for place, image in enumerate(images):
         y, x = (JUDGED_PX * at for at in divmod(place, ALONG))
@@ -227,21 +227,21 @@ def save_close_ups(parts: Sequence[CloseUps | None], path: Path) -> None:
     some = [part for part in parts if part is not None]
     images = np.concatenate([np.empty((0, 48, 48), np.uint8), *(part.images for part in some)])
     boxes = np.concatenate([np.empty((0, 4), np.float32), *(part.boxes for part in some)])
-    chances = np.concatenate([np.empty(0), *(part.chances for part in some)])
-    with written_beside(path) as target, target.open("wb") as file:
-        np.savez_compressed(file, images=images, boxes=boxes, chances=chances)
+    rngs = np.concatenate([np.empty(0), *(part.rngs for part in some)])
+    with atomic_write(path) as target, target.open("wb") as file:
+        np.savez_compressed(file, images=images, boxes=boxes, rngs=rngs)
 
 
 def load_close_ups(path: Path) -> CloseUps:
     """What save_close_ups wrote; DataError if `path` is something else, damaged, or holds none."""
     try:
         with np.load(path) as values:
-            images, boxes, chances = values["images"], values["boxes"], values["chances"]
+            images, boxes, rngs = values["images"], values["boxes"], values["chances"]
         count = len(images)
-        if images.shape != (count, 48, 48) or boxes.shape != (count, 4) or chances.shape != (count,) or not count:
+        if images.shape != (count, 48, 48) or boxes.shape != (count, 4) or rngs.shape != (count,) or not count:
             raise ValueError(f"{count} close-ups")
-        if not (np.isfinite(chances).all() and (chances > 0).all() and np.isfinite(boxes).all()):
+        if not (np.isfinite(rngs).all() and (rngs > 0).all() and np.isfinite(boxes).all()):
             raise ValueError("chances that are none")
-        return CloseUps(images.astype(np.uint8), boxes.astype(np.float32), chances.astype(np.float64))
+        return CloseUps(images.astype(np.uint8), boxes.astype(np.float32), rngs.astype(np.float64))
     except (*BAD_FILE, TypeError) as error:
         raise DataError(f"{path} holds no close-ups, or is damaged: delete it, and run fer-train scenes") from error

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from fer_edge.detectors.luma import LumaDetector
-from fer_train.detection.synthesis.scenes import BORDER_GREY, relit
+from fer_train.detection.synthesis.scenes import BORDER_GRAY, relit
 from fer_train.detection.synthesis.teacher import Teacher
 from fer_train.detection.synthesis.tiles import TILE_PX, FaceTiles, Pixels
 
@@ -24,10 +24,10 @@ TRIES = 20
 
 def mined(tiles: FaceTiles, detector: LumaDetector, teacher: Teacher, pictures: int, seed: int) -> FaceTiles:
     """The false alarms of `detector` in that many pictures of pieces, as tiles without faces, each as likely."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     images: list[Pixels] = []
     for _ in range(pictures if len(tiles) else 0):
-        pieces = [_piece(chance, tiles) for _ in range(ALONG * ALONG)]
+        pieces = [_piece(rng, tiles) for _ in range(ALONG * ALONG)]
         small = [cv2.resize(piece, (CELL_PX, CELL_PX), interpolation=cv2.INTER_AREA) for piece in pieces]
         rows = [np.hstack(small[start : start + ALONG]) for start in range(0, len(small), ALONG)]
         scene = np.asarray(np.vstack(rows), np.uint8)
@@ -44,29 +44,29 @@ def mined(tiles: FaceTiles, detector: LumaDetector, teacher: Teacher, pictures: 
     return FaceTiles(pixels, nobody, np.full(len(images), 1 / max(1, len(images))))
 
 
-def _piece(chance: np.random.Generator, tiles: FaceTiles) -> Pixels:
+def _piece(rng: np.random.Generator, tiles: FaceTiles) -> Pixels:
     """A part of a photograph with at most the edge of a face, uint8 [128, 128]; some are turned, or blurred."""
     for _ in range(TRIES):
-        tile = int(chance.integers(len(tiles)))
-        part = int(np.exp(chance.uniform(*np.log(PIECE_PX))))
-        x, y = (int(value) for value in chance.integers(0, TILE_PX - part, 2))
+        tile = int(rng.integers(len(tiles)))
+        part = int(np.exp(rng.uniform(*np.log(PIECE_PX))))
+        x, y = (int(value) for value in rng.integers(0, TILE_PX - part, 2))
         boxes = tiles.boxes[tile][:, :4]
         low, high = np.maximum(boxes[:, :2], (x, y)), np.minimum(boxes[:, :2] + boxes[:, 2:], (x + part, y + part))
         shared = np.clip(high - low, 0, None).prod(axis=1)
         piece = tiles.images[tile][y : y + part, x : x + part]
         most = np.minimum(OF_A_PIECE * part * part, OF_A_FACE * boxes[:, 2:].prod(axis=1))
-        if (shared <= most).all() and (piece > BORDER_GREY).mean() > 0.9:
+        if (shared <= most).all() and (piece > BORDER_GRAY).mean() > 0.9:
             break
     else:
         piece = np.full((2, 2), 128, np.uint8)
-    if chance.random() >= UPRIGHT:
-        piece = np.rot90(piece, int(chance.integers(1, 4)))
-    if chance.random() < 0.5:
+    if rng.random() >= UPRIGHT:
+        piece = np.rot90(piece, int(rng.integers(1, 4)))
+    if rng.random() < 0.5:
         piece = piece[:, ::-1]
     large = cv2.resize(np.ascontiguousarray(piece), (TILE_PX, TILE_PX), interpolation=cv2.INTER_CUBIC)
-    if chance.random() < 0.3:
-        large = cv2.GaussianBlur(large, (0, 0), float(chance.uniform(0.8, 4)))
-    return relit(chance, np.asarray(large, np.uint8))
+    if rng.random() < 0.3:
+        large = cv2.GaussianBlur(large, (0, 0), float(rng.uniform(0.8, 4)))
+    return relit(rng, np.asarray(large, np.uint8))
 
 
 def _cell(box: np.ndarray[tuple[int], np.dtype[np.float32]], share: float) -> int:

@@ -38,7 +38,7 @@ class MosaicMaker:
     def __init__(self, tiles: FaceTiles) -> None:
         images = torch.from_numpy(tiles.images)  # uint8 [N, 128, 128]
         self._levels = [images, *(coarser(images, side) for side in SIDES[1:])]
-        self._chances = torch.from_numpy(tiles.chances).float()
+        self._rngs = torch.from_numpy(tiles.rngs).float()
         boxes = np.zeros((len(tiles), FACES_A_TILE, 5), np.float32)
         for row, faces in zip(boxes, tiles.boxes, strict=True):
             surest = faces[np.argsort(-faces[:, 4])][:FACES_A_TILE]
@@ -80,9 +80,9 @@ class MosaicMaker:
         corner = draw(0, 1) < CORNERS
         zoom = torch.where(corner, draw(2.5, 6), (draw(0, 1) * 0.6).exp())
         side = torch.where(torch.rand(2, count, generator=generator) < 0.5, -1.0, 1.0)
-        centre = torch.where(corner, side * torch.stack([draw(0.55, 0.85), draw(0.2, 0.85)]), 0.0)
+        center = torch.where(corner, side * torch.stack([draw(0.55, 0.85), draw(0.2, 0.85)]), 0.0)
         roam = (1 - 1 / zoom) + 0.12
-        centre = torch.where(corner, centre, torch.stack([draw(-1, 1), draw(-1, 1)]) * roam)
+        center = torch.where(corner, center, torch.stack([draw(-1, 1), draw(-1, 1)]) * roam)
         turn = (draw(-1, 1) + draw(-1, 1)) * (math.radians(TURN_DEGREES) / 2)
         upside_down = draw(0, 1) < UPSIDE_DOWN
         turn = turn + upside_down * math.pi
@@ -90,22 +90,22 @@ class MosaicMaker:
         gain, offset = draw(-0.7, 0.5).exp(), draw(-30, 30)
         dark = torch.where(draw(0, 1) < DARKENED, draw(DARKEST, 1), 1.0)
         wanted = (zoom * cell).clamp(max=TILE_PX) / torch.where(draw(0, 1) < FOCUSED, 1.0, UNFOCUSED ** draw(0, 1))
-        rows = torch.multinomial(self._chances, count, replacement=True, generator=generator)
+        rows = torch.multinomial(self._rngs, count, replacement=True, generator=generator)
         cos, sin = turn.cos(), turn.sin()
-        theta = torch.stack([cos * mirror, sin, centre[0] * zoom, -sin * mirror, cos, centre[1] * zoom], dim=1)
+        theta = torch.stack([cos * mirror, sin, center[0] * zoom, -sin * mirror, cos, center[1] * zoom], dim=1)
         theta = (theta / zoom[:, None]).view(-1, 2, 3)
         pixels = sampled(self._levels, rows, wanted, affine_grid(theta, cell), "border")
         pixels = ((pixels - 127) * gain[:, None, None] + 127 + offset[:, None, None]) * dark[:, None, None]
-        faces = self._moved(rows, zoom, cos, sin, mirror, centre, cell)
+        faces = self._moved(rows, zoom, cos, sin, mirror, center, cell)
         faces[..., 4] = faces[..., 4].where(~upside_down[:, None], 0.0)
         return pixels, faces
 
     def _moved(
-        self, rows: Tensor, zoom: Tensor, cos: Tensor, sin: Tensor, mirror: Tensor, centre: Tensor, cell: int
+        self, rows: Tensor, zoom: Tensor, cos: Tensor, sin: Tensor, mirror: Tensor, center: Tensor, cell: int
     ) -> Tensor:
         """The faces of the photographs `rows` in pixels of their cells; what leaves its cell is ignored or gone."""
         faces = self._boxes[rows]
-        middle = (faces[..., :2] + faces[..., 2:4] / 2) / (TILE_PX / 2) - 1 - centre.T[:, None]
+        middle = (faces[..., :2] + faces[..., 2:4] / 2) / (TILE_PX / 2) - 1 - center.T[:, None]
         x = (cos[:, None] * middle[..., 0] - sin[:, None] * middle[..., 1]) * (mirror * zoom)[:, None]
         y = (sin[:, None] * middle[..., 0] + cos[:, None] * middle[..., 1]) * zoom[:, None]
         sides = faces[..., 2:4] * (zoom * cell / TILE_PX)[:, None, None]

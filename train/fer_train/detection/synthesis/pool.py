@@ -25,7 +25,7 @@ from torch import Tensor
 
 from fer_edge.detectors.luma import LumaDetector
 from fer_edge.errors import DataError, OutputError
-from fer_edge.files import written_beside
+from fer_edge.files import atomic_write
 from fer_train.detection.synthesis.altered_heads import (
     SHARES,
     altered_tiles,
@@ -187,7 +187,7 @@ def _alter_part(part: int) -> tuple[int, tuple[FaceTiles, ...]]:
     some, heads = _part_of(len(tiles), part), np.empty((0, 48, 48), np.uint8)
     if fer_faces is not None:
         heads = fer_faces[_part_of(len(fer_faces), part)]
-    some_tiles = FaceTiles(tiles.images[some], tiles.boxes[some], tiles.chances[some])
+    some_tiles = FaceTiles(tiles.images[some], tiles.boxes[some], tiles.rngs[some])
     return part, (
         altered_tiles(some_tiles, fer_faces, teacher, part),
         bystanders(some_tiles, teacher, part),
@@ -251,7 +251,7 @@ def _scenes(material: Material, seed: int) -> Iterator[tuple[npt.NDArray[np.uint
 
 
 def _save(values: npt.NDArray[np.generic], path: Path) -> None:
-    with written_beside(path) as part, part.open("wb") as file:
+    with atomic_write(path) as part, part.open("wb") as file:
         np.save(file, values)
 
 

@@ -20,7 +20,7 @@ MIN_FACE_PX = 10.0  # high; smaller ones are ignored
 MAX_FACES = 256
 IGNORED = -1.0
 VISIBLE, HIDDEN = 0.7, 0.3  # a face of which less is seen is ignored, or no face any more
-BORDER_GREY = 8  # the black that deep-funnelling left around some photographs, after JPEG
+BORDER_GRAY = 8  # the black that deep-funnelling left around some photographs, after JPEG
 
 Pixels = npt.NDArray[np.uint8]
 Faces = npt.NDArray[np.float32]
@@ -39,75 +39,75 @@ class SceneMaker:
     """Makes scenes of tiles, FER2013 faces (if any) and drawn things; the same `seed` gives the same scenes."""
 
     def __init__(self, tiles: FaceTiles, fer_faces: Pixels | None, seed: int) -> None:
-        self._tiles, self._fer, self._chance = tiles, fer_faces, np.random.default_rng(seed)
-        self._cumulated = np.cumsum(tiles.chances)[:-1]
+        self._tiles, self._fer, self._rng = tiles, fer_faces, np.random.default_rng(seed)
+        self._cumulated = np.cumsum(tiles.rngs)[:-1]
 
     def make(self) -> tuple[Pixels, Faces]:
         """A scene and its faces."""
         kinds = (self._photographs, self._crowd, self._close_up, self._faceless, self._drawn)
-        kind = int(self._chance.choice(len(kinds), p=(0.26, 0.42, 0.12, 0.17, 0.03)))
+        kind = int(self._rng.choice(len(kinds), p=(0.26, 0.42, 0.12, 0.17, 0.03)))
         scene, faces = kinds[kind]()
-        if kind < 3 and self._chance.random() < 0.25:
-            draw_things(self._chance, scene, int(self._chance.integers(1, 4)))
+        if kind < 3 and self._rng.random() < 0.25:
+            draw_things(self._rng, scene, int(self._rng.integers(1, 4)))
             faces[:, 4] = IGNORED  # they may hide a face: the teacher tells
-        scene = _worsened(self._chance, scene)
+        scene = _worsened(self._rng, scene)
         return scene, _kept(faces)
 
     def _photographs(self) -> tuple[Pixels, Faces]:
         """Some people, near and far: one photograph behind, others in front."""
         scene = self._background()
         faces = np.empty((0, 5), np.float32)
-        if self._chance.random() < 0.6:
-            faces = self._lay(scene, faces, self._chance.uniform(200, 520), soft=0.1)
-        sides = np.exp(self._chance.uniform(np.log(36), np.log(230), int(self._chance.integers(1, 9))))
+        if self._rng.random() < 0.6:
+            faces = self._lay(scene, faces, self._rng.uniform(200, 520), soft=0.1)
+        sides = np.exp(self._rng.uniform(np.log(36), np.log(230), int(self._rng.integers(1, 9))))
         for side in np.sort(sides):
             faces = self._lay(scene, faces, float(side))
         return scene, faces
 
     def _crowd(self) -> tuple[Pixels, Faces]:
         """People behind people, in rows: the nearer the larger and lower, with their shoulders over those behind."""
-        chance, scene, faces = self._chance, self._background(), np.empty((0, 5), np.float32)
-        high = np.exp(chance.uniform(np.log(12), np.log(64)))  # a face in the middle of the scene
-        growth, apart, focus = chance.uniform(0, 1), chance.uniform(0.75, 1.8), chance.uniform(-0.3, 1.3)
-        y = float(chance.uniform(-0.1, 0.4) * SCENE_PX)
+        rng, scene, faces = self._rng, self._background(), np.empty((0, 5), np.float32)
+        high = np.exp(rng.uniform(np.log(12), np.log(64)))  # a face in the middle of the scene
+        growth, apart, focus = rng.uniform(0, 1), rng.uniform(0.75, 1.8), rng.uniform(-0.3, 1.3)
+        y = float(rng.uniform(-0.1, 0.4) * SCENE_PX)
         while y < SCENE_PX + high:
             face = high * (1 + growth * (y / SCENE_PX - 0.5))
             blur = face * 0.12 * max(0.0, abs(y / SCENE_PX - focus) - 0.4)  # those far from the plane in focus
-            x = float(chance.uniform(-0.5, 0.5) * face)
+            x = float(rng.uniform(-0.5, 0.5) * face)
             while x < SCENE_PX:
-                if chance.random() < 0.85:
-                    at = (x + float(chance.normal(0, 0.15)) * face, y + float(chance.normal(0, 0.25)) * face)
-                    layer = self._person(face * float(chance.uniform(0.85, 1.2)), blur)
+                if rng.random() < 0.85:
+                    at = (x + float(rng.normal(0, 0.15)) * face, y + float(rng.normal(0, 0.25)) * face)
+                    layer = self._person(face * float(rng.uniform(0.85, 1.2)), blur)
                     faces = _laid(scene, faces, layer, at)
                 x += face * 0.8 * apart
-            y += face * float(chance.uniform(0.5, 1.5)) * apart
+            y += face * float(rng.uniform(0.5, 1.5)) * apart
         return scene, faces
 
     def _close_up(self) -> tuple[Pixels, Faces]:
         """One large face, of a photograph or of FER2013."""
         scene, faces = self._background(), np.empty((0, 5), np.float32)
-        at = tuple(self._chance.normal(SCENE_PX / 2, SCENE_PX / 7, 2))
-        if self._fer is not None and self._chance.random() < 0.3:
-            side = np.exp(self._chance.uniform(np.log(60), np.log(360)))
+        at = tuple(self._rng.normal(SCENE_PX / 2, SCENE_PX / 7, 2))
+        if self._fer is not None and self._rng.random() < 0.3:
+            side = np.exp(self._rng.uniform(np.log(60), np.log(360)))
             return scene, _laid(scene, faces, self._fer_layer(float(side)), at)
-        return scene, self._lay(scene, faces, self._chance.uniform(260, 800), soft=0.15, at=at)
+        return scene, self._lay(scene, faces, self._rng.uniform(260, 800), soft=0.15, at=at)
 
     def _faceless(self) -> tuple[Pixels, Faces]:
         """No faces, or pieces of some at most."""
         scene = self._background()
-        draw_things(self._chance, scene, int(self._chance.integers(0, 12)))
-        for _ in range(int(self._chance.integers(0, 40))):
-            side = np.exp(self._chance.uniform(np.log(16), np.log(200)))
-            _laid(scene, np.empty((0, 5), np.float32), self._piece(float(side)), tuple(self._chance.uniform(0, 320, 2)))
+        draw_things(self._rng, scene, int(self._rng.integers(0, 12)))
+        for _ in range(int(self._rng.integers(0, 40))):
+            side = np.exp(self._rng.uniform(np.log(16), np.log(200)))
+            _laid(scene, np.empty((0, 5), np.float32), self._piece(float(side)), tuple(self._rng.uniform(0, 320, 2)))
         return scene, np.empty((0, 5), np.float32)
 
     def _drawn(self) -> tuple[Pixels, Faces]:
         """The person of `demo:`, as a camera of some size would show it."""
-        moment, size = float(self._chance.uniform(0, ROUND_S)), (640, 480)
-        scale = float(self._chance.uniform(0.35, 1.2))
+        moment, size = float(self._rng.uniform(0, ROUND_S)), (640, 480)
+        scale = float(self._rng.uniform(0.35, 1.2))
         x, y, width, height = face_box_at(moment, size)
         left, top = x + width / 2 - SCENE_PX / 2 / scale, y + height / 2 - SCENE_PX / 2 / scale
-        left, top = (start + float(self._chance.normal(0, 40)) / scale for start in (left, top))
+        left, top = (start + float(self._rng.normal(0, 40)) / scale for start in (left, top))
         to_scene = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])
         frame = cv2.cvtColor(draw_scene(moment, size), cv2.COLOR_BGR2GRAY)
         scene = cv2.warpAffine(
@@ -118,13 +118,13 @@ class SceneMaker:
 
     def _background(self) -> Pixels:
         """Clutter without faces."""
-        scene = draw_texture(self._chance, SCENE_PX)
-        if self._chance.random() < 0.3:
-            draw_things(self._chance, scene, int(self._chance.integers(1, 6)))
-        if self._chance.random() < 0.75:
-            near = np.exp(self._chance.uniform(np.log(60), np.log(300), int(self._chance.integers(0, 14))))
+        scene = draw_texture(self._rng, SCENE_PX)
+        if self._rng.random() < 0.3:
+            draw_things(self._rng, scene, int(self._rng.integers(1, 6)))
+        if self._rng.random() < 0.75:
+            near = np.exp(self._rng.uniform(np.log(60), np.log(300), int(self._rng.integers(0, 14))))
             for side in (700.0, *np.sort(near)[::-1]):  # the smallest, sharpest pieces last
-                at = tuple(self._chance.uniform(0, SCENE_PX, 2))
+                at = tuple(self._rng.uniform(0, SCENE_PX, 2))
                 _laid(scene, np.empty((0, 5), np.float32), self._piece(side), at)
         return scene
 
@@ -132,31 +132,31 @@ class SceneMaker:
         self, scene: Pixels, faces: Faces, side: float, soft: float | None = None, at: tuple[float, ...] | None = None
     ) -> Faces:
         """Lay a photograph `side` pixels wide into `scene`, in place; all faces of the scene are returned."""
-        place = tuple(self._chance.uniform(0, SCENE_PX, 2)) if at is None else at
-        tile = int(np.searchsorted(self._cumulated, self._chance.random()))
+        place = tuple(self._rng.uniform(0, SCENE_PX, 2)) if at is None else at
+        tile = int(np.searchsorted(self._cumulated, self._rng.random()))
         return _laid(scene, faces, self._photograph(tile, side, soft), place)
 
     def _photograph(self, tile: int, side: float, soft: float | None) -> Layer:
         """A tile turned, mirrored, relit and resized to `side`; some cut out around the head, others whole."""
-        chance, faces = self._chance, self._tiles.boxes[tile]
+        rng, faces = self._rng, self._tiles.boxes[tile]
         image = self._tiles.images[tile]
         cover = _without_border(image)
-        if soft is None and len(faces) and chance.random() < 0.4:
+        if soft is None and len(faces) and rng.random() < 0.4:
             x, y, width, height = faces[np.argmax(faces[:, 4]), :4]
             head = np.zeros_like(cover)
-            axes = (int(width * chance.uniform(0.8, 1.3)), int(height * chance.uniform(0.75, 1.1)))
+            axes = (int(width * rng.uniform(0.8, 1.3)), int(height * rng.uniform(0.75, 1.1)))
             cv2.ellipse(head, (int(x + width / 2), int(y + height / 2)), axes, 0, 0, 360, 1.0, -1)
-            cover = cover * cv2.GaussianBlur(head, (0, 0), float(chance.uniform(0.8, 5)))
+            cover = cover * cv2.GaussianBlur(head, (0, 0), float(rng.uniform(0.8, 5)))
         else:
-            cover = cover * _soft_edge(chance.uniform(0.01, 0.2) if soft is None else soft)
-        if chance.random() < 0.3:
-            image = _masked(chance, image, faces)
+            cover = cover * _soft_edge(rng.uniform(0.01, 0.2) if soft is None else soft)
+        if rng.random() < 0.3:
+            image = _masked(rng, image, faces)
         return self._warped(image, cover, faces, side)
 
     def _person(self, high: float, blur: float) -> Layer:
         """A tile cut out around head and shoulders, its face `high` pixels high, out of focus by a deviation `blur`."""
-        chance = self._chance
-        tile = int(np.searchsorted(self._cumulated, chance.random()))
+        rng = self._rng
+        tile = int(np.searchsorted(self._cumulated, rng.random()))
         image, faces = self._tiles.images[tile], self._tiles.boxes[tile]
         if not len(faces):
             return self._photograph(tile, high * 2, None)
@@ -167,11 +167,11 @@ class SceneMaker:
             (2.0, (1.2, 1.9), (0.9, 1.15)),
         ):  # head, shoulders
             spot = (int(x + width / 2), int(y + height * middle))
-            axes = (int(width * chance.uniform(*wide)), int(height * chance.uniform(*tall)))
+            axes = (int(width * rng.uniform(*wide)), int(height * rng.uniform(*tall)))
             cv2.ellipse(cover, spot, axes, 0, 0, 360, 1.0, -1)
-        cover = cv2.GaussianBlur(cover, (0, 0), float(chance.uniform(0.6, 3))) * _without_border(image)
-        if chance.random() < 0.15:
-            image = _masked(chance, image, faces)
+        cover = cv2.GaussianBlur(cover, (0, 0), float(rng.uniform(0.6, 3))) * _without_border(image)
+        if rng.random() < 0.15:
+            image = _masked(rng, image, faces)
         layer = self._warped(image, cover, faces, high * TILE_PX / height)
         if blur < 0.3:
             return layer
@@ -180,40 +180,40 @@ class SceneMaker:
 
     def _fer_layer(self, side: float) -> Layer:
         assert self._fer is not None
-        face = cv2.resize(self._fer[self._chance.integers(len(self._fer))], (TILE_PX, TILE_PX))
+        face = cv2.resize(self._fer[self._rng.integers(len(self._fer))], (TILE_PX, TILE_PX))
         # YuNet's box of a FER2013 picture, as benchmarks/framing.py measures it: 0.82 wide, 1.06 high
         box = np.array([[0.505 - 0.41, 0.512 - 0.53, 0.82, 1.06, 1 / TILE_PX]], np.float32) * TILE_PX
-        edge = _soft_edge(self._chance.uniform(0.01, 0.1))
+        edge = _soft_edge(self._rng.uniform(0.01, 0.1))
         return self._warped(np.asarray(face, dtype=np.uint8), edge, box, side)
 
     def _piece(self, side: float) -> Layer:
         """A part of a photograph in which no face was seen, enlarged to `side`."""
-        chance = self._chance
+        rng = self._rng
         for _ in range(20):
-            tile, part = int(chance.integers(len(self._tiles))), int(chance.integers(18, 64))
-            x, y = (int(value) for value in chance.integers(0, TILE_PX - part, 2))
+            tile, part = int(rng.integers(len(self._tiles))), int(rng.integers(18, 64))
+            x, y = (int(value) for value in rng.integers(0, TILE_PX - part, 2))
             boxes = self._tiles.boxes[tile]
             apart = (boxes[:, 0] > x + part) | (boxes[:, 0] + boxes[:, 2] < x)
             apart |= (boxes[:, 1] > y + part) | (boxes[:, 1] + boxes[:, 3] < y)
             crop = self._tiles.images[tile][y : y + part, x : x + part]
-            if apart.all() and (crop > BORDER_GREY).mean() > 0.9:
+            if apart.all() and (crop > BORDER_GRAY).mean() > 0.9:
                 break
         else:
-            crop = draw_texture(chance, 32)
+            crop = draw_texture(rng, 32)
         pixels = cv2.resize(crop, (TILE_PX, TILE_PX), interpolation=cv2.INTER_CUBIC)
-        edge = _soft_edge(chance.uniform(0.01, 0.3))
-        if chance.random() < 0.4:  # round as a head, a hand or a knee is
+        edge = _soft_edge(rng.uniform(0.01, 0.3))
+        if rng.random() < 0.4:  # round as a head, a hand or a knee is
             edge = np.zeros_like(edge)
-            axes = (int(TILE_PX * chance.uniform(0.25, 0.45)), int(TILE_PX * chance.uniform(0.35, 0.49)))
+            axes = (int(TILE_PX * rng.uniform(0.25, 0.45)), int(TILE_PX * rng.uniform(0.35, 0.49)))
             cv2.ellipse(edge, (TILE_PX // 2, TILE_PX // 2), axes, 0, 0, 360, 1.0, -1, cv2.LINE_AA)
         return self._warped(np.asarray(pixels, dtype=np.uint8), edge, np.empty((0, 5), np.float32), side)
 
     def _warped(self, image: Pixels, cover: npt.NDArray[np.float32], faces: Faces, side: float) -> Layer:
         """`image` with its cover and faces, turned up to 30 degrees, mirrored, stretched and relit at random."""
-        chance, scale = self._chance, side / TILE_PX
-        turn = np.radians(np.clip(chance.normal(0, 11), -30, 30))
-        narrow = chance.uniform(0.6, 0.9) if chance.random() < 0.25 else 1.0  # as turned heads are
-        wide = scale * narrow * chance.uniform(0.88, 1.12) * (1 if chance.random() < 0.5 else -1)
+        rng, scale = self._rng, side / TILE_PX
+        turn = np.radians(np.clip(rng.normal(0, 11), -30, 30))
+        narrow = rng.uniform(0.6, 0.9) if rng.random() < 0.25 else 1.0  # as turned heads are
+        wide = scale * narrow * rng.uniform(0.88, 1.12) * (1 if rng.random() < 0.5 else -1)
         c, s = np.cos(turn), np.sin(turn)
         matrix = np.array([[c * wide, -s * scale], [s * wide, c * scale]])
         out = int(np.ceil(side * (abs(c) + abs(s)) * 1.06))
@@ -228,7 +228,7 @@ class SceneMaker:
             middle = to_layer @ [x + width / 2, y + height / 2, 1]
             size = np.array([width * abs(wide), height * scale])
             row[:] = [*(middle - size / 2), *size, 1]
-        return Layer(relit(chance, np.asarray(pixels, dtype=np.uint8)), np.asarray(alpha, np.float32), moved)
+        return Layer(relit(rng, np.asarray(pixels, dtype=np.uint8)), np.asarray(alpha, np.float32), moved)
 
 
 def _laid(scene: Pixels, faces: Faces, layer: Layer, at: tuple[float, ...]) -> Faces:
@@ -279,7 +279,7 @@ def _kept(faces: Faces) -> Faces:
 
 def _without_border(image: Pixels) -> npt.NDArray[np.float32]:
     """1 where a tile shows its photograph, 0 in the black that deep-funnelling left, float32 [128, 128]."""
-    dark = (image <= BORDER_GREY).astype(np.uint8)
+    dark = (image <= BORDER_GRAY).astype(np.uint8)
     seen = np.ones((TILE_PX, TILE_PX), np.float32)
     if not dark[0].any() and not dark[-1].any() and not dark[:, 0].any() and not dark[:, -1].any():
         return seen
@@ -298,51 +298,51 @@ def _soft_edge(share: float) -> npt.NDArray[np.float32]:
     return np.outer(ramp, ramp)
 
 
-def _masked(chance: np.random.Generator, image: Pixels, faces: Faces) -> Pixels:
+def _masked(rng: np.random.Generator, image: Pixels, faces: Faces) -> Pixels:
     """The tile with something before its faces: a mask or a hand on the mouth, a patch or a bar anywhere."""
     image = image.copy()
     for x, y, width, height, _ in faces:
-        grey = int(chance.integers(20, 250))
-        if chance.random() < 0.5:
-            middle, axes = (x + width / 2, y + height * 0.8), (width * 0.5, height * chance.uniform(0.2, 0.3))
+        gray = int(rng.integers(20, 250))
+        if rng.random() < 0.5:
+            middle, axes = (x + width / 2, y + height * 0.8), (width * 0.5, height * rng.uniform(0.2, 0.3))
         else:
-            middle = (x + width * chance.uniform(0, 1), y + height * chance.uniform(0, 1))
-            axes = (width * chance.uniform(0.1, 0.35), height * chance.uniform(0.1, 0.35))
-        turn = float(chance.uniform(-20, 20))
+            middle = (x + width * rng.uniform(0, 1), y + height * rng.uniform(0, 1))
+            axes = (width * rng.uniform(0.1, 0.35), height * rng.uniform(0.1, 0.35))
+        turn = float(rng.uniform(-20, 20))
         spot, radii = tuple(int(v) for v in middle), tuple(max(1, int(v)) for v in axes)
-        cv2.ellipse(image, spot, radii, turn, 0, 360, grey, -1, cv2.LINE_AA)
+        cv2.ellipse(image, spot, radii, turn, 0, 360, gray, -1, cv2.LINE_AA)
     return image
 
 
-def relit(chance: np.random.Generator, pixels: Pixels) -> Pixels:
+def relit(rng: np.random.Generator, pixels: Pixels) -> Pixels:
     """Contrast, brightness and gamma changed a little; sometimes darkened much, or lit from one side."""
-    gamma = np.exp(chance.normal(0, 0.25))
-    gain, offset = np.exp(chance.normal(0, 0.2)), chance.normal(0, 14)
-    if chance.random() < 0.12:
-        gain, offset = chance.uniform(0.15, 0.5), chance.uniform(0, 12)
+    gamma = np.exp(rng.normal(0, 0.25))
+    gain, offset = np.exp(rng.normal(0, 0.2)), rng.normal(0, 14)
+    if rng.random() < 0.12:
+        gain, offset = rng.uniform(0.15, 0.5), rng.uniform(0, 12)
     table = np.clip(((np.arange(256) / 255) ** gamma * 255 - 127) * gain + 127 * min(gain, 1) + offset, 0, 255)
     lit = table.astype(np.uint8)[pixels]
-    if chance.random() < 0.1:
-        left, right = chance.uniform(0.3, 1.2, 2).tolist()
+    if rng.random() < 0.1:
+        left, right = rng.uniform(0.3, 1.2, 2).tolist()
         ramp = np.linspace(left, right, lit.shape[1])
         lit = np.clip(lit * ramp, 0, 255).astype(np.uint8)
     return np.asarray(lit)
 
 
-def _worsened(chance: np.random.Generator, scene: Pixels) -> Pixels:
+def _worsened(rng: np.random.Generator, scene: Pixels) -> Pixels:
     """The scene as a cheap camera gives it: sometimes blurred, coarse, dark, noisy, compressed."""
-    if chance.random() < 0.25:
-        scene = np.asarray(cv2.GaussianBlur(scene, (0, 0), float(chance.uniform(0.5, 2.5))), dtype=np.uint8)
-    if chance.random() < 0.08:
-        length = int(chance.integers(3, 10))
+    if rng.random() < 0.25:
+        scene = np.asarray(cv2.GaussianBlur(scene, (0, 0), float(rng.uniform(0.5, 2.5))), dtype=np.uint8)
+    if rng.random() < 0.08:
+        length = int(rng.integers(3, 10))
         kernel = np.zeros((length, length), np.float32)
-        cv2.line(kernel, (0, int(chance.integers(length))), (length - 1, int(chance.integers(length))), 1.0)
+        cv2.line(kernel, (0, int(rng.integers(length))), (length - 1, int(rng.integers(length))), 1.0)
         scene = np.asarray(cv2.filter2D(scene, -1, kernel / kernel.sum()), dtype=np.uint8)
-    if chance.random() < 0.35:
-        deviation = chance.uniform(2, 14)
-        grain = chance.standard_normal(scene.shape, dtype=np.float32) * deviation
+    if rng.random() < 0.35:
+        deviation = rng.uniform(2, 14)
+        grain = rng.standard_normal(scene.shape, dtype=np.float32) * deviation
         scene = np.clip(scene + grain, 0, 255).astype(np.uint8)
-    if chance.random() < 0.4:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(chance.integers(20, 90))]
+    if rng.random() < 0.4:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 90))]
         scene = np.asarray(cv2.imdecode(cv2.imencode(".jpg", scene, quality)[1], cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
     return scene

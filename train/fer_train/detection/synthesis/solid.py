@@ -76,19 +76,19 @@ class Look:
 
     recedes: float = 0.0
     hair_ends: float = 0.6
-    hair_grey: float | None = None
+    hair_gray: float | None = None
     light: tuple[float, float] = (0.0, 0.0)
 
 
-def posed(image: Pixels, head: Head, pose: Pose, look: Look, chance: np.random.Generator) -> Pixels:
+def posed(image: Pixels, head: Head, pose: Pose, look: Look, rng: np.random.Generator) -> Pixels:
     """uint8 [H, W] with the head, which faces the camera, in another pose; what it hid is made up of what is beside.
 
     Parts of it beyond the picture are cut off. chance: of the strands of its hair.
     """
-    points, greys = _surface(image, head, look, chance)
-    neck, neck_greys = _neck(image, head)
+    points, grays = _surface(image, head, look, rng)
+    neck, neck_grays = _neck(image, head)
     drawn, cover, depth = _drawn(
-        np.concatenate([_turned(points, pose), neck]), np.concatenate([greys, neck_greys]), head, image.shape
+        np.concatenate([_turned(points, pose), neck]), np.concatenate([grays, neck_grays]), head, image.shape
     )
     smooth = cv2.GaussianBlur(depth, (0, 0), 1.5) / np.maximum(cv2.GaussianBlur(cover, (0, 0), 1.5), 1e-3)
     down, across = np.gradient(-smooth)
@@ -133,7 +133,7 @@ def _at(place: Floats, line: Line) -> Floats:
     return np.interp(place, *line).astype(np.float32)
 
 
-def _surface(image: Pixels, head: Head, look: Look, chance: np.random.Generator) -> tuple[Floats, Floats]:
+def _surface(image: Pixels, head: Head, look: Look, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Points [K, 3] (right, down, to the eye, in half heights) of the head as it is in the picture, and greys [K]."""
     angle = np.linspace(-np.pi, np.pi, AROUND, endpoint=False, dtype=np.float32)[None]
     v: Floats = np.sin(np.linspace(-np.pi / 2, np.pi / 2, DOWN, dtype=np.float32))[:, None].astype(np.float32)
@@ -152,9 +152,9 @@ def _surface(image: Pixels, head: Head, look: Look, chance: np.random.Generator)
     skin *= np.where(ear < 1, 0.7 + 0.4 * ear, 1)
     wide, high, tall = HAIR_FROM
     hair = _sampled(image, head.x + wide * u * head.half_width, head.y + (high + tall * v) * head.half_height)
-    if look.hair_grey is not None:
-        hair = look.hair_grey + (hair - hair.mean()) * 0.3
-    comb = chance.normal(0, 1, hair.shape).astype(np.float32)
+    if look.hair_gray is not None:
+        hair = look.hair_gray + (hair - hair.mean()) * 0.3
+    comb = rng.normal(0, 1, hair.shape).astype(np.float32)
     hair = hair * (1 + STRANDS * cv2.GaussianBlur(comb, (0, 0), sigmaX=2, sigmaY=12))
     over = np.clip((away - _at(v, HAIRLINE) - look.recedes) / 0.12, 0, 1) * np.clip((look.hair_ends - v) / 0.08, 0, 1)
     points = np.stack(np.broadcast_arrays(x, v, z + THICK * over), axis=2)
@@ -168,12 +168,12 @@ def _neck(image: Pixels, head: Head) -> tuple[Floats, Floats]:
     v = np.linspace(first, last, DOWN // 2, dtype=np.float32)[:, None]
     u = np.float32(half) * np.sin(angle)
     skin = np.maximum(v, 0.95).astype(np.float32)  # of what is below the chin
-    greys = _sampled(image, head.x + u * head.half_width, head.y + skin * head.half_height)
-    greys = greys * _at(v, ((0.5, 1.1), (NECK_SHADE, 1)))
+    grays = _sampled(image, head.x + u * head.half_width, head.y + skin * head.half_height)
+    grays = grays * _at(v, ((0.5, 1.1), (NECK_SHADE, 1)))
     points = np.stack(
         np.broadcast_arrays(u * (head.half_width / head.half_height), v, axis + deep * np.cos(angle)), axis=2
     )
-    return points.reshape(-1, 3).astype(np.float32), greys.reshape(-1).astype(np.float32)
+    return points.reshape(-1, 3).astype(np.float32), grays.reshape(-1).astype(np.float32)
 
 
 def _turned(points: Floats, pose: Pose) -> Floats:
@@ -188,7 +188,7 @@ def _turned(points: Floats, pose: Pose) -> Floats:
     return np.stack([x, y + JOINT[0], z + JOINT[1]], axis=1).astype(np.float32)
 
 
-def _drawn(points: Floats, greys: Floats, head: Head, shape: tuple[int, ...]) -> tuple[Floats, Floats, Floats]:
+def _drawn(points: Floats, grays: Floats, head: Head, shape: tuple[int, ...]) -> tuple[Floats, Floats, Floats]:
     """The nearest points' greys, cover (0 to 1) and depth in pixels, float32, of FINER times the picture's sides."""
     height, width = shape[0] * FINER, shape[1] * FINER
     scale = head.half_height * FINER
@@ -203,7 +203,7 @@ def _drawn(points: Floats, greys: Floats, head: Head, shape: tuple[int, ...]) ->
     order = order[depths[order] > in_front[row[order], column[order]] - BEHIND * scale]
     drawn, depth, there = (np.zeros((height, width), np.float32) for _ in range(3))
     at = row[order], column[order]
-    drawn[at], depth[at], there[at] = greys[order], depths[order], 1
+    drawn[at], depth[at], there[at] = grays[order], depths[order], 1
     cover = cv2.morphologyEx(there, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
     hole, weight = (cover > 0) & (there == 0), cv2.GaussianBlur(there, (0, 0), 1.5) + 1e-6
     for values in (drawn, depth):

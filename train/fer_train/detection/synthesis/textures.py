@@ -9,53 +9,53 @@ from fer_train.detection.synthesis.tiles import TILE_PX, FaceTiles, Pixels
 DRAWN_SHARE = 0.12
 
 
-def draw_texture(chance: np.random.Generator, size: int) -> Pixels:
+def draw_texture(rng: np.random.Generator, size: int) -> Pixels:
     """Some texture, uint8 [size, size]: a soft light, stripes, a lattice, clouds, grain or one grey."""
-    kind = chance.integers(6)
+    kind = rng.integers(6)
     if kind == 0:
-        return _ramp(chance, size)
+        return _ramp(rng, size)
     if kind == 1:
-        return _stripes(chance, size)
+        return _stripes(rng, size)
     if kind == 2:
-        return np.maximum(_stripes(chance, size), _stripes(chance, size))
+        return np.maximum(_stripes(rng, size), _stripes(rng, size))
     if kind == 3:
-        return _clouds(chance, size)
+        return _clouds(rng, size)
     if kind == 4:
-        grain = chance.normal(chance.uniform(40, 215), chance.uniform(4, 45), (size, size))
+        grain = rng.normal(rng.uniform(40, 215), rng.uniform(4, 45), (size, size))
         return np.clip(grain, 0, 255).astype(np.uint8)
-    return np.full((size, size), chance.integers(256), dtype=np.uint8)
+    return np.full((size, size), rng.integers(256), dtype=np.uint8)
 
 
-def _ramp(chance: np.random.Generator, size: int) -> Pixels:
-    corners = chance.uniform(0, 255, (2, 2)).astype(np.float32)
+def _ramp(rng: np.random.Generator, size: int) -> Pixels:
+    corners = rng.uniform(0, 255, (2, 2)).astype(np.float32)
     return np.asarray(cv2.resize(corners, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
-def _stripes(chance: np.random.Generator, size: int) -> Pixels:
+def _stripes(rng: np.random.Generator, size: int) -> Pixels:
     y, x = np.mgrid[:size, :size].astype(np.float32)
-    angle, period = chance.uniform(0, np.pi), np.exp(chance.uniform(np.log(4), np.log(90)))
-    wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period + chance.uniform(0, 6))
-    if chance.random() < 0.5:
-        wave = np.sign(wave - chance.uniform(-0.8, 0.8))
-    return np.asarray(np.clip(chance.uniform(70, 185) + chance.uniform(20, 90) * wave, 0, 255), dtype=np.uint8)
+    angle, period = rng.uniform(0, np.pi), np.exp(rng.uniform(np.log(4), np.log(90)))
+    wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period + rng.uniform(0, 6))
+    if rng.random() < 0.5:
+        wave = np.sign(wave - rng.uniform(-0.8, 0.8))
+    return np.asarray(np.clip(rng.uniform(70, 185) + rng.uniform(20, 90) * wave, 0, 255), dtype=np.uint8)
 
 
-def _clouds(chance: np.random.Generator, size: int) -> Pixels:
+def _clouds(rng: np.random.Generator, size: int) -> Pixels:
     """Noise of several scales, as foliage, rock or cloth have."""
     total = np.zeros((size, size), np.float32)
     for cells in (3, 6, 12, 25, 50, 100):
-        noise = chance.normal(0, chance.uniform(4, 30), (cells, cells)).astype(np.float32)
+        noise = rng.normal(0, rng.uniform(4, 30), (cells, cells)).astype(np.float32)
         total += cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(np.clip(total + chance.uniform(60, 195), 0, 255), dtype=np.uint8)
+    return np.asarray(np.clip(total + rng.uniform(60, 195), 0, 255), dtype=np.uint8)
 
 
 def with_drawn(tiles: FaceTiles, count: int, seed: int) -> FaceTiles:
     """`tiles` and `count` drawn ones that show nobody, DRAWN_SHARE of what is drawn by chance."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     drawn = np.empty((count, TILE_PX, TILE_PX), np.uint8)
     for tile in drawn:
-        tile[:] = draw_texture(chance, TILE_PX)
-        draw_things(chance, tile, int(chance.integers(1, 9)))
-    chances = np.concatenate([tiles.chances * (1 - DRAWN_SHARE), np.full(count, DRAWN_SHARE / count)])
+        tile[:] = draw_texture(rng, TILE_PX)
+        draw_things(rng, tile, int(rng.integers(1, 9)))
+    rngs = np.concatenate([tiles.rngs * (1 - DRAWN_SHARE), np.full(count, DRAWN_SHARE / count)])
     nobody = (np.empty((0, 5), np.float32),) * count
-    return FaceTiles(np.concatenate([tiles.images, drawn]), tiles.boxes + nobody, chances)
+    return FaceTiles(np.concatenate([tiles.images, drawn]), tiles.boxes + nobody, rngs)

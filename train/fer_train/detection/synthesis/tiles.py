@@ -40,7 +40,7 @@ class FaceTiles:
 
     images: Pixels
     boxes: tuple[Boxes, ...]
-    chances: Floats
+    rngs: Floats
 
     def __len__(self) -> int:
         return len(self.images)
