@@ -15,11 +15,12 @@ from fer_train.data import FaceData
 from fer_train.networks import NETWORKS, Network, Recipe
 from fer_train.networks.checkpoint import Checkpoint, load_checkpoint
 from fer_train.networks.inference import predict_logits
+from fer_train.training import batches
 from fer_train.training import trainer as training
 from fer_train.training.augment import NO_AUGMENTATION, parse_augmentation
 from fer_train.training.distributed import Shard
 from fer_train.training.ema import WeightAverage
-from fer_train.training.trainer import EpochRecord, RunningMeans, Trainer, TrainOptions, batches
+from fer_train.training.trainer import EpochRecord, RunningMeans, Trainer, TrainOptions
 
 from ..conftest import face_data
 
