@@ -89,7 +89,7 @@ def standard_error(share: float, count: int) -> float:
 
 
 def clean_scores(contestant: Contestant, test: FaceData, new: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """fer_train.evaluation.metrics.score, with `accuracy_deduplicated` (of the faces that are `new`) and the reliability curve."""
+    """Scores of a contestant, with `accuracy_deduplicated` (of the faces that are `new`) and the reliability curve."""
     probabilities = contestant.predict(test.images)
     metrics = score(probabilities, test.labels, test.classes)
     deduplicated = score(probabilities[new], test.labels[new], test.classes)["accuracy"] if new.any() else None
