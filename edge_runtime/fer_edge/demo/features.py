@@ -3,11 +3,11 @@
 import functools
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from fer_edge.demo.head import LEFT, TOP, Floats, Grid, Picture, Points, blurred, bump, smooth, still_portrait
+from fer_edge.opencv import cv2
 
 
 class Pose(NamedTuple):

@@ -8,9 +8,10 @@ import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+
+from fer_edge.opencv import cv2
 
 Picture = npt.NDArray[np.uint8]
 """uint8 [H, W, 3] BGR, [H, W, 4] BGRA, or [H, W] mask."""

@@ -3,12 +3,12 @@
 import functools
 import math
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from fer_edge.demo.features import Pose, draw_portrait
 from fer_edge.demo.head import FACE_HALF_WIDTH, LEFT, TOP, Picture
+from fer_edge.opencv import cv2
 
 ROUND_S = 10.0
 """Seconds after which everything repeats."""
