@@ -103,6 +103,26 @@ class MainCommand(click.Command):
                 )
 
 
+class RenamedOption(click.Option):
+    """An option that also accepts its former names, which `--help` and error messages do not show.
+
+    @click.option("--color", cls=RenamedOption, former=["--colour"])
+    """
+
+    def __init__(self, *args: Any, former: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.former = list(former)
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Register the shown names and the former ones."""
+        shown = self.opts
+        self.opts = [*shown, *self.former]
+        try:
+            super().add_to_parser(parser, ctx)
+        finally:
+            self.opts = shown
+
+
 def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     if wanted:
         click.echo(f"{ctx.info_name} {package_version()}")

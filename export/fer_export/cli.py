@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import click
 
-from fer_edge.console import MainCommand, extra_required, run_main
+from fer_edge.console import MainCommand, RenamedOption, extra_required, run_main
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options as shared
 from fer_train.commands.data_options import SETTINGS, PathType
@@ -17,6 +17,18 @@ SPLITS = click.Choice(shared.SPLITS)
 CALIBRATION_RANGE = click.IntRange(512)
 CALIBRATORS = click.Choice(["auto", "minmax", "percentile-99.999", "percentile-99.99", "entropy"])
 DATA_HELP = "fer2013.csv, or any data fer-train takes: Training faces calibrate int8, PublicTest faces measure."
+
+
+class ColorType(click.Choice[str]):
+    """gray, rgb or bgr. Contracts spell gray "grey", so that spelling is accepted, and it is what the command gets."""
+
+    def __init__(self) -> None:
+        super().__init__(["gray", "rgb", "bgr"])
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The contract's spelling of `value`."""
+        chosen = super().convert("gray" if value == "grey" else value, param, ctx)
+        return "grey" if chosen == "gray" else chosen
 
 
 @click.command(cls=MainCommand, context_settings=SETTINGS)
@@ -151,7 +163,10 @@ def compare(
 @click.option("--input-size", required=True, metavar="N|HxW", help="Pixels a side, or height x width.")
 @click.option("--mean", required=True, metavar="M[,M,M]", help="Subtracted from pixels 0 to 255; one a channel.")
 @click.option("--std", required=True, metavar="S[,S,S]", help="What the difference is divided by; one a channel.")
-@click.option("--colour", type=click.Choice(["grey", "rgb", "bgr"]), required=True, help="Channels the network takes.")
+@click.option(
+    "--color", cls=RenamedOption, former=["--colour"], type=ColorType(), required=True,
+    help="Channels that the network takes, in its order.",
+)  # fmt: skip
 @click.option("--layout", type=click.Choice(["nchw", "nhwc"]), default="nchw", help="Order of the network's input.")
 @click.option("--softmax/--no-softmax", default=None, help="Add one or not.  [default: if the answers need it]")
 @click.option("--framing", type=float, default=1.0, help="Side of the view, as a multiple of FER2013's square.")
@@ -181,7 +196,7 @@ def adopt(
     try:
         adoption = Adoption(names, size, color, layout, means, deviations, softmax, framing, dataset)
     except ValueError as error:
-        raise click.UsageError(f"--{error}, for --colour {color}") from error
+        raise click.UsageError(f"--{error}, for --color {color}") from error
     changes = adopt_file(file, adoption, out, overwrite)
     click.echo(f"wrote {out}: {file} with {', '.join(changes)} and a contract")
 

@@ -54,7 +54,7 @@ def logits(images: np.ndarray, mean: list[float], std: list[float]) -> np.ndarra
 
 
 def adopting(source: Path, out: Path, **changes: object) -> list[object]:
-    options = {"labels": ",".join(LABELS), "mean": "0", "std": "255", "colour": "rgb", "input-size": "112"} | changes
+    options = {"labels": ",".join(LABELS), "mean": "0", "std": "255", "color": "rgb", "input-size": "112"} | changes
     return ["adopt", source, "--out", out, *(word for name, value in options.items() for word in (f"--{name}", value))]
 
 
@@ -81,13 +81,21 @@ def test_an_nhwc_rgb_network_without_softmax_runs(fer_export, tmp_path: Path) ->
 
 def test_a_grey_nchw_network_of_values_from_minus_one_to_one_keeps_its_softmax(fer_export, tmp_path: Path) -> None:
     source, out = network(tmp_path, ["n", 1, 64, 48], ending="Softmax"), tmp_path / "ours.onnx"
-    changes = {"mean": "127.5", "std": "127.5", "colour": "grey", "input-size": "64x48"}
+    changes = {"mean": "127.5", "std": "127.5", "color": "gray", "input-size": "64x48"}
     result = fer_export(*adopting(source, out, **changes))
     assert result.code == 0 and "softmax" not in result.stdout and "free batch" not in result.stdout
     classifier = Classifier(out)
     assert classifier.contract.input_size == (64, 48)
     images = np.random.default_rng(0).integers(0, 256, (3, 1, 64, 48), dtype=np.uint8)
     np.testing.assert_allclose(classifier.predict(images), softmax(logits(images, [127.5], [127.5])), atol=1e-5)
+
+
+def test_the_former_spelling_of_the_color_option_still_works(fer_export, tmp_path: Path) -> None:
+    source, out = network(tmp_path, ["n", 1, 48, 48]), tmp_path / "ours.onnx"
+    words = [{"--color": "--colour"}.get(word, word) for word in adopting(source, out, color="grey")]
+    assert fer_export(*words, "--input-size", "48").code == 0
+    assert Classifier(out).contract.color == "grey"
+    assert "colour" not in fer_export("adopt", "--help").stdout
 
 
 def test_a_bgr_network_gets_its_channels_in_its_own_order(fer_export, tmp_path: Path) -> None:
@@ -100,7 +108,7 @@ def test_a_bgr_network_gets_its_channels_in_its_own_order(fer_export, tmp_path: 
 
 def test_an_adopted_file_goes_through_inspect_and_evaluate(fer_export, faces_csv: Path, tmp_path: Path) -> None:
     source, out = network(tmp_path, ["n", 1, 48, 48]), tmp_path / "ours.onnx"
-    assert fer_export(*adopting(source, out, color="grey", **{"input-size": "48"})).code == 0
+    assert fer_export(*adopting(source, out, color="gray", **{"input-size": "48"})).code == 0
     assert '"checkpoint_sha256": ""' in fer_export("inspect", out).stdout
     result = fer_export("evaluate", out, "--data", faces_csv)  # its three classes are not the data's seven
     assert result.code == 1 and "was trained on happy, sad, neutral" in result.stderr
@@ -120,7 +128,7 @@ def refused(result, code: int, words: str, out: Path) -> None:
     [
         ({"input-size": "96"}, "theirs.onnx takes [?, 3, 112, 112], not [N, 3, 96, 96]: check --input-size"),
         ({"layout": "nhwc"}, "not [N, 112, 112, 3]"),
-        ({"colour": "grey"}, "not [N, 1, 112, 112]"),
+        ({"color": "gray"}, "not [N, 1, 112, 112]"),
         ({"labels": "a,b,c,d"}, "gives [?, 3], and --labels names 4 emotions"),
     ],
 )
@@ -167,7 +175,7 @@ def test_a_network_of_other_values_than_floats_is_refused(fer_export, tmp_path: 
         ({"std": "x"}, "--std"),
         ({"std": "0"}, "--std must be above 0"),
         ({"framing": "0"}, "--framing"),
-        ({"colour": "hsv"}, "--colour"),
+        ({"color": "hsv"}, "--color"),
         ({"layout": "chw"}, "--layout"),
     ],
 )
