@@ -19,8 +19,8 @@ import numpy as np
 
 from benchmarks.harness.presenting import COLORS, Table, new_figure, percent, save_plot
 from fer_edge.console import run_main
-from fer_edge.detectors import Detector, open_detector
-from fer_edge.detectors.base import DEFAULT_MIN_FACE_PX
+from fer_edge.detectors import DEFAULT_MIN_FACE_PX, open_detector
+from fer_edge.detectors.base import Detector
 from fer_edge.errors import FerError
 from fer_edge.files import write_json
 from fer_edge.framing import Square

@@ -18,8 +18,8 @@ import click
 import numpy as np
 
 from fer_edge.console import run_main
-from fer_edge.detectors import Detection, Detector, open_detector
-from fer_edge.detectors.filter import FilteredDetector
+from fer_edge.detectors import open_detector
+from fer_edge.detectors.base import Detection, Detector
 from fer_edge.files import write_json
 from fer_edge.framing import Image, iou
 from fer_edge.network.classifier import Classifier
@@ -111,7 +111,7 @@ def play(clip: Path, detector: Detector, classifier: Classifier, flow: StreamOpt
 def measure(clips: Sequence[Path], opened: Detector, classifier: Classifier) -> Iterator[dict[str, Any]]:
     """A record per clip and setting."""
     for clip in clips:
-        detector = Remembered(FilteredDetector(opened, MIN_FACE_PX))
+        detector = Remembered(opened)
         for name, flow in SETTINGS.items():
             results = play(clip, detector, classifier, flow)
             seen = watch(results)

@@ -18,8 +18,9 @@ import numpy as np
 
 from fer_edge.console import run_main
 from fer_edge.demo.scene import ROUND_S, draw_scene
-from fer_edge.detectors import Detection, Detector, LumaDetector
+from fer_edge.detectors.base import Detection, Detector
 from fer_edge.detectors.haar import HaarDetector
+from fer_edge.detectors.luma import LumaDetector
 from fer_edge.detectors.yunet import YunetDetector
 from fer_edge.errors import DataError
 from fer_edge.files import write_json
@@ -66,10 +67,8 @@ def contestants(yunet: Path | None, luma: Path | None) -> dict[str, Contestant]:
         haar = HaarDetector(None, MIN_PX, ANY_SIZE_PX)
         found["haar"] = Contestant(haar, haar_search(haar), 5)
     if yunet is not None:
-        faint = FaintYunet(yunet, 1, ANY_SIZE_PX)
-        found["yunet"] = Contestant(
-            YunetDetector(yunet, MIN_PX, ANY_SIZE_PX), boxes_of(faint), YunetDetector.SCORE_THRESHOLD
-        )
+        faint = FaintYunet(yunet, ANY_SIZE_PX)
+        found["yunet"] = Contestant(YunetDetector(yunet, ANY_SIZE_PX), boxes_of(faint), YunetDetector.SCORE_THRESHOLD)
     ours = LumaDetector(luma, MIN_PX, ANY_SIZE_PX)
     terms = ours.contract.detector
     assert terms is not None

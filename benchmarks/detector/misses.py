@@ -22,7 +22,7 @@ import numpy.typing as npt
 from benchmarks.accuracy.light import SPOILT, spoilt
 from benchmarks.harness.presenting import Table, percent
 from fer_edge.console import run_main
-from fer_edge.detectors import LumaDetector
+from fer_edge.detectors.luma import LumaDetector
 from fer_edge.detectors.yunet import YunetDetector
 from fer_edge.framing import Image, to_gray
 from fer_edge.opencv import cv2

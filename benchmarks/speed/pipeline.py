@@ -27,7 +27,8 @@ from benchmarks.harness.measuring import Figure, Job, Results, check_outputs, fi
 from benchmarks.harness.presenting import COLORS, Table, new_figure, number, save_plot
 from benchmarks.speed.float_front import INPUT, normalized, without_front
 from fer_edge.console import run_main
-from fer_edge.detectors import DETECTORS, Detector, open_detector
+from fer_edge.detectors import detector_names, open_detector
+from fer_edge.detectors.base import Detector
 from fer_edge.errors import FerError, SourceError
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
@@ -170,7 +171,7 @@ def contestants(yunet: Path | None, results: Results) -> tuple[dict[str, Contest
         OURS: lambda clip: live(clip, luma, classifier),
         f"{OURS}, finding faces at 8 Hz": lambda clip: live(clip, luma, classifier, 8),
     }
-    for name in DETECTORS:
+    for name in detector_names():
         if name == "luma":
             continue
         try:

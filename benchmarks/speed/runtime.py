@@ -26,7 +26,8 @@ from benchmarks.harness.drawn_clip import draw_clip
 from benchmarks.harness.measuring import Reference, median_of, noise_line
 from fer_edge.console import run_main
 from fer_edge.demo.scene import draw_scene
-from fer_edge.detectors import Detection, Detector, LumaDetector
+from fer_edge.detectors.base import Detection, Detector
+from fer_edge.detectors.luma import LumaDetector
 from fer_edge.files import write_json
 from fer_edge.framing import Framing, Image, Square
 from fer_edge.network.classifier import Classifier

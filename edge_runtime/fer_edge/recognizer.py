@@ -5,7 +5,6 @@ from pathlib import Path
 
 from fer_edge.channel import Channel
 from fer_edge.detectors import DEFAULT_MIN_FACE_PX, open_detector
-from fer_edge.detectors.filter import FilteredDetector
 from fer_edge.framing import Image, to_gray
 from fer_edge.network.classifier import Classifier
 from fer_edge.pipeline.frame import Frame
@@ -48,9 +47,7 @@ class EmotionRecognizer:
             model = default_model()
         name = detector or ("yunet" if detector_model else "luma")
         file = Path(detector_model) if detector_model else None
-        self._detector = FilteredDetector(
-            open_detector(name, file, min_face_px, threads=threads), min_face_px, min_score
-        )
+        self._detector = open_detector(name, file, min_face_px, threads=threads, min_score=min_score)
         self._classifier = Classifier(Path(model), threads)
 
     @property

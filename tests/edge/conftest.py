@@ -15,7 +15,7 @@ from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_edge.demo.scene import draw_scene
-from fer_edge.detectors import Detection
+from fer_edge.detectors.base import Detection
 from fer_edge.framing import Framing, Image
 from fer_edge.network.classifier import Classifier
 from fer_edge.network.contract import METADATA_KEY, Contract, DetectorContract

@@ -7,7 +7,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from fer_edge.detectors import LumaDetector
+from fer_edge.detectors.luma import LumaDetector
 from fer_edge.errors import DataError, GateError, ModelError, OutputError
 from fer_edge.network.session import open_session
 from fer_export import cli

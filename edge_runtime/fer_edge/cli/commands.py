@@ -13,9 +13,9 @@ import click
 
 from fer_edge.cli.defaults import load_defaults
 from fer_edge.console import CLEAR_LINE, MainCommand, signals_deferred
+from fer_edge.detectors import detector_names
 
 BOUNDS = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "h": 3600.0}  # bytes and seconds
-DETECTORS = ("luma", "yunet", "haar")  # as in fer_edge.detectors, which needs cv2; a test holds them equal
 
 
 def _number(
@@ -95,7 +95,7 @@ def _default_threads() -> int:
 )
 @click.option(
     "--detector",
-    type=click.Choice(DETECTORS),
+    type=click.Choice(detector_names()),
     help="Face detector: luma is shipped; yunet needs its file; haar needs OpenCV 4.  "
     "[default: luma; yunet if --detector-model is given]",
 )
@@ -330,7 +330,7 @@ def doctor() -> int:
 @click.command()
 @click.option(
     "--detector",
-    type=click.Choice(DETECTORS),
+    type=click.Choice(detector_names()),
     help="Detector to tune for.  [default: luma; yunet if --detector-model is given]",
 )
 @click.option("--detector-model", type=click.Path(path_type=Path), metavar="FILE", help="Its file; yunet needs one.")

@@ -17,7 +17,6 @@ from fer_edge.cli.status import StatusLine, tell
 from fer_edge.cli.systemd import SystemdNotifier
 from fer_edge.console import Terminated, signals_deferred
 from fer_edge.detectors import open_detector
-from fer_edge.detectors.filter import FilteredDetector
 from fer_edge.errors import FerError, OutputError
 from fer_edge.files import check_writable, write_json
 from fer_edge.network.classifier import Classifier
@@ -79,11 +78,12 @@ def run(options: RunOptions) -> None:
     _check_outputs(options)
     cv2.setNumThreads(options.threads)
     classifier = Classifier(options.model, options.threads)
-    detector = FilteredDetector(
-        open_detector(
-            options.detector, options.detector_model, options.min_face_px, options.detect_size_px, options.threads
-        ),
+    detector = open_detector(
+        options.detector,
+        options.detector_model,
         options.min_face_px,
+        options.detect_size_px,
+        options.threads,
         options.min_score,
     )
     window = _open_window(options)

@@ -1,21 +1,33 @@
-"""Face detectors by name, each with the framing that turns its box into a FER2013 square."""
+"""Face detectors: one module each, found by listing this folder.
 
+To add one, write a module here with a function `create(options: DetectorOptions) -> Detector`; my_net.py becomes
+`--detector my-net`. `base` says what a detector is, `boxes` decodes a network's boxes, `filter` drops small and faint
+faces. Tracking and classification live in their own folders.
+
+This module loads neither cv2 nor onnxruntime: the command line lists the names for `--help`.
+"""
+
+import importlib
+import pkgutil
 from pathlib import Path
 
-from fer_edge.detectors.base import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, Detection, Detector
-from fer_edge.detectors.luma import LumaDetector
+TYPE_CHECKING = False  # the command line imports this module, and needs no types
+if TYPE_CHECKING:
+    from fer_edge.detectors.base import Detector
 
-__all__ = [
-    "DEFAULT_DETECT_SIZE_PX",
-    "DEFAULT_MIN_FACE_PX",
-    "DETECTORS",
-    "Detection",
-    "Detector",
-    "LumaDetector",
-    "open_detector",
-]
+__all__ = ["DEFAULT_DETECT_SIZE_PX", "DEFAULT_MIN_FACE_PX", "detector_names", "open_detector"]
 
-DETECTORS = ("luma", "yunet", "haar")
+DEFAULT_MIN_FACE_PX = 40
+DEFAULT_DETECT_SIZE_PX = 640  # longer frames are searched at this size: a detector's cost grows with the area
+
+_FIRST = ("luma", "yunet", "haar")  # the shipped ones, the default first; others follow by name
+_OTHER_MODULES = {"base", "boxes", "filter"}
+
+
+def detector_names() -> tuple[str, ...]:
+    """The detectors that `open_detector` knows: a name per module in this folder, the default first."""
+    names = {module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)} - _OTHER_MODULES
+    return tuple(name for name in _FIRST if name in names) + tuple(sorted(names.difference(_FIRST)))
 
 
 def open_detector(
@@ -24,21 +36,21 @@ def open_detector(
     min_face_px: int = DEFAULT_MIN_FACE_PX,
     detect_size_px: int = DEFAULT_DETECT_SIZE_PX,
     threads: int = 1,
-) -> Detector:
-    """The detector `name`; ValueError if there is none of that name, FerError if it can't be made.
+    min_score: float = 0.0,
+) -> "Detector":
+    """Open the detector `name`, filtered: its faces have at least `min_face_px` and `min_score`.
 
-    model: its file, which yunet needs. Frames longer than `detect_size_px` are shrunk to it for the search.
-    threads: CPU threads of luma; the others go by cv2.setNumThreads.
+    model: the detector's file; yunet needs one. min_face_px: side of the FER2013 square in source pixels.
+    detect_size_px: longer frames are downscaled to this for the search. threads: CPU threads of luma; the others
+    follow cv2.setNumThreads. min_score: on the detector's own scale.
+
+    Raises ValueError for an unknown name and FerError if the detector can't be opened.
     """
-    if name == "luma":
-        return LumaDetector(model, min_face_px, detect_size_px, threads)
-    # The others are imported when they are named, to keep the start short.
-    if name == "yunet":
-        from fer_edge.detectors.yunet import YunetDetector
+    if name not in detector_names():
+        raise ValueError(f"no detector is called {name!r}; there are {', '.join(detector_names())}")
+    from fer_edge.detectors.base import DetectorOptions
+    from fer_edge.detectors.filter import FilteredDetector
 
-        return YunetDetector(model, min_face_px, detect_size_px)
-    if name == "haar":
-        from fer_edge.detectors.haar import HaarDetector
-
-        return HaarDetector(model, min_face_px, detect_size_px)
-    raise ValueError(f"no detector is called {name!r}; there are {', '.join(DETECTORS)}")
+    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+    detector: Detector = module.create(DetectorOptions(model, min_face_px, detect_size_px, threads))
+    return FilteredDetector(detector, min_face_px, min_score)

@@ -1,14 +1,14 @@
-"""What every face detector is: its answer, its form, and the size at which it searches."""
+"""The interface of a face detector: what it is given, what it returns, and how a frame is downscaled for it."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX
 from fer_edge.framing import Box, Framing, Image
 from fer_edge.opencv import cv2
-
-DEFAULT_MIN_FACE_PX = 40
-DEFAULT_DETECT_SIZE_PX = 640  # longer frames are searched at this size: detectors' cost grows with the area
 
 
 class Detection(NamedTuple):
@@ -19,19 +19,38 @@ class Detection(NamedTuple):
 
 
 class Detector(Protocol):
-    """Finds faces in a picture. Threads may share it: they take turns."""
+    """Finds faces in an image. Threads may share one instance: `detect` takes a lock where it must.
+
+    name: as on the command line. framing: turns its box into the FER2013 square. needs_color: True if BGR gives better
+    results than gray; callers may then not convert.
+    """
 
     name: str
     framing: Framing
-    needs_color: bool  # whether BGR gives it more than grey does
+    needs_color: bool
 
     def detect(self, image: Image) -> list[Detection]:
-        """Faces of `image`, uint8 [H, W] grey or [H, W, 3] BGR."""
+        """Faces of `image`, uint8 [H, W] gray or [H, W, 3] BGR, in any order."""
         ...
 
 
+@dataclass(frozen=True)
+class DetectorOptions:
+    """What a detector module's `create` gets; a detector uses what it can.
+
+    model: the detector's file, None for its own. min_face_px: smaller faces (side of the FER2013 square, in source
+    pixels) need not be searched; FilteredDetector drops those found anyway. detect_size_px: longest side of the
+    searched image. threads: CPU threads per inference.
+    """
+
+    model: Path | None = None
+    min_face_px: int = DEFAULT_MIN_FACE_PX
+    detect_size_px: int = DEFAULT_DETECT_SIZE_PX
+    threads: int = 1
+
+
 def downscale(image: Image, longest_px: int) -> tuple[Image, float]:
-    """`image` at most `longest_px` long, and how many source pixels one of its pixels stands for."""
+    """`image` with at most `longest_px` on its longest side, and the source pixels per pixel of the result (>= 1)."""
     factor = max(image.shape[:2]) / longest_px
     if factor <= 1:
         return image, 1.0

@@ -1,13 +1,14 @@
-"""Which of a detector's faces are taken: large enough, and sure enough; measured alike for every detector."""
+"""The one place where faces are dropped as too small or too faint, by the same measure for every detector."""
 
-from fer_edge.detectors import Detection, Detector
+from fer_edge.detectors.base import Detection, Detector
 from fer_edge.framing import Image
 
 
 class FilteredDetector:
-    """A detector whose faces are at least `min_face_px` large and score at least `min_score`.
+    """A detector that returns only faces of at least `min_face_px` and `min_score`.
 
-    Large is the side of the FER2013 square, since detectors' boxes differ; the score is the detector's own.
+    min_face_px: side of the FER2013 square in source pixels, because detectors draw their boxes differently.
+    min_score: on the wrapped detector's own scale.
     """
 
     def __init__(self, detector: Detector, min_face_px: int, min_score: float = 0.0) -> None:
@@ -15,8 +16,8 @@ class FilteredDetector:
         self.name, self.framing, self.needs_color = detector.name, detector.framing, detector.needs_color
 
     def detect(self, image: Image) -> list[Detection]:
-        """Faces of `image`, uint8 [H, W] grey or [H, W, 3] BGR."""
-        return [found for found in self._detector.detect(image) if self._is_taken(found)]
+        """Faces of `image`, uint8 [H, W] gray or [H, W, 3] BGR, in the wrapped detector's order."""
+        return [found for found in self._detector.detect(image) if self._passes(found)]
 
-    def _is_taken(self, found: Detection) -> bool:
+    def _passes(self, found: Detection) -> bool:
         return found.score >= self._min_score and self.framing.square(found.box).side >= self._min_face_px

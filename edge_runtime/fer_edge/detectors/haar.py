@@ -5,20 +5,26 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_edge.detectors.base import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, Detection, downscale
+from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX
+from fer_edge.detectors.base import Detection, DetectorOptions, downscale
 from fer_edge.errors import FerError, ModelError
-from fer_edge.framing import Framing, Image
+from fer_edge.framing import Framing, Image, to_gray
 from fer_edge.opencv import cv2
+
+
+def create(options: DetectorOptions) -> "HaarDetector":
+    """Open the cascade; OpenCV chooses its threads."""
+    return HaarDetector(options.model, options.min_face_px, options.detect_size_px)
 
 
 class HaarDetector:
     """OpenCV's frontal-face cascade (Viola and Jones 2001): no download needed, upright frontal faces only.
 
-    Scale step 1.1 and 5 neighbours, the customary settings.
+    Scale step 1.1 and 5 neighbors, the customary settings.
     """
 
     name = "haar"
-    # Its box is 0.98 x 0.98 of a FER2013 picture, centred (median over enlarged PublicTest faces).
+    # Its box is 0.98 x 0.98 of a FER2013 image, with the same center (median over enlarged PublicTest faces).
     framing = Framing(of_width=1 / 0.98)
     needs_color = False
 
@@ -44,16 +50,15 @@ class HaarDetector:
         if not loaded:
             raise ModelError(f"{path} is not a Haar cascade: --detector-model names an .xml file")
         self._min_face_px, self._detect_size_px = min_face_px, detect_size_px
-        self._lock = threading.Lock()  # a CascadeClassifier holds the state of its search
+        self._lock = threading.Lock()  # a CascadeClassifier keeps the state of its search
 
     def detect(self, image: Image) -> list[Detection]:
         """Faces of `image`; the score is the last stage's weight, above 0 and unbounded."""
         small, factor = downscale(image, self._detect_size_px)
-        gray = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
         side = max(1, round(self._min_face_px / factor))
         with self._lock:
             boxes, _levels, weights = self._cascade.detectMultiScale3(
-                gray, scaleFactor=1.1, minNeighbors=5, minSize=(side, side), outputRejectLevels=True
+                to_gray(small), scaleFactor=1.1, minNeighbors=5, minSize=(side, side), outputRejectLevels=True
             )
         return [
             Detection((x * factor, y * factor, width * factor, height * factor), float(weight))
@@ -62,7 +67,7 @@ class HaarDetector:
 
 
 def _shipped_cascade() -> Path:
-    """The frontal-face cascade of pip's OpenCV, or where Debian's opencv-data has it."""
+    """The frontal-face cascade of pip's OpenCV, or the one that Debian's opencv-data installs."""
     pip_data = getattr(cv2, "data", None)
     folder = "/usr/share/opencv4/haarcascades" if pip_data is None else pip_data.haarcascades
     return Path(folder) / "haarcascade_frontalface_default.xml"

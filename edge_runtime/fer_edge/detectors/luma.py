@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_edge.detectors.base import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, Detection, downscale
+from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX
+from fer_edge.detectors.base import Detection, DetectorOptions, downscale
 from fer_edge.detectors.boxes import SAME_FACE, Floats, cell_grid, decode, merge, overlap
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Framing, Image, Square, crop
@@ -30,6 +31,11 @@ LEAST_POWER = 0.4  # of that: in a black picture there is only noise to brighten
 # Pictures of less contrast (standard deviation) get so much, but no more than HAZE_GAIN times theirs. A wall or a lens
 # cap, which has next to none before it is brightened, stays blank; from the first of the two on it gets a part of that.
 CLEAR_DEVIATION, HAZE_GAIN, BLANK_DEVIATIONS = 45.0, 5.0, (3.0, 5.0)
+
+
+def create(options: DetectorOptions) -> "LumaDetector":
+    """Open the network in `options.model`, or the shipped one."""
+    return LumaDetector(options.model, options.min_face_px, options.detect_size_px, options.threads)
 
 
 class LumaDetector:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from fer_edge.channel import Channel, Closed
-from fer_edge.detectors import Detection, Detector
+from fer_edge.detectors.base import Detection, Detector
 from fer_edge.framing import Framing, Image
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.detectors import Detection
+from fer_edge.detectors.base import Detection
 from fer_edge.framing import Box, Image, Square, crop, iou, iou_matrix
 from fer_edge.opencv import cv2
 

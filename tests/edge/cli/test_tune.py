@@ -6,7 +6,7 @@ import pytest
 
 from fer_edge.cli.defaults import load_defaults
 from fer_edge.cli.tune import Timing, best, draw_scenes, face_grid, share_found, thread_choices
-from fer_edge.detectors import LumaDetector
+from fer_edge.detectors.luma import LumaDetector
 
 
 def timing(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from fer_edge.demo.scene import ROUND_S, draw_scene, expression_at, face_box_at
-from fer_edge.detectors import LumaDetector
+from fer_edge.detectors.luma import LumaDetector
 
 SIZES = ((640, 480), (320, 240), (1280, 720), (480, 640))
 YUNET = Path(__file__).parents[4] / "shared" / "models" / "face_detection_yunet_2023mar.onnx"

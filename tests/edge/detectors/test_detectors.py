@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_edge.cli import commands as cli
 from fer_edge.demo.scene import draw_scene, face_box_at
-from fer_edge.detectors import DETECTORS, Detector, LumaDetector, open_detector
+from fer_edge.detectors import open_detector
+from fer_edge.detectors.base import Detector
 from fer_edge.detectors.haar import HaarDetector
-from fer_edge.detectors.luma import CLEAR_DEVIATION, HAZE_GAIN, brightened, in_good_light
+from fer_edge.detectors.luma import CLEAR_DEVIATION, HAZE_GAIN, LumaDetector, brightened, in_good_light
 from fer_edge.detectors.yunet import YunetDetector
 from fer_edge.errors import ContractError, FerError, ModelError
 from fer_edge.framing import Image, iou
@@ -181,10 +181,6 @@ def test_yunet_says_where_its_file_comes_from() -> None:
 def test_an_unknown_detector_is_a_value_error_that_lists_the_known() -> None:
     with pytest.raises(ValueError, match="luma, yunet, haar"):
         open_detector("hare")
-
-
-def test_the_command_line_offers_the_detectors_there_are() -> None:
-    assert cli.DETECTORS == DETECTORS
 
 
 def test_a_face_that_fills_a_large_picture_is_found_too() -> None:

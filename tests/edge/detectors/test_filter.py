@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_edge.detectors import Detection
+from fer_edge.detectors.base import Detection
 from fer_edge.detectors.filter import FilteredDetector
 from fer_edge.framing import Framing, Image
 

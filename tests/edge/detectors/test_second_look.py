@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_edge.detectors import LumaDetector
 from fer_edge.detectors.boxes import Floats, cell_grid
-from fer_edge.detectors.luma import FEWEST_LOOKS, UNSEEN_LOGIT, in_good_light, light_table, logit
+from fer_edge.detectors.luma import FEWEST_LOOKS, UNSEEN_LOGIT, LumaDetector, in_good_light, light_table, logit
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Image
 from fer_edge.network.contract import METADATA_KEY, SecondLook

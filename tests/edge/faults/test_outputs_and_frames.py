@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import fer_edge
-from fer_edge.detectors import Detection, LumaDetector
+from fer_edge.detectors.base import Detection
+from fer_edge.detectors.luma import LumaDetector
 from fer_edge.framing import Framing, Image
 from fer_edge.network.classifier import Classifier
 from fer_edge.recognizer import EmotionRecognizer

@@ -7,7 +7,7 @@ import pytest
 from fer_edge.errors import ModelError
 from fer_edge.framing import LEAST_DEVIATION, LEAST_MEAN, Square
 from fer_edge.network.classifier import Classifier
-from fer_edge.network.session import load_model, preload
+from fer_edge.network.session import load_model, preload, run_in_batches
 
 
 @pytest.fixture
@@ -102,3 +102,21 @@ def test_what_is_wrong_with_a_file_is_told_to_who_asks_for_it(tmp_path: Path) ->
     preload(tmp_path / "m.onnx", warm_up=(1, 1, 48, 48))
     with pytest.raises(ModelError, match="is not a usable ONNX file"):
         load_model(tmp_path / "m.onnx")
+
+
+def test_a_model_opens_from_its_bytes(model: Path) -> None:
+    from_file, from_bytes = load_model(model), load_model(model.read_bytes())
+    assert (from_bytes.sha256, from_bytes.precision) == (from_file.sha256, from_file.precision)
+    with pytest.raises(ModelError, match="the model in memory is not a usable ONNX file"):
+        load_model(b"no network")
+
+
+def test_batches_give_what_one_run_gives(model: Path) -> None:
+    session = load_model(model).session
+    faces = np.random.default_rng(0).integers(0, 256, (5, *session.get_inputs()[0].shape[1:]), dtype=np.uint8)
+    names = [output.name for output in session.get_outputs()]
+    expected = session.run(names, {session.get_inputs()[0].name: faces})
+    for joined, whole in zip(run_in_batches(session, faces, 2), expected, strict=True):
+        assert np.allclose(joined, whole, atol=1e-6)
+    (first,) = run_in_batches(session, faces, 5, names[:1])
+    assert np.array_equal(first, expected[0])

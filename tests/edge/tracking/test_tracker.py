@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fer_edge.detectors import Detection
+from fer_edge.detectors.base import Detection
 from fer_edge.framing import Box, iou
 from fer_edge.opencv import cv2
 from fer_edge.tracking.tracker import HOLD_S, REMEMBER_S, FaceTracker, Track

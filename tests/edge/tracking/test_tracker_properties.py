@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_edge.detectors import Detection
+from fer_edge.detectors.base import Detection
 from fer_edge.framing import iou
 from fer_edge.tracking.tracker import HOLD_S, FaceTracker
 

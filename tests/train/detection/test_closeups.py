@@ -182,11 +182,11 @@ def test_close_ups_are_what_the_teacher_sees_and_hard_ones_come_more_often() -> 
     assert made is not None
     assert [picture[0, 0] for picture in made.images] == [250, 100]
     assert made.boxes.tolist() == [[0.25, 0.25, 0.5, 0.5]] * 2
-    assert made.rngs == pytest.approx([0.1 + 1 - 0.8, 0.1 + 1])
+    assert made.weights == pytest.approx([0.1 + 1 - 0.8, 0.1 + 1])
     assert close_ups(pictures, Seeing(0.2), Judging()) is None  # type: ignore[arg-type]
     many = close_ups(np.tile(pictures, (60, 1, 1)), Seeing(), Judging())  # type: ignore[arg-type]
     assert many is not None
-    assert many.rngs == pytest.approx([0.3, 1.1] * 60)
+    assert many.weights == pytest.approx([0.3, 1.1] * 60)
 
 
 def test_a_pool_gets_close_ups_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

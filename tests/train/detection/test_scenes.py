@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fer_edge.demo.scene import ROUND_S, draw_scene, face_box_at
-from fer_edge.detectors import LumaDetector
+from fer_edge.detectors.luma import LumaDetector
 from fer_edge.errors import DataError, ModelError
 from fer_train.detection.augment import MOST_SHARPENED, augment, compressed, sharpened
 from fer_train.detection.synthesis import clutter as things
@@ -79,7 +79,7 @@ def test_tiles_are_read_in_order_with_their_boxes(tiles: FaceTiles) -> None:
     expected, box = drawn_tile(0.0)
     assert np.abs(tiles.images[0].astype(int) - expected).mean() < 4  # JPEG
     assert tiles.boxes[0][0, :4] == pytest.approx(box, abs=0.01)
-    assert tiles.rngs.sum() == pytest.approx(1)
+    assert tiles.weights.sum() == pytest.approx(1)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path, folder: Path) -> None:
@@ -283,17 +283,17 @@ def test_altered_heads_are_kept_where_the_teacher_still_sees_them(
     ):
         new = altered_tiles(tiles, fer_faces, teacher(YUNET), 0)  # type: ignore[arg-type]
         assert len(new) == count
-        beside = FaceTiles(new.images[:2], new.boxes[:2], new.rngs[:2])
-        more, last = (FaceTiles(new.images[n : n + 1], new.boxes[n : n + 1], new.rngs[:1]) for n in (2, 3))
+        beside = FaceTiles(new.images[:2], new.boxes[:2], new.weights[:2])
+        more, last = (FaceTiles(new.images[n : n + 1], new.boxes[n : n + 1], new.weights[:1]) for n in (2, 3))
         kinds = [new, beside, more, last]
         save_tiles([[kind] for kind in kinds], tmp_path / name)
         both = with_altered(tiles, tmp_path / name)
         assert np.array_equal(both.images, np.concatenate([tiles.images, *(kind.images for kind in kinds)]))
         if len(new):
-            rngs = [both.rngs[len(tiles) : -4].sum(), both.rngs[-4:-2].sum(), *both.rngs[-2:]]
-            assert rngs == pytest.approx(SHARES)
-        assert len(both.boxes) == len(both.rngs) == len(both.images)
-        assert both.rngs.sum() == pytest.approx(1)
+            weights = [both.weights[len(tiles) : -4].sum(), both.weights[-4:-2].sum(), *both.weights[-2:]]
+            assert weights == pytest.approx(SHARES)
+        assert len(both.boxes) == len(both.weights) == len(both.images)
+        assert both.weights.sum() == pytest.approx(1)
         assert all(np.array_equal(a, b) for a, b in zip(both.boxes[len(tiles) :], new.boxes, strict=False))
 
 
@@ -394,11 +394,11 @@ def test_false_alarms_are_mined_where_the_teacher_sees_nobody(tiles: FaceTiles) 
     found = mined(tiles, Alarming(), teacher, 3, 0)  # type: ignore[arg-type]
     assert len(found) == 3  # one a picture: the other lies in two pieces
     assert [len(faces) for faces in found.boxes] == [0] * 3
-    assert found.rngs.sum() == pytest.approx(1)
+    assert found.weights.sum() == pytest.approx(1)
     assert np.array_equal(found.images, mined(tiles, Alarming(), teacher, 3, 0).images)  # type: ignore[arg-type]
     teacher.sure = DOUBT
     assert len(mined(tiles, Alarming(), teacher, 3, 0)) == 0  # type: ignore[arg-type]
-    none = FaceTiles(tiles.images[:0], (), tiles.rngs[:0])
+    none = FaceTiles(tiles.images[:0], (), tiles.weights[:0])
     assert len(mined(none, Alarming(), teacher, 3, 0)) == 0  # type: ignore[arg-type]
 
 
@@ -551,7 +551,7 @@ def test_drawn_tiles_show_nobody_and_depend_on_their_seed_alone(tiles: FaceTiles
     assert not np.array_equal(first.images, other.images)
     assert first.images.shape == (len(tiles) + 30, 128, 128)
     assert all(len(faces) == 0 for faces in first.boxes[len(tiles) :])
-    assert first.rngs.sum() == pytest.approx(1)
+    assert first.weights.sum() == pytest.approx(1)
     assert len({image.tobytes() for image in first.images[len(tiles) :]}) == 30
 
 

@@ -355,5 +355,5 @@ def with_altered(tiles: FaceTiles, path: Path) -> FaceTiles:
         raise _unusable(path) from error
     boxes = tuple(rows[end - count : end] for end, count in zip(np.cumsum(counts), counts, strict=True))
     parts = [np.full(size, share / max(1, size)) for size, share in zip(kinds, SHARES, strict=True)]
-    rngs = np.concatenate([tiles.rngs * (1 - sum(part.sum() for part in parts)), *parts])
-    return FaceTiles(pixels, tiles.boxes + boxes, rngs)
+    weights = np.concatenate([tiles.weights * (1 - sum(part.sum() for part in parts)), *parts])
+    return FaceTiles(pixels, tiles.boxes + boxes, weights)

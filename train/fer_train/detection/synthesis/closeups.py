@@ -50,11 +50,11 @@ class CloseUps:
     """Close-ups with one face each.
 
     images: uint8 [N, 48, 48]. boxes: float32 [N, 4], x, y, width and height of the face, in sides of the picture.
-    chances: float64 [N], how often each is to be laid, in proportion.
+    weights: float64 [N], how often each is to be laid, in proportion.
     """
 
-    def __init__(self, images: Pixels, boxes: Boxes, rngs: npt.NDArray[np.float64]) -> None:
-        self.images, self.boxes, self.rngs = images, boxes, rngs
+    def __init__(self, images: Pixels, boxes: Boxes, weights: npt.NDArray[np.float64]) -> None:
+        self.images, self.boxes, self.weights = images, boxes, weights
 
     @cached_property
     def _levels(self) -> list[Tensor]:
@@ -64,7 +64,7 @@ class CloseUps:
 
     @cached_property
     def _cumulated(self) -> Tensor:
-        return torch.from_numpy(self.rngs.cumsum() / self.rngs.sum())
+        return torch.from_numpy(self.weights.cumsum() / self.weights.sum())
 
     def __len__(self) -> int:
         return len(self.images)
@@ -227,21 +227,21 @@ def save_close_ups(parts: Sequence[CloseUps | None], path: Path) -> None:
     some = [part for part in parts if part is not None]
     images = np.concatenate([np.empty((0, 48, 48), np.uint8), *(part.images for part in some)])
     boxes = np.concatenate([np.empty((0, 4), np.float32), *(part.boxes for part in some)])
-    rngs = np.concatenate([np.empty(0), *(part.rngs for part in some)])
+    weights = np.concatenate([np.empty(0), *(part.weights for part in some)])
     with atomic_write(path) as target, target.open("wb") as file:
-        np.savez_compressed(file, images=images, boxes=boxes, rngs=rngs)
+        np.savez_compressed(file, images=images, boxes=boxes, chances=weights)
 
 
 def load_close_ups(path: Path) -> CloseUps:
     """What save_close_ups wrote; DataError if `path` is something else, damaged, or holds none."""
     try:
         with np.load(path) as values:
-            images, boxes, rngs = values["images"], values["boxes"], values["chances"]
+            images, boxes, weights = values["images"], values["boxes"], values["chances"]
         count = len(images)
-        if images.shape != (count, 48, 48) or boxes.shape != (count, 4) or rngs.shape != (count,) or not count:
+        if images.shape != (count, 48, 48) or boxes.shape != (count, 4) or weights.shape != (count,) or not count:
             raise ValueError(f"{count} close-ups")
-        if not (np.isfinite(rngs).all() and (rngs > 0).all() and np.isfinite(boxes).all()):
+        if not (np.isfinite(weights).all() and (weights > 0).all() and np.isfinite(boxes).all()):
             raise ValueError("chances that are none")
-        return CloseUps(images.astype(np.uint8), boxes.astype(np.float32), rngs.astype(np.float64))
+        return CloseUps(images.astype(np.uint8), boxes.astype(np.float32), weights.astype(np.float64))
     except (*BAD_FILE, TypeError) as error:
         raise DataError(f"{path} holds no close-ups, or is damaged: delete it, and run fer-train scenes") from error

@@ -38,7 +38,7 @@ class MosaicMaker:
     def __init__(self, tiles: FaceTiles) -> None:
         images = torch.from_numpy(tiles.images)  # uint8 [N, 128, 128]
         self._levels = [images, *(coarser(images, side) for side in SIDES[1:])]
-        self._rngs = torch.from_numpy(tiles.rngs).float()
+        self._weights = torch.from_numpy(tiles.weights).float()
         boxes = np.zeros((len(tiles), FACES_A_TILE, 5), np.float32)
         for row, faces in zip(boxes, tiles.boxes, strict=True):
             surest = faces[np.argsort(-faces[:, 4])][:FACES_A_TILE]
@@ -90,7 +90,7 @@ class MosaicMaker:
         gain, offset = draw(-0.7, 0.5).exp(), draw(-30, 30)
         dark = torch.where(draw(0, 1) < DARKENED, draw(DARKEST, 1), 1.0)
         wanted = (zoom * cell).clamp(max=TILE_PX) / torch.where(draw(0, 1) < FOCUSED, 1.0, UNFOCUSED ** draw(0, 1))
-        rows = torch.multinomial(self._rngs, count, replacement=True, generator=generator)
+        rows = torch.multinomial(self._weights, count, replacement=True, generator=generator)
         cos, sin = turn.cos(), turn.sin()
         theta = torch.stack([cos * mirror, sin, center[0] * zoom, -sin * mirror, cos, center[1] * zoom], dim=1)
         theta = (theta / zoom[:, None]).view(-1, 2, 3)

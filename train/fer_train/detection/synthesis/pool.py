@@ -187,7 +187,7 @@ def _alter_part(part: int) -> tuple[int, tuple[FaceTiles, ...]]:
     some, heads = _part_of(len(tiles), part), np.empty((0, 48, 48), np.uint8)
     if fer_faces is not None:
         heads = fer_faces[_part_of(len(fer_faces), part)]
-    some_tiles = FaceTiles(tiles.images[some], tiles.boxes[some], tiles.rngs[some])
+    some_tiles = FaceTiles(tiles.images[some], tiles.boxes[some], tiles.weights[some])
     return part, (
         altered_tiles(some_tiles, fer_faces, teacher, part),
         bystanders(some_tiles, teacher, part),

@@ -40,7 +40,7 @@ class SceneMaker:
 
     def __init__(self, tiles: FaceTiles, fer_faces: Pixels | None, seed: int) -> None:
         self._tiles, self._fer, self._rng = tiles, fer_faces, np.random.default_rng(seed)
-        self._cumulated = np.cumsum(tiles.rngs)[:-1]
+        self._cumulated = np.cumsum(tiles.weights)[:-1]
 
     def make(self) -> tuple[Pixels, Faces]:
         """A scene and its faces."""

@@ -56,6 +56,6 @@ def with_drawn(tiles: FaceTiles, count: int, seed: int) -> FaceTiles:
     for tile in drawn:
         tile[:] = draw_texture(rng, TILE_PX)
         draw_things(rng, tile, int(rng.integers(1, 9)))
-    rngs = np.concatenate([tiles.rngs * (1 - DRAWN_SHARE), np.full(count, DRAWN_SHARE / count)])
+    weights = np.concatenate([tiles.weights * (1 - DRAWN_SHARE), np.full(count, DRAWN_SHARE / count)])
     nobody = (np.empty((0, 5), np.float32),) * count
-    return FaceTiles(np.concatenate([tiles.images, drawn]), tiles.boxes + nobody, rngs)
+    return FaceTiles(np.concatenate([tiles.images, drawn]), tiles.boxes + nobody, weights)

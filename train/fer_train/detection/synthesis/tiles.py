@@ -34,13 +34,13 @@ class FaceTiles:
     """Photographs with the faces that a detector saw in them.
 
     images: uint8 [N, 128, 128] grey. boxes: for each image float32 [faces, 5]: x, y, width, height in
-    pixels of the tile, and the detector's score. chances: float64 [N], how often each is to be drawn, 1 in all;
+    pixels of the tile, and the detector's score. weights: float64 [N], the share of draws that show each, 1 in all;
     tiles of turned and lowered heads, which are rare, more often.
     """
 
     images: Pixels
     boxes: tuple[Boxes, ...]
-    rngs: Floats
+    weights: Floats
 
     def __len__(self) -> int:
         return len(self.images)
