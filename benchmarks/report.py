@@ -4,7 +4,7 @@ Takes whatever is there: files in the form that benchmarks/README.md describes, 
 figures or of records. With --again a second folder of the same benchmarks is compared with the first: how far
 the median ratios of two runs lie apart.
 
-    python benchmarks/report.py build/bench --out docs/benchmarks.md --again build/bench-2
+    python -m benchmarks.report build/bench --out docs/benchmarks.md --again build/bench-2
 """
 
 import json
@@ -20,7 +20,7 @@ from benchmarks.harness.measuring import Figure as Measured
 from benchmarks.harness.measuring import figure_table, noise_line
 from benchmarks.harness.presenting import machine_line, number
 from benchmarks.harness.scorecard import Runs, our_rows, peer_rows, run_rows
-from benchmarks.run_all import SMALL
+from benchmarks.run_all import BENCHMARKS
 from fer_edge.console import run_main
 from fer_edge.errors import DataError
 from fer_edge.files import atomic_write
@@ -152,6 +152,14 @@ def cell_of(value: Any) -> str:
     return "–" if value is None else str(value)
 
 
+def module_of(benchmark: str) -> str:
+    """The module of a benchmark, by the name in its results: "latency" is benchmarks.speed.latency."""
+    if benchmark in BENCHMARKS:
+        return f"benchmarks.{BENCHMARKS[benchmark].module}"
+    found = sorted(Path(__file__).parent.glob(f"*/{benchmark}.py"))
+    return f"benchmarks.{found[0].parent.name}.{benchmark}" if found else f"benchmarks.{benchmark}"
+
+
 def section(name: str, content: Mapping[str, Any], plot: str | None) -> str:
     """One benchmark: question, conditions, tables, plot, what was left out."""
     title = content.get("benchmark", name)
@@ -160,7 +168,7 @@ def section(name: str, content: Mapping[str, Any], plot: str | None) -> str:
         parts.append(f"*{content['question']}*")
     arguments = content.get("arguments")
     if arguments is not None:
-        parts.append(f"`python benchmarks/{title}.py {arguments}`".replace(" `", "`"))
+        parts.append(f"`python -m {module_of(title)} {arguments}`".replace(" `", "`"))
     conditions = [str(content["threads"])] if content.get("threads") else []
     conditions += [noise_line(content["noise"])] if content.get("noise") else []
     if conditions:
@@ -270,11 +278,11 @@ def noisy_runs(runs: Runs) -> list[str]:
 def document(runs: Runs, plots: Mapping[str, str], again: Runs | None) -> str:
     """The whole page."""
     machines = machines_of(runs)
-    missing = [name for name in SMALL if not any(place(run) == place(name) for run in runs)]
+    missing = [name for name in BENCHMARKS if not any(place(run) == place(name) for run in runs)]
     head = [
         "# Benchmarks",
         "Made by `make report` from what `make bench DATA=fer2013.csv` measured (without DATA the parts that need "
-        "FER2013 say so and are left out or drawn). Each benchmark is a script of its own under "
+        "FER2013 say so and are left out or drawn). Each benchmark is a module under "
         "[benchmarks/](../benchmarks/README.md) with more options and larger sizes. Contestants take turns in one "
         "process, the first round is not counted, and figures are medians over rounds. Ratios carry over to other "
         "machines better than times do.",
@@ -310,4 +318,4 @@ def main(folder: Path, out: Path, images: Path, again: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    run_main(main, "report.py")
+    run_main(main, "python -m benchmarks.report")

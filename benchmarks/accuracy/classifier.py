@@ -5,8 +5,8 @@ of a FER2013 CSV: plain, without the faces that are also in Training, per class,
 corruptions at five strengths, the same pictures for all. Without --data it draws faces, which shows that everything
 runs, and nothing about how good a network is on people.
 
-    python benchmarks/accuracy.py --data fer2013.csv --json accuracy.json --plot accuracy.png
-    python benchmarks/accuracy.py mine.onnx theirs.onnx --data fer2013.csv --split PrivateTest --peer fer
+    python -m benchmarks.accuracy.classifier --data fer2013.csv --json accuracy.json --plot accuracy.png
+    python -m benchmarks.accuracy.classifier mine.onnx theirs.onnx --data fer2013.csv --split PrivateTest --peer fer
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -298,4 +298,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_main(main, "accuracy.py")
+    run_main(main, "python -m benchmarks.accuracy.classifier")

@@ -4,7 +4,7 @@ PublicTest faces are enlarged to each side and cut out again in three ways: by O
 pixel exactly; as fer-edge does it, by halving; and linearly, which skips pixels. Times are processor time of one
 thread, the three ways in turns.
 
-    python benchmarks/cropping.py --data fer2013.csv --json cropping.json --plot cropping.png
+    python -m benchmarks.accuracy.cropping --data fer2013.csv --json cropping.json --plot cropping.png
 """
 
 import functools
@@ -129,4 +129,4 @@ def main(data: Path, model: Path | None, rounds: int, json_file: Path | None, pl
 
 
 if __name__ == "__main__":
-    run_main(main, "cropping.py")
+    run_main(main, "python -m benchmarks.accuracy.cropping")

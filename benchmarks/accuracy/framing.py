@@ -6,7 +6,7 @@ canvas. Beyond the picture the canvas repeats its edge, as fer-edge does at the 
 there is not known, and a flat grey with a sharp border, which no camera shows, would be measured instead. `--side`
 lays the pictures there smaller or larger: how many such faces are found then, of every expression, turned, with hands?
 
-    python benchmarks/framing.py --data fer2013.csv --yunet face_detection_yunet_2023mar.onnx --plot framing.png
+    python -m benchmarks.accuracy.framing --data fer2013.csv --yunet yunet.onnx --plot framing.png
 """
 
 import sys
@@ -211,4 +211,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_main(main, "framing.py")
+    run_main(main, "python -m benchmarks.accuracy.framing")

@@ -4,7 +4,7 @@ PublicTest faces lose light (darkness: their greys are multiplied by a share) or
 much nearer to a middle grey), rounded to whole greys, without and with a little noise of a sensor. The network names
 them as they are, as fer-edge gives them to it, and raised by a power (gamma) where they are dark.
 
-    python benchmarks/light.py --data fer2013.csv --json light.json --plot light.png
+    python -m benchmarks.accuracy.light --data fer2013.csv --json light.json --plot light.png
 """
 
 from collections.abc import Callable
@@ -113,4 +113,4 @@ def main(data: Path, model: Path | None, json_file: Path | None, plot_file: Path
 
 
 if __name__ == "__main__":
-    run_main(main, "light.py")
+    run_main(main, "python -m benchmarks.accuracy.light")

@@ -5,7 +5,7 @@ at its place (overlap at least 0.3) when one was last there, at most a second ag
 through the pipeline once per setting; the detector runs once per frame, and its answers are used for all settings. A
 table tells when each number was there.
 
-    python benchmarks/steadiness.py ../shared/media/videos/*.m* --yunet face_detection_yunet_2023mar.onnx
+    python -m benchmarks.accuracy.steadiness clips/*.mp4 --yunet yunet.onnx
 """
 
 import itertools
@@ -229,4 +229,4 @@ def main(clips: tuple[Path, ...], yunet: Path | None, json_file: Path | None, pl
 
 
 if __name__ == "__main__":
-    run_main(main, "steadiness")
+    run_main(main, "python -m benchmarks.accuracy.steadiness")

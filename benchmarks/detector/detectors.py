@@ -4,7 +4,7 @@ Photographs with annotated faces give recall, boxes that touch no label and the 
 give false alarms; clips with faces give steadiness, and whether the emotion depends on whose box it was; times are
 taken in turns on one clip.
 
-    python benchmarks/detector.py --media ../shared/media --yunet face_detection_yunet_2023mar.onnx --plot curve.png
+    python -m benchmarks.detector.detectors --media DIR --yunet yunet.onnx --plot curve.png
 """
 
 import time
@@ -401,4 +401,4 @@ def tell(tables: dict[str, dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    run_main(main, "detector.py")
+    run_main(main, "python -m benchmarks.detector.detectors")

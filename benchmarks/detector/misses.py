@@ -5,7 +5,7 @@ the face at 32x32 pixels. `--enlarge` searches the pictures larger: what does th
 leave them only a share of their own (sharpness and sheet are of the pictures before that); `--uncorrected` shows what
 they cost where luma doesn't make the light good, `--once` what luma finds without its second look.
 
-    python benchmarks/misses.py --media ../shared/media --yunet face_detection_yunet_2023mar.onnx --sheet missed.png
+    python -m benchmarks.detector.misses --media DIR --yunet yunet.onnx --sheet missed.png
 """
 
 from collections.abc import Sequence
@@ -159,4 +159,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_main(main, "misses.py")
+    run_main(main, "python -m benchmarks.detector.misses")

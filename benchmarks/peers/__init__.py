@@ -56,7 +56,7 @@ def open_peer(spec: str) -> Peer:
     name, _, files = spec.partition("=")
     if name not in PEERS:
         raise ValueError(f"no peer is called {name!r}; there are {', '.join(PEERS)}")
-    module = importlib.import_module(f"peers.{PEERS[name]}")
+    module = importlib.import_module(f"benchmarks.peers.{PEERS[name]}")
     opener: Callable[[str, Sequence[Path]], Peer] = module.open_peer
     return opener(name, [Path(file) for file in files.split(",") if file])
 

@@ -4,7 +4,7 @@ Builds a throw-away Debian for aarch64 with the real wheels, and in it, emulated
 edge test-suite, asks both shipped networks about faces, and runs the demo end to end. Every probability is
 compared with this machine's. Exit code 1 if a bound is missed. Emulation says nothing about speed, and no time is told.
 
-    python benchmarks/pi.py --json pi.json --data fer2013.csv
+    python -m benchmarks.raspberry_pi.emulate --json pi.json --data fer2013.csv
 """
 
 import math
@@ -212,4 +212,4 @@ def main(**options: Any) -> int:
 
 
 if __name__ == "__main__":
-    run_main(main, "make pi")
+    run_main(main, "python -m benchmarks.raspberry_pi.emulate")

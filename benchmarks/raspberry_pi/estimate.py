@@ -4,7 +4,7 @@ No Raspberry Pi was measured. The detectors and the networks are timed here, one
 of the same kernels on a Raspberry Pi makes a range of it, low to high. docs/raspberry-pi.md explains the method, and
 how to replace the estimate by a measurement.
 
-    python benchmarks/pi_estimate.py --yunet face_detection_yunet_2023mar.onnx --json pi-estimate.json
+    python -m benchmarks.raspberry_pi.estimate --yunet yunet.onnx --json pi-estimate.json
 """
 
 import math
@@ -289,4 +289,4 @@ def as_json(here: Turns, gmac: float, stages: dict[str, dict[str, Range]], machi
 
 
 if __name__ == "__main__":
-    run_main(main, "pi_estimate")
+    run_main(main, "python -m benchmarks.raspberry_pi.estimate")

@@ -3,7 +3,7 @@
 JPEGs of the drawn face with a camera's noise, in the two forms that cameras send; both ways take turns in one process
 on one thread. Processor time counts, which other programs' work hardly touches. The ratio is taken pair by pair.
 
-    python benchmarks/camera_decode.py --json camera_decode.json
+    python -m benchmarks.speed.camera_decode --json camera_decode.json
 """
 
 import statistics
@@ -90,4 +90,4 @@ def main(rounds: int, json_file: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    run_main(main, "camera_decode")
+    run_main(main, "python -m benchmarks.speed.camera_decode")

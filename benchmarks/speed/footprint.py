@@ -5,8 +5,8 @@ the time of imports and of --help, from starting fer-edge to its first result on
 memory. With --quick nothing is installed: sizes are those of the packages that this environment already has, found
 through their declared dependencies, and the times are this environment's.
 
-    python benchmarks/footprint.py --json footprint.json --plot footprint.png
-    python benchmarks/footprint.py --quick
+    python -m benchmarks.speed.footprint --json footprint.json --plot footprint.png
+    python -m benchmarks.speed.footprint --quick
 """
 
 import importlib.metadata
@@ -316,4 +316,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_main(main, "footprint.py")
+    run_main(main, "python -m benchmarks.speed.footprint")

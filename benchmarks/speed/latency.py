@@ -4,8 +4,8 @@ The same network through our Classifier (int8 and fp32), through a bare onnxrunt
 and through PyTorch, eager and compiled, on the same ready faces, in turns. Each time is also given as a ratio to the
 bare session of the fp32 file. Every runtime's answers are compared with that session's, so that all do the same work.
 
-    python benchmarks/latency.py --json latency.json --plot latency.png
-    python benchmarks/latency.py --batch 1 --peer fer
+    python -m benchmarks.speed.latency --json latency.json --plot latency.png
+    python -m benchmarks.speed.latency --batch 1 --peer fer
 """
 
 import shutil
@@ -314,4 +314,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_main(main, "latency.py")
+    run_main(main, "python -m benchmarks.speed.latency")

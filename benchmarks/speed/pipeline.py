@@ -6,8 +6,8 @@ preprocessing, one face at a time, one network call a face. The tutorial loop ge
 input, so that only the loop differs, and is run with the tutorials' scale step of 1.3 and with ours of 1.1, which
 finds more faces. Nobody draws or shows anything.
 
-    python benchmarks/pipeline.py --json pipeline.json --plot pipeline.png
-    python benchmarks/pipeline.py party.mp4 street.mkv --rounds 3
+    python -m benchmarks.speed.pipeline --json pipeline.json --plot pipeline.png
+    python -m benchmarks.speed.pipeline party.mp4 street.mkv --rounds 3
 """
 
 import statistics
@@ -323,4 +323,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_main(main, "pipeline.py")
+    run_main(main, "python -m benchmarks.speed.pipeline")

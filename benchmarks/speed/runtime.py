@@ -4,7 +4,7 @@ Both sides of a ratio take turns, the first turn is not counted, and the median 
 file throughput against what the machine's cores allow and against one thread, classifying faces against the bare
 network, delay under overload, start and memory against importing the libraries alone, and what an idle run costs.
 
-    python benchmarks/runtime.py --json runtime.json --plot runtime.png
+    python -m benchmarks.speed.runtime --json runtime.json --plot runtime.png
 """
 
 import json
@@ -375,4 +375,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_main(main, "runtime.py")
+    run_main(main, "python -m benchmarks.speed.runtime")

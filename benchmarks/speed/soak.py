@@ -4,7 +4,7 @@ Memory, threads, file handles, the size of the (rotated) results and the frames 
 captured = processed + dropped + errors + in flight leaves, are taken from both runs every few seconds and drawn over
 time.
 
-    python benchmarks/soak.py --minutes 60 --json soak.json --plot soak.png
+    python -m benchmarks.speed.soak --minutes 60 --json soak.json --plot soak.png
 """
 
 import contextlib
@@ -231,4 +231,4 @@ def main(minutes: float, every: float, json_file: Path | None, plot_file: Path |
 
 
 if __name__ == "__main__":
-    run_main(main, "soak.py")
+    run_main(main, "python -m benchmarks.speed.soak")

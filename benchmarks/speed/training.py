@@ -7,7 +7,7 @@ content costs no time. `network's share` is the time of an epoch whose batches c
 Beside the ratio of times stands that of processor times (all threads and workers), which other work on the machine
 hardly touches; on two idle cores the two agree.
 
-    python benchmarks/training.py --json training.json --plot training.png
+    python -m benchmarks.speed.training --json training.json --plot training.png
 """
 
 import os
@@ -279,4 +279,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_main(main, "training.py")
+    run_main(main, "python -m benchmarks.speed.training")

@@ -1,6 +1,7 @@
-"""Running benchmark scripts as a user does, and a small FER2013 CSV for them."""
+"""Running benchmarks as a user does, and a small FER2013 CSV for them."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,15 +31,16 @@ class Ran:
 
 
 @pytest.fixture
-def run_script(tmp_path: Path) -> Callable[..., Ran]:
-    """run_script("accuracy", *options) runs it in a process of its own with --json and --plot."""
+def run_benchmark(tmp_path: Path) -> Callable[..., Ran]:
+    """run_benchmark("speed.latency", *options) runs it in a process of its own with --json and --plot."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
 
-    def run(name: str, *options: object) -> Ran:
-        json_file, plot = tmp_path / f"{name}.json", tmp_path / f"{name}.png"
+    def run(module: str, *options: object) -> Ran:
+        json_file, plot = tmp_path / "results.json", tmp_path / "results.png"
         words = [*map(str, options), "--json", json_file, "--plot", plot]
         done = subprocess.run(
-            [sys.executable, "-m", f"benchmarks.{name}", *words],
-            cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+            [sys.executable, "-m", f"benchmarks.{module}", *words],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         return Ran(done.returncode, done.stdout, done.stderr, json_file, plot)
 

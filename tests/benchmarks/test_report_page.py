@@ -1,5 +1,6 @@
 """docs/benchmarks.md from whatever JSON there is."""
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,18 @@ from click.testing import CliRunner
 
 from benchmarks.harness.measuring import Results, figure
 from benchmarks.harness.presenting import Table
-from benchmarks.report import apart, changes, document, figures_of, main, markdown_table, other_tables, read_runs
-from benchmarks.run_all import PEERS, SMALL, command, left_out
+from benchmarks.report import (
+    apart,
+    changes,
+    document,
+    figures_of,
+    main,
+    markdown_table,
+    module_of,
+    other_tables,
+    read_runs,
+)
+from benchmarks.run_all import BENCHMARKS, command, missing_input
 from fer_edge.errors import DataError
 
 MACHINE = {"cpu": "Some CPU", "cores": 2, "python": "3.11", "onnxruntime": "1.31", "opencv": "4.14", "numpy": "2.4"}
@@ -45,7 +56,7 @@ def test_the_page_holds_scorecard_tables_conditions_and_what_was_left_out(tmp_pa
     for part in (
         "## Scorecard", "| network time a face, one thread | 0.250 ms | 0.750 ms |", "How long?", "A note.",
         "Some CPU, 2 cores", "![latency](images/latency.png)", "- Left out: compiled PyTorch", "One thread.",
-        "python benchmarks/latency.py --rounds 3", "aim >= 0.9: met", r"a\|b",
+        "`python -m benchmarks.speed.latency --rounds 3`", "aim >= 0.9: met", r"a\|b",
         "Not in these runs: accuracy, pipeline, detector, footprint, training, soak.",
     ):  # fmt: skip
         assert part in page
@@ -141,10 +152,22 @@ def test_files_go_only_to_benchmarks_that_take_them(tmp_path: Path) -> None:
     assert "--yunet" in command("pipeline", tmp_path, files, [])
     assert "--data" not in command("runtime", tmp_path, files, ["fer"])
     assert "--quick" in command("footprint", tmp_path, {}, [])
-    assert set(PEERS) < set(SMALL)
 
 
-def test_a_benchmark_that_lacks_its_files_is_left_out() -> None:
-    assert left_out("latency", {}) is None
-    assert left_out("detector", {"--media": None}) is not None
-    assert left_out("no such", {}) == "there is no such script"
+def test_a_benchmark_without_the_files_it_needs_is_skipped() -> None:
+    assert missing_input("latency", {}) is None
+    assert missing_input("detector", {"--media": None}) == "--media"
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_has_the_options_that_it_is_started_with(name: str) -> None:
+    module = importlib.import_module(f"benchmarks.{BENCHMARKS[name].module}")
+    known = {option for parameter in module.main.params for option in parameter.opts}
+    given = {word for word in BENCHMARKS[name].options if word.startswith("--")}
+    assert given | set(BENCHMARKS[name].takes) | {"--json", "--plot"} <= known
+
+
+def test_a_benchmark_is_shown_with_its_module() -> None:
+    assert module_of("accuracy") == "benchmarks.accuracy.classifier"
+    assert module_of("framing") == "benchmarks.accuracy.framing"
+    assert module_of("removed") == "benchmarks.removed"

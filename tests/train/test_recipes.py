@@ -1,7 +1,6 @@
 """The recipes' own script: faces cut from mosaics as FER2013 frames them."""
 
 import itertools
-import json
 import os
 import shlex
 import subprocess
@@ -138,17 +137,3 @@ def test_a_failed_run_fails_the_recipe(tmp_path: Path) -> None:
     unknown = subprocess.run(["sh", script, tmp_path, tmp_path, "pupils"], capture_output=True, text=True, check=False)
     assert unknown.returncode == 2
     assert "pupils is none of teachers, students, export" in unknown.stderr
-
-
-@pytest.mark.slow
-def test_the_training_benchmark_measures_and_draws(tmp_path: Path) -> None:
-    script = Path(__file__).parents[2] / "benchmarks" / "training.py"
-    arguments = ["--model", "edgeresnet-small", "--faces", "256", "--steps", "1", "--rounds", "1", "--threads", "1",
-                 "--json", tmp_path / "training.json", "--plot", tmp_path / "training.png"]  # fmt: skip
-    ran = subprocess.run([sys.executable, script, *map(str, arguments)], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    ratios = {ratio["name"]: ratio for ratio in json.loads((tmp_path / "training.json").read_text())["ratios"]}
-    assert ratios["data handling"]["target"] == 3
-    assert ratios["data handling"]["median"] > 0
-    assert all(name in ran.stdout for name in ratios)
-    assert (tmp_path / "training.png").read_bytes().startswith(b"\x89PNG")

@@ -69,11 +69,13 @@ def test_a_sample_is_the_same_each_time_and_all_if_there_are_no_more(faces: Face
     assert sampled(faces, 0, 1) is sampled(faces, 10**6, 1) is faces
 
 
-def test_without_data_the_script_draws_faces_and_says_so(run_script: Callable[..., Ran]) -> None:
-    ran = run_script("accuracy", "--corruption", "blur", "--faces", 20, "--peer", "no-such-weights-here=x")
+def test_without_data_the_script_draws_faces_and_says_so(run_benchmark: Callable[..., Ran]) -> None:
+    ran = run_benchmark(
+        "accuracy.classifier", "--corruption", "blur", "--faces", 20, "--peer", "no-such-weights-here=x"
+    )
     assert ran.code == 2
     assert "no peer is called" in ran.stderr
-    ran = run_script("accuracy", "--corruption", "blur", "--faces", 20)
+    ran = run_benchmark("accuracy.classifier", "--corruption", "blur", "--faces", 20)
     assert ran.code == 0, ran.stderr
     assert "drawn" in ran.content["skipped"][0]
     assert list(ran.content["values"]["scores"]) == ["fer2013.int8.onnx", "fer2013.onnx"]
@@ -82,9 +84,9 @@ def test_without_data_the_script_draws_faces_and_says_so(run_script: Callable[..
 
 
 def test_with_data_the_script_scores_the_split_plain_and_de_duplicated(
-    run_script: Callable[..., Ran], faces_csv: Path
+    run_benchmark: Callable[..., Ran], faces_csv: Path
 ) -> None:
-    ran = run_script("accuracy", "--data", faces_csv, "--corruption", "none")
+    ran = run_benchmark("accuracy.classifier", "--data", faces_csv, "--corruption", "none")
     assert ran.code == 0, ran.stderr
     scores = ran.content["values"]["scores"]["fer2013.onnx"]
     assert (scores["images"], scores["images_deduplicated"]) == (22, 21)
@@ -92,8 +94,8 @@ def test_with_data_the_script_scores_the_split_plain_and_de_duplicated(
     assert str(faces_csv.parent) not in ran.json_file.read_text()
 
 
-def test_a_split_that_is_absent_is_refused_in_one_line(run_script: Callable[..., Ran], faces_csv: Path) -> None:
-    ran = run_script("accuracy", "--data", faces_csv, "--split", "PrivateTest")
+def test_a_split_that_is_absent_is_refused_in_one_line(run_benchmark: Callable[..., Ran], faces_csv: Path) -> None:
+    ran = run_benchmark("accuracy.classifier", "--data", faces_csv, "--split", "PrivateTest")
     assert ran.code == 1
     assert len(ran.stderr.strip().splitlines()) == 1
     assert "PrivateTest" in ran.stderr

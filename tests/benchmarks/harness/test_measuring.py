@@ -79,14 +79,14 @@ def test_the_reference_kernel_is_timed_in_every_round() -> None:
 
 def test_interrupted_runs_do_not_count_while_there_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
     times, switches = iter([9.0, 1.0, 8.0, 2.0, 3.0]), iter([0, 1, 1, 1, 1, 2, 2, 2, 2, 2])
-    monkeypatch.setattr("measuring.seconds", lambda _job: next(times))
-    monkeypatch.setattr("measuring.interruptions", lambda: next(switches))
+    monkeypatch.setattr("benchmarks.harness.measuring.seconds", lambda _job: next(times))
+    monkeypatch.setattr("benchmarks.harness.measuring.interruptions", lambda: next(switches))
     assert median_of(lambda: None, 3)() == 2.0
 
 
 def test_if_every_run_is_interrupted_their_processor_time_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     switches = itertools.count()
-    monkeypatch.setattr("measuring.interruptions", lambda: next(switches))
+    monkeypatch.setattr("benchmarks.harness.measuring.interruptions", lambda: next(switches))
     assert median_of(lambda: time.sleep(0.02), 2)() < 0.01
 
 

@@ -54,8 +54,8 @@ def test_starting_is_timed_to_the_first_result(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_script_measures_this_environment(run_script: Callable[..., Ran]) -> None:
-    ran = run_script("footprint", "--quick", "--rounds", 1)
+def test_the_script_measures_this_environment(run_benchmark: Callable[..., Ran]) -> None:
+    ran = run_benchmark("speed.footprint", "--quick", "--rounds", 1)
     assert ran.code == 0, ran.stderr
     values = ran.content["values"]
     assert 1 < values["wheel_mb"] < 10

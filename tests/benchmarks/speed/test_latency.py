@@ -70,9 +70,9 @@ def test_each_runtime_is_timed_in_each_round(faces: np.ndarray) -> None:
 
 
 @pytest.mark.slow
-def test_the_script_times_every_runtime(run_script: Callable[..., Ran]) -> None:
+def test_the_script_times_every_runtime(run_benchmark: Callable[..., Ran]) -> None:
     cv2.setNumThreads(1)
-    ran = run_script("latency", "--rounds", 1, "--batch", 2, "--no-compile")
+    ran = run_benchmark("speed.latency", "--rounds", 1, "--batch", 2, "--no-compile")
     assert ran.code == 0, ran.stderr
     names = ran.content["values"]["ms"]
     assert {BASE, "fer-edge, int8", "OpenCV DNN, fp32", "PyTorch eager, fp32"} <= set(names)

@@ -58,16 +58,16 @@ def test_ratios_and_delays_are_of_the_right_runs() -> None:
     assert rows[OURS][1:4] == ("30.0", "2.00", "9.00")
 
 
-def test_results_name_the_clip_and_not_its_folder(run_script: Callable[..., Ran], tmp_path: Path) -> None:
-    ran = run_script("pipeline", tmp_path / "absent.mp4")
+def test_results_name_the_clip_and_not_its_folder(run_benchmark: Callable[..., Ran], tmp_path: Path) -> None:
+    ran = run_benchmark("speed.pipeline", tmp_path / "absent.mp4")
     assert ran.code == 1
     assert "is not a file" in ran.stderr
     assert Results("pipeline", "").to_json()["benchmark"] == "pipeline"
 
 
 @pytest.mark.slow
-def test_the_script_lets_all_take_turns(run_script: Callable[..., Ran], clip: Path) -> None:
-    ran = run_script("pipeline", clip, "--rounds", 1)
+def test_the_script_lets_all_take_turns(run_benchmark: Callable[..., Ran], clip: Path) -> None:
+    ran = run_benchmark("speed.pipeline", clip, "--rounds", 1)
     assert ran.code == 0, ran.stderr
     assert set(ran.content["values"]["clips"]) == {"drawn.mkv"}
     assert str(clip.parent) not in ran.json_file.read_text()
