@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-TRAINING_SIDE = {"torch", "onnx", "onnxsim", "onnxscript", "matplotlib", "tqdm", "fer_train", "fer_export"}
+TRAINING_SIDE = {"torch", "pandas", "onnx", "onnxsim", "onnxscript", "matplotlib", "tqdm", "fer_train", "fer_export"}
 HEAVY = TRAINING_SIDE - {"fer_train", "fer_export"} | {"cv2", "onnxruntime"}
 
 
