@@ -1,22 +1,29 @@
-# Two commands on a fresh machine: `make demo` and `make test`. What they stand for, in plain pip:
+# Two commands on a fresh machine: `make demo` and `make test`. They stand for these lines:
 #   demo:  python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/fer-edge --source demo:
-#   test:  python3 -m venv .venv-dev && .venv-dev/bin/pip install -e '.[dev]', then the lines under `test`
+#   test:  python3 -m venv .venv-dev && .venv-dev/bin/pip install -e '.[dev]', then the lines under `lint` and `test`
+# While you work: `make check` for lint, types and the tests of what you changed, and `make format`.
 PYTHON ?= python3
 SOURCES := pyproject.toml $(shell find edge_runtime models/fer_models train export -type f -not -path '*/__pycache__/*')
 DEV := .venv-dev/bin
 
-.PHONY: demo test test-slow test-opencv5 lint format bench report pi clean
+.PHONY: demo test check test-slow test-opencv5 lint format bench report pi clean
 
 demo: .venv/installed
 	.venv/bin/fer-edge --source demo:
 
+# The whole suite without the tests marked slow.
 test: lint
+	@echo 'The suite takes about 5 minutes on two idle cores.'
 	$(DEV)/python -m pytest
+
+# Lint, types and the tests of what changed since this branch left main; BASE=COMMIT compares with another commit.
+check: lint
+	$(DEV)/python -m pytest -q $$($(DEV)/python tests/select_tests.py $(BASE))
 
 test-slow: .venv-dev/installed
 	$(DEV)/python -m pytest -m slow
 
-# The runtime as a device with the newest OpenCV has it; everything else is tested with OpenCV 4, for its Haar cascades.
+# The runtime with OpenCV 5. Everything else is tested with OpenCV 4, which still has the Haar cascades.
 test-opencv5: .venv-opencv5/installed
 	.venv-opencv5/bin/python -m pytest tests/edge
 
@@ -29,8 +36,8 @@ format: .venv-dev/installed
 	$(DEV)/ruff format .
 	$(DEV)/ruff check --fix .
 
-# All benchmarks at a small size into $(BENCH); DATA=fer2013.csv, MEDIA=folder (for detector.py) and YUNET=file.onnx
-# add what needs them, PEERS="fer deepface" other people's recognisers.
+# All benchmarks at a small size into $(BENCH). DATA=fer2013.csv, MEDIA=folder (for the detectors) and YUNET=file.onnx
+# add what needs them, PEERS="fer deepface" adds other people's recognizers.
 BENCH ?= build/bench
 bench: .venv-dev/installed
 	$(DEV)/python -m benchmarks.run_all --out $(BENCH) $(if $(DATA),--data $(DATA)) \
@@ -41,18 +48,20 @@ report: .venv-dev/installed
 	$(DEV)/python -m benchmarks.report $(BENCH) $(if $(AGAIN),--again $(AGAIN))
 
 # The runtime under aarch64 emulation as a Pi 4 and a Pi 5, compared with this machine (needs root once, and apt's
-# debootstrap and qemu-user-static). `make pi DATA=fer2013.csv YUNET=face_detection_yunet_2023mar.onnx` asks more.
+# debootstrap and qemu-user-static). `make pi DATA=fer2013.csv YUNET=face_detection_yunet_2023mar.onnx` compares more.
 pi: .venv-dev/installed
 	nice -n 10 $(DEV)/python -m benchmarks.raspberry_pi.emulate --json .pi/pi.json $(if $(DATA),--data $(DATA)) $(if $(YUNET),--yunet $(YUNET))
 
-# The light runtime, as a device has it: reinstalled when a source changes.
+# The light runtime, as on a device: reinstalled when a source file changes.
 .venv/installed: $(SOURCES)
+	@echo 'Installing the runtime into .venv: about a minute.'
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check .
 	touch $@
 
-# Everything, editable: only new dependencies need another install.
+# Everything, editable: reinstalled when a dependency changes.
 .venv-dev/installed: pyproject.toml
+	@echo 'Installing everything into .venv-dev, torch too: some minutes, 2 GB of disk.'
 	$(PYTHON) -m venv .venv-dev
 	.venv-dev/bin/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
