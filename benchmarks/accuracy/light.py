@@ -18,7 +18,7 @@ import numpy.typing as npt
 from benchmarks.harness.measuring import Results, check_outputs, pin_threads, progress
 from benchmarks.harness.presenting import COLORS, Table, new_figure, percent, save_plot
 from fer_edge.console import run_main
-from fer_edge.detectors.luma import brightened
+from fer_edge.detectors.lighting import brighten
 from fer_edge.framing import Image, normalize_light
 from fer_edge.network.classifier import Classifier
 from fer_models import default_model
@@ -40,7 +40,7 @@ def as_fer_edge(face: Image) -> Image:
 
 
 Way = Callable[[Image], Image]
-WAYS: dict[str, Way] = {"as it is": lambda face: face, "fer-edge": as_fer_edge, "gamma": brightened}
+WAYS: dict[str, Way] = {"as it is": lambda face: face, "fer-edge": as_fer_edge, "gamma": brighten}
 
 
 def spoilt(faces: Faces, towards: float, share: float, noise: float) -> Faces:

@@ -17,7 +17,7 @@ import click
 import numpy as np
 
 from fer_edge.console import run_main
-from fer_edge.demo.scene import ROUND_S, draw_scene
+from fer_edge.demo.scene import CYCLE_S, draw_scene
 from fer_edge.detectors.base import Detection, Detector
 from fer_edge.detectors.haar import HaarDetector
 from fer_edge.detectors.luma import LumaDetector
@@ -166,7 +166,7 @@ def jitter(rival: Contestant, media: Path) -> tuple[float, float]:
 
 def in_demo(rival: Contestant) -> float:
     """Share of the demo's frames in which a face is found, at 640x480."""
-    moments = np.arange(DEMO_FRAMES) * ROUND_S / DEMO_FRAMES
+    moments = np.arange(DEMO_FRAMES) * CYCLE_S / DEMO_FRAMES
     return float(np.mean([bool(rival.detector.detect(draw_scene(float(t), (640, 480)))) for t in moments]))
 
 

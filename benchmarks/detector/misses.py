@@ -131,7 +131,7 @@ def main(
 
     photographs = facemask(media / "detection" / "facemask853")
     more = dlib(media / "detection", media / "stills") + wider(media / "detection" / "wider_val10")
-    left_alone = mock.patch("fer_edge.detectors.luma.light_table", lambda _picture: None)
+    left_alone = mock.patch("fer_edge.detectors.luma.lighting_table", lambda _picture: None)
     with left_alone if uncorrected else nullcontext():
         scores, others = score(search, photographs), score(search, more)
     found = np.asarray(scores.found) >= terms.score_threshold

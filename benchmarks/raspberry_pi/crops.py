@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.demo.scene import ROUND_S, draw_scene, face_box_at
+from fer_edge.demo.scene import CYCLE_S, draw_scene, face_box_at
 from fer_edge.framing import Square, crop
 from fer_edge.opencv import cv2
 from fer_train.data import PUBLIC_TEST, load_faces
@@ -19,7 +19,7 @@ def drawn_crops(count: int, seed: int = 1) -> Crops:
     rng = np.random.default_rng(seed)
     crops = np.empty((count, 1, *SIZE), dtype=np.uint8)
     for face in crops:
-        t = float(rng.uniform(0, ROUND_S))
+        t = float(rng.uniform(0, CYCLE_S))
         gray = np.asarray(cv2.cvtColor(draw_scene(t), cv2.COLOR_BGR2GRAY), dtype=np.uint8)
         x, y, width, height = face_box_at(t)
         side = height * float(rng.uniform(0.8, 1.4))

@@ -21,7 +21,7 @@ import numpy as np
 import onnx
 
 from fer_edge.console import run_main
-from fer_edge.demo.scene import ROUND_S, draw_scene
+from fer_edge.demo.scene import CYCLE_S, draw_scene
 from fer_edge.detectors import open_detector
 from fer_edge.detectors.haar import HaarDetector
 from fer_edge.files import write_json
@@ -145,7 +145,7 @@ def _quartiles(values: Sequence[float]) -> Range:
 
 def make_jobs(yunet: Path | None) -> dict[str, Job]:
     """The stages as fer-edge runs them, and the detectors as they were run where they were published."""
-    frames = [draw_scene(index * ROUND_S / PICTURES, FRAME_SIZE) for index in range(PICTURES)]
+    frames = [draw_scene(index * CYCLE_S / PICTURES, FRAME_SIZE) for index in range(PICTURES)]
     grays = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), dtype=np.uint8) for frame in frames]
     small = [np.asarray(cv2.resize(frame, (320, 320)), dtype=np.uint8) for frame in frames]
     small_grays = [np.asarray(cv2.resize(gray, (320, 320)), dtype=np.uint8) for gray in grays]

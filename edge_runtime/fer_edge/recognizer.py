@@ -11,7 +11,7 @@ from fer_edge.pipeline.frame import Frame
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.results import Face, FrameResult
 from fer_edge.sources import IterableSource, open_source
-from fer_edge.sources.iterable import checked_image
+from fer_edge.sources.iterable import check_image
 from fer_edge.tracking.labels import to_face
 
 
@@ -60,7 +60,7 @@ class EmotionRecognizer:
 
         TypeError or ValueError if the array is no such picture.
         """
-        image = checked_image(image_bgr)
+        image = check_image(image_bgr)
         gray = to_gray(image)  # as in the pipeline, so that a picture and a stream give the same numbers
         detections = self._detector.detect(image if self._detector.needs_color else gray)
         squares = [self._detector.framing.square(detection.box) for detection in detections]

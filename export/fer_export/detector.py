@@ -11,10 +11,10 @@ import numpy.typing as npt
 import onnx
 import torch
 
-from fer_edge.detectors.boxes import overlap
 from fer_edge.detectors.luma import LumaDetector
 from fer_edge.errors import DataError
 from fer_edge.files import sha256_of
+from fer_edge.framing import iou_matrix_xyxy
 from fer_edge.network.contract import Contract
 from fer_edge.network.session import open_session
 from fer_edge.system import machine_info
@@ -274,9 +274,8 @@ def box_agreement(
         for index, threshold in enumerate(thresholds):
             a, b = (boxes[scores >= threshold] for boxes, scores in found)
             total[index] += len(a) + len(b)
-            shared[index] += sum(
-                bool((overlap(box, others) >= SAME_BOX).any()) for ones, others in ((a, b), (b, a)) for box in ones
-            )
+            same = iou_matrix_xyxy(a, b) >= SAME_BOX
+            shared[index] += same.any(axis=1).sum() + same.any(axis=0).sum()
     return float(np.divide(shared, total, out=np.ones(len(thresholds)), where=total > 0).mean())
 
 

@@ -32,7 +32,7 @@ import json, sys
 from fer_edge.opencv import cv2
 from fer_edge.sources.video import CameraSource
 source = CameraSource(int(sys.argv[1]))
-print(json.dumps(source.granted))
+print(json.dumps(source.properties))
 """
 
 

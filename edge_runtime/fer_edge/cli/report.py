@@ -47,7 +47,7 @@ def build_report(
     return {
         "schema": SCHEMA,
         "source": pipeline.source.name,
-        "detector": None if pipeline.source.framed else pipeline.detector.name,
+        "detector": None if pipeline.source.is_cropped else pipeline.detector.name,
         "model": {"file": classifier.path.name, "sha256": classifier.sha256, "precision": classifier.precision},
         "settings": dict(settings or {}),
         "seconds": round(seconds, 3),

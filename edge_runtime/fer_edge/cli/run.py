@@ -92,7 +92,7 @@ def run(options: RunOptions) -> None:
     source = open_source(options.source, options.camera_size, ReconnectPolicy(give_up_s=options.give_up_s), gray)
     try:
         lossless = not source.live if options.flow.lossless is None else options.flow.lossless
-        gaps = not lossless and source.pictures is None
+        gaps = not lossless and source.image_count is None
         sinks = [SinkRunner(sink, not lossless) for sink in _open_sinks(options, source, classifier, gaps)]
     except BaseException:
         source.close()
@@ -209,7 +209,7 @@ def _settings(options: RunOptions, pipeline: Pipeline) -> dict[str, object]:
         "duration_s": options.limits.duration_s,
         "give_up_s": options.give_up_s,
         "rotate_output": None if rotation is None else dataclasses.asdict(rotation),
-        "source": None if pipeline.source.granted is None else dict(pipeline.source.granted),
+        "source": None if pipeline.source.properties is None else dict(pipeline.source.properties),
     }
 
 
@@ -223,11 +223,11 @@ def _check_outputs(options: RunOptions) -> None:
     if options.report is not None:
         check_writable(options.report, options.overwrite)
     if options.output is not None:
-        from fer_edge.sinks.images import FOURCC, check_picture_output
+        from fer_edge.sinks.images import FOURCC, check_image_output
 
         if options.rotation is not None and options.output.suffix.lower() not in FOURCC:
             raise OutputError(f"{options.output}: --rotate-output bounds --json, --csv and a video, but no pictures")
-        check_picture_output(options.output, may_exist)
+        check_image_output(options.output, may_exist)
 
 
 def _open_window(options: RunOptions) -> "Window | None":
@@ -244,17 +244,17 @@ def _open_sinks(options: RunOptions, source: Source, classifier: Classifier, gap
     # Pictures are drawn and encoded by code that the rest does not need.
     sinks: list[Sink] = []
     if options.output is not None:
-        from fer_edge.sinks.images import open_picture_sink
+        from fer_edge.sinks.images import open_image_sink
 
-        single = 1 in (source.pictures, options.limits.max_frames)
-        sinks.append(open_picture_sink(options.output, source, single, gaps, options.rotation))
+        single = 1 in (source.image_count, options.limits.max_frames)
+        sinks.append(open_image_sink(options.output, source, single, gaps, options.rotation))
     if options.json is not None or options.csv is not None:
         from fer_edge.sinks.text import CsvSink, JsonSink, PredictionSink
 
         if options.json is not None:
             sinks.append(JsonSink(options.json, options.rotation))
         if options.csv is not None:
-            csv_sink = PredictionSink if source.framed else CsvSink
+            csv_sink = PredictionSink if source.is_cropped else CsvSink
             sinks.append(csv_sink(options.csv, classifier.labels, options.rotation))
     return sinks
 
@@ -281,7 +281,7 @@ def _watch(
         _notify(notifier, pipeline, processed)
         # Pictures that are shown and nothing else: the last one stays until the user closes it.
         alone = not sinks and options.report is None
-        while window is not None and pipeline.source.pictures and alone and window.show("", WAIT_S):
+        while window is not None and pipeline.source.image_count and alone and window.show("", WAIT_S):
             pass
     finally:
         notifier.stopping()

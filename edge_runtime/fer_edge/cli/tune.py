@@ -12,7 +12,7 @@ import numpy as np
 
 import fer_models
 from fer_edge.cli.defaults import defaults_file, save_defaults
-from fer_edge.demo.scene import ROUND_S, draw_scene
+from fer_edge.demo.scene import CYCLE_S, draw_scene
 from fer_edge.detectors import open_detector
 from fer_edge.errors import FerError
 from fer_edge.framing import Box, Image, to_gray
@@ -54,7 +54,7 @@ class Timing:
 
 def draw_scenes() -> list[Image]:
     """The demo's round in SCENES pictures, uint8 BGR [480, 640, 3]."""
-    return [draw_scene(ROUND_S * index / SCENES, FRAME_SIZE) for index in range(SCENES)]
+    return [draw_scene(CYCLE_S * index / SCENES, FRAME_SIZE) for index in range(SCENES)]
 
 
 def face_grid(scenes: Sequence[Image], first: int, per_side: int) -> Image:

@@ -10,7 +10,7 @@ from fer_edge.demo.features import Pose, draw_portrait
 from fer_edge.demo.head import FACE_HALF_WIDTH, LEFT, TOP, Picture
 from fer_edge.opencv import cv2
 
-ROUND_S = 10.0
+CYCLE_S = 10.0
 """Seconds after which everything repeats."""
 SIZE = (640, 480)
 """Default picture size, width and height in pixels."""
@@ -46,7 +46,7 @@ _POSES = {
     ),
 }  # fmt: skip
 _NAMES = tuple(_POSES)
-_SLOT_S = ROUND_S / len(_NAMES)
+_SLOT_S = CYCLE_S / len(_NAMES)
 _BLEND_S = 0.5
 _START_S = 0.3  # into the round: the first frame shows a calm face, past the blend and the blink
 _BLINKS_S = (0.15, 2.8, 5.62, 8.5)  # mostly while the expression changes, as people do
@@ -58,8 +58,8 @@ _NOISE_LEVELS = 7
 
 
 def _phase(t: float) -> float:
-    """Seconds into the round; rounded, so that t and t + ROUND_S are the same moment in floats, too."""
-    return round((t + _START_S) % ROUND_S, 6) % ROUND_S
+    """Seconds into the round; rounded, so that t and t + CYCLE_S are the same moment in floats, too."""
+    return round((t + _START_S) % CYCLE_S, 6) % CYCLE_S
 
 
 def _ease(x: float) -> float:
@@ -89,7 +89,7 @@ def _pose_at(t: float) -> Pose:
         lid_up=pose.lid_up + (-0.7 * pose.lid_low - pose.lid_up) * shut,
         brow_inner=pose.brow_inner - 0.5 * shut,
         brow_outer=pose.brow_outer - 0.5 * shut,
-        gaze_x=pose.gaze_x + 0.9 * math.sin(4 * math.pi * phase / ROUND_S + 1),
+        gaze_x=pose.gaze_x + 0.9 * math.sin(4 * math.pi * phase / CYCLE_S + 1),
     )
 
 
@@ -101,7 +101,7 @@ def _scale(size: tuple[int, int]) -> float:
 def _placement(t: float, size: tuple[int, int]) -> tuple[float, float, float, float]:
     """Where the resting face's centre is, pixels a unit, and the tilt in degrees."""
     width, height = size
-    turn = 2 * math.pi * _phase(t) / ROUND_S
+    turn = 2 * math.pi * _phase(t) / CYCLE_S
     scale = _scale(size)
     unit = scale * (_FACE_PX + 36 * math.sin(turn - 1.1)) / 100
     x = width / 2 + 92 * scale * math.sin(turn)

@@ -21,7 +21,7 @@ DEFAULT_MIN_FACE_PX = 40
 DEFAULT_DETECT_SIZE_PX = 640  # longer frames are searched at this size: a detector's cost grows with the area
 
 _FIRST = ("luma", "yunet", "haar")  # the shipped ones, the default first; others follow by name
-_OTHER_MODULES = {"base", "boxes", "filter"}
+_OTHER_MODULES = {"base", "boxes", "filter", "lighting"}
 
 
 def detector_names() -> tuple[str, ...]:

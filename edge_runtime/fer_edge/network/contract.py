@@ -1,6 +1,6 @@
-"""What an ONNX file says about itself: labels, input and output, under the metadata key `fer.contract`.
+"""The contract: an ONNX file's labels, input and output, as JSON under the metadata key `fer.contract`.
 
-The runtime holds no label list and no normalisation of its own; it reads this. fer-export writes it.
+fer-export writes it; the runtime reads it and holds no label list and no normalization itself.
 """
 
 import json
@@ -15,18 +15,19 @@ METADATA_KEY = "fer.contract"
 SCHEMA = 1
 KINDS = ("classifier", "detector")
 COLORS = ("grey", "rgb")
-KEYS = {"color": "colour"}  # fields whose key in the file is spelled differently, as in files from the start
+KEYS = {"color": "colour"}  # fields whose key in the file is spelled differently: released files have that spelling
+FRAMING_KEYS = ("of_width", "of_height", "right", "down")
 OUTPUTS = ("probabilities", "boxes")
-BOUND = 1e6  # of a detector's measures, lest boxes overflow
+MAX_MEASURE = 1e6  # of a detector's lengths; larger values would overflow the box arithmetic
 
 
 @dataclass(frozen=True)
 class SecondLook:
-    """How a detector looks a second time at what it is unsure of: in a window around it, where its size is one.
+    """How a detector looks again at a box that it is unsure of: in a window around it, scaled to a fixed box size.
 
     window_px: side of the window that the network gets.
-    face_px: side (the root of the area) of the box within it; larger boxes of the searched picture are left alone.
-    least, most: the scores, 0 to 1, from and below which it is unsure.
+    face_px: side (square root of the area) of the box within it; boxes larger than this get no second look.
+    least, most: the detector is unsure of scores from `least` up to, but not including, `most`; 0 to 1.
     """
 
     window_px: int
@@ -37,14 +38,14 @@ class SecondLook:
 
 @dataclass(frozen=True)
 class DetectorContract:
-    """What a detector's contract adds: how its answers are read.
+    """A detector's part of the contract: how to read its outputs.
 
-    strides: pixels between the cells of each grid, in the order of the answers.
-    side_in_strides: the side, in strides, of a box whose logarithms of width and height are 0.
-    score_threshold: the score, 0 to 1, from which something is a face; after the second look, where there is one.
-    smallest_face_px: height of the smallest faces it was trained to find, in pixels of the searched picture.
+    strides: pixels between the cells of each grid, in the order of the outputs.
+    side_in_strides: side, in strides, of a box whose logarithms of width and height are 0.
+    score_threshold: lowest score of a face, 0 to 1; compared after the second look, if there is one.
+    smallest_face_px: height of the smallest faces it was trained to find, in pixels of the searched image.
     framing: of_width, of_height, right, down of fer_edge.framing.Framing: from its box to the FER2013 square.
-    second_look: how it looks a second time; None if it does not.
+    second_look: None if it takes none.
     """
 
     strides: tuple[int, ...]
@@ -55,30 +56,27 @@ class DetectorContract:
     second_look: SecondLook | None = None
 
 
-FRAMING_TERMS = ("of_width", "of_height", "right", "down")
-
-
 @dataclass(frozen=True)
 class Contract:
     """The contract of one ONNX file.
 
     kind: "classifier" (faces to emotions) or "detector".
-    labels: a classifier's classes in output order.
-    input_size: [height, width] of the input in pixels; for a detector, what the picture's sides must be multiples of.
-    colour: "grey" (1 channel) or "rgb" (3 channels, that order); pixels are uint8 0 to 255 and the
-        graph normalises them itself.
-    framing: side of the square that the network wants to see, as a multiple of the FER2013 square
-        (the square picture that FER2013 would hold of the face).
-    output: "probabilities": float32 [N, classes], rows sum to 1. "boxes": float32 [N, 5, cells], for each cell of the
-        detector's grids a logit and where the box is (fer_edge.detectors.boxes.decode).
-    temperature: the logits were divided by it inside the graph.
-    dataset: name of what it was trained on.
-    accuracy: {"split": str, "images": int, "accuracy": fraction 0-1} measured on this very file, or None.
-    checkpoint_sha256: hash of the checkpoint it was made from, or "" for an adopted network.
-    class_mapping: by class of the training data, the label it became, None if it was left out; {} if these are
-        the labels. The runtime has no use for it, scoring has.
-    failed_gates: names of fer-export's bounds that the file does not keep, if it was written with --force.
-    detector: how a detector's answers are read; None for a classifier.
+    labels: a classifier's classes in output order; a detector has none.
+    input_size: [height, width] of the input in pixels; of a detector, the image's sides must be multiples of them.
+    color: "grey" (1 channel) or "rgb" (3 channels, in that order); pixels are uint8 0 to 255, the graph normalizes
+        them. Stored as "colour".
+    framing: side of the square that the network expects, as a multiple of the FER2013 square (the square image that
+        FER2013 would hold of the face).
+    output: "probabilities": float32 [N, classes], rows sum to 1. "boxes": float32 [N, 5, cells], a logit and a box for
+        each cell of the detector's grids (fer_edge.detectors.boxes.decode).
+    temperature: the graph divides the logits by it.
+    dataset: name of the training data.
+    accuracy: {"split": str, "images": int, "accuracy": fraction 0-1} as measured on this file, or None.
+    checkpoint_sha256: hash of the checkpoint it was exported from; "" for an adopted network.
+    class_mapping: the label of each class of the training data, None for a class left out; {} if the classes are the
+        labels. The runtime does not use it; evaluation does.
+    failed_gates: names of fer-export's gates that the file fails, if it was written with --force.
+    detector: how to read a detector's outputs; None for a classifier.
     """
 
     kind: str
@@ -100,19 +98,19 @@ class Contract:
         values = {"schema": SCHEMA} | asdict(self)
         for name, key in KEYS.items():
             values[key] = values.pop(name)
-        for name in ("class_mapping", "detector"):  # most have none
+        for name in ("class_mapping", "detector"):  # most files have neither
             if not values[name]:
                 del values[name]
         return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     @property
     def channels(self) -> int:
-        """1 for grey, 3 for RGB."""
+        """1 for gray, 3 for RGB."""
         return 1 if self.color == "grey" else 3
 
 
 def parse_contract(text: str, file: str) -> Contract:
-    """Read the metadata value of `file` (named in errors); ContractError if it can't be used."""
+    """Read the metadata value `text` of `file` (named in errors); ContractError if it can't be used."""
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -122,7 +120,7 @@ def parse_contract(text: str, file: str) -> Contract:
     schema = values.pop("schema", None)
     if schema != SCHEMA:
         raise ContractError(
-            f"{file}: its contract has schema {schema!r}, and this fer-edge knows {SCHEMA}: "
+            f"{file}: its contract has schema {schema!r}, but this fer-edge reads {SCHEMA}: "
             "update fer-edge, or export the model again"
         )
     known = {one.name for one in fields(Contract)}
@@ -134,22 +132,18 @@ def parse_contract(text: str, file: str) -> Contract:
         failed = tuple(values.get("failed_gates", ()))
         values |= {"labels": tuple(labels), "input_size": (height, width), "failed_gates": failed}
         if values.get("detector") is not None:
-            values["detector"] = _terms(values["detector"])
+            values["detector"] = _parse_detector(values["detector"])
         contract = Contract(**{name: value for name, value in values.items() if name in known})
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ContractError(f"{file}: its contract lacks or garbles {error}: export the model again") from error
-    for name, wanted in _faults(contract):
-        raise ContractError(
-            f"{file}: its contract says {KEYS.get(name, name)} {getattr(contract, name)!r}, not {wanted}: "
-            "export the model again"
-        )
+    _validate(contract, file)
     return contract
 
 
-def _terms(values: Any) -> DetectorContract:
-    """The detector's part; KeyError, TypeError or ValueError if something in it is missing or garbled."""
+def _parse_detector(values: Any) -> DetectorContract:
+    """A detector's part; KeyError, TypeError or ValueError if something in it is missing or malformed."""
     (*strides,) = values["strides"]
-    framing = {name: float(values["framing"][name]) for name in FRAMING_TERMS}
+    framing = {name: float(values["framing"][name]) for name in FRAMING_KEYS}
     look = values.get("second_look")
     if look is not None:
         look = SecondLook(**{one.name: look[one.name] for one in fields(SecondLook)})
@@ -157,8 +151,17 @@ def _terms(values: Any) -> DetectorContract:
     return DetectorContract(**known | {"strides": tuple(strides), "framing": framing, "second_look": look})
 
 
-def _faults(contract: Contract) -> Iterator[tuple[str, str]]:
-    """The name of each field that can't be as it is, and what it should be."""
+def _validate(contract: Contract, file: str) -> None:
+    """Raise ContractError for the first field of the wrong type or out of range."""
+    for name, expected in _problems(contract):
+        raise ContractError(
+            f"{file}: its contract says {KEYS.get(name, name)} {getattr(contract, name)!r}, not {expected}: "
+            "export the model again"
+        )
+
+
+def _problems(contract: Contract) -> Iterator[tuple[str, str]]:
+    """The name of each field of the wrong type or out of range, and what it should be."""
     outputs = OUTPUTS[:1] if contract.kind == "classifier" else OUTPUTS[1:]
     for name, allowed in (("kind", KINDS), ("color", COLORS), ("output", outputs)):
         if getattr(contract, name) not in allowed:
@@ -177,29 +180,27 @@ def _faults(contract: Contract) -> Iterator[tuple[str, str]]:
         value = getattr(contract, name)
         if type(value) not in (int, float) or not 0 < value < math.inf:
             yield name, "a number above 0"
-    if contract.kind == "detector" and (contract.detector is None or not _usable(contract.detector)):
-        wanted = "strides, side_in_strides, score_threshold between 0 and 1, smallest_face_px, framing"
-        yield "detector", f"{wanted} and, maybe, second_look"
+    if contract.kind == "detector" and (contract.detector is None or not _is_valid_detector(contract.detector)):
+        expected = "strides, side_in_strides, score_threshold between 0 and 1, smallest_face_px, framing"
+        yield "detector", f"{expected} and, optionally, second_look"
 
 
-def _usable(terms: DetectorContract) -> bool:
-    """Whether the numbers of a detector's part can be worked with."""
+def _is_valid_detector(terms: DetectorContract) -> bool:
     counts = (*terms.strides, terms.smallest_face_px)
     measures = (terms.side_in_strides, *terms.framing.values())
     return (
         bool(terms.strides)
         and all(type(value) is int and value > 0 for value in counts)
-        and all(type(value) in (int, float) and abs(value) < BOUND for value in measures)
+        and all(type(value) in (int, float) and abs(value) < MAX_MEASURE for value in measures)
         and type(terms.score_threshold) is float
         and 0 < terms.score_threshold < 1
         and terms.side_in_strides > 0
         and max(terms.framing["of_width"], terms.framing["of_height"]) > 0
-        and (terms.second_look is None or _looks(terms.second_look))
+        and (terms.second_look is None or _is_valid_second_look(terms.second_look))
     )
 
 
-def _looks(look: SecondLook) -> bool:
-    """Whether a second look can be had by these numbers."""
+def _is_valid_second_look(look: SecondLook) -> bool:
     return (
         type(look.face_px) is type(look.window_px) is int
         and 0 < look.face_px < look.window_px

@@ -71,11 +71,11 @@ class Pipeline:
         if interval_s is None:
             interval_s = 0.0 if self.lossless else LIVE_CLASSIFY_INTERVAL_S
         # Pictures have nothing to do with each other: nothing is followed or smoothed from one to the next.
-        self._apart = source.framed or source.pictures is not None
+        self._apart = source.is_cropped or source.image_count is not None
         self._played_since: float | None = None
         self._labeler = EmotionLabeler(
             classifier,
-            WHOLE_PICTURE if source.framed else detector.framing,
+            WHOLE_PICTURE if source.is_cropped else detector.framing,
             interval_s,
             0.0 if self._apart else flow.smooth_s,
         )
@@ -210,7 +210,7 @@ class Pipeline:
                 frame = self._captured.get()
                 if self._apart:
                     tracker.reset()
-                detected = not self.source.framed and schedule.is_due(frame.t)
+                detected = not self.source.is_cropped and schedule.is_due(frame.t)
                 tracks = self._run_detector(frame, tracker) if detected else self._followed_without(frame, tracker)
                 self.stats.tracks = tracker.count
                 self._followed.put(TrackedFrame(frame, tracks, detected))
@@ -219,7 +219,7 @@ class Pipeline:
             self._followed.close()
 
     def _followed_without(self, frame: Frame, tracker: FaceTracker) -> list[Track]:
-        if not self.source.framed:
+        if not self.source.is_cropped:
             return tracker.follow(frame.gray, frame.t)
         height, width = frame.gray.shape
         return tracker.detected(frame.gray, [Detection((0.0, 0.0, float(width), float(height)), 1.0)], frame.t)

@@ -28,13 +28,13 @@ class Published(NamedTuple):
 class Sink:
     """Takes results one by one. Its methods are called in one thread and may be slow or fail.
 
-    name: as in the report. target: the file or folder. needs_picture: whether it wants the frames.
+    name: as in the report. target: the file or folder. needs_image: whether it wants the frames.
     written: how many results are in the output for certain.
     """
 
     name: str
     target: str = ""
-    needs_picture: bool
+    needs_image: bool
     written: int = 0
 
     def write(self, item: Published) -> None:
@@ -65,7 +65,7 @@ class SinkRunner:
         self._busy_since: float | None = None
         self._offered = 0
         # Lines are small, pictures are not.
-        self._queue: Channel[Published] = Channel(4 if sink.needs_picture else 256, drop_oldest=live)
+        self._queue: Channel[Published] = Channel(4 if sink.needs_image else 256, drop_oldest=live)
         self._thread = threading.Thread(target=self._run, name=f"fer-{sink.name}", daemon=True)
         self._thread.start()
 
@@ -83,7 +83,7 @@ class SinkRunner:
         """Hand a result over."""
         self._offered += 1
         with contextlib.suppress(Closed):  # given up
-            self._queue.put(Published(result, frame if self._sink.needs_picture else None))
+            self._queue.put(Published(result, frame if self._sink.needs_image else None))
 
     def give_up_if_hanging(self, since: float) -> None:
         """Let nobody wait for it any longer, if it has been busy with one thing for CLOSE_TIMEOUT_S.

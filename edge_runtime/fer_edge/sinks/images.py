@@ -12,7 +12,7 @@ from fer_edge.files import atomic_write, check_writable, sync_file
 from fer_edge.framing import Image
 from fer_edge.opencv import cv2
 from fer_edge.sinks.base import Published, Sink
-from fer_edge.sinks.overlay import draw
+from fer_edge.sinks.overlay import annotate
 from fer_edge.sinks.rotation import Rotation, remove_leftovers
 from fer_edge.sources.base import Source
 from fer_edge.sources.factory import IMAGE_SUFFIXES
@@ -24,7 +24,7 @@ DEFAULT_FPS = 30.0
 MAX_STILL_S = 10.0  # of a live video, where the source was away
 
 
-def check_picture_output(path: Path, overwrite: bool = False) -> None:
+def check_image_output(path: Path, overwrite: bool = False) -> None:
     """Raise OutputError if `path` names no video, picture or folder that can be written."""
     suffix = path.suffix.lower()
     if suffix in FOURCC or suffix in COLOR_SUFFIXES:
@@ -45,10 +45,10 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
         raise OutputError(f"{folder} can't be a folder of pictures: {existing} is not a folder that can be written to")
 
 
-def open_picture_sink(path: Path, source: Source, single: bool, gaps: bool, rotation: Rotation | None = None) -> Sink:
+def open_image_sink(path: Path, source: Source, single: bool, gaps: bool, rotation: Rotation | None = None) -> Sink:
     """The sink for --output: a video by its suffix, one picture by its suffix, otherwise a folder of pictures.
 
-    `path` has passed check_picture_output; `single` says that only one frame will come, `gaps` that not all
+    `path` has passed check_image_output; `single` says that only one frame will come, `gaps` that not all
     frames of the source will. OutputError if `path` doesn't fit the source.
     """
     suffix = path.suffix.lower()
@@ -61,7 +61,7 @@ def open_picture_sink(path: Path, source: Source, single: bool, gaps: bool, rota
             f"{path} is one picture but {source.name} gives more: "
             "name a video (.mp4) or a folder, or pass --max-frames 1"
         )
-    return PictureSink(path)
+    return ImageSink(path)
 
 
 class _Video:
@@ -115,7 +115,7 @@ class VideoSink(Sink):
     """
 
     name = "output"
-    needs_picture = True
+    needs_image = True
 
     def __init__(self, path: Path, fps: float, gaps: bool, rotation: Rotation | None = None) -> None:
         self.target = str(path)
@@ -127,7 +127,7 @@ class VideoSink(Sink):
 
     def write(self, item: Published) -> None:
         assert item.frame is not None
-        picture = draw(item.frame.image, item.result.faces)
+        picture = annotate(item.frame.image, item.result.faces)
         if self._video is not None and self._rotation is not None:
             age_s = time.monotonic() - self._begun
             if self._rotation.is_complete(self._video.bytes_so_far(), age_s):
@@ -167,11 +167,11 @@ def _fitted(picture: Image, size: tuple[int, int]) -> Image:
     return canvas
 
 
-class PictureSink(Sink):
+class ImageSink(Sink):
     """One annotated picture."""
 
     name = "output"
-    needs_picture = True
+    needs_image = True
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -179,7 +179,7 @@ class PictureSink(Sink):
 
     def write(self, item: Published) -> None:
         assert item.frame is not None
-        _save(draw(item.frame.image, item.result.faces), self._path)
+        _save(annotate(item.frame.image, item.result.faces), self._path)
         self.written += 1
 
 
@@ -187,7 +187,7 @@ class FolderSink(Sink):
     """An annotated picture per frame in a folder: under the source picture's name, or numbered."""
 
     name = "output"
-    needs_picture = True
+    needs_image = True
 
     def __init__(self, folder: Path) -> None:
         self._is_new = not folder.exists()
@@ -204,7 +204,7 @@ class FolderSink(Sink):
         path = self._folder / self._name(item.result.frame, item.result.file)
         if item.result.file is not None and path.exists() and path.samefile(item.result.file):
             raise OutputError(f"{path} is a picture of the source: name another folder")
-        _save(draw(item.frame.image, item.result.faces), path)
+        _save(annotate(item.frame.image, item.result.faces), path)
         self.written += 1
 
     def discard(self) -> None:

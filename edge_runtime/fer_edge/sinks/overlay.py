@@ -36,7 +36,7 @@ def color_of(label: str, labels: Sequence[str]) -> Color:
     return OTHER_COLORS[list(labels).index(label) % len(OTHER_COLORS)]
 
 
-def draw(image: Image, faces: Sequence[Face], caption: str = "") -> Image:
+def annotate(image: Image, faces: Sequence[Face], caption: str = "") -> Image:
     """A BGR copy of `image` with every face's box and label, bars beside the largest faces, and `caption` on top.
 
     In crowds a label is shortened to the emotion, or left out, where it would cover faces or labels of larger ones.

@@ -31,7 +31,7 @@ class _TextSink(Sink):
     Every piece of a rotated file begins with `head`. A result's lines stay in one piece.
     """
 
-    needs_picture = False
+    needs_image = False
 
     def __init__(self, target: str, head: str = "", rotation: "Rotation | None" = None) -> None:
         self.target = target

@@ -8,7 +8,7 @@ from fer_edge.channel import Channel, Closed
 from fer_edge.opencv import cv2
 from fer_edge.pipeline.frame import Frame
 from fer_edge.results import FrameResult
-from fer_edge.sinks.overlay import draw
+from fer_edge.sinks.overlay import annotate
 
 PROBE_TIMEOUT_S = 15
 TITLE = "fer-edge"
@@ -58,7 +58,7 @@ class Window:
             if not self.shown:
                 cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
                 cv2.resizeWindow(TITLE, frame.image.shape[1], frame.image.shape[0])
-            cv2.imshow(TITLE, draw(frame.image, result.faces, caption))
+            cv2.imshow(TITLE, annotate(frame.image, result.faces, caption))
             self.shown += 1
         if not self.shown:
             return True

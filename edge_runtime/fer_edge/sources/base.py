@@ -32,18 +32,18 @@ class Source:
     name: for messages and reports, without credentials.
     live: whether it goes on without us, so that only its newest frame matters.
     fps: nominal frames a second, or None.
-    pictures: how many single pictures it holds, or None if it is a video or their number is unknown.
-    granted: what it really gives, as far as it says: size [width, height], format (four letters), fps.
-    framed: whether each picture is one face, framed as FER2013's are, so that there is nothing to detect.
+    image_count: how many single pictures it holds, or None if it is a video or their number is unknown.
+    properties: what it really gives, as far as it says: size [width, height], format (four letters), fps.
+    is_cropped: whether each picture is one face, framed as FER2013's are, so that there is nothing to detect.
     reconnects: how often it came back after a loss. gaps_s: the last lengths of its absences, in seconds.
     """
 
     name: str
     live: bool = False
     fps: float | None = None
-    pictures: int | None = None
-    framed: bool = False
-    granted: Mapping[str, Any] | None = None
+    image_count: int | None = None
+    is_cropped: bool = False
+    properties: Mapping[str, Any] | None = None
     reconnects: int = 0
     gaps_s: Sequence[float] = ()
 

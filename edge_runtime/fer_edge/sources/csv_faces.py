@@ -15,14 +15,14 @@ LONGEST_CELL = 10_000_000  # characters; csv's own limit of 131,072 ends at 180 
 ADVICE = f"its first line must name a column {COLUMN!r}, with the grey values of a square picture in each row"
 
 
-class PixelRowsSource(Source):
+class CsvFacesSource(Source):
     """The column `pixels` of a CSV file: grey values 0 to 255, blank-separated, row by row of a square picture.
 
     Other columns are ignored. A row that can't be read is an error, named by its number (1 = the first
     after the header). The file is read row by row, so that its length does not matter.
     """
 
-    framed = True
+    is_cropped = True
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)

@@ -2,7 +2,7 @@
 
 import re
 
-from fer_edge.demo.scene import ROUND_S, draw_scene
+from fer_edge.demo.scene import CYCLE_S, draw_scene
 from fer_edge.errors import SourceError
 from fer_edge.sources.base import Source, SourceFrame
 
@@ -27,8 +27,8 @@ class DemoSource(Source):
         self._size = (int(match[1]), int(match[2])) if match[1] else SIZE
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in self._size):
             raise SourceError(f"{uri}: width and height must be {MIN_SIDE} to {MAX_SIDE} pixels")
-        self.granted = {"size": list(self._size), "format": "BGR3", "fps": FPS}
-        self._frames = None if match[3] else round(ROUND_S * FPS)
+        self.properties = {"size": list(self._size), "format": "BGR3", "fps": FPS}
+        self._frames = None if match[3] else round(CYCLE_S * FPS)
         self._next = 0
 
     def read(self) -> SourceFrame | None:

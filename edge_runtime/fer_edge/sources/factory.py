@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fer_edge.errors import SourceError
 from fer_edge.sources.base import Source
-from fer_edge.sources.reconnect import LiveSource, ReconnectPolicy, open_in_time
+from fer_edge.sources.reconnect import LiveSource, ReconnectPolicy, open_with_timeout
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 
@@ -57,7 +57,7 @@ def _open_rpicam(uri: str, reconnect_policy: ReconnectPolicy) -> Source:
 def _open_url(url: str, reconnect_policy: ReconnectPolicy) -> Source:
     from fer_edge.sources.video import UrlSource, redact
 
-    first = open_in_time(lambda: UrlSource(url), redact(url), reconnect_policy.open_s)
+    first = open_with_timeout(lambda: UrlSource(url), redact(url), reconnect_policy.open_s)
     if not first.live:
         return first
     opened: list[Source] = [first]
@@ -88,9 +88,9 @@ def _open_path(text: str) -> Source:
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImagesSource(text, [path])
     if path.suffix.lower() == ".csv":
-        from fer_edge.sources.csv_faces import PixelRowsSource
+        from fer_edge.sources.csv_faces import CsvFacesSource
 
-        return PixelRowsSource(path)
+        return CsvFacesSource(path)
 
     from fer_edge.sources.video import VideoFileSource
 

@@ -26,11 +26,11 @@ class IterableSource(Source):
         for image in self._images:
             time_s = self._given / self.fps if self.fps else None
             self._given += 1
-            return SourceFrame(checked_image(image).copy(), media_time_s=time_s)
+            return SourceFrame(check_image(image).copy(), media_time_s=time_s)
         return None
 
 
-def checked_image(image: Image) -> Image:
+def check_image(image: Image) -> Image:
     """`image` if it is uint8 [H, W] or [H, W, 3] and not empty; TypeError or ValueError otherwise."""
     dtype = getattr(image, "dtype", None)
     if dtype != "uint8":

@@ -33,7 +33,7 @@ class ReconnectPolicy(NamedTuple):
     give_up_s: float = 600.0
 
 
-def open_in_time(open_once: Callable[[], Source], name: str, timeout_s: float) -> Source:
+def open_with_timeout(open_once: Callable[[], Source], name: str, timeout_s: float) -> Source:
     """What `open_once` opens; SourceError if it takes longer than `timeout_s`.
 
     It is called in a daemon thread: an open that hangs in C code would hold up signals, too.
@@ -135,7 +135,7 @@ class LiveSource(Source):
 
     def _take_over(self) -> None:
         if self._reader.source is not None:
-            self.fps, self.granted = self._reader.source.fps, self._reader.source.granted
+            self.fps, self.properties = self._reader.source.fps, self._reader.source.properties
 
     def read(self) -> SourceFrame | None:
         """The next frame, after a reconnection if need be; None once closed. SourceError if it is lost for good."""

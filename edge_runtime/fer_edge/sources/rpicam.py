@@ -34,7 +34,7 @@ class RpicamSource(Source):
         if self._width % 2 or self._height % 2:
             raise SourceError(f"{uri}: width and height must be even")
         self.fps = float(match[3] or DEFAULT_FPS)
-        self.granted = {"size": [self._width, self._height], "format": "YU12", "fps": self.fps}
+        self.properties = {"size": [self._width, self._height], "format": "YU12", "fps": self.fps}
         self._stride = -(-self._width // ROW_ALIGNMENT) * ROW_ALIGNMENT
         program = shutil.which(PROGRAM)
         if program is None:

@@ -43,7 +43,7 @@ class _Capture(Source):
         if self._first is None:
             capture.release()
             raise SourceError(f"{name} opens but gives no frame: {advice}")
-        self.granted = {"size": self._size(), "format": _letters(capture), "fps": self.fps}
+        self.properties = {"size": self._size(), "format": _letters(capture), "fps": self.fps}
 
     def _size(self) -> list[int] | None:
         if self._first is None or self._first.image is None:

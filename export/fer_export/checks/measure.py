@@ -76,7 +76,7 @@ def measure_latency(classifiers: Mapping[str, Classifier], face: npt.NDArray[np.
 
 
 def _job(classifier: Classifier, face: npt.NDArray[np.uint8]) -> Callable[[], object]:
-    batch = classifier.batch(face, [whole(face)], good_light=False)
+    batch = classifier.batch(face, [whole(face)], normalize_light=False)
 
     def run() -> object:
         return classifier.predict(batch)

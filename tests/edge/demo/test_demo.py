@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fer_edge.demo.scene import ROUND_S, draw_scene, expression_at, face_box_at
+from fer_edge.demo.scene import CYCLE_S, draw_scene, expression_at, face_box_at
 from fer_edge.detectors.luma import LumaDetector
 
 SIZES = ((640, 480), (320, 240), (1280, 720), (480, 640))
@@ -29,7 +29,7 @@ def overlap(a: Box, b: Box) -> float:
 
 def found_and_extra(detect: Callable[[Image], list[Box]], size: tuple[int, int], step: int = 6) -> tuple[float, int]:
     """The fraction of every `step`th frame of a round in which the face is found, and the boxes that are elsewhere."""
-    times = [frame / 30 for frame in range(0, round(30 * ROUND_S), step)]
+    times = [frame / 30 for frame in range(0, round(30 * CYCLE_S), step)]
     found = extra = 0
     for t in times:
         hits = [overlap(box, face_box_at(t, size)) >= 0.35 for box in detect(draw_scene(t, size))]
@@ -51,16 +51,16 @@ def test_a_picture_can_be_changed_without_changing_the_next() -> None:
 
 def test_the_round_is_seamless() -> None:
     for t in (0.0, 1 / 3, 2.8, 4 + 1 / 30, 9.99):
-        assert np.array_equal(draw_scene(t), draw_scene(t + ROUND_S))
-        assert np.array_equal(draw_scene(t), draw_scene(t + 360 * ROUND_S))
-        assert expression_at(t) == expression_at(t + ROUND_S)
-    step = np.abs(draw_scene(ROUND_S - 1 / 30).astype(int) - draw_scene(0.0)).mean()
+        assert np.array_equal(draw_scene(t), draw_scene(t + CYCLE_S))
+        assert np.array_equal(draw_scene(t), draw_scene(t + 360 * CYCLE_S))
+        assert expression_at(t) == expression_at(t + CYCLE_S)
+    step = np.abs(draw_scene(CYCLE_S - 1 / 30).astype(int) - draw_scene(0.0)).mean()
     usual = np.abs(draw_scene(1 / 30).astype(int) - draw_scene(0.0)).mean()
     assert step < 2 * usual
 
 
 def test_all_seven_expressions_occur_in_a_round() -> None:
-    acted = {expression_at(frame / 30) for frame in range(round(30 * ROUND_S))}
+    acted = {expression_at(frame / 30) for frame in range(round(30 * CYCLE_S))}
     assert acted == {"angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"}
 
 
@@ -73,14 +73,14 @@ def test_the_size_is_honoured(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_face_stays_inside_the_picture(size: tuple[int, int]) -> None:
-    for frame in range(round(30 * ROUND_S)):
+    for frame in range(round(30 * CYCLE_S)):
         x, y, width, height = face_box_at(frame / 30, size)
         assert width > 0 and height > 0
         assert x >= 0 and y >= 0 and x + width <= size[0] and y + height <= size[1]
 
 
 def test_the_face_is_150_to_250_pixels_high_at_640_by_480() -> None:
-    heights = [face_box_at(frame / 30)[3] for frame in range(round(30 * ROUND_S))]
+    heights = [face_box_at(frame / 30)[3] for frame in range(round(30 * CYCLE_S))]
     assert 145 <= min(heights) < 165
     assert 215 < max(heights) <= 250
 
@@ -93,7 +93,7 @@ def test_consecutive_frames_differ_but_do_not_jump() -> None:
 
 def test_the_body_reaches_the_lower_edge() -> None:
     for size in SIZES:
-        for t in np.arange(0, ROUND_S, 1.0):
+        for t in np.arange(0, CYCLE_S, 1.0):
             x, _, width, _ = face_box_at(float(t), size)
             blue, _, red = draw_scene(float(t), size)[-1, int(x + width / 2)].astype(int)
             assert blue > red + 20  # the jumper; the wall is grey

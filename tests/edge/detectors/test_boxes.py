@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from fer_edge.detectors.boxes import MOST, cell_grid, decode, merge, overlap
+from fer_edge.detectors.boxes import MAX_CANDIDATES, cell_grid, decode, weighted_nms
+from fer_edge.framing import iou_matrix_xyxy
 
 
 def test_the_grid_lists_every_cell_of_every_stride_finest_first() -> None:
@@ -33,12 +34,12 @@ def test_wild_answers_stay_finite() -> None:
 def test_overlap_is_intersection_over_union() -> None:
     box = np.array([0, 0, 10, 10], np.float32)
     others = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [10, 0, 20, 10]], np.float32)
-    assert overlap(box, others) == pytest.approx([1, 1 / 3, 0, 0])
+    assert iou_matrix_xyxy(box[None], others)[0] == pytest.approx([1, 1 / 3, 0, 0])
 
 
 def test_boxes_of_one_face_become_one_near_the_surest() -> None:
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60]], np.float32)
-    merged, scores = merge(boxes, np.array([0.6, 0.9, 0.7], np.float32))
+    merged, scores = weighted_nms(boxes, np.array([0.6, 0.9, 0.7], np.float32))
     assert scores == pytest.approx([0.9, 0.7])  # surest first
     share = 0.9**2 / (0.9**2 + 0.6**2)
     assert merged[0] == pytest.approx([share, 0, 10 + share, 10])
@@ -48,24 +49,24 @@ def test_boxes_of_one_face_become_one_near_the_surest() -> None:
 @pytest.mark.parametrize(("shift", "kept"), [(4.0, 1), (5.0, 1), (6.0, 2)])  # overlaps of 0.43, 0.33 and 0.25
 def test_a_poor_box_of_a_face_is_left_out_and_a_neighbours_stays(shift: float, kept: int) -> None:
     boxes = np.array([[0, 0, 10, 10], [shift, 0, 10 + shift, 10]], np.float32)
-    merged, scores = merge(boxes, np.array([0.9, 0.7], np.float32))
+    merged, scores = weighted_nms(boxes, np.array([0.9, 0.7], np.float32))
     assert len(scores) == kept
     assert merged[0].tolist() == [0, 0, 10, 10]  # not moved by it
 
 
 def test_nothing_merges_to_nothing() -> None:
-    boxes, scores = merge(np.empty((0, 4), np.float32), np.empty(0, np.float32))
+    boxes, scores = weighted_nms(np.empty((0, 4), np.float32), np.empty(0, np.float32))
     assert boxes.shape == (0, 4)
     assert scores.shape == (0,)
 
 
 def test_an_endless_number_of_boxes_is_bounded() -> None:
-    left = np.arange(MOST + 1000, dtype=np.float32) * 20
+    left = np.arange(MAX_CANDIDATES + 1000, dtype=np.float32) * 20
     boxes = np.stack([left, left, left + 10, left + 10], axis=1)
-    assert len(merge(boxes, np.full(len(left), 0.5, np.float32))[0]) == MOST
+    assert len(weighted_nms(boxes, np.full(len(left), 0.5, np.float32))[0]) == MAX_CANDIDATES
 
 
 def test_nobody_of_a_crowd_is_left_out() -> None:
     left = np.repeat(np.arange(200, dtype=np.float32) * 20, 12)  # a dozen cells see each face
     boxes = np.stack([left, left, left + 10, left + 10], axis=1)
-    assert len(merge(boxes, np.linspace(0.9, 0.5, len(left), dtype=np.float32))[0]) == 200
+    assert len(weighted_nms(boxes, np.linspace(0.9, 0.5, len(left), dtype=np.float32))[0]) == 200

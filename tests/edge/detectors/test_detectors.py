@@ -8,7 +8,8 @@ from fer_edge.demo.scene import draw_scene, face_box_at
 from fer_edge.detectors import open_detector
 from fer_edge.detectors.base import Detector
 from fer_edge.detectors.haar import HaarDetector
-from fer_edge.detectors.luma import CLEAR_DEVIATION, HAZE_GAIN, LumaDetector, brightened, in_good_light
+from fer_edge.detectors.lighting import CLEAR_DEVIATION, HAZE_GAIN, brighten, normalize_lighting
+from fer_edge.detectors.luma import LumaDetector
 from fer_edge.detectors.yunet import YunetDetector
 from fer_edge.errors import ContractError, FerError, ModelError
 from fer_edge.framing import Image, iou
@@ -79,41 +80,41 @@ def test_a_smaller_detection_size_finds_the_same_face(face_image: Image) -> None
 def test_a_face_in_the_dark_is_found_by_better_light(monkeypatch: pytest.MonkeyPatch) -> None:
     night = (draw_scene(0.5) * 0.012).astype(np.uint8)  # greys up to 3
     assert len(LumaDetector().detect(night)) == 1
-    monkeypatch.setattr("fer_edge.detectors.luma.light_table", lambda _picture: None)
+    monkeypatch.setattr("fer_edge.detectors.luma.lighting_table", lambda _picture: None)
     assert len(LumaDetector().detect(night)) == 0
 
 
 def test_hazy_pictures_get_contrast_and_good_and_blank_ones_stay() -> None:
     rng = np.random.default_rng(0)
     good = rng.integers(0, 256, (48, 64), dtype=np.uint8)
-    assert in_good_light(good) is good
+    assert normalize_lighting(good) is good
     wall = rng.integers(148, 153, (48, 64), dtype=np.uint8)
-    assert in_good_light(wall) is wall
+    assert normalize_lighting(wall) is wall
     nearly = rng.integers(144, 157, (48, 64), dtype=np.uint8)
-    assert 1.1 < in_good_light(nearly).std() / nearly.std() < 4
+    assert 1.1 < normalize_lighting(nearly).std() / nearly.std() < 4
     fog = rng.integers(130, 171, (48, 64), dtype=np.uint8)
     before = fog.copy()
-    clear = in_good_light(fog)
+    clear = normalize_lighting(fog)
     assert clear.mean() == pytest.approx(fog.mean(), abs=1)
     assert clear.std() == pytest.approx(CLEAR_DEVIATION, abs=1)
     thick = rng.integers(140, 160, (96, 64), dtype=np.uint8)[::2]
-    assert in_good_light(thick).std() == pytest.approx(HAZE_GAIN * thick.std(), rel=0.02)
+    assert normalize_lighting(thick).std() == pytest.approx(HAZE_GAIN * thick.std(), rel=0.02)
     assert np.array_equal(fog, before)
     night = (good * 0.15).astype(np.uint8)
-    assert in_good_light(night).std() > brightened(night).std()
+    assert normalize_lighting(night).std() > brighten(night).std()
 
 
 def test_dark_pictures_are_brightened_and_others_left_alone() -> None:
     bright = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
-    assert brightened(bright) is bright
+    assert brighten(bright) is bright
     dark = (bright * 0.15).astype(np.uint8)
-    lit = brightened(dark)
+    lit = brighten(dark)
     assert (lit.dtype, lit.shape) == (np.uint8, dark.shape)
     assert 65 < lit.mean() <= 81
     order = np.argsort(dark, axis=None, kind="stable")
     assert (np.diff(lit.ravel()[order].astype(int)) >= 0).all()
-    assert brightened(np.zeros((48, 64), np.uint8)).max() == 0
-    assert brightened(np.full((48, 64), 2, np.uint8)).mean() < 40  # noise of a covered lens
+    assert brighten(np.zeros((48, 64), np.uint8)).max() == 0
+    assert brighten(np.full((48, 64), 2, np.uint8)).mean() < 40  # noise of a covered lens
 
 
 def test_several_threads_give_the_same_boxes(face_image: Image) -> None:
@@ -137,7 +138,7 @@ def test_an_emotion_network_is_no_detector(model: Path) -> None:
 def test_a_detector_whose_graph_is_another_is_refused(
     tmp_path: Path, build_onnx: Callable[..., Path], detector_contract: Contract
 ) -> None:
-    with pytest.raises(ModelError, match="can't be run on a picture"):
+    with pytest.raises(ModelError, match="can't be run on an image"):
         LumaDetector(build_onnx(tmp_path / "fake.onnx", detector_contract))
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fer_edge.detectors.boxes import Floats, cell_grid
-from fer_edge.detectors.luma import FEWEST_LOOKS, UNSEEN_LOGIT, LumaDetector, in_good_light, light_table, logit
+from fer_edge.detectors.lighting import lighting_table, normalize_lighting
+from fer_edge.detectors.luma import MIN_LOGIT, MIN_SECOND_LOOKS, LumaDetector, logit
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Image
 from fer_edge.network.contract import METADATA_KEY, SecondLook
@@ -79,7 +80,7 @@ def test_the_score_of_what_is_unsure_is_the_mean_of_two_looks(first: float, agai
 def test_what_the_second_look_sees_elsewhere_does_not_count() -> None:
     detector = Told([(SMALL, 0.3)], lambda _window: [((0.0, 0.0, 30.0, 30.0), 5.0)])
     _, scores = detector.search(picture(), 0.02)
-    assert logit(scores)[0] == pytest.approx((0.3 + UNSEEN_LOGIT) / 2, abs=1e-4)
+    assert logit(scores)[0] == pytest.approx((0.3 + MIN_LOGIT) / 2, abs=1e-4)
 
 
 @pytest.mark.parametrize(("box", "value"), [(SMALL, 3.0), (SMALL, -1.0), (LARGE, 0.3)])
@@ -102,7 +103,7 @@ def test_the_window_shows_the_box_enlarged_in_its_middle() -> None:
     gray = picture()  # for its light
     gray[:150] = 90
     gray[80:104, 100:116] = 220
-    assert light_table(gray) is None
+    assert lighting_table(gray) is None
     detector = Told([(SMALL, 0.3)], saying(2.0))
     detector.search(gray)
     (seen,) = detector.windows
@@ -119,7 +120,7 @@ def test_windows_are_in_the_light_of_the_first_look_and_grey_beyond_the_picture(
     detector = Told([((0.0, 80.0, 16.0, 104.0), 0.3)], saying(2.0))
     detector.search(gray)
     (seen,) = detector.windows
-    light = light_table(gray)
+    light = lighting_table(gray)
     assert (light is None) == (darker == 1)
     brightest = 255 if light is None else int(light[gray.max()])
     assert seen[:, 40:].max() == pytest.approx(brightest, rel=0.1)
@@ -130,9 +131,9 @@ def test_windows_are_in_the_light_of_the_first_look_and_grey_beyond_the_picture(
 
 def test_faces_too_small_to_be_wanted_are_not_looked_at() -> None:
     detector = Told([(SMALL, 0.3)], saying(4.0))
-    assert len(detector.search(picture(), smallest_px=25)[0]) == 0
+    assert len(detector.search(picture(), min_size_px=25)[0]) == 0
     assert detector.windows == []
-    assert len(detector.search(picture(), smallest_px=23)[0]) == 1
+    assert len(detector.search(picture(), min_size_px=23)[0]) == 1
 
 
 @pytest.mark.parametrize(("height", "width"), [(512, 512), (768, 512), (101, 1930)])
@@ -177,7 +178,7 @@ def test_each_box_gets_the_answer_to_its_own_window() -> None:
     detector = Told(seen[::15], lambda window: [((28.0, 28.0, 68.0, 68.0), float(window[48, 48]) / 100)])
     boxes, scores = detector.search(gray, 0.02)
     assert len(detector.windows) == len(seen[::15]) > 16
-    told, lit = dict(seen), in_good_light(gray)
+    told, lit = dict(seen), normalize_lighting(gray)
     for box, score in zip(boxes, scores, strict=True):
         (first,) = [value for place, value in told.items() if np.allclose(place, box, atol=0.01)]
         again = int(lit[round(box[1]) + 5, round(box[0]) + 5]) / 100
@@ -189,10 +190,10 @@ def test_of_a_crowd_the_surest_are_looked_at() -> None:
     gray, seen = crowd(128, 256)
     detector = Told(seen, lambda _window: [((28.0, 28.0, 68.0, 68.0), 3.0)])
     boxes, scores = detector.search(gray, 0.02)
-    assert len(boxes) == len(seen) > FEWEST_LOOKS
-    assert len(detector.windows) == FEWEST_LOOKS
-    lifted = sorted((value + 3) / 2 for _, value in seen[-FEWEST_LOOKS:])
-    assert sorted(logit(scores).tolist())[-FEWEST_LOOKS:] == pytest.approx(lifted, abs=1e-3)
+    assert len(boxes) == len(seen) > MIN_SECOND_LOOKS
+    assert len(detector.windows) == MIN_SECOND_LOOKS
+    lifted = sorted((value + 3) / 2 for _, value in seen[-MIN_SECOND_LOOKS:])
+    assert sorted(logit(scores).tolist())[-MIN_SECOND_LOOKS:] == pytest.approx(lifted, abs=1e-3)
 
 
 def test_a_crowd_in_a_large_picture_is_looked_at_as_far_as_its_area_goes() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fer_edge.errors import ModelError
-from fer_edge.framing import LEAST_DEVIATION, LEAST_MEAN, Square
+from fer_edge.framing import MIN_DEVIATION, MIN_MEAN, Square
 from fer_edge.network.classifier import Classifier
 from fer_edge.network.session import load_model, preload, run_in_batches
 
@@ -65,10 +65,10 @@ def test_dark_faces_are_brightened_and_others_are_not(classifier: Classifier, co
     frame = np.repeat(image[:, :, None], 3, axis=2) if colored else image
     dark, good = classifier.batch(frame, [Square(30, 30, 48), Square(90, 30, 48)])
     np.testing.assert_array_equal(good[0], image[6:54, 66:114])
-    assert dark.mean() == pytest.approx(LEAST_MEAN, abs=1)
-    assert dark.std() > LEAST_DEVIATION / 2
+    assert dark.mean() == pytest.approx(MIN_MEAN, abs=1)
+    assert dark.std() > MIN_DEVIATION / 2
     np.testing.assert_array_equal(image, before)  # in the crop alone
-    (raw,) = classifier.batch(frame, [Square(30, 30, 48)], good_light=False)
+    (raw,) = classifier.batch(frame, [Square(30, 30, 48)], normalize_light=False)
     np.testing.assert_array_equal(raw[0], image[6:54, 6:54])
 
 

@@ -122,7 +122,7 @@ def test_a_live_source_is_processed_whole_if_asked(fakes) -> None:
 
 def test_of_pictures_each_is_detected_and_none_shares_a_face(fakes) -> None:
     source = Still(4)
-    source.pictures = 4
+    source.image_count = 4
     pipeline = fakes.finish(fakes.pipeline(source, flow=StreamOptions(detect_hz=0.1)))
     assert [face.track_id for result in fakes.published for face in result.faces] == [0, 1, 2, 3]
     assert all(result.detected for result in fakes.published)

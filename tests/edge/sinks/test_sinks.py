@@ -18,7 +18,7 @@ from fer_edge.pipeline.options import StreamOptions
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.results import FrameResult
 from fer_edge.sinks import Published, Sink, SinkRunner
-from fer_edge.sinks.images import FolderSink, VideoSink, check_picture_output, open_picture_sink
+from fer_edge.sinks.images import FolderSink, VideoSink, check_image_output, open_image_sink
 from fer_edge.sinks.text import CsvSink, JsonSink
 from fer_edge.sources.base import Source
 
@@ -39,7 +39,7 @@ def feed(sink: Sink, results: list[FrameResult], live: bool = False) -> SinkRunn
 
 
 class FailingSink(Sink):
-    name, needs_picture = "failing", False
+    name, needs_image = "failing", False
 
     def __init__(self, error: BaseException, after: int = 2) -> None:
         self.error, self.after = error, after
@@ -154,9 +154,9 @@ def test_one_failing_sink_leaves_the_others_alone(tmp_path: Path, make_result: C
     assert bad.lost == 18
 
 
-def source(live: bool = False, pictures: int | None = None) -> Source:
+def source(live: bool = False, image_count: int | None = None) -> Source:
     made = Source()
-    made.name, made.live, made.fps, made.pictures = "test", live, 25.0, pictures
+    made.name, made.live, made.fps, made.image_count = "test", live, 25.0, image_count
     return made
 
 
@@ -172,7 +172,7 @@ def test_a_video_has_as_many_frames_as_the_run(
     tmp_path: Path, make_result: Callable[..., FrameResult], suffix: str
 ) -> None:
     path = tmp_path / f"out{suffix}"
-    runner = feed(open_picture_sink(path, source(), False, False), [make_result(index) for index in range(13)])
+    runner = feed(open_image_sink(path, source(), False, False), [make_result(index) for index in range(13)])
     assert frames_in(path) == 13
     assert (runner.written, runner.lost) == (13, 0)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
@@ -181,7 +181,7 @@ def test_a_video_has_as_many_frames_as_the_run(
 def test_a_live_video_plays_in_real_time(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
     path = tmp_path / "out.mp4"
     # A second with six results in it, at 25 frames a second.
-    feed(open_picture_sink(path, source(live=True), False, True), [make_result(index) for index in range(0, 31, 6)])
+    feed(open_image_sink(path, source(live=True), False, True), [make_result(index) for index in range(0, 31, 6)])
     assert frames_in(path) == 26
 
 
@@ -190,14 +190,14 @@ def test_a_file_s_video_keeps_every_frame_and_its_time(tmp_path: Path, make_resu
     # Frames of a file whose rate varies: some closer together than the video's, then a pause of a second.
     times = [0.0, 0.01, 0.02, 0.03, 1.03]
     results = [dataclasses.replace(make_result(index), t=t) for index, t in enumerate(times)]
-    runner = feed(open_picture_sink(path, source(), False, False), results)
+    runner = feed(open_image_sink(path, source(), False, False), results)
     assert (runner.written, frames_in(path)) == (5, 27)  # 25 a second, up to the one at 1.03 s
 
 
 def test_a_video_that_can_not_be_encoded_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     path.write_text("old")
-    runner = SinkRunner(open_picture_sink(path, source(), False, False), False)
+    runner = SinkRunner(open_image_sink(path, source(), False, False), False)
     runner.offer(frame_of(0, (1, 1)), FrameResult(0, 0.0, True))
     runner.close()
     assert path.read_text() == "old"
@@ -224,7 +224,7 @@ def test_a_video_that_a_full_disk_cut_short_leaves_the_old_one(
 
 
 def test_pictures_of_another_size_are_fitted_into_the_video(tmp_path: Path) -> None:
-    runner = SinkRunner(open_picture_sink(tmp_path / "out.avi", source(), False, False), False)
+    runner = SinkRunner(open_image_sink(tmp_path / "out.avi", source(), False, False), False)
     for index, shape in enumerate([(48, 64, 3), (31, 77), (480, 640, 3)]):
         runner.offer(frame_of(index, shape), FrameResult(index, index / 30, True))
     runner.close()
@@ -232,9 +232,9 @@ def test_pictures_of_another_size_are_fitted_into_the_video(tmp_path: Path) -> N
 
 
 def test_one_picture_and_a_folder_of_pictures(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
-    feed(open_picture_sink(tmp_path / "one.png", source(pictures=1), True, False), [make_result(0)])
+    feed(open_image_sink(tmp_path / "one.png", source(image_count=1), True, False), [make_result(0)])
     assert cv2.imread(str(tmp_path / "one.png")).shape == (48, 64, 3)
-    feed(open_picture_sink(tmp_path / "all", source(), False, False), [make_result(index) for index in range(3)])
+    feed(open_image_sink(tmp_path / "all", source(), False, False), [make_result(index) for index in range(3)])
     names = sorted(entry.name for entry in (tmp_path / "all").iterdir())
     assert names == ["frame_000000.jpg", "frame_000001.jpg", "frame_000002.jpg"]
 
@@ -263,24 +263,24 @@ def test_existing_outputs_are_refused_unless_overwritten(tmp_path: Path) -> None
     (tmp_path / "plain").write_text("old")
     for name in ("old.mp4", "folder"):
         with pytest.raises(OutputError, match="--overwrite"):
-            check_picture_output(tmp_path / name)
-        check_picture_output(tmp_path / name, overwrite=True)
+            check_image_output(tmp_path / name)
+        check_image_output(tmp_path / name, overwrite=True)
     for name in ("plain", "missing/out.mp4", "plain/out", "out.doc", "out.pgm"):
         with pytest.raises(OutputError):
-            check_picture_output(tmp_path / name, overwrite=True)
-    check_picture_output(tmp_path / "new" / "deep")
+            check_image_output(tmp_path / name, overwrite=True)
+    check_image_output(tmp_path / "new" / "deep")
     assert not (tmp_path / "new").exists()
 
 
 def test_one_picture_can_not_hold_many(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="--max-frames 1"):
-        open_picture_sink(tmp_path / "out.jpg", source(), single=False, gaps=False)
+        open_image_sink(tmp_path / "out.jpg", source(), single=False, gaps=False)
 
 
 class StuckSink(Sink):
     """Hangs in its first write until `released`, as a pipe does that nobody reads."""
 
-    name, needs_picture, target = "stuck", False, "the pipe"
+    name, needs_image, target = "stuck", False, "the pipe"
 
     def __init__(self) -> None:
         self.released = threading.Event()

@@ -39,7 +39,7 @@ def test_each_row_is_a_face_pixel_by_pixel_and_other_columns_do_not_matter(tmp_p
     for face in FACES:
         np.testing.assert_array_equal(source.read().image, face)
     assert source.read() is None
-    assert source.framed
+    assert source.is_cropped
     source.close()
 
 

@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_gives_its_pictures_sorted_by_name(folder: Path) -> None:
     source = open_source(str(folder))
-    assert source.pictures == 3
+    assert source.image_count == 3
     grabs = read_all(source)
     assert [Path(grab.file or "").name for grab in grabs] == ["a.png", "b.PNG", "c.png"]
     assert [int(grab.image[0, 0, 0]) for grab in grabs if grab.image is not None] == [50, 100, 0]

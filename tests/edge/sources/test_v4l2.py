@@ -97,7 +97,7 @@ def luma(index: int) -> Image:
 def test_where_grey_will_do_only_the_luma_is_decoded(camera: type[Capture], letters: str) -> None:
     camera.letters = letters
     source = CameraSource(0, gray=True)
-    assert source.granted == {"size": [320, 240], "format": letters, "fps": 30.0}
+    assert source.properties == {"size": [320, 240], "format": letters, "fps": 30.0}
     grabs = [source.read() for _ in range(3)]
     for index, grab in enumerate(grabs, 1):
         assert grab is not None
@@ -147,7 +147,7 @@ def test_a_camera_that_is_unplugged_and_comes_back_is_opened_again(camera: type[
         assert grab.image is not None
         assert grab.image.ndim == 2
     assert source.reconnects == len(source.gaps_s) >= 2
-    assert source.granted == {"size": [320, 240], "format": "MJPG", "fps": 30.0}
+    assert source.properties == {"size": [320, 240], "format": "MJPG", "fps": 30.0}
     source.close()
     assert all(opened.released for opened in camera.opened)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from fer_edge.demo.scene import ROUND_S, draw_scene, face_box_at
+from fer_edge.demo.scene import CYCLE_S, draw_scene, face_box_at
 from fer_edge.detectors.luma import LumaDetector
 from fer_edge.errors import DataError, ModelError
 from fer_train.detection.augment import MOST_SHARPENED, augment, compressed, sharpened
@@ -55,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faces")
     tiles, rows = [], [HEADER]
     for number in range(40):
-        tile, (x, y, width, height) = drawn_tile(number * ROUND_S / 40)
+        tile, (x, y, width, height) = drawn_tile(number * CYCLE_S / 40)
         if number % 4 == 3:
             tile = np.random.default_rng(number).integers(60, 200, (128, 128), dtype=np.uint8)
         else:
@@ -429,7 +429,7 @@ def test_the_teacher_names_landmarks_and_sees_in_the_dark(monkeypatch: pytest.Mo
     assert seen[4] < seen[6] and seen[5] < seen[9] < seen[11]  # eye beside eye, above nose, above mouth
     night = (scene * 0.03).astype(np.uint8)
     assert len(teacher.faces(night))
-    monkeypatch.setattr("fer_train.detection.synthesis.teacher.in_good_light", lambda picture: picture)
+    monkeypatch.setattr("fer_train.detection.synthesis.teacher.normalize_lighting", lambda picture: picture)
     assert not len(teacher.faces(night))
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.detectors.luma import EDGE_GRAY
+from fer_edge.detectors.luma import PADDING_GRAY
 from fer_edge.errors import DataError
 from fer_edge.files import atomic_write
 from fer_train.detection.synthesis.solid import CLEARED, Head, Look, Pose, face_at, posed
@@ -161,7 +161,7 @@ def seen_enlarged(
     margin. around: what OpenCV puts there, its edge or the network's own grey.
     """
     enlarged = cv2.resize(face, (FER_PX, FER_PX), interpolation=cv2.INTER_CUBIC)
-    framed = cv2.copyMakeBorder(enlarged, *(FER_MARGIN_PX,) * 4, around, value=EDGE_GRAY)
+    framed = cv2.copyMakeBorder(enlarged, *(FER_MARGIN_PX,) * 4, around, value=PADDING_GRAY)
     seen = teacher.surest(np.asarray(framed, np.uint8))
     if seen is None:
         return None

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fer_edge.detectors.luma import EDGE_GRAY, LumaDetector
+from fer_edge.detectors.luma import PADDING_GRAY, LumaDetector
 from fer_edge.errors import DataError
 from fer_edge.files import atomic_write
 from fer_train.detection.synthesis.altered_heads import BAD_FILE, seen_enlarged
@@ -209,7 +209,7 @@ def _box(picture: Pixels, teacher: Teacher) -> Boxes | None:
 
 def _scores(images: Pixels, boxes: Boxes, detector: LumaDetector) -> npt.NDArray[np.float64]:
     """The detector's scores, 0 to 1, of the faces of one sheet of close-ups, at most ALONG squared."""
-    sheet = np.full((ALONG * JUDGED_PX, ALONG * JUDGED_PX), EDGE_GRAY, np.uint8)
+    sheet = np.full((ALONG * JUDGED_PX, ALONG * JUDGED_PX), PADDING_GRAY, np.uint8)
     wanted = boxes * np.float32(JUDGED_PX)
     for place, image in enumerate(images):
         y, x = (JUDGED_PX * at for at in divmod(place, ALONG))

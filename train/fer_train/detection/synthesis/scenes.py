@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.demo.scene import ROUND_S, draw_scene, face_box_at
+from fer_edge.demo.scene import CYCLE_S, draw_scene, face_box_at
 from fer_train.detection.synthesis.clutter import draw_things
 from fer_train.detection.synthesis.textures import draw_texture
 from fer_train.detection.synthesis.tiles import TILE_PX, FaceTiles
@@ -103,7 +103,7 @@ class SceneMaker:
 
     def _drawn(self) -> tuple[Pixels, Faces]:
         """The person of `demo:`, as a camera of some size would show it."""
-        moment, size = float(self._rng.uniform(0, ROUND_S)), (640, 480)
+        moment, size = float(self._rng.uniform(0, CYCLE_S)), (640, 480)
         scale = float(self._rng.uniform(0.35, 1.2))
         x, y, width, height = face_box_at(moment, size)
         left, top = x + width / 2 - SCENE_PX / 2 / scale, y + height / 2 - SCENE_PX / 2 / scale

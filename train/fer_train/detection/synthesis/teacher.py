@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.detectors.luma import in_good_light
+from fer_edge.detectors.lighting import normalize_lighting
 from fer_edge.errors import ModelError
 from fer_train.detection.synthesis.scenes import IGNORED, MAX_FACES, MIN_FACE_PX, Faces, Pixels
 
@@ -38,7 +38,7 @@ class Teacher:
 
     def faces(self, scene: Pixels) -> Faces:
         """float32 [faces, 5]: x, y, width, height and score, at least FAINT, of what it sees in uint8 [H, W]."""
-        scene = in_good_light(scene)  # as luma will see it: in bad light the teacher is unsure of everybody
+        scene = normalize_lighting(scene)  # as luma will see it: in bad light the teacher is unsure of everybody
         seen = [self._detect(scene, scale) for scale in SCALES]
         every = np.concatenate(seen)
         view = np.repeat(np.arange(len(SCALES)), [len(one) for one in seen])
@@ -64,7 +64,7 @@ class Teacher:
         x, y, width, height, then x and y of right eye, left eye, nose, right and left corner of the mouth; score.
         """
         self._network.setInputSize((picture.shape[1], picture.shape[0]))
-        found = self._network.detect(tinted(in_good_light(picture)))[1]
+        found = self._network.detect(tinted(normalize_lighting(picture)))[1]
         return None if found is None else np.asarray(found[np.argmax(found[:, 14])], np.float32)
 
     def _detect(self, scene: Pixels, scale: float) -> Faces:
