@@ -1,0 +1,122 @@
+"""What the documents show: commands with options that exist, examples that run, links that lead somewhere."""
+
+import importlib.util
+import itertools
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+
+from fer_edge.cli.commands import edge
+from fer_export.cli import export
+from fer_train.cli import train
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("docs/*.md"),
+    ROOT / "models" / "README.md",
+    ROOT / "benchmarks" / "README.md",
+]
+HISTORY = {"CHANGELOG.md"}  # names options and files of its time
+COMMANDS = {"fer-edge": edge, "fer-train": train, "fer-export": export}
+EXTENDING = ROOT / "docs" / "extending.md"
+
+documents = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    """The code blocks of `language` in `document`."""
+    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def shell_lines(document: Path) -> list[list[str]]:
+    """The words of each line of the shell blocks, without comments."""
+    text = "\n".join(blocks(document, "sh")).replace("\\\n", " ")
+    return [words for line in text.splitlines() if (words := shlex.split(line, comments=True))]
+
+
+def options_of(command: click.Command) -> set[str]:
+    return {name for option in command.params for name in [*option.opts, *option.secondary_opts]} | {"--help"}
+
+
+@documents
+def test_commands_use_options_that_exist(document: Path) -> None:
+    for words in shell_lines(document):
+        for position, word in enumerate(words):
+            if word not in COMMANDS:
+                continue
+            command, arguments = COMMANDS[word], words[position + 1 :]
+            if arguments and arguments[0] in command.subcommands:
+                command = command.subcommands[arguments[0]]
+            used = {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}
+            assert used - options_of(command) == set(), " ".join(words)
+
+
+@documents
+def test_modules_that_python_starts_exist(document: Path) -> None:
+    if document.name in HISTORY:
+        return
+    text = document.read_text(encoding="utf-8")
+    for module in re.findall(r"python3? -m ((?:benchmarks|fer_\w+)[\w.]*)", text):
+        assert importlib.util.find_spec(module) is not None, module
+    assert re.findall(r"python3? (?:benchmarks|models)/\S+", text) == []
+
+
+@documents
+def test_links_lead_to_files_and_headings(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        if target.startswith("http"):
+            continue
+        name, _, heading = target.partition("#")
+        linked = document.parent / name if name else document
+        assert linked.exists(), target
+        headings = re.findall(r"^#+ (.*)", linked.read_text(encoding="utf-8"), re.MULTILINE) if heading else []
+        anchors = {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+        assert not heading or heading in anchors, target
+
+
+def test_the_documented_detector_is_the_tested_one() -> None:
+    example = (ROOT / "tests" / "edge" / "detectors" / "booth.py").read_text(encoding="utf-8")
+    assert example in blocks(EXTENDING, "python")
+
+
+def run_example(defines: str) -> dict[str, Any]:
+    """The names that the example with the text `defines` leaves behind."""
+    (code,) = [block for block in blocks(EXTENDING, "python") if defines in block]
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(code, str(EXTENDING), "exec"), names)
+    return names
+
+
+def test_the_documented_network_runs() -> None:
+    import torch
+
+    network = run_example("class TinyNet")["NETWORK"](7)
+    assert network(torch.zeros(2, 1, 48, 48)).shape == (2, 7)
+    assert f"{network.num_parameters():,} parameters" in EXTENDING.read_text(encoding="utf-8")
+    assert network.num_features == network.classifier.in_features
+
+
+def test_the_documented_sink_runs(tmp_path: Path) -> None:
+    from fer_edge.results import FrameResult
+    from fer_edge.sinks.base import Published
+
+    sink = run_example("class CountSink")["CountSink"](str(tmp_path / "faces.txt"))
+    sink.write(Published(FrameResult(0, 0.0, True), None))
+    sink.close()
+    assert sink.written == 1
+    assert (tmp_path / "faces.txt").read_text() == "0\n"
+
+
+def test_the_readme_s_python_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fer_edge import EmotionRecognizer
+
+    (code,) = blocks(ROOT / "README.md", "python")
+    stream = EmotionRecognizer.stream
+    monkeypatch.setattr(EmotionRecognizer, "stream", lambda self, source: itertools.islice(stream(self, source), 2))
+    exec(compile(code, "README.md", "exec"), {"image_bgr": np.zeros((240, 320, 3), np.uint8)})
