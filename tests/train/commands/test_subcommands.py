@@ -215,7 +215,7 @@ def test_summary_counts_classes_copies_conflicts_and_what_is_corrupt(
     assert report["constant_images"] == 1
     text = capsys.readouterr().out
     assert "2 copies within Training" in text
-    assert "1 (25.0 %) of PublicTest also stand in Training" in text
+    assert "1 (25.0 %) of PublicTest are also in Training" in text
     assert "1 of 15 pictures can't be used and are left out: train/sad/broken.png" in text
     for name in ("classes.png", "samples.png"):
         assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")

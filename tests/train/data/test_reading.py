@@ -8,7 +8,7 @@ import pytest
 
 from fer_edge.errors import DataError
 from fer_train.data import FER2013_CLASSES, FERPLUS_COLUMNS, PUBLIC_TEST, TRAINING, also_in, load_faces
-from fer_train.data import csv_table as table
+from fer_train.data import csv_table
 
 from ..conftest import CsvWriter, face_rows, make_face, pixels
 
@@ -78,7 +78,7 @@ def test_blank_lines_are_passed_over_and_still_counted(write_csv: CsvWriter) -> 
 def test_a_bad_row_is_named_with_its_row_and_line(
     write_csv: CsvWriter, monkeypatch: pytest.MonkeyPatch, row: tuple[object, ...], problem: str
 ) -> None:
-    monkeypatch.setattr(table, "BLOCK_ROWS", 3)  # so that the row lies in the second block
+    monkeypatch.setattr(csv_table, "BLOCK_ROWS", 3)  # so that the row lies in the second block
     path = write_csv([GOOD, GOOD, GOOD, GOOD, row, GOOD])
     with pytest.raises(DataError, match=re.escape(f"{path}, row 5 (line 6): {problem}")):
         load_faces(path)
@@ -119,6 +119,24 @@ def test_nothing_but_bad_rows_is_an_error_in_any_case(write_csv: CsvWriter) -> N
 def test_a_row_with_too_many_cells_is_named(write_csv: CsvWriter) -> None:
     with pytest.raises(DataError, match=r"row 2 \(line 3\): it has more cells than the first line has names \('x'\)"):
         load_faces(write_csv([GOOD, (*GOOD, "x"), GOOD]))
+
+
+def test_a_row_with_far_too_many_cells_is_named(write_csv: CsvWriter) -> None:
+    with pytest.raises(DataError, match=r"row 2 \(line 3\): it has 2306 cells, more than the first line has names"):
+        load_faces(write_csv([GOOD, (3, *[0] * 2304, "Training"), GOOD]))
+
+
+def test_neighboring_rows_do_not_lend_each_other_pixels(write_csv: CsvWriter) -> None:
+    with pytest.raises(DataError, match=r"row 2 \(line 3\): 2303 pixel .* 2 of its 4 rows .* also row 3 \(line 4\)"):
+        load_faces(write_csv([GOOD, (3, BLACK[:-2], "Training"), (3, BLACK + " 0", "Training"), GOOD]))
+
+
+@pytest.mark.parametrize(("old", "new"), [(" ", "  "), (" ", "\t"), (" ", " 0"), (" ", " 000"), ("^", " "), ("$", " ")])
+def test_unusual_spacing_and_zeros_change_no_pixel(write_csv: CsvWriter, old: str, new: str) -> None:
+    face = make_face(3, np.random.default_rng(0))
+    cell = re.sub(old, new, pixels(face))
+    loaded = load_faces(write_csv([GOOD, (3, cell, "Training"), (3, BLACK, "PublicTest")]))
+    assert (loaded.images[1] == face).all() and not loaded.images[0].any()
 
 
 def test_emotions_may_be_names(write_csv: CsvWriter) -> None:

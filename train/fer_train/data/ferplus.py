@@ -6,11 +6,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from fer_edge.errors import DataError
 from fer_train.data.classes import canonical
 from fer_train.data.containers import opened
-from fer_train.data.csv_table import Table, place_of
+from fer_train.data.csv_table import CsvTable, place_of
 from fer_train.data.faces import FaceData
 
 # The vote columns of fer2013new.csv. Its rows stand in fer2013.csv's order.
@@ -27,18 +28,18 @@ def with_votes(data: FaceData, places: npt.NDArray[np.int64] | None, path: Path)
     places: int64 [N], each face's row among all of the source's, from 0; None for pictures, which must then
     be named as FER+ does ("fer0000012.png"). Raises DataError if the votes are not those of these faces.
     """
-    votes, usages = _read(path)
+    votes, usage = _read(path)
     if places is None:
         places = _places_by_name(data, path)
-    misfit = len(votes) <= places.max(initial=-1)
-    if not misfit and usages is not None and data.usage.any():
-        misfit = bool((usages[places] != data.usage).any())
-    if misfit:
+    fits = len(votes) > places.max(initial=-1)
+    if fits and usage is not None and data.usage.any():
+        fits = bool((usage.to_numpy()[places] == data.usage).all())
+    if not fits:
         raise DataError(
             f"{path} does not fit {data.path}: its {len(votes):,} rows must stand in the same order "
             f"as the {len(data):,} faces, with the same Usage"
         )
-    return replace(data, votes=votes[places])
+    return replace(data, votes=votes.to_numpy()[places])
 
 
 def majority_labels(data: FaceData) -> npt.NDArray[np.int64]:
@@ -84,25 +85,21 @@ def _groups(data: FaceData) -> tuple[list[str], list[int]]:
     return groups, columns
 
 
-def _read(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.str_] | None]:
-    """Votes float32 [N, 10], and each row's Usage if there is such a column."""
+def _read(path: Path) -> tuple[pd.DataFrame, pd.Series | None]:
+    """Return the votes, a float32 column per FERPLUS_COLUMNS, and each row's Usage if the file has any."""
     columns = [name.lower() for name in FERPLUS_COLUMNS]
-    votes, usages = [], []
     with opened(path, HINT) as container:
         name = container.files[0] if len(container.files) == 1 else _votes_file(container.files, path)
-        table = Table(container, name, columns, HINT)
-        for row, cells in table.rows():
-            try:
-                counts = [float(cells[column]) for column in columns]
-            except ValueError:
-                counts = [-1.0]
-            if not min(counts) >= 0:
-                what = "a vote is not a number of 0 or more: download fer2013new.csv again"
-                raise DataError(f"{table.path}, {place_of(row)}: {what}")
-            votes.append(counts)
-            usages.append(cells.get("usage", "").strip())
-    array = np.array(votes, dtype=np.float32).reshape(-1, len(columns))
-    return array, np.array(usages, dtype=np.str_) if any(usages) else None
+        table = CsvTable(container, name, columns, HINT)
+        rows = pd.concat([pd.DataFrame(columns=columns), *table.blocks()])
+    votes = rows[columns].apply(pd.to_numeric, errors="coerce")
+    bad = rows.index[~(votes >= 0).all(axis="columns")]
+    if len(bad):
+        what = "a vote is not a number of 0 or more: download fer2013new.csv again"
+        raise DataError(f"{table.path}, {place_of(bad[0])}: {what}")
+    votes = votes.astype(np.float32).reset_index(drop=True)
+    usage = rows["usage"].str.strip().reset_index(drop=True) if "usage" in rows else None
+    return votes, usage if usage is not None and usage.any() else None
 
 
 def _votes_file(files: list[PurePosixPath], path: Path) -> PurePosixPath:

@@ -12,7 +12,8 @@ from fer_edge.errors import DataError
 from fer_train.class_choice import ClassChoice
 from fer_train.data.classes import mapping_of, relabel
 from fer_train.data.containers import Container, is_table, opened
-from fer_train.data.csv_table import Table, read_table, read_unlabeled_table
+from fer_train.data.csv_faces import read_labeled, read_unlabeled
+from fer_train.data.csv_table import CsvTable
 from fer_train.data.faces import PUBLIC_TEST, TRAINING, FaceData, UnlabeledFaces
 from fer_train.data.faults import Faults
 from fer_train.data.ferplus import relabeled, with_votes
@@ -99,7 +100,7 @@ def load_unlabeled(path: Path, skip_bad: bool = False) -> UnlabeledFaces:
     with opened(fetch(path) if is_handle(path) else path, UNLABELED_HINT) as container:
         table = _table(container, UNLABELED_TABLES, ("pixels",), UNLABELED_HINT)
         if table is not None:
-            return read_unlabeled_table(table, skip_bad)
+            return read_unlabeled(table, skip_bad)
         pictures = [name for name in container.files if is_picture(name)]
         if not pictures:
             raise DataError(f"{path} holds neither a CSV of faces nor pictures: {UNLABELED_HINT}")
@@ -115,7 +116,7 @@ def _read(path: Path, skip_bad: bool) -> tuple[FaceData, npt.NDArray[np.int64] |
     with opened(fetch(path) if is_handle(path) else path, HINT) as container:
         table = _table(container, LABELED_TABLES, ("emotion", "pixels"), HINT)
         if table is not None:
-            data, places = read_table(table, skip_bad)
+            data, places = read_labeled(table, skip_bad)
             if any(map(is_picture, container.files)):
                 data = data.noting(f"read {table.path.name}, and none of the pictures beside it")
             return replace(data, path=path), places
@@ -124,12 +125,12 @@ def _read(path: Path, skip_bad: bool) -> tuple[FaceData, npt.NDArray[np.int64] |
         return replace(read_folders(container, skip_bad), path=path), None
 
 
-def _table(container: Container, preferred: tuple[str, ...], needed: tuple[str, ...], hint: str) -> Table | None:
+def _table(container: Container, preferred: tuple[str, ...], needed: tuple[str, ...], hint: str) -> CsvTable | None:
     """The table to read, or None if there are only pictures; a single file is a table whatever its name."""
     if len(container.files) == 1 and not container.folders and not is_picture(container.files[0]):
-        return Table(container, container.files[0], needed, hint)
-    tables = [Table(container, name, needed, hint) for name in container.files if is_table(name)]
-    tables = [table for table in tables if table.has().issuperset(needed)]
+        return CsvTable(container, container.files[0], needed, hint)
+    tables = [CsvTable(container, name, needed, hint) for name in container.files if is_table(name)]
+    tables = [table for table in tables if table.columns().issuperset(needed)]
     for wanted in preferred:
         for table in tables:
             if table.path.name.casefold().startswith(wanted):

@@ -1,27 +1,28 @@
-"""What a data set holds: images per class and split, and images that stand in it more than once."""
+"""What a data set holds: images per class and split, copies, and copies with different labels."""
 
-from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fer_train.data import FaceData, fingerprints, majority_labels
 from fer_train.tables import aligned
 
 SCHEMA = 1
-SHOWN = 5
+MAX_CONFLICTS_SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Summary:
-    """Counts of one data set.
+class DataSummary:
+    """Counts of one data set. Copies are pixel-identical images.
 
-    counts: images by split and class. within: by split, how many images are copies of an earlier one of it.
-    across: by pair of splits, how many images of the second stand in the first, too. conflicts: groups of identical
-    images with more than one label, as (place, label) pairs. constant: images of one single grey value.
-    ferplus_agreement: share of the labels that equal the majority of FER+ votes, where there is one; else None.
+    counts: images by split and class. within: by split, how many images are copies of an earlier one in that split.
+    across: by pair of splits, how many images of the second are also in the first. conflicts: groups of copies
+    with more than one label, as (place, label) pairs. constant: images of a single gray value.
+    ferplus_agreement: fraction of the labels that equal the majority of FER+ votes, among faces with a majority;
+    None without votes.
     """
 
     title: str
@@ -34,7 +35,7 @@ class Summary:
     ferplus_agreement: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """For summary.json."""
+        """Return the content of summary.json."""
         return {
             "schema": SCHEMA,
             "data": self.title,
@@ -51,63 +52,63 @@ class Summary:
         totals = {split: sum(counts.values()) for split, counts in self.counts.items()}
         rows = [("", *totals)]
         for name in next(iter(self.counts.values())):
-            rows.append((name, *(_share(counts[name], totals[split]) for split, counts in self.counts.items())))
+            rows.append(
+                (name, *(_with_percentage(counts[name], totals[split]) for split, counts in self.counts.items()))
+            )
         rows.append(("all", *(f"{total:,}         " for total in totals.values())))
         lines = [self.title, "", *aligned(rows), ""]
         lines += [f"{count:,} copies within {split}" for split, count in self.within.items()]
         for (first, second), count in self.across.items():
-            lines.append(f"{_share(count, totals[second]).strip()} of {second} also stand in {first}")
-        lines.append(f"{len(self.conflicts):,} images stand there under more than one label{self._examples()}")
+            lines.append(f"{_with_percentage(count, totals[second]).strip()} of {second} are also in {first}")
+        lines.append(f"{len(self.conflicts):,} images occur with more than one label{self._examples()}")
         if self.constant:
-            lines.append(f"{self.constant:,} images are of one grey value, so show nothing")
+            lines.append(f"{self.constant:,} images are blank: every pixel has the same gray value")
         if self.ferplus_agreement is not None:
-            lines.append(
-                f"{self.ferplus_agreement:.1%} of the labels equal the majority of FER+ votes, where there is one"
-            )
+            lines.append(f"{self.ferplus_agreement:.1%} of the labels equal the FER+ majority, among faces with one")
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def _examples(self) -> str:
-        shown = [" = ".join(f"{place} {label}" for place, label in group) for group in self.conflicts[:SHOWN]]
-        return f", such as {'; '.join(shown)}" if shown else ""
+        shown = [
+            " = ".join(f"{place} {label}" for place, label in group) for group in self.conflicts[:MAX_CONFLICTS_SHOWN]
+        ]
+        return f", for example {'; '.join(shown)}" if shown else ""
 
 
-def summarize(data: FaceData) -> Summary:
-    """Count what `data` holds."""
-    groups = defaultdict[bytes, list[int]](list)
-    for row, mark in enumerate(fingerprints(data.images)):
-        groups[mark].append(row)
-    repeated = [rows for rows in groups.values() if len(rows) > 1]
+def summarize(data: FaceData) -> DataSummary:
+    """Count the classes, copies and conflicts of `data`."""
+    places = [f"face {row}" for row in range(1, len(data) + 1)] if data.names is None else data.names
+    faces = pd.DataFrame({
+        "split": data.usage, "label": np.array(data.classes)[data.labels], "place": places,
+        "fingerprint": fingerprints(data.images),
+    })  # fmt: skip
     splits = data.splits()
-    within, across = Counter[str](), Counter[tuple[str, str]]()
-    for rows in repeated:
-        found = Counter(data.usage[rows].tolist())
-        for split, count in found.items():
-            within[split] += count - 1
-        for first, second in combinations([split for split in splits if split in found], 2):
-            across[first, second] += found[second]
-    agreement = None
-    if data.votes is not None:
-        majority = majority_labels(data)
-        agreement = float((majority == data.labels)[majority >= 0].mean()) if (majority >= 0).any() else None
-    return Summary(
+    counts = pd.crosstab(faces["label"], faces["split"]).reindex(data.classes, columns=splits, fill_value=0)
+    copies = faces["split"][faces.duplicated(["split", "fingerprint"])].value_counts()
+    by_split = dict(list(faces.groupby("split")["fingerprint"]))
+    labels_per_image = faces.groupby("fingerprint")["label"].transform("nunique")
+    conflicts = faces[labels_per_image > 1].groupby("fingerprint", sort=False)
+    return DataSummary(
         title=str(data.path),
-        counts={split: data.split(split).counts() for split in splits},
-        within={split: within[split] for split in splits},
-        across={pair: across[pair] for pair in combinations(splits, 2)},
-        conflicts=tuple(
-            tuple((_place(data, row), data.classes[data.labels[row]]) for row in rows)
-            for rows in repeated
-            if len(np.unique(data.labels[rows])) > 1
-        ),
+        counts={split: dict(zip(data.classes, counts[split].tolist(), strict=True)) for split in splits},
+        within={split: int(copies.get(split, 0)) for split in splits},
+        across={
+            (first, second): int(by_split[second].isin(by_split[first]).sum())
+            for first, second in combinations(splits, 2)
+        },
+        conflicts=tuple(tuple(zip(group["place"], group["label"], strict=True)) for _, group in conflicts),
         constant=int((np.ptp(data.images.reshape(len(data), -1), axis=1) == 0).sum()),
         notes=data.notes,
-        ferplus_agreement=agreement,
+        ferplus_agreement=_ferplus_agreement(data),
     )
 
 
-def _place(data: FaceData, row: int) -> str:
-    return f"face {row + 1}" if data.names is None else str(data.names[row])
+def _ferplus_agreement(data: FaceData) -> float | None:
+    if data.votes is None:
+        return None
+    majority = majority_labels(data)
+    agrees = (majority == data.labels)[majority >= 0]
+    return float(agrees.mean()) if agrees.size else None
 
 
-def _share(count: int, total: int) -> str:
+def _with_percentage(count: int, total: int) -> str:
     return f"{count:,} ({100 * count / max(total, 1):4.1f} %)"
