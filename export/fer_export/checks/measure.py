@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fer_edge.errors import DataError
 from fer_edge.network.classifier import Classifier
 from fer_train.data import FaceData
-from fer_train.evaluation.predictors import Probabilities, onnx_probabilities, whole
+from fer_train.evaluation.predictors import Probabilities, onnx_probabilities, whole_square
 
 LATENCY_ROUNDS = 30
 RUNS_A_ROUND = 20
@@ -76,7 +76,7 @@ def measure_latency(classifiers: Mapping[str, Classifier], face: npt.NDArray[np.
 
 
 def _job(classifier: Classifier, face: npt.NDArray[np.uint8]) -> Callable[[], object]:
-    batch = classifier.batch(face, [whole(face)], normalize_light=False)
+    batch = classifier.batch(face, [whole_square(face)], normalize_light=False)
 
     def run() -> object:
         return classifier.predict(batch)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from fer_edge.errors import DataError
-from fer_train.data import FER2013_CLASSES, FERPLUS_COLUMNS, PUBLIC_TEST, TRAINING, also_in, load_faces
-from fer_train.data import csv_table
+from fer_train.data import FER2013_CLASSES, FERPLUS_COLUMNS, PUBLIC_TEST, TRAINING, also_in, csv_table, load_faces
 
 from ..conftest import CsvWriter, face_rows, make_face, pixels
 

@@ -1,12 +1,20 @@
-"""fer-train predict"""
+"""The command `fer-train predict`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fer_edge.console import extra_required
 from fer_edge.files import check_writable
 from fer_train.commands import data_options as options
+from fer_train.tables import save_csv
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fer_train.data import UnlabeledFaces
+    from fer_train.evaluation.predictors import Predictor
 
 
 @click.command(context_settings=options.SETTINGS)
@@ -16,27 +24,47 @@ from fer_train.commands import data_options as options
     type=options.PathType,
     required=True,
     metavar="DATA",
-    help="A CSV with a column pixels, such as FER2013's test.csv, or a folder or archive of pictures of faces.",
+    help="A CSV with the column pixels, such as FER2013's test.csv, or a folder or archive of face images.",
 )
 @click.option("--out", type=options.PathType, metavar="CSV", default="predictions.csv", help="The file to write.")
 @options.skip_bad_rows
 @options.threads
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 def predict(model: Path, data: Path, out: Path, skip_bad_rows: bool, threads: int, overwrite: bool) -> None:
-    """Name the emotions of faces without labels.
+    """Predict the emotions of unlabeled faces.
 
-    MODEL is a checkpoint of fer-train or an ONNX file. The rows written are those of `fer-edge --csv`: row (1 is
-    the first), emotion, confidence, a column per label; for pictures also file, at the end.
+    MODEL is a checkpoint of fer-train or an ONNX file. The CSV has the columns of `fer-edge --csv`: row (from 1),
+    emotion, confidence and a column per label. Predictions of image files also have the column file, at the end.
     """
     with extra_required("fer-train", "train"):
         from fer_train.data import load_unlabeled
-        from fer_train.evaluation.prediction import write_predictions
         from fer_train.evaluation.predictors import open_predictor
 
     check_writable(out, overwrite)
     predictor = open_predictor(model, threads)
     faces = load_unlabeled(data, skip_bad_rows)
     options.tell(faces.notes)
-    counts = write_predictions(predictor, faces, out)
+    table = _predictions(predictor, faces)
+    save_csv(table, out)
+    counts = table["emotion"].value_counts().reindex(predictor.classes, fill_value=0)
     found = ", ".join(f"{count:,} {label}" for label, count in counts.items())
-    click.echo(f"wrote {out}: {len(faces.rows):,} faces, {found}", err=True)
+    click.echo(f"wrote {out}: {len(table):,} faces, {found}", err=True)
+
+
+def _predictions(predictor: "Predictor", faces: "UnlabeledFaces") -> "pd.DataFrame":
+    """Return a row per face: row, emotion, confidence, a column per label, and file for image files."""
+    import pandas as pd
+
+    from fer_edge.results import PROBABILITY_DECIMALS
+
+    probabilities = predictor.predict(faces.images, "predicting", normalize_light=True)
+    # Python's round: numpy's gives other digits than `fer-edge --csv` in halfway cases
+    rounded = [[round(value, PROBABILITY_DECIMALS) for value in row] for row in probabilities.tolist()]
+    table = pd.DataFrame(rounded, columns=list(predictor.classes))
+    emotions = [predictor.classes[answer] for answer in probabilities.argmax(axis=1)]
+    table.insert(0, "row", faces.rows)
+    table.insert(1, "emotion", emotions)
+    table.insert(2, "confidence", [max(row) for row in rounded])
+    if faces.files is not None:
+        table["file"] = faces.files
+    return table

@@ -1,6 +1,6 @@
-"""Trained networks, from a checkpoint or an ONNX file, behind one interface: faces in, probabilities out."""
+"""Trained networks from a checkpoint or an ONNX file behind one interface: faces in, probabilities out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -9,24 +9,26 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
+from fer_edge import framing
 from fer_edge.files import sha256_of
-from fer_edge.framing import Square, normalize_light
+from fer_edge.framing import Square
 from fer_edge.network.classifier import Classifier
 from fer_train.evaluation.metrics import softmax
 from fer_train.networks.checkpoint import load_checkpoint
 from fer_train.networks.inference import predict_logits
 
-BATCH = 64
-TINY = 1e-12  # the least probability that is told from 0 when logits are worked out again
+BATCH_SIZE = 64
+MIN_PROBABILITY = 1e-12  # keeps the logarithm finite when logits are recovered from probabilities
 
 Images = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]
 
 
 class Predictor(Protocol):
-    """A trained network. class_mapping: as in FaceData, what it made of the classes of its training data.
+    """A trained network.
 
-    precision: "fp32" or "int8". temperature: its probabilities are softmax(logits / temperature).
+    precision: "fp32" or "int8". class_mapping: per class of the training data the class it was mapped to, as in
+    FaceData. temperature: the probabilities are softmax(logits / temperature).
     """
 
     path: Path
@@ -36,16 +38,16 @@ class Predictor(Protocol):
     class_mapping: Mapping[str, str | None]
     temperature: float
 
-    def predict(self, images: Images, label: str, good_light: bool = False) -> Probabilities:
-        """Probabilities float32 [N, classes] of faces uint8 [N, 48, 48]; `label` names the progress bar.
+    def predict(self, images: Images, label: str, normalize_light: bool = False) -> Probabilities:
+        """Return probabilities, float32 [N, classes], of faces uint8 [N, 48, 48]; `label` names the progress bar.
 
-        good_light: whether bad light is made good first, as fer-edge does it.
+        normalize_light: whether to normalize lighting first, as fer-edge does.
         """
         ...
 
 
 class OnnxPredictor:
-    """An ONNX file, run as fer-edge runs it. Raises ModelError or ContractError."""
+    """An ONNX file, run as fer-edge runs it. Raises ModelError or ContractError if it can't be used."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self.path = path
@@ -55,12 +57,15 @@ class OnnxPredictor:
         self.classes, self.class_mapping = contract.labels, contract.class_mapping
         self.temperature = contract.temperature
 
-    def predict(self, images: Images, label: str, good_light: bool = False) -> Probabilities:
-        return onnx_probabilities(self._classifier, images, label, good_light)
+    def predict(self, images: Images, label: str, normalize_light: bool = False) -> Probabilities:
+        return onnx_probabilities(self._classifier, images, label, normalize_light)
 
 
 class CheckpointPredictor:
-    """A checkpoint of fer-train, run by PyTorch in fp32, on `threads` or as many as before. Raises ModelError."""
+    """A checkpoint of fer-train, run by PyTorch in fp32. Raises ModelError if it can't be used.
+
+    threads: for all of PyTorch; None leaves its setting.
+    """
 
     precision = "fp32"
 
@@ -74,54 +79,61 @@ class CheckpointPredictor:
         self._device = torch.device(device)
         self._network = checkpoint.network().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def predict(self, images: Images, label: str, good_light: bool = False) -> Probabilities:
-        parts = [np.empty((0, len(self.classes)), dtype=np.float32)]
-        for batch in _batches(images, label):
-            if good_light:
+    def predict(self, images: Images, label: str, normalize_light: bool = False) -> Probabilities:
+        def run(batch: Images) -> Probabilities:
+            if normalize_light:
                 batch = batch.copy()
                 for face in batch:
-                    normalize_light(face)
+                    framing.normalize_light(face)
             logits = predict_logits(self._network, torch.from_numpy(batch).to(self._device)).numpy()
-            parts.append(softmax(logits, self.temperature).astype(np.float32))
-        return np.concatenate(parts)
+            return softmax(logits, self.temperature).astype(np.float32)
+
+        return _run_in_batches(run, images, len(self.classes), label)
 
 
 def open_predictor(path: Path, threads: int = 1) -> Predictor:
-    """The network in `path`: an ONNX file if it is called .onnx, else a checkpoint. Raises ModelError."""
+    """Open an ONNX file if `path` ends in .onnx, otherwise a checkpoint. Raises ModelError or ContractError."""
     if path.suffix.casefold() == ".onnx":
         return OnnxPredictor(path, threads)
     return CheckpointPredictor(path, threads)
 
 
-def onnx_probabilities(classifier: Classifier, images: Images, label: str, good_light: bool = False) -> Probabilities:
-    """Probabilities float32 [N, classes] of square faces uint8 [N, H, W], framed and resized as the contract asks.
+def onnx_probabilities(
+    classifier: Classifier, images: Images, label: str, normalize_light: bool = False
+) -> Probabilities:
+    """Return probabilities, float32 [N, classes], of square faces uint8 [N, H, W].
 
-    That changes nothing for a network that takes FER2013's own squares; `good_light` changes dark and flat faces.
+    Faces are framed and resized as the contract says, which leaves 48 x 48 faces as they are for our networks.
     """
-    parts = [np.empty((0, len(classifier.labels)), dtype=np.float32)]
-    for batch in _batches(images, label):
-        faces = [classifier.batch(image, [whole(image)], good_light) for image in batch]
-        parts.append(classifier.predict(np.concatenate(faces)))
-    return np.concatenate(parts)
+
+    def run(batch: Images) -> Probabilities:
+        faces = [classifier.batch(image, [whole_square(image)], normalize_light) for image in batch]
+        return classifier.predict(np.concatenate(faces))
+
+    return _run_in_batches(run, images, len(classifier.labels), label)
 
 
 def uncalibrated(probabilities: Probabilities, temperature: float) -> npt.NDArray[np.float64]:
-    """What a network's `probabilities` would be with a temperature of 1."""
+    """Return the probabilities that the network would give with a temperature of 1."""
     return softmax(logits_from(probabilities, temperature))
 
 
 def logits_from(probabilities: Probabilities, temperature: float) -> npt.NDArray[np.float64]:
-    """The logits behind `probabilities`, up to a constant for each face."""
-    return np.asarray(np.log(np.maximum(probabilities.astype(np.float64), TINY)) * temperature)
+    """Recover the logits behind `probabilities`, up to a constant per face."""
+    return np.asarray(np.log(np.maximum(probabilities.astype(np.float64), MIN_PROBABILITY)) * temperature)
 
 
-def whole(image: Images) -> Square:
-    """The square that a picture of a face (uint8 [H, W], as wide as high) is."""
+def whole_square(image: Images) -> Square:
+    """Return the square that covers all of a square image, uint8 [H, W]."""
     side = image.shape[0]
     return Square(side / 2, side / 2, side)
 
 
-def _batches(images: Images, label: str) -> "tqdm[Images]":
-    starts = range(0, len(images), BATCH)
-    batches = [images[start : start + BATCH] for start in starts]
-    return tqdm(batches, desc=label, unit=" batches", leave=False, disable=None)
+def _run_in_batches(
+    run: Callable[[Images], Probabilities], images: Images, num_classes: int, label: str
+) -> Probabilities:
+    parts = [np.empty((0, num_classes), dtype=np.float32)]
+    starts = range(0, len(images), BATCH_SIZE)
+    for start in tqdm(starts, desc=label, unit=" batches", leave=False, disable=None):
+        parts.append(run(images[start : start + BATCH_SIZE]))
+    return np.concatenate(parts)
