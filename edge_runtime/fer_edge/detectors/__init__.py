@@ -11,17 +11,16 @@ import importlib
 import pkgutil
 from pathlib import Path
 
+from fer_edge.detectors.defaults import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX
+
 TYPE_CHECKING = False  # the command line imports this module, and needs no types
 if TYPE_CHECKING:
     from fer_edge.detectors.base import Detector
 
 __all__ = ["DEFAULT_DETECT_SIZE_PX", "DEFAULT_MIN_FACE_PX", "detector_names", "open_detector"]
 
-DEFAULT_MIN_FACE_PX = 40
-DEFAULT_DETECT_SIZE_PX = 640  # longer frames are searched at this size: a detector's cost grows with the area
-
 _FIRST = ("luma", "yunet", "haar")  # the shipped ones, the default first; others follow by name
-_OTHER_MODULES = {"base", "boxes", "filter", "lighting"}
+_OTHER_MODULES = {"base", "boxes", "defaults", "filter", "lighting"}
 
 
 def detector_names() -> tuple[str, ...]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX
 from fer_edge.detectors.base import Detection, DetectorOptions, downscale
+from fer_edge.detectors.defaults import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX
 from fer_edge.errors import FerError, ModelError
 from fer_edge.framing import Framing, Image, to_gray
 from fer_edge.opencv import cv2

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX
 from fer_edge.detectors.base import Detection, DetectorOptions, downscale
 from fer_edge.detectors.boxes import MATCH_IOU, Floats, cell_grid, decode, weighted_nms
+from fer_edge.detectors.defaults import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX
 from fer_edge.detectors.lighting import apply_table, lighting_table
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Framing, Image, Square, crop, iou_matrix_xyxy, to_gray
