@@ -32,7 +32,7 @@ from fer_edge.system import machine_info
 from fer_models import default_model
 
 SETTINGS = {
-    "each frame alone": StreamOptions(follow=False, smooth_s=0),
+    "each frame alone": StreamOptions(track=False, smooth_s=0),
     "followed": StreamOptions(smooth_s=0),
     "followed, smoothed": StreamOptions(),
     "as live: 8 detections/s": StreamOptions(detect_hz=8, classify_interval_s=0.1),
@@ -93,11 +93,11 @@ def watch(results: Sequence[FrameResult]) -> Seen:
     return seen
 
 
-def play(clip: Path, detector: Detector, classifier: Classifier, flow: StreamOptions) -> list[FrameResult]:
+def play(clip: Path, detector: Detector, classifier: Classifier, options: StreamOptions) -> list[FrameResult]:
     """The results of every frame."""
     results: list[FrameResult] = []
     pipeline = Pipeline(
-        open_source(clip), detector, classifier, lambda _frame, result: results.append(result), flow=flow
+        open_source(clip), detector, classifier, lambda _frame, result: results.append(result), options=options
     )
     pipeline.start()
     while not pipeline.wait(1):

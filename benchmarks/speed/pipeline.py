@@ -79,13 +79,15 @@ def live(clip: Path, detector: Detector, classifier: Classifier, detect_hz: floa
     )  # fmt: skip
 
 
-def run_pipeline(clip: Path, detector: Detector, classifier: Classifier, flow: StreamOptions) -> tuple[Pipeline, float]:
+def run_pipeline(
+    clip: Path, detector: Detector, classifier: Classifier, options: StreamOptions
+) -> tuple[Pipeline, float]:
     """Run one to its end; the CPU seconds it took. SourceError if the clip gave nothing."""
 
     def nobody(_frame: Frame, _result: FrameResult) -> None:
         pass
 
-    pipeline = Pipeline(open_source(clip), detector, classifier, nobody, flow=flow)
+    pipeline = Pipeline(open_source(clip), detector, classifier, nobody, options=options)
     before = time.process_time()
     pipeline.start()
     while not pipeline.wait(60):
@@ -131,7 +133,7 @@ def one_thread(clip: Path, detector: Detector, classifier: Classifier) -> Pass:
     def step(frame: Any, t: float) -> int:
         gray = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
         found = detector.detect(frame if detector.needs_color else gray)
-        return len(labeler.label(gray, tracker.detected(gray, found, t), t, t))
+        return len(labeler.label(gray, tracker.update(gray, found, t), t, t).faces)
 
     return looped(clip, step)
 

@@ -103,7 +103,7 @@ def in_one_thread(clip: Path, classifier: Classifier) -> float:
     started, frames = time.perf_counter(), 0
     while (grab := source.read()) is not None and grab.image is not None:
         frame = Frame(frames, grab.media_time_s or 0.0, grab.captured_at, grab.image)
-        tracks = tracker.detected(frame.gray, detector.detect(frame.gray), frame.t)
+        tracks = tracker.update(frame.gray, detector.detect(frame.gray), frame.t)
         labeler.label(frame.gray, tracks, frame.t, frame.captured_at)
         frames += 1
         if frames == 5:
@@ -196,7 +196,7 @@ def overload(duration_s: float) -> list[Figure]:
         Classifier(default_model()),
         nobody,
         Limits(duration_s=duration_s),
-        StreamOptions(follow=False),
+        StreamOptions(track=False),
     )
     pipeline.start()
     under_way, memory = [], []

@@ -1,4 +1,4 @@
-"""A bounded hand-over from one thread to another: newest wins, or the giver waits."""
+"""A bounded queue between two threads: when full, it drops the oldest item or makes the producer wait."""
 
 import threading
 from collections import deque
@@ -7,15 +7,15 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 
-class Closed(Exception):  # noqa: N818 - an end, not an error
+class Closed(Exception):  # noqa: N818 - the end of a queue, not an error
     """The channel is closed and empty, or was aborted."""
 
 
 class Channel(Generic[Item]):
     """A queue of at most `capacity` items.
 
-    With `drop_oldest` a full channel loses its oldest item to a new one and `put` never waits;
-    otherwise `put` waits for room.
+    With `drop_oldest` a full channel drops its oldest item for a new one and `put` never waits; otherwise `put` waits
+    for room. `dropped` counts the dropped items.
     """
 
     def __init__(self, capacity: int, drop_oldest: bool) -> None:
@@ -26,7 +26,7 @@ class Channel(Generic[Item]):
         self.dropped = 0
 
     def put(self, item: Item) -> None:
-        """Hand `item` over; counts what it pushed out in `dropped`. Closed if it is not taken any more."""
+        """Append `item`. Raises Closed if the channel takes no more items."""
         with self._changed:
             while len(self._items) >= self._capacity and not (self._drop_oldest or self._closed or self._aborted):
                 self._changed.wait()
@@ -39,7 +39,10 @@ class Channel(Generic[Item]):
             self._changed.notify_all()
 
     def get(self, timeout_s: float | None = None) -> Item:
-        """The oldest item; waits for one. Closed at the end, TimeoutError after `timeout_s` without an item."""
+        """Remove and return the oldest item; wait for one if the channel is empty.
+
+        Raises Closed at the end, and TimeoutError after `timeout_s` seconds without an item.
+        """
         with self._changed:
             if not self._changed.wait_for(lambda: self._items or self._closed or self._aborted, timeout_s):
                 raise TimeoutError
@@ -50,13 +53,13 @@ class Channel(Generic[Item]):
             return item
 
     def close(self) -> None:
-        """Take no more items, a waiting giver's neither; those inside can still be got."""
+        """Accept no more items, not even from a waiting `put`; `get` still returns the queued ones."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def abort(self) -> None:
-        """Wake both sides with Closed; what is inside is lost."""
+        """Wake both sides with Closed and lose the queued items."""
         with self._changed:
             self._aborted = True
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""What the three commands share: a main job with subcommands beside it, one-line errors, exit codes."""
+"""Shared by the three commands: a main job with subcommands beside it, one-line errors, signals and exit codes."""
 
 import atexit
 import contextlib
@@ -12,28 +12,18 @@ from typing import Any, NoReturn
 
 import click
 
-from fer_edge.errors import FerError, MissingExtraError
+from fer_edge.errors import FerError, Interrupted, MissingExtraError, Stopped, Terminated
 
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-EXIT_TERMINATED = 143  # 128 + SIGTERM
-CLEAR_LINE = "\r\x1b[K"  # takes a status line away, on a terminal
+CLEAR_LINE = "\r\x1b[K"  # erases a status line on a terminal
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived: unwinds like KeyboardInterrupt, so that `finally` blocks run."""
-
-
-class Interrupted(BaseException):
-    """KeyboardInterrupt by a name for which click does not print an empty line."""
-
-
-class Unread(BaseException):
-    """BrokenPipeError by a name for which click does not exit with 1."""
+class _StdoutClosed(BaseException):
+    """BrokenPipeError under a name that click does not turn into exit code 1."""
 
 
 @contextlib.contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Hold back one SIGINT or SIGTERM until the block is done; the second is for those who can't wait."""
+    """Hold one SIGINT or SIGTERM back until the block is done; a second one takes effect at once."""
     held: list[int] = []
 
     def hold(number: int, _frame: FrameType | None) -> None:
@@ -54,11 +44,12 @@ def signals_deferred() -> Iterator[None]:
 
 
 class MainCommand(click.Command):
-    """A command that runs its main job, or a subcommand when the first argument names one.
+    """A command that runs its main job, or a subcommand if the first argument names one.
 
     click's own Group would take the first positional argument of the main job for a subcommand's name.
 
-    defaults: gives values by parameter name for options of the main job that the command line leaves out.
+    defaults: returns values for options of the main job that the command line leaves out, by option name with
+    underscores ("detect_size" for --detect-size).
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -73,7 +64,7 @@ class MainCommand(click.Command):
         )  # fmt: skip
 
     def add_command(self, command: click.Command) -> None:
-        """Put `command` beside the main job, under its own name."""
+        """Add `command` as a subcommand under its own name."""
         assert command.name is not None
         self.subcommands[command.name] = command
 
@@ -82,17 +73,22 @@ class MainCommand(click.Command):
     ) -> click.Context:
         if args and args[0] in self.subcommands:
             return self.subcommands[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
-        if not {"--help", "--version"}.intersection(args):  # which say what they say also when the defaults are broken
-            extra["default_map"] = dict(self.defaults())
+        if not {"--help", "--version"}.intersection(args):  # these work even if the defaults are broken
+            extra["default_map"] = self._default_map()
         return super().make_context(info_name, args, parent, **extra)
+
+    def _default_map(self) -> dict[str, Any]:
+        """`defaults` by parameter name, as click expects them."""
+        parameters = {flag.lstrip("-").replace("-", "_"): param.name for param in self.params for flag in param.opts}
+        return {str(parameters.get(name, name)): value for name, value in self.defaults().items()}
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
         except KeyboardInterrupt as error:
-            raise Interrupted from error
+            raise Interrupted from error  # click would print an empty line for a KeyboardInterrupt
         except BrokenPipeError as error:
-            raise Unread from error
+            raise _StdoutClosed from error
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(ctx, formatter)
@@ -123,20 +119,12 @@ class RenamedOption(click.Option):
             self.opts = shown
 
 
-def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
-    if wanted:
+def _show_version(ctx: click.Context, _param: click.Parameter, requested: bool) -> None:
+    if requested:
+        from fer_edge.system import package_version
+
         click.echo(f"{ctx.info_name} {package_version()}")
         ctx.exit()
-
-
-def package_version() -> str:
-    """The version of the installed distribution."""
-    import importlib.metadata  # 30 ms, and most runs don't ask
-
-    try:
-        return importlib.metadata.version("fer-edge")
-    except importlib.metadata.PackageNotFoundError:  # a source tree on PYTHONPATH
-        return "unknown"
 
 
 @contextlib.contextmanager
@@ -157,31 +145,31 @@ def run_main(command: click.Command, prog_name: str, argv: Sequence[str] | None 
     def job() -> object:
         return command.main(argv, prog_name=prog_name, standalone_mode=False)
 
-    def on_sigterm(_signum: int, _frame: FrameType | None) -> NoReturn:
+    def on_sigterm(_number: int, _frame: FrameType | None) -> NoReturn:
         raise Terminated
 
     signal.signal(signal.SIGTERM, on_sigterm)
     atexit.register(_ignore_signals)
-    _leave(_exit_code(job, prog_name))
+    _exit(_exit_code(job, prog_name))
 
 
 def _ignore_signals() -> None:
-    # Python is shutting down and the exit code stands.
+    # Python shuts down and the exit code is decided.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
-_abrupt = threading.Event()
+_skip_shutdown = threading.Event()
 
 
-def leave_abruptly() -> None:
-    """Let `run_main` end past Python's own shutdown, amid which some library's threads would crash the process."""
-    _abrupt.set()
+def skip_interpreter_shutdown() -> None:
+    """Make `run_main` end the process without Python's shutdown, in which some libraries' threads abort it."""
+    _skip_shutdown.set()
 
 
-def _leave(code: int) -> NoReturn:
-    """Exit; past Python's own shutdown if a thread of ours is still in C code, where that would abort the process."""
-    if _abrupt.is_set() or any(thread.name.startswith("fer-") for thread in threading.enumerate()):
+def _exit(code: int) -> NoReturn:
+    """Exit; without Python's shutdown if one of our threads is still in C code, where it would abort the process."""
+    if _skip_shutdown.is_set() or any(thread.name.startswith("fer-") for thread in threading.enumerate()):
         for stream in filter(None, (sys.stdout, sys.stderr)):
             with contextlib.suppress(OSError):
                 stream.flush()
@@ -192,25 +180,25 @@ def _leave(code: int) -> NoReturn:
 def _exit_code(job: Callable[[], object], prog_name: str) -> int:
     try:
         result = job()
-        if sys.stdout is not None:  # None: closed by whoever started us
+        if sys.stdout is not None:  # None: our parent closed it
             sys.stdout.flush()
     except click.ClickException as error:
         return _fail(prog_name, error.format_message(), error.exit_code)
     except FerError as error:
         return _fail(prog_name, str(error), error.exit_code)
-    except (BrokenPipeError, Unread):
-        # The reader of our stdout or stderr has had enough: that is no error. Python would complain again at exit.
+    except (BrokenPipeError, _StdoutClosed):
+        # The reader of our stdout or stderr has left, which is no error. Python would complain about it again at exit.
         for stream in filter(None, (sys.stdout, sys.stderr)):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return 0
     except OSError as error:
-        # Of the system's refusals that nobody foresaw, such as no permission to look into a folder.
+        # A system error that no code expected, such as a folder that we may not list.
         reason = error.strerror or str(error)
         return _fail(prog_name, f"{error.filename}: {reason}" if error.filename else reason, FerError.exit_code)
-    except (Interrupted, KeyboardInterrupt, click.Abort):
-        return _fail(prog_name, "interrupted", EXIT_INTERRUPTED)
-    except Terminated:
-        return _fail(prog_name, "terminated", EXIT_TERMINATED)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail(prog_name, Interrupted.word, Interrupted.exit_code)
+    except Stopped as stopped:
+        return _fail(prog_name, stopped.word, stopped.exit_code)
     return result if isinstance(result, int) else 0
 
 

@@ -1,4 +1,4 @@
-"""Output files: refused when they exist, written beside their name and renamed into place."""
+"""Output files: refused if they exist, written under a temporary name, renamed into place when complete."""
 
 import contextlib
 import errno
@@ -12,14 +12,14 @@ from fer_edge.errors import OutputError
 
 
 def check_writable(path: Path, overwrite: bool = False) -> None:
-    """Raise OutputError if `path` can't be written: an existing file, a missing or read-only folder.
+    """Raise OutputError if `path` can't be written: an existing file, or a missing or read-only folder.
 
-    A device or pipe is no output of before, and is written whether `overwrite` or not.
+    A device or pipe is always written to: it holds no earlier output that `overwrite` would have to allow.
     """
     if path.is_dir():
         raise OutputError(f"{path} is a folder: name a file in it")
     if path.exists() and not os.access(path, os.W_OK):
-        raise OutputError(f"{path} must not be written to: name another file, or change its permissions")
+        raise OutputError(f"{path} is write-protected: name another file, or change its permissions")
     if _is_device(path):
         return
     if path.exists() and not overwrite:
@@ -27,7 +27,8 @@ def check_writable(path: Path, overwrite: bool = False) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise OutputError(f"{folder} is not a folder, so {path.name} can't be written there: create it first")
-    probe = folder / f".{path.stem}.{os.getpid()}.part"  # permissions don't tell of read-only disks and odd filesystems
+    # Permissions don't show read-only disks and file systems with rules of their own: try it.
+    probe = folder / f".{path.stem}.{os.getpid()}.part"
     try:
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT, 0o600))
         probe.unlink()
@@ -36,7 +37,7 @@ def check_writable(path: Path, overwrite: bool = False) -> None:
 
 
 def _is_device(path: Path) -> bool:
-    """Whether `path` is something like /dev/null, /dev/stdout or a named pipe."""
+    """True for /dev/null, /dev/stdout, a named pipe and the like."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
@@ -44,8 +45,8 @@ def _is_device(path: Path) -> bool:
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder; rename it to `path` on success, remove it on failure.
 
-    The temporary name keeps the suffix, by which OpenCV and others choose a format. A device or pipe
-    is yielded itself. OSError becomes OutputError.
+    The temporary name keeps the suffix, from which OpenCV and others choose the format. For a device or pipe, `path`
+    itself is yielded. An OSError becomes OutputError.
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
@@ -62,11 +63,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def sync(descriptor: int) -> None:
-    """Have the open file's bytes on the disk, where a power cut does not reach them; OSError if the disk can't."""
+    """Flush an open file to the disk, so that it survives a power cut; OSError if the disk fails."""
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):  # a file system that knows no such thing
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):  # the file system has no fsync
             raise
 
 
@@ -80,7 +81,7 @@ def sync_file(path: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` to `path` as indented JSON, whole or not at all; not-a-number is refused."""
+    """Write `value` to `path` as indented JSON, atomically; ValueError for NaN and infinity."""
     with atomic_write(path) as part:
         part.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         if part.is_file():

@@ -1,4 +1,4 @@
-"""What the recogniser says of a picture: faces, and a frame's result, ready for JSON."""
+"""What the recognizer returns: a face, and the faces of one frame."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,12 +14,18 @@ PROBABILITY_DECIMALS = 6
 class Face:
     """One face of a frame.
 
-    box: (x, y, width, height) of the face in source pixels, clipped to the picture.
-    score: the detector's own; luma and yunet 0 to 1, haar unbounded (larger is surer).
-    emotion: the label to show, the likeliest one or one that was so until just now; confidence: its probability.
+    box: (x, y, width, height) of the face in source pixels, clipped to the image.
+    score: the detector's confidence; luma and yunet 0 to 1, haar unbounded (larger means surer).
+    emotion: the label to show. Smoothing holds it for a moment after another label becomes the most probable.
+    confidence: the probability of `emotion`.
     probabilities: of every label, in the network's order; they sum to 1.
-    track_id: the same number for the same face from frame to frame; None for a single picture.
-    age_ms: how old the label is, from the capture of the frame it was read from.
+    track_id: the same number for the same face from frame to frame; None for a single image.
+    age_ms: time since the capture of the frame that was classified, in milliseconds.
+
+    >>> face = Face(box=(10, 20, 80, 90), score=0.9, emotion="happy", confidence=0.8,
+    ...             probabilities={"happy": 0.8, "neutral": 0.2})
+    >>> f"{face.emotion} {face.confidence:.0%}"
+    'happy 80%'
     """
 
     box: Box
@@ -30,14 +36,30 @@ class Face:
     track_id: int | None = None
     age_ms: float = 0.0
 
+    def to_dict(self) -> dict[str, Any]:
+        """The face as in a JSON line, rounded."""
+        probabilities = {label: round(value, PROBABILITY_DECIMALS) for label, value in self.probabilities.items()}
+        return {
+            "id": self.track_id,
+            "box": [round(value, BOX_DECIMALS) for value in self.box],
+            "score": round(self.score, 4),
+            "emotion": self.emotion,
+            "confidence": round(self.confidence, PROBABILITY_DECIMALS),
+            "probabilities": probabilities,
+            "age_ms": round(self.age_ms, 2),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
     """The faces of one captured frame.
 
-    frame: 0-based capture number; t: seconds since the first frame (media time for files).
-    detected: whether the detector ran on this very frame.
-    file: for pictures, where the frame came from.
+    frame: 0-based capture number. t: seconds since the first frame (media time for files).
+    detected: True if the detector ran on this frame, False if its faces were only tracked.
+    file: the image file that the frame came from; None for cameras and videos.
+
+    >>> FrameResult(frame=0, t=0.0, detected=True).to_dict()
+    {'schema': 1, 'frame': 0, 't': 0.0, 'detected': True, 'faces': []}
     """
 
     frame: int
@@ -47,7 +69,7 @@ class FrameResult:
     file: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The value of one JSON line."""
+        """The value of one line of --json, rounded."""
         line: dict[str, Any] = {
             "schema": JSON_SCHEMA,
             "frame": self.frame,
@@ -56,18 +78,4 @@ class FrameResult:
         }
         if self.file is not None:
             line["file"] = self.file
-        line["faces"] = [
-            {
-                "id": face.track_id,
-                "box": [round(value, BOX_DECIMALS) for value in face.box],
-                "score": round(face.score, 4),
-                "emotion": face.emotion,
-                "confidence": round(face.confidence, PROBABILITY_DECIMALS),
-                "probabilities": {
-                    label: round(value, PROBABILITY_DECIMALS) for label, value in face.probabilities.items()
-                },
-                "age_ms": round(face.age_ms, 2),
-            }
-            for face in self.faces
-        ]
-        return line
+        return line | {"faces": [face.to_dict() for face in self.faces]}

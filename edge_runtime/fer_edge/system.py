@@ -7,8 +7,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from fer_edge.console import package_version
-
 DOT_PRODUCT_FLAGS = ("asimddp", "avx512_vnni", "avx_vnni")  # Arm (Pi 5), x86, x86
 VCGENCMD_TIMEOUT_S = 2
 # Bits of `vcgencmd get_throttled` (Raspberry Pi documentation, "vcgencmd"): now, and since boot 16 bits higher.
@@ -87,6 +85,16 @@ def throttling() -> list[str] | None:
         return None
     now = [f"{name} now" for bit, name in THROTTLE_BITS.items() if bits >> bit & 1]
     return now + [f"{name} since boot" for bit, name in THROTTLE_BITS.items() if bits >> (bit + 16) & 1]
+
+
+def package_version() -> str:
+    """The version of the installed distribution, or "unknown" for a source tree on PYTHONPATH."""
+    import importlib.metadata  # takes 30 ms, and most runs never ask
+
+    try:
+        return importlib.metadata.version("fer-edge")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def readings() -> dict[str, Any]:

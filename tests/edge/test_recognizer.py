@@ -1,3 +1,5 @@
+import doctest
+import importlib.metadata
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 import fer_edge
-from fer_edge import EmotionRecognizer, Face, FerError, FrameResult
+from fer_edge import EmotionRecognizer, Face, FerError, FrameResult, StreamOptions, errors
 from fer_edge.framing import Image
 
 pytestmark = pytest.mark.usefixtures("no_threads_left")
@@ -19,10 +21,32 @@ def recognizer(model: Path) -> EmotionRecognizer:
 
 
 def test_the_public_names_are_these() -> None:
-    assert fer_edge.__all__ == ["EmotionRecognizer", "Face", "FerError", "FrameResult"]
+    assert fer_edge.__all__ == [
+        "ContractError", "DataError", "Detection", "Detector", "EmotionRecognizer", "Face", "FerError", "FrameResult",
+        "GateError", "MissingExtraError", "ModelError", "OutputError", "SourceError", "StreamOptions", "__version__",
+    ]  # fmt: skip
+    assert set(errors.__all__) < set(fer_edge.__all__)
     assert all(hasattr(fer_edge, name) for name in fer_edge.__all__)
+    assert set(fer_edge.__all__) <= set(dir(fer_edge))
     with pytest.raises(AttributeError, match="nonsense"):
         fer_edge.nonsense  # noqa: B018
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert fer_edge.__version__ == importlib.metadata.version("fer-edge")
+
+
+@pytest.mark.parametrize("module", ["recognizer", "results", "pipeline.options"])
+def test_the_examples_in_the_docstrings_run(module: str) -> None:
+    done = doctest.testmod(importlib.import_module(f"fer_edge.{module}"))
+    assert done.attempted > 0
+    assert done.failed == 0
+
+
+def test_a_stream_takes_the_options_of_the_command_line(recognizer: EmotionRecognizer, face_image: Image) -> None:
+    sparing = StreamOptions(detect_hz=5)
+    results = list(recognizer.stream([face_image] * 7, fps=30, options=sparing))
+    assert [result.frame for result in results if result.detected] == [0, 6]
 
 
 def test_a_face_says_where_it_is_and_what_it_shows(recognizer: EmotionRecognizer, face_image: Image) -> None:

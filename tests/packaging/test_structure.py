@@ -158,7 +158,6 @@ def without_init(modules: dict[str, Path]) -> Iterator[str]:
 
 
 PENDING = {  # imports that break a rule and are about to go
-    ("fer_edge.cli.commands", "fer_edge.__main__"),
     ("fer_train.training.trainer", "fer_train.training.resume"),
     ("fer_train.training.trainer", "fer_train.training.epoch_scores"),
     ("fer_train.detection.synthesis.mosaic", "fer_train.detection.augment"),

@@ -1,23 +1,30 @@
-"""The small TOML file in which `fer-edge tune` keeps what is best on this machine."""
+"""The small TOML file in which `fer-edge tune` saves the best settings for this machine."""
 
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from fer_edge.cli.options import DETECT_SIZE_PX, PRECISIONS, THREADS
 from fer_edge.errors import FerError, OutputError
 from fer_edge.files import atomic_write
 
 VARIABLE = "FER_EDGE_DEFAULTS"
-OPTIONS: dict[str, Callable[[object], bool]] = {
-    "precision": lambda value: value in ("int8", "fp32"),
-    "threads": lambda value: type(value) is int and 1 <= value <= 64,
-    "detect_size": lambda value: type(value) is int and 64 <= value <= 8192,
+
+
+def _is_int_within(bounds: tuple[int, int]) -> Callable[[object], bool]:
+    return lambda value: type(value) is int and bounds[0] <= value <= bounds[1]
+
+
+SETTINGS: dict[str, Callable[[object], bool]] = {
+    "precision": lambda value: value in PRECISIONS,
+    "threads": _is_int_within(THREADS),
+    "detect_size": _is_int_within(DETECT_SIZE_PX),
 }
-"""Name and whether a value will do, as fer-edge's options have it."""
+"""Each setting that the file may hold, an option's name with underscores, and a check of its value."""
 
 
 def defaults_file() -> Path | None:
-    """$FER_EDGE_DEFAULTS (empty: nowhere), else fer-edge/defaults.toml in the user's configuration folder, if any."""
+    """$FER_EDGE_DEFAULTS (empty: no file), else fer-edge/defaults.toml in the user's configuration folder, if any."""
     named = os.environ.get(VARIABLE)
     if named is not None:
         return Path(named) if named else None
@@ -29,9 +36,9 @@ def defaults_file() -> Path | None:
 
 
 def load_defaults() -> dict[str, str | int]:
-    """The kept options by name; {} if there are none. FerError if the file is not what tune writes."""
+    """The saved settings by name; {} if there is no file. FerError if the file is not one that `tune` wrote."""
     path = defaults_file()
-    # A service may not look into a home folder: then nothing is kept there for it.
+    # A service may not look into a home folder: then it has no saved settings.
     if path is None or not os.path.isfile(path):  # noqa: PTH113 - Path.is_file would raise
         return {}
     import tomllib  # most machines have no such file
@@ -40,23 +47,23 @@ def load_defaults() -> dict[str, str | int]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise FerError(
-            f"{path} can't be read as defaults ({error}): delete it, then run fer-edge tune again"
+            f"{path} is not a readable TOML file ({error}): delete it, then run fer-edge tune again"
         ) from error
     for name, value in values.items():
-        if name not in OPTIONS or not OPTIONS[name](value):
+        if name not in SETTINGS or not SETTINGS[name](value):
             wrong = f"{name} = {value!r}"[:60]
-            raise FerError(f"{path} has the setting {wrong}, which is none: delete it, then run fer-edge tune again")
+            raise FerError(f"{path} has an invalid setting, {wrong}: delete it, then run fer-edge tune again")
     return values
 
 
 def save_defaults(values: Mapping[str, str | int], path: Path, comment: str) -> None:
-    """Write `values` to `path`, whole, with `comment` on top; OutputError if it can't be written."""
+    """Write `values` to `path`, below the line `comment`; OutputError if it can't be written."""
     lines = [f"# {comment}"]
     for name, value in values.items():
         lines.append(f'{name} = "{value}"' if isinstance(value, str) else f"{name} = {value}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{path.parent} can't be made a folder: {error.strerror}") from error
+        raise OutputError(f"{path.parent} can't be created: {error.strerror}") from error
     with atomic_write(path) as part:
         part.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`fer-edge doctor`: look at everything a run needs and say in plain lines what is there and what to do."""
+"""`fer-edge doctor`: check everything a run needs; report what was found and what to fix."""
 
 import json
 import platform
@@ -17,7 +17,7 @@ from fer_edge.sources.rpicam import PROGRAM as RPICAM_PROGRAM
 
 CHILD_TIMEOUT_S = 30
 CAMERA_TIMEOUT_S = 15
-# What is tried in a child process may crash it (an illegal instruction, a dead display) or hang.
+# These checks may crash (an illegal instruction) or hang (a broken camera), so they run in a child process.
 _RUN_MODEL = """
 import numpy, fer_models
 from fer_edge.network.classifier import Classifier
@@ -38,7 +38,7 @@ print(json.dumps(source.properties))
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: level "ok", "note" (worth knowing) or "bad" (a run will fail), what was looked at, what was found."""
+    """One line: what was checked and what was found. level: "ok", "note" (worth knowing) or "bad" (a run will fail)."""
 
     level: Literal["ok", "note", "bad"]
     what: str
@@ -46,7 +46,7 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """All findings, as they are made."""
+    """Run every check and yield its findings."""
     checks: list[Callable[[], Iterator[Finding]]] = [
         _python,
         _packages,
@@ -55,13 +55,13 @@ def examine() -> Iterator[Finding]:
         _network,
         _defaults,
         _cameras,
-        _ribbon_camera,
+        _camera_module,
         _screen,
     ]
     for check in checks:
         try:
             yield from check()
-        except FerError as error:  # such as a system without libGL
+        except FerError as error:  # for example a system without libGL
             yield Finding("bad", check.__name__.strip("_"), str(error))
 
 
@@ -81,7 +81,7 @@ def _packages() -> Iterator[Finding]:
             yield Finding("bad", names[0], f"not installed: pip install {names[0]}")
         for name, number in found:
             if (name, number) == ("onnxruntime", "1.21.0"):
-                yield Finding("bad", name, "1.21.0 dies on a Raspberry Pi 4: pip install --upgrade onnxruntime")
+                yield Finding("bad", name, "1.21.0 crashes on a Raspberry Pi 4: pip install --upgrade onnxruntime")
             else:
                 yield Finding("ok", name, str(number))
 
@@ -97,18 +97,18 @@ def _processor() -> Iterator[Finding]:
     yield Finding("ok", "processor", f"{system.cpu_name() or platform.machine()}, {system.usable_cores()} cores")
     flag = system.dot_product_flag()
     if flag:
-        yield Finding("ok", "int8", f"dot-product instructions ({flag}): int8 pays")
+        yield Finding("ok", "int8", f"dot-product instructions ({flag}): int8 is fast")
     else:
         yield Finding(
             "note",
             "int8",
-            "no dot-product instructions seen: int8 may be no faster than fp32; fer-edge tune measures it",
+            "no dot-product instructions found: int8 may be no faster than fp32; fer-edge tune measures it",
         )
     readings = system.readings()
     if readings["temperature_c"] is not None:
         yield Finding("ok", "temperature", f"{readings['temperature_c']:.0f} °C")
     if readings["throttling"]:
-        yield Finding("note", "throttling", ", ".join(readings["throttling"]) + ": see to power supply and cooling")
+        yield Finding("note", "throttling", ", ".join(readings["throttling"]) + ": check power supply and cooling")
 
 
 def _models() -> Iterator[Finding]:
@@ -125,24 +125,26 @@ def _models() -> Iterator[Finding]:
             for name, entry in fer_models.detector_manifest()["models"].items()
         }
     except (OSError, ValueError, KeyError):
-        yield Finding("bad", "models", "their list can't be read: install fer-edge again")
+        yield Finding("bad", "models", "the list of shipped models can't be read: reinstall fer-edge")
         return
     for what, (path, entry) in models.items():
         if not path.is_file():
-            yield Finding("bad", what, f"{path.name} is missing: install fer-edge again")
+            yield Finding("bad", what, f"{path.name} is missing: reinstall fer-edge")
         elif sha256_of(path) != entry["sha256"]:
-            yield Finding("bad", what, f"{path.name} is not the file that was shipped: install fer-edge again")
+            yield Finding("bad", what, f"{path.name} is not the shipped file: reinstall fer-edge")
         else:
             yield Finding("ok", what, f"{path.name}, {entry['bytes'] / 1000:.0f} kB, sha256 {entry['sha256'][:12]}…")
 
 
 def _network() -> Iterator[Finding]:
-    code, output = _child(_RUN_MODEL, timeout_s=CHILD_TIMEOUT_S)
+    code, output = _run_child(_RUN_MODEL, timeout_s=CHILD_TIMEOUT_S)
     if code == 0:
         yield Finding("ok", "inference", "the shipped networks run")
     elif code == -4:  # SIGILL
         yield Finding(
-            "bad", "inference", "onnxruntime uses an instruction this processor lacks: install another version of it"
+            "bad",
+            "inference",
+            "onnxruntime uses an instruction that this processor lacks: install another version of onnxruntime",
         )
     else:
         why = output or (f"ended by signal {-code}" if code < 0 else f"exit {code}")
@@ -154,7 +156,7 @@ def _defaults() -> Iterator[Finding]:
     if values:
         yield Finding("ok", "defaults", ", ".join(f"{name} {value}" for name, value in values.items()) + f" ({path})")
     else:
-        yield Finding("ok", "defaults", "the built-in ones; fer-edge tune finds this machine's best")
+        yield Finding("ok", "defaults", "built-in; fer-edge tune finds the best ones for this machine")
 
 
 def _cameras() -> Iterator[Finding]:
@@ -162,22 +164,22 @@ def _cameras() -> Iterator[Finding]:
 
     cameras = list_cameras()
     if not cameras:
-        yield Finding("note", "camera", "none known to the system; --source demo: needs none")
+        yield Finding("note", "camera", "none found; --source demo: needs none")
     for number, name in cameras:
-        code, output = _child(_OPEN_CAMERA, str(number), timeout_s=CAMERA_TIMEOUT_S)
+        code, output = _run_child(_OPEN_CAMERA, str(number), timeout_s=CAMERA_TIMEOUT_S)
         if code == 0:
             granted = json.loads(output)
             fps = f" at {granted['fps']:g} frames/s" if granted["fps"] else ""
             what = f"{granted['size'][0]}x{granted['size'][1]} {granted['format']}".rstrip()
-            yield Finding("ok", f"camera {number}", f"{name}: gives {what}{fps}")
+            yield Finding("ok", f"camera {number}", f"{name}: delivers {what}{fps}")
         else:
-            yield Finding("note", f"camera {number}", f"{name}: {output or 'does not open'}")
+            yield Finding("note", f"camera {number}", f"{name}: {output or 'can not be opened'}")
 
 
-def _ribbon_camera() -> Iterator[Finding]:
+def _camera_module() -> Iterator[Finding]:
     program = shutil.which(RPICAM_PROGRAM)
     if program:
-        yield Finding("ok", "rpicam", f"{program}: --source rpicam: reads a ribbon camera")
+        yield Finding("ok", "rpicam", f"{program}: --source rpicam: reads the camera module")
 
 
 def _screen() -> Iterator[Finding]:
@@ -189,8 +191,8 @@ def _screen() -> Iterator[Finding]:
         yield Finding("note", "screen", "none: fer-edge runs headless")
 
 
-def _child(code: str, *arguments: str, timeout_s: float) -> tuple[int, str]:
-    """Exit code (negative: the signal) and last line of output of Python code in a process of its own."""
+def _run_child(code: str, *arguments: str, timeout_s: float) -> tuple[int, str]:
+    """Run Python code in a child process: its exit code (negative: the signal) and the last line of its output."""
     try:
         ran = subprocess.run(
             [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False

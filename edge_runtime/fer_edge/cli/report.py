@@ -1,4 +1,4 @@
-"""The final report: what was captured, what became of it, how fast and how late; as JSON and as text."""
+"""The final report: what was captured, what became of it, how fast and with what latency; as JSON and as text."""
 
 import resource
 import sys
@@ -15,9 +15,9 @@ MEGABYTE = 1e6
 
 
 def peak_rss_mb() -> float:
-    """The most memory this process has held, in 10^6 bytes.
+    """The peak memory of this process in 10^6 bytes.
 
-    VmHWM where /proc tells it: ru_maxrss also holds what the parent process had before exec.
+    VmHWM if /proc has it: ru_maxrss also counts what the parent process used before exec.
     """
     try:
         for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
@@ -38,10 +38,10 @@ def build_report(
 ) -> dict[str, Any]:
     """The value of --report.
 
-    `sinks` maps a name to (written, lost), `seconds` is the wall time of the run, `settings` are what it ran with.
+    seconds: wall time of the run. sinks: (written, lost) by name. settings: the settings that the run used.
     """
     stats, classifier = pipeline.stats, pipeline.classifier
-    # In this order: what goes on meanwhile is in flight, and never less than nothing.
+    # Read in this order while the pipeline runs: later frames count as in flight, which never becomes negative.
     processed, errors, dropped = stats.processed, stats.errors, dict(pipeline.dropped)
     captured = stats.captured
     return {
@@ -69,7 +69,7 @@ def build_report(
             "classify": stats.classify_ms.summary(),
             "end_to_end": stats.end_to_end_ms.summary(),
         },
-        "faces": {"seen": stats.faces_seen, "tracks": stats.tracks, "flips": stats.flips},
+        "faces": {"seen": stats.faces_seen, "tracks": stats.tracks, "flips": stats.label_changes},
         "sinks": {name: {"written": written, "lost": lost} for name, (written, lost) in sinks.items()},
         "reconnects": pipeline.source.reconnects,
         "gaps_s": list(pipeline.source.gaps_s),
@@ -81,8 +81,8 @@ def build_report(
 
 
 def render_report(report: Mapping[str, Any]) -> str:
-    """The report as a person reads it."""
-    frames, fps, faces = report["frames"], report["fps"], report["faces"]
+    """The report as text for a person."""
+    frames, fps = report["frames"], report["fps"]
     dropped = sum(frames["dropped"].values())
     lines = [
         f"{report['source']}  {report['exit_reason']} after {report['seconds']:.1f} s",
@@ -96,20 +96,33 @@ def render_report(report: Mapping[str, Any]) -> str:
             f"  {stage.replace('_', ' '):10} p50 {_number(figures['p50'])}, p95 {_number(figures['p95'])}, "
             f"p99 {_number(figures['p99'])}, max {_number(figures['max'])} ms"
         )
-    lines.append(f"  faces      {faces['seen']} boxes, {faces['tracks']} tracked, {faces['flips']} label changes")
+    lines.append(f"  faces      {_faces(report['faces'])}")
     for name, counts in report["sinks"].items():
         lines.append(f"  {name:10} {counts['written']} written, {counts['lost']} lost")
     if report["reconnects"]:
-        gaps_s = report["gaps_s"]
-        lines.append(f"  gaps       {report['reconnects']} reconnections, the longest gap {max(gaps_s):.1f} s")
+        longest_s = max(report["gaps_s"])
+        lines.append(f"  gaps       {_counted(report['reconnects'], 'reconnect')}, the longest gap {longest_s:.1f} s")
     machine, model = report["machine"], report["model"]
     if machine["throttling"]:
-        lines.append(f"  throttled  {', '.join(machine['throttling'])}: these rates are not this machine's best")
+        throttling = ", ".join(machine["throttling"])
+        lines.append(f"  throttled  {throttling}: these rates are below what this machine can do")
     lines.append(
         f"  with       {report['detector'] or 'no detector'}, {model['file']} ({model['precision']}); "
-        f"peak memory {report['peak_rss_mb']:.0f} MB; {machine['cpu']}, {machine['cores']} cores"
+        f"peak memory {report['peak_rss_mb']:.0f} MB; {machine['cpu']}, {_counted(machine['cores'], 'core')}"
     )
     return "\n".join(lines)
+
+
+def _faces(faces: Mapping[str, int]) -> str:
+    """Such as "1 face"; for a video "2 faces tracked in 240 boxes, 3 label changes"."""
+    if faces["seen"] == faces["tracks"] and not faces["flips"]:
+        return _counted(faces["tracks"], "face")
+    boxes, changes = _counted(faces["seen"], "box", "boxes"), _counted(faces["flips"], "label change")
+    return f"{_counted(faces['tracks'], 'face')} tracked in {boxes}, {changes}"
+
+
+def _counted(count: int, noun: str, plural: str = "") -> str:
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
 def _number(value: float | None) -> str:

@@ -11,21 +11,21 @@ from fer_edge.console import CLEAR_LINE
 from fer_edge.pipeline.pipeline import Pipeline
 
 STATUS_INTERVAL_S = 1.0
-STATUS_INTERVAL_LOG_S = 10.0  # where stderr is a file or a journal
+STATUS_INTERVAL_LOG_S = 10.0  # if stderr is a file or a journal
 
 
-def tell(text: str, end: str = "\n") -> None:
-    """Write to stderr; that nobody reads it must not end the run."""
+def write_stderr(text: str, end: str = "\n") -> None:
+    """Write to stderr; a closed stderr does not end the run."""
     with contextlib.suppress(OSError):
         click.echo(text + end, nl=False, err=True)
 
 
 class StatusLine:
-    """One line on a terminal, renewed each second; a line now and then where stderr is a log."""
+    """The rates of the last second: one line rewritten in place on a terminal, a line every 10 s in a log."""
 
     def __init__(self, pipeline: Pipeline, results_on_stdout: bool) -> None:
         self._pipeline = pipeline
-        # Result lines and a status line that rewrites itself don't share a terminal.
+        # Result lines and a status line that rewrites itself can't share a terminal.
         self._in_place = bool(sys.stderr and sys.stderr.isatty()) and not (results_on_stdout and sys.stdout.isatty())
         self._interval_s = STATUS_INTERVAL_S if self._in_place else STATUS_INTERVAL_LOG_S
         self._last = time.monotonic()
@@ -42,13 +42,14 @@ class StatusLine:
         self._counts, self._rates_from, self._next_rates = counts, now, now + STATUS_INTERVAL_S
 
     def caption(self) -> str:
-        """What the window shows: frames processed and captured a second, in the last second; at first nothing."""
+        """The window's caption: frames processed and captured per second; empty in the first second."""
         if not any(self._rates):
             return ""
-        return f"{self._rates[1]:.1f} FPS" + (f" of {self._rates[0]:.1f}" if not self._pipeline.lossless else "")
+        captured = "" if self._pipeline.options.lossless else f" of {self._rates[0]:.1f}"
+        return f"{self._rates[1]:.1f} FPS{captured}"
 
     def update(self) -> None:
-        """Renew the line if it is time."""
+        """Write the line if its interval has passed."""
         now = time.monotonic()
         if now >= self._next_rates:
             self._refresh_rates(now)
@@ -62,11 +63,11 @@ class StatusLine:
         )
         if self._in_place:
             width = os.get_terminal_size(sys.stderr.fileno()).columns
-            tell(f"{CLEAR_LINE}{text[: width - 1]}", end="")
+            write_stderr(f"{CLEAR_LINE}{text[: width - 1]}", end="")
         else:
-            tell(text)
+            write_stderr(text)
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Erase the line."""
         if self._in_place:
-            tell(CLEAR_LINE, end="")
+            write_stderr(CLEAR_LINE, end="")

@@ -1,4 +1,4 @@
-"""`fer-edge tune`: measure precision, threads and detection size on this machine, and keep the best as defaults."""
+"""`fer-edge tune`: measure precisions, threads and detection sizes on this machine, and save the best as defaults."""
 
 import itertools
 import statistics
@@ -21,18 +21,24 @@ from fer_edge.opencv import cv2
 from fer_edge.system import usable_cores
 
 FRAME_SIZE = (640, 480)
-SCENES = 9  # of the demo: all expressions
-FRAMES = 3  # of one large face
-GRIDS = (1, 3, 5)  # one large face of the demo; 9 small ones; 25 of about the smallest that are looked for
+SCENES = 9  # of the demo: every expression once
+LARGE_FRAMES = 3  # test frames with one large face
+GRIDS = (1, 3, 5)  # faces per side: one large face, 9 small ones, 25 of about the smallest that are searched for
 DETECT_SIZES = (640, 480, 320)
-TARGET_FPS = 30.0
-MIN_FOUND = 0.9  # share of the large faces that a detection size must find
-ALIKE = 0.05
+TARGET_FPS = 30.0  # cameras give no more
+MIN_FOUND = 0.9  # a usable detection size finds at least this fraction of the large faces
+TOLERANCE = 0.05  # settings within 5 % of the best count as equally good
+
+Job = Callable[[Image], object]
+Search = Callable[[Image], list[Box]]
 
 
 @dataclass(frozen=True)
 class Timing:
-    """One setting's median times in milliseconds a frame with one face; the shares of faces found, large to small."""
+    """One setting's median times in milliseconds for a frame with one face.
+
+    found: the fractions of faces that the detector finds, from large to small ones.
+    """
 
     precision: str
     threads: int
@@ -43,22 +49,105 @@ class Timing:
 
     @property
     def fps(self) -> float:
-        """Frames a second with detection and classification side by side."""
+        """Frames per second, with detection and classification in parallel."""
         return 1000 / max(self.detect_ms, self.classify_ms)
 
     @property
-    def faces_a_second(self) -> float:
-        """Of one face of each size in each frame, at TARGET_FPS frames a second at most."""
+    def faces_per_second(self) -> float:
+        """Faces found per second, with one face of each size in every frame, at most TARGET_FPS frames per second."""
         return sum(self.found) * min(self.fps, TARGET_FPS)
 
 
+def run_tuning(detector: str, detector_model: Path | None, seconds: float) -> Timing:
+    """Measure the shipped networks for about `seconds`, print the table to stdout, return the best setting."""
+    models = {precision: fer_models.model_path(precision) for precision in fer_models.manifest()["models"]}
+    click.echo(f"measuring for {seconds:g} s ...", err=True)
+    timings = measure(models, detector, detector_model, seconds)
+    chosen = best(timings)
+    click.echo("precision  threads  detect size   detect   classify   frames/s   large, small, smallest faces found")
+    for timing in timings:
+        mark = "   <- best" if timing is chosen else ""
+        found = ", ".join(f"{fraction:.0%}" for fraction in timing.found)
+        click.echo(
+            f"{timing.precision:9}  {timing.threads:7}  {timing.detect_size:8} px  {timing.detect_ms:6.1f}   "
+            f"{timing.classify_ms:5.2f} ms  {timing.fps:9.1f}   {found}{mark}"
+        )
+    return chosen
+
+
+def measure(models: dict[str, Path], detector: str, detector_model: Path | None, seconds: float) -> list[Timing]:
+    """Time every setting, for about `seconds` in total."""
+    frames = _draw_frames()
+    threads = thread_choices(usable_cores())
+    searches = {
+        (count, size): _search_job(detector, detector_model, count, size)
+        for count, size in itertools.product(threads, DETECT_SIZES)
+    }
+    found = {size: _fractions_found(searches[threads[0], size], frames) for size in DETECT_SIZES}
+    classify_jobs = {
+        (precision, count): _classify_job(models[precision], count)
+        for precision, count in itertools.product(models, threads)
+    }
+    large_frames = [frames[1, index] for index in range(LARGE_FRAMES)]
+    detect_ms, classify_ms = _median_times_ms(searches, classify_jobs, large_frames, seconds)
+    return [
+        Timing(precision, count, size, detect_ms[count, size], classify_ms[precision, count], found[size])
+        for precision in models
+        for count in threads
+        for size in DETECT_SIZES
+    ]
+
+
+def _median_times_ms(
+    searches: Mapping[tuple[int, int], Job],
+    classify_jobs: Mapping[tuple[str, int], Job],
+    frames: Sequence[Image],
+    seconds: float,
+) -> tuple[dict[tuple[int, int], float], dict[tuple[str, int], float]]:
+    """Median times of every job. The jobs take turns, so that a busy moment slows all of them alike."""
+    detect_ms: dict[tuple[int, int], list[float]] = {key: [] for key in searches}
+    classify_ms: dict[tuple[str, int], list[float]] = {key: [] for key in classify_jobs}
+    for job in (*searches.values(), *classify_jobs.values()):
+        job(frames[0])  # the first run loads code and caches
+    deadline = time.monotonic() + seconds
+    for frame in itertools.cycle(frames):
+        for size_key, job in searches.items():
+            detect_ms[size_key].append(_time_ms(job, frame))
+        for precision_key, job in classify_jobs.items():  # short and easily disturbed: take the best of three
+            classify_ms[precision_key].append(min(_time_ms(job, frame) for _ in range(3)))
+        if time.monotonic() > deadline:
+            break
+    return (
+        {key: statistics.median(values) for key, values in detect_ms.items()},
+        {key: statistics.median(values) for key, values in classify_ms.items()},
+    )
+
+
+def best(timings: Sequence[Timing]) -> Timing:
+    """The setting that finds the most faces per second, among those that find large faces.
+
+    Beyond 30 frames per second speed is worth nothing; it is better spent on small faces. Among settings within
+    TOLERANCE of the best, the one with the fewest threads wins, because it leaves the machine to others; then the
+    fastest.
+    """
+    usable = [timing for timing in timings if timing.found[0] >= MIN_FOUND] or list(timings)
+    most = max(timing.faces_per_second for timing in usable)
+    equal = [timing for timing in usable if timing.faces_per_second >= (1 - TOLERANCE) * most]
+    return min(equal, key=lambda timing: (timing.threads, timing.detect_ms + timing.classify_ms))
+
+
+def thread_choices(cores: int) -> list[int]:
+    """1, 2, 4 and 8, up to the number of cores."""
+    return [count for count in (1, 2, 4, 8) if count <= cores] or [1]
+
+
 def draw_scenes() -> list[Image]:
-    """The demo's round in SCENES pictures, uint8 BGR [480, 640, 3]."""
+    """One round of the demo in SCENES images, uint8 BGR [480, 640, 3]."""
     return [draw_scene(CYCLE_S * index / SCENES, FRAME_SIZE) for index in range(SCENES)]
 
 
 def face_grid(scenes: Sequence[Image], first: int, per_side: int) -> Image:
-    """`per_side`² of the scenes from the `first` on, shrunk and in a grid: uint8 BGR [480, 640, 3]."""
+    """A grid of `per_side`² downscaled scenes, starting with scene `first`: uint8 BGR [480, 640, 3]."""
     width, height = FRAME_SIZE[0] // per_side, FRAME_SIZE[1] // per_side
     grid = np.zeros((FRAME_SIZE[1], FRAME_SIZE[0], 3), dtype=np.uint8)
     for index in range(per_side**2):
@@ -69,72 +158,50 @@ def face_grid(scenes: Sequence[Image], first: int, per_side: int) -> Image:
     return grid
 
 
-def share_found(boxes: Sequence[Box], per_side: int) -> float:
-    """The share of a grid's cells in which a box has its centre."""
+def fraction_found(boxes: Sequence[Box], per_side: int) -> float:
+    """The fraction of a grid's cells that hold the center of a box."""
     width, height = FRAME_SIZE[0] // per_side, FRAME_SIZE[1] // per_side
     cells = {(int((x + w / 2) // width), int((y + h / 2) // height)) for x, y, w, h in boxes}
     return sum(cell in cells for cell in itertools.product(range(per_side), repeat=2)) / per_side**2
 
 
-def thread_choices(cores: int) -> list[int]:
-    """1, 2, 4 … up to the cores."""
-    return [count for count in (1, 2, 4, 8) if count <= cores] or [1]
+def target_file() -> Path:
+    """The file to save the setting in; FerError if there is none."""
+    path = defaults_file()
+    if path is None:
+        raise FerError(
+            "FER_EDGE_DEFAULTS is empty or there is no home folder, so nothing can be saved: "
+            "name a file in FER_EDGE_DEFAULTS, or pass --dry-run"
+        )
+    return path
 
 
-def measure(models: dict[str, Path], detector: str, detector_model: Path | None, seconds: float) -> list[Timing]:
-    """All settings' timings, over about `seconds`; settings take turns, so that a busy moment hits all alike."""
+def save(timing: Timing, path: Path) -> None:
+    """Save the setting in `path` as defaults; OutputError if that fails."""
+    values: dict[str, str | int] = {
+        "precision": timing.precision,
+        "threads": timing.threads,
+        "detect_size": timing.detect_size,
+    }
+    save_defaults(values, path, "measured by fer-edge tune; delete this file to return to the built-in defaults")
+
+
+def _draw_frames() -> dict[tuple[int, int], Image]:
+    """The test frames by grid size and number."""
     scenes = draw_scenes()
-    frames = {
-        (grid, i): face_grid(scenes, SCENES * i // FRAMES, grid) for grid in GRIDS for i in range(_frames_of(grid))
+    return {
+        (grid, index): face_grid(scenes, SCENES * index // LARGE_FRAMES, grid)
+        for grid in GRIDS
+        for index in range(_frame_count(grid))
     }
-    threads = thread_choices(usable_cores())
-    searches = {
-        (count, size): _search(detector, detector_model, count, size)
-        for count, size in itertools.product(threads, DETECT_SIZES)
-    }
-    found = {size: _found(searches[threads[0], size], frames) for size in DETECT_SIZES}
-    jobs: dict[tuple[object, ...], Job] = {}
-    jobs.update(searches.items())
-    classifying = list(itertools.product(models, threads))
-    for precision, count in classifying:
-        jobs[precision, count] = _classify_job(models[precision], count)
-    times_ms: dict[tuple[object, ...], list[float]] = {key: [] for key in jobs}
-    for job in jobs.values():
-        job(frames[1, 0])  # the first run loads code and caches
-    deadline = time.monotonic() + seconds
-    for i in itertools.cycle(range(FRAMES)):
-        for key, job in jobs.items():
-            repeats = 3 if key in classifying else 1  # it is short, and easily disturbed
-            times_ms[key].append(min(_timed(job, frames[1, i]) for _ in range(repeats)))
-        if time.monotonic() > deadline:
-            break
-    median_ms = {key: statistics.median(values) for key, values in times_ms.items()}
-    return [
-        Timing(precision, count, size, median_ms[count, size], median_ms[precision, count], found[size])
-        for precision in models
-        for count in threads
-        for size in DETECT_SIZES
-    ]
 
 
-def best(timings: Sequence[Timing]) -> Timing:
-    """The setting that finds the most faces a second, of those that find large ones.
-
-    Frames beyond 30 a second count for nothing: no camera gives them, and speed is better spent on small faces. Of
-    settings that are alike (within 5 %) those with the fewest threads win, which leave more of the machine to
-    others, and of these the fastest.
-    """
-    able = [timing for timing in timings if timing.found[0] >= MIN_FOUND] or list(timings)
-    most = max(timing.faces_a_second for timing in able)
-    alike = [timing for timing in able if timing.faces_a_second >= (1 - ALIKE) * most]
-    return min(alike, key=lambda timing: (timing.threads, timing.detect_ms + timing.classify_ms))
+def _frame_count(grid: int) -> int:
+    """One frame is enough if it is full of faces."""
+    return LARGE_FRAMES if grid == 1 else 1
 
 
-Job = Callable[[Image], object]
-Search = Callable[[Image], list[Box]]
-
-
-def _timed(job: Job, frame: Image) -> float:
+def _time_ms(job: Job, frame: Image) -> float:
     started = time.perf_counter()
     job(frame)
     return 1000 * (time.perf_counter() - started)
@@ -147,7 +214,7 @@ def _classify_job(path: Path, threads: int) -> Job:
     return lambda _frame: classifier.predict(batch)
 
 
-def _search(name: str, model: Path | None, threads: int, size: int) -> Search:
+def _search_job(name: str, model: Path | None, threads: int, size: int) -> Search:
     detector = open_detector(name, model, detect_size_px=size, threads=threads)
 
     def search(frame: Image) -> list[Box]:
@@ -157,49 +224,6 @@ def _search(name: str, model: Path | None, threads: int, size: int) -> Search:
     return search
 
 
-def _found(search: Search, frames: Mapping[tuple[int, int], Image]) -> tuple[float, ...]:
-    shares = {key: share_found(search(frame), key[0]) for key, frame in frames.items()}
-    return tuple(statistics.fmean(shares[grid, i] for i in range(_frames_of(grid))) for grid in GRIDS)
-
-
-def _frames_of(grid: int) -> int:
-    """How many frames are searched: one that is full of faces is enough."""
-    return FRAMES if grid == 1 else 1
-
-
-def run_tuning(detector: str, detector_model: Path | None, seconds: float) -> Timing:
-    """Measure the shipped networks for about `seconds`, print the table on stdout, return the best setting."""
-    models = {precision: fer_models.model_path(precision) for precision in fer_models.manifest()["models"]}
-    click.echo(f"measuring for {seconds:g} s ...", err=True)
-    timings = measure(models, detector, detector_model, seconds)
-    chosen = best(timings)
-    click.echo("precision  threads  detect size   detect   classify   frames/s   large, small, smallest faces found")
-    for timing in timings:
-        mark = "   <- best" if timing is chosen else ""
-        found = ", ".join(f"{share:.0%}" for share in timing.found)
-        click.echo(
-            f"{timing.precision:9}  {timing.threads:7}  {timing.detect_size:8} px  {timing.detect_ms:6.1f}   "
-            f"{timing.classify_ms:5.2f} ms  {timing.fps:9.1f}   {found}{mark}"
-        )
-    return chosen
-
-
-def kept_in() -> Path:
-    """The file that the setting goes to; FerError if there is none."""
-    path = defaults_file()
-    if path is None:
-        raise FerError(
-            "FER_EDGE_DEFAULTS is empty or there is no home folder, so nothing can be kept: "
-            "name a file in FER_EDGE_DEFAULTS, or pass --dry-run"
-        )
-    return path
-
-
-def keep(timing: Timing, path: Path) -> None:
-    """Write the setting to `path` as defaults; OutputError if that fails."""
-    values: dict[str, str | int] = {
-        "precision": timing.precision,
-        "threads": timing.threads,
-        "detect_size": timing.detect_size,
-    }
-    save_defaults(values, path, "measured by fer-edge tune; delete this file to go back to the built-in defaults")
+def _fractions_found(search: Search, frames: Mapping[tuple[int, int], Image]) -> tuple[float, ...]:
+    fractions = {key: fraction_found(search(frame), key[0]) for key, frame in frames.items()}
+    return tuple(statistics.fmean(fractions[grid, index] for index in range(_frame_count(grid))) for grid in GRIDS)

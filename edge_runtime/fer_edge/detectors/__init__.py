@@ -17,7 +17,7 @@ TYPE_CHECKING = False  # the command line imports this module, and needs no type
 if TYPE_CHECKING:
     from fer_edge.detectors.base import Detector
 
-__all__ = ["DEFAULT_DETECT_SIZE_PX", "DEFAULT_MIN_FACE_PX", "detector_names", "open_detector"]
+__all__ = ["DEFAULT_DETECT_SIZE_PX", "DEFAULT_MIN_FACE_PX", "default_detector", "detector_names", "open_detector"]
 
 _FIRST = ("luma", "yunet", "haar")  # the shipped ones, the default first; others follow by name
 _OTHER_MODULES = {"base", "boxes", "defaults", "filter", "lighting"}
@@ -27,6 +27,11 @@ def detector_names() -> tuple[str, ...]:
     """The detectors that `open_detector` knows: a name per module in this folder, the default first."""
     names = {module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)} - _OTHER_MODULES
     return tuple(name for name in _FIRST if name in names) + tuple(sorted(names.difference(_FIRST)))
+
+
+def default_detector(model: Path | None) -> str:
+    """The detector to use if none is named: yunet if a detector's file is given, else luma."""
+    return "yunet" if model else "luma"
 
 
 def open_detector(

@@ -1,1 +1,4 @@
-"""Capture, detect and classify in a thread each."""
+"""The running pipeline: capture, detection and classification in a thread each, with their options and statistics.
+
+Sources, detectors, networks and sinks are handed in; their code lives in the folders of those names.
+"""

@@ -1,4 +1,4 @@
-"""What passes from stage to stage: a captured frame, and a frame with its tracked faces."""
+"""What the stages pass on: a captured frame, and a frame with its tracked faces."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,10 +10,10 @@ from fer_edge.tracking.tracker import Track
 
 @dataclass(frozen=True, eq=False)  # arrays don't compare
 class Frame:
-    """A captured frame, read-only from here on.
+    """A captured frame; nothing changes it after capture.
 
-    index: 0-based capture number. t: seconds since the first frame. image: uint8 BGR [H, W, 3] or grey [H, W].
-    captured_at: monotonic seconds. file: for pictures, where it came from.
+    index: 0-based capture number. t: seconds since the first frame. captured_at: monotonic seconds.
+    image: uint8 BGR [H, W, 3] or gray [H, W]. file: the image file that it came from, if any.
     """
 
     index: int
@@ -24,12 +24,12 @@ class Frame:
 
     @cached_property
     def gray(self) -> Image:
-        """The luma, uint8 [H, W]; made when first asked for, in the detector's thread."""
+        """The luma, uint8 [H, W]; computed on first use, in the detector's thread."""
         return to_gray(self.image)
 
 
 class TrackedFrame(NamedTuple):
-    """A frame with its faces on the way to the classifier; `detected`: the detector ran on it."""
+    """A frame with its faces, on the way to the classifier. detected: True if the detector ran on it."""
 
     frame: Frame
     tracks: list[Track]

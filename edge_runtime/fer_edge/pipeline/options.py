@@ -1,42 +1,60 @@
-"""How a stream is processed: when it stops, how often the detector runs, how labels are smoothed."""
+"""How a stream is processed: when it stops, how often the detector runs, how labels are smoothed.
+
+Imports nothing heavy: the command line reads its defaults here.
+"""
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
-from fer_edge.tracking.smoothing import DEFAULT_TIME_CONSTANT_S
+DEFAULT_SMOOTH_S = 0.3  # expressions last half a second and longer
+LIVE_CLASSIFY_INTERVAL_S = 0.1  # an expression lasts longer than that
 
-LIVE_CLASSIFY_INTERVAL_S = 0.1  # a face holds an expression for longer
 
-
-class Limits(NamedTuple):
-    """When to stop by itself: after so many captured frames, or when a frame's time reaches so many seconds."""
+@dataclass(frozen=True)
+class Limits:
+    """When to stop early: after `max_frames` captured frames, or at a frame whose time reaches `duration_s` seconds."""
 
     max_frames: int | None = None
     duration_s: float | None = None
 
 
-class StreamOptions(NamedTuple):
-    """How frames and faces pass through.
+@dataclass(frozen=True)
+class StreamOptions:
+    """How the frames and faces of a stream are processed.
 
-    lossless: every frame is processed (True), or the newest wins and a file is played in real time
-        (False); None: files are lossless, live sources are not.
-    detect_hz: how often the detector runs at most; in between faces are followed. None: on every frame.
-    follow: hold on to faces that the detector misses.
-    classify_interval_s: how old a face's label may get; None: 0 if lossless, else 0.1.
-    smooth_s: time constant of the labels' smoothing in seconds; 0: none.
+    lossless: True processes every frame; False processes the newest frame and plays a file in real time; None is
+        lossless for files, not for live sources.
+    detect_hz: the detector runs at most this often per second, and faces are tracked in between; None: on every frame.
+    track: keep a face for a moment when the detector misses it.
+    classify_interval_s: a face is classified again when its label is this old; None: 0 if lossless, else 0.1.
+    smooth_s: time constant in seconds of the labels' smoothing; 0 turns it off.
+
+    >>> from fer_edge import EmotionRecognizer, StreamOptions
+    >>> sparing = StreamOptions(detect_hz=5, classify_interval_s=0.5)
+    >>> results = list(EmotionRecognizer().stream("demo:", options=sparing))
+    >>> sum(result.detected for result in results) < len(results)
+    True
     """
 
     lossless: bool | None = None
     detect_hz: float | None = None
-    follow: bool = True
+    track: bool = True
     classify_interval_s: float | None = None
-    smooth_s: float = DEFAULT_TIME_CONSTANT_S
+    smooth_s: float = DEFAULT_SMOOTH_S
+
+    def resolved(self, live: bool) -> "StreamOptions":
+        """These options for a live source or a file, with `lossless` and `classify_interval_s` filled in."""
+        lossless = not live if self.lossless is None else self.lossless
+        interval_s = self.classify_interval_s
+        if interval_s is None:
+            interval_s = 0.0 if lossless else LIVE_CLASSIFY_INTERVAL_S
+        return replace(self, lossless=lossless, classify_interval_s=interval_s)
 
 
 class Schedule:
-    """When the detector is due: at most `hz` times a second on average; None: always.
+    """Decides when the detector runs: at most `hz` times per second on average, or on every frame if None.
 
-    Due times keep to a grid, so that 25 Hz of 30 frames a second means five frames of six, and not every second one.
+    Due times lie on a fixed grid, so that 25 Hz at 30 frames per second means five frames of six, not every second one.
     """
 
     def __init__(self, hz: float | None) -> None:
@@ -44,9 +62,9 @@ class Schedule:
         self._due_t = -math.inf
 
     def is_due(self, t: float) -> bool:
-        """Whether it is due on the frame at `t` in seconds; if so, the next time is one period on."""
+        """True if the detector is due on the frame at `t` seconds; the next due time is then one period later."""
         slack_s = 1e-6 + self._period_s / 1000  # media times are rounded
-        # A time far before the due one has jumped back: a stream that starts anew.
+        # A time far before the due time means that the stream's clock restarted.
         if self._due_t - self._period_s - slack_s <= t < self._due_t - slack_s:
             return False
         on_grid = self._due_t + self._period_s

@@ -1,4 +1,4 @@
-"""What is counted during a run: frames, faces, rates and latencies, in constant memory however long it lasts."""
+"""Statistics of a run: frames, faces, rates and latencies, in constant memory however long the run is."""
 
 import bisect
 import itertools
@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 WARMUP_FRAMES = 5
-SHORT_RUN_FRAMES = 20  # a run this short has no steady state: nothing is excluded
-_STEP = 1.01  # histogram bins grow by 1 %, so a percentile is true to within 0.5 %
+SHORT_RUN_FRAMES = 20  # so short a run has no steady state: its warm-up is not excluded
+_STEP = 1.01  # histogram bins grow by 1 %, so a percentile is exact to within 0.5 %
 _SMALLEST_MS = 1e-3
 
 
@@ -21,7 +21,7 @@ class LatencyHistogram:
         self._max_ms = 0.0
 
     def add(self, duration_ms: float) -> None:
-        """Take one duration in."""
+        """Add one duration."""
         if len(self._first) < WARMUP_FRAMES:
             self._first.append(duration_ms)
         else:
@@ -29,7 +29,7 @@ class LatencyHistogram:
             self._max_ms = max(self._max_ms, duration_ms)
 
     def summary(self) -> dict[str, float | None]:
-        """{"p50", "p95", "p99", "max"} in milliseconds by nearest rank; None each if nothing was measured."""
+        """{"p50", "p95", "p99", "max"} in milliseconds by nearest rank; each is None if nothing was measured."""
         bins, max_ms = self._bins.copy(), self._max_ms
         if bins.total() + len(self._first) <= SHORT_RUN_FRAMES:
             bins.update(map(_bin, self._first))
@@ -38,11 +38,11 @@ class LatencyHistogram:
             return dict.fromkeys(("p50", "p95", "p99", "max"))
         ordered = sorted(bins)
         ranks = list(itertools.accumulate(bins[index] for index in ordered))
-        found: dict[str, float | None] = {}
-        for name, share in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99)):
-            index = ordered[bisect.bisect_left(ranks, math.ceil(share * ranks[-1]))]
-            found[name] = round(min(_SMALLEST_MS * _STEP**index, max_ms), 3)
-        return found | {"max": round(max_ms, 3)}
+        percentiles: dict[str, float | None] = {}
+        for name, fraction in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99)):
+            index = ordered[bisect.bisect_left(ranks, math.ceil(fraction * ranks[-1]))]
+            percentiles[name] = round(min(_SMALLEST_MS * _STEP**index, max_ms), 3)
+        return percentiles | {"max": round(max_ms, 3)}
 
 
 def _bin(duration_ms: float) -> int:
@@ -50,7 +50,7 @@ def _bin(duration_ms: float) -> int:
 
 
 class Rate:
-    """Events a second, from the end of the warm-up to the last event."""
+    """Events per second, from the end of the warm-up to the last event."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -72,7 +72,7 @@ class Rate:
             self._warm, self._warm_amount = now, self._amount
 
     def per_second(self) -> float | None:
-        """The rate, or None before two events."""
+        """The rate; None before the second event."""
         if self._started is None or self._last <= self._started:
             return None
         if self.count > SHORT_RUN_FRAMES and self._warm is not None:
@@ -82,9 +82,9 @@ class Rate:
 
 @dataclass(eq=False)
 class Stats:
-    """What happened so far; captured = processed + dropped + errors + in flight.
+    """Counters of a run; captured = processed + dropped + errors + in flight.
 
-    Each figure is written by one thread only.
+    Only one thread writes each of them.
     """
 
     captured: int = 0
@@ -100,4 +100,4 @@ class Stats:
     end_to_end_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
     faces_seen: int = 0
     tracks: int = 0
-    flips: int = 0
+    label_changes: int = 0

@@ -1,4 +1,8 @@
-"""Keep hold of faces from frame to frame: match new detections to known faces, and follow them in between."""
+"""Track faces from frame to frame: match detections with known faces, and search for the faces in between.
+
+Matching is by overlap (IoU), greedily. The search is template matching by normalized correlation
+(cv2.TM_CCOEFF_NORMED) around the last position, on a face of 32 x 32 pixels.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,30 +14,30 @@ from fer_edge.detectors.base import Detection
 from fer_edge.framing import Box, Image, Square, crop, iou, iou_matrix
 from fer_edge.opencv import cv2
 
-MIN_IOU = 0.3  # boxes of one face at 5 frames a second and more overlap at least so far
-PLAIN_IOU = 0.5  # and with nothing else near, there is no doubt
-TEMPLATE_PX = 32  # a face is followed at this size: enough to tell it, cheap to search
-SEARCH = 2.0  # side of the searched square in faces: a face may move half its size between two frames
-MIN_MATCH = 0.6  # normalised correlation below which a face is not the one we knew
-SURE_MATCH = 0.9  # above it the face has its old size; below, a little larger and smaller are tried as well
-SCALE_STEP = 1.08  # between two frames; a face that comes nearer at walking pace grows less
-HOLD_S = 3.0  # how long a face that the detector misses is believed, as long as it is seen to be there
-HOLD_PER_KNOWN = 2.0  # and for so many times as long as it was known: a detector may see one frame of three
-REMEMBER_S = 1.0  # how long a face that is no longer seen keeps its number, in case it comes back
-REACH = 2.0  # in face sizes: how far it may come back from where it was last seen
-MAX_GROWTH = 1.5  # and how much larger or smaller
-FLAT_STD = 2.0  # grey levels; a patch without structure can't be found again
+MATCH_IOU = 0.3  # at 5 frames per second and more, two boxes of one face overlap at least this much
+CLEAR_MATCH_IOU = 0.5  # with no other face near, such a match needs no search
+TEMPLATE_PX = 32  # enough to recognize a face, cheap to search for
+SEARCH_SIZE = 2.0  # side of the searched square in faces: a face may move by half its size between two frames
+MIN_CORRELATION = 0.6  # below it, this is not the known face
+SURE_CORRELATION = 0.9  # below it, slightly larger and smaller sizes are searched, too
+SCALE_STEP = 1.08  # a face that approaches at walking pace grows less between two frames
+HOLD_S = 3.0  # longest time that an undetected face is kept while it still looks the same
+HOLD_PER_KNOWN = 2.0  # and in multiples of the time it was known: a detector may find one frame in three
+REMEMBER_S = 1.0  # how long a lost face keeps its number, in case it comes back
+RETURN_DISTANCE = 2.0  # how far from its last position it may come back, in face sizes
+RETURN_SCALE = 1.5  # how much larger or smaller it may then be
+MIN_TEMPLATE_STD = 2.0  # gray levels; a flatter patch can't be located
 
 
 @dataclass(frozen=True, eq=False)  # arrays don't compare
 class Track:
-    """A face that is being followed.
+    """A tracked face.
 
     track_id: its number. box: (x, y, width, height) in source pixels. score: of its last detection.
-    detected_t: the time in seconds of its last detection. template: uint8 [32, 32], its look then, or the last
-    time that no other face was in the way.
-    match: normalised correlation with that look, 1 at a detection. known_s: how long it had been known
-    by then. missed_t: the time at which the detector first missed it since then, or None.
+    detected_t: time of its last detection in seconds.
+    template: uint8 [32, 32], its pixels at its last detection that no other face covered.
+    correlation: normalized correlation with the template, 1 at a detection.
+    known_s: how long it had been known at its last detection. missed_t: when the detector first missed it since then.
     """
 
     track_id: int
@@ -41,98 +45,105 @@ class Track:
     score: float
     detected_t: float
     template: Image
-    match: float = 1.0
+    correlation: float = 1.0
     known_s: float = 0.0
     missed_t: float | None = None
 
 
 class FaceTracker:
-    """Numbers faces from 0 and follows them. Give it every frame in order: to `detected` or to `follow`.
+    """Numbers faces from 0 and tracks them. Every frame, in order, goes to `update` or to `predict`.
 
-    A face that the detector misses is kept while it still looks as it did, for twice as long as it was
-    known before, at most HOLD_S seconds: a miss now and then ends nothing, and a false alarm of one frame is not
-    held. A face that has left no longer matches and is forgotten at once; its number is remembered for
-    REMEMBER_S, for one that passes behind another or turns away and comes back. A face that sits still
-    is detected, or matches, again and again: it is never dropped.
+    A face that the detector misses is kept while it looks the same, for twice as long as it was known before and at
+    most HOLD_S seconds. So a missed frame does not end a track, and a false alarm on one frame is not kept. A face that
+    left no longer matches and is dropped at once. Its number is remembered for REMEMBER_S seconds, in case it was only
+    hidden or turned away.
+
+    hold: False drops a face as soon as the detector misses it. `count` is the number of faces so far.
     """
 
     def __init__(self, hold: bool = True) -> None:
-        """With `hold` false a face is forgotten as soon as the detector misses it."""
         self._hold = hold
         self._tracks: list[Track] = []
-        self._lost: list[tuple[float, Track]] = []  # with the time at which it was last believed
+        self._lost: list[tuple[float, Track]] = []  # with the time of the loss
         self.count = 0
 
     def reset(self) -> None:
-        """Forget every face, as at a new picture that has nothing to do with the last."""
+        """Forget every face: the next image has nothing in common with the last one."""
         self._tracks, self._lost = [], []
 
-    def detected(self, gray: Image, detections: Sequence[Detection], t: float) -> list[Track]:
-        """Take in the detector's faces of a frame (gray uint8 [H, W]) at time `t` in seconds."""
-        found = [detection.box for detection in detections]
-        plain = _plainly_matched([track.box for track in self._tracks], found)
+    def update(self, gray: Image, detections: Sequence[Detection], t: float) -> list[Track]:
+        """Match the detections of a frame (gray uint8 [H, W]) at time `t` in seconds; return its faces.
+
+        Detected faces come first, in the order of the detections.
+        """
+        boxes = [detection.box for detection in detections]
+        clear = _clear_matches([track.box for track in self._tracks], boxes)
         known = [
-            _find(gray, track) if self._hold and row not in plain else track for row, track in enumerate(self._tracks)
+            _locate(gray, track) if self._hold and index not in clear else track
+            for index, track in enumerate(self._tracks)
         ]
-        pairs = _matches([track.box for track in known], found)
-        unmatched = [track for row, track in enumerate(known) if row not in pairs.values()]
+        matches = _match([track.box for track in known], boxes)
+        unmatched = [track for index, track in enumerate(known) if index not in matches.values()]
         missed = [replace(track, missed_t=t if track.missed_t is None else track.missed_t) for track in unmatched]
-        there = self._still_there(gray, missed, t)
-        touching = (iou_matrix(found, found) > 0).sum(axis=1) > 1
+        present = self._drop_lost(gray, missed, t)
+        overlapping = (iou_matrix(boxes, boxes) > 0).sum(axis=1) > 1
         updated = []
         for index, detection in enumerate(detections):
-            row = pairs.get(index)
-            before = self._returned(gray, detection.box) if row is None else known[row]
-            updated.append(self._track(gray, detection, before, t, covered=touching[index]))
+            match = matches.get(index)
+            before = self._recall(gray, detection.box) if match is None else known[match]
+            updated.append(self._track(gray, detection, before, t, overlapping[index]))
         taken = [track.box for track in updated]
-        self._tracks = updated + [track for track in there if all(iou(track.box, box) < MIN_IOU for box in taken)]
+        self._tracks = updated + [track for track in present if all(iou(track.box, box) < MATCH_IOU for box in taken)]
         return list(self._tracks)
 
-    def follow(self, gray: Image, t: float) -> list[Track]:
-        """Where the known faces are in a frame on which the detector does not run."""
-        self._tracks = self._still_there(gray, [_find(gray, track) for track in self._tracks], t)
+    def predict(self, gray: Image, t: float) -> list[Track]:
+        """Locate the known faces in a frame on which the detector does not run."""
+        self._tracks = self._drop_lost(gray, [_locate(gray, track) for track in self._tracks], t)
         return list(self._tracks)
 
-    def _track(self, gray: Image, detection: Detection, before: Track | None, t: float, covered: np.bool_) -> Track:
+    def _track(self, gray: Image, detection: Detection, before: Track | None, t: float, overlapping: np.bool_) -> Track:
+        """The new state of a detected face; `before` is its last one, or None for a new face."""
         if before is None:
             track_id, self.count, known_s = self.count, self.count + 1, 0.0
         else:
             track_id, known_s = before.track_id, before.known_s + abs(t - before.detected_t)
-        if before is not None and covered:  # one passes in front of the other: the look from before is the better one
+        if before is not None and overlapping:  # one face covers another: the old template is the better one
             template = before.template
         else:
             template = crop(gray, _square(detection.box), (TEMPLATE_PX, TEMPLATE_PX))
         return Track(track_id, detection.box, detection.score, t, template, known_s=known_s)
 
-    def _is_there(self, gray: Image, track: Track, t: float) -> bool:
+    def _is_present(self, gray: Image, track: Track, t: float) -> bool:
         square = _square(track.box)
         inside = 0 <= square.x < gray.shape[1] and 0 <= square.y < gray.shape[0]
         held = track.missed_t is None or (
             self._hold and abs(t - track.missed_t) < min(HOLD_PER_KNOWN * track.known_s, HOLD_S)
         )
-        return inside and held and track.match >= MIN_MATCH
+        return inside and held and track.correlation >= MIN_CORRELATION
 
-    def _still_there(self, gray: Image, tracks: Sequence[Track], t: float) -> list[Track]:
-        """Those that are; the others are lost."""
+    def _drop_lost(self, gray: Image, tracks: Sequence[Track], t: float) -> list[Track]:
+        """The tracks that are still present; the others are remembered as lost."""
         self._lost = [(lost_t, track) for lost_t, track in self._lost if abs(t - lost_t) <= REMEMBER_S]
-        there = []
+        present = []
         for track in tracks:
-            if self._is_there(gray, track, t):
-                there.append(track)
+            if self._is_present(gray, track, t):
+                present.append(track)
             elif self._hold:
                 self._lost.append((t, track))
-        return there
+        return present
 
-    def _returned(self, gray: Image, box: Box) -> Track | None:
-        """The lost face that the one in `box` looks most like, if any; it is lost no more."""
-        here = _square(box)
-        likeness = [
-            _find(gray, replace(track, box=box, match=0.0)).match if _near(_square(track.box), here) else 0.0
+    def _recall(self, gray: Image, box: Box) -> Track | None:
+        """The lost face that looks most like the one in `box`, if any; it is no longer lost."""
+        square = _square(box)
+        correlations = [
+            _locate(gray, replace(track, box=box, correlation=0.0)).correlation
+            if _may_return(_square(track.box), square)
+            else 0.0
             for _lost_t, track in self._lost
         ]
-        if not likeness or max(likeness) < MIN_MATCH:
+        if not correlations or max(correlations) < MIN_CORRELATION:
             return None
-        return self._lost.pop(int(np.argmax(likeness)))[1]
+        return self._lost.pop(int(np.argmax(correlations)))[1]
 
 
 def _square(box: Box) -> Square:
@@ -140,67 +151,67 @@ def _square(box: Box) -> Square:
     return Square(x + width / 2, y + height / 2, max(width, height))
 
 
-def _near(a: Square, b: Square) -> bool:
+def _may_return(a: Square, b: Square) -> bool:
     smaller, larger = sorted((a.side, b.side))
-    return max(abs(a.x - b.x), abs(a.y - b.y)) <= REACH * larger and larger <= MAX_GROWTH * smaller
+    return max(abs(a.x - b.x), abs(a.y - b.y)) <= RETURN_DISTANCE * larger and larger <= RETURN_SCALE * smaller
 
 
-def _plainly_matched(known: Sequence[Box], found: Sequence[Box]) -> set[int]:
-    """The indices of `known` boxes that one found box has hardly moved from, with no other near: no need to search."""
+def _clear_matches(known: Sequence[Box], found: Sequence[Box]) -> set[int]:
+    """Indices of `known` boxes that one found box overlaps well and no other one touches: they need no search."""
     overlaps = iou_matrix(known, found)
     touches = overlaps > 0
     alone = (touches.sum(axis=1, keepdims=True) == 1) & (touches.sum(axis=0, keepdims=True) == 1)
-    return set(np.flatnonzero((alone & (overlaps >= PLAIN_IOU)).any(axis=1)).tolist())
+    return set(np.flatnonzero((alone & (overlaps >= CLEAR_MATCH_IOU)).any(axis=1)).tolist())
 
 
-def _matches(known: Sequence[Box], found: Sequence[Box]) -> dict[int, int]:
+def _match(known: Sequence[Box], found: Sequence[Box]) -> dict[int, int]:
     """For each index of `found` that overlaps a known box enough, the index of that box.
 
-    The pair that overlaps most comes first, so that a face is not robbed by its neighbour.
+    Pairs are taken by falling overlap, so that a neighbor does not take a face's number.
     """
     overlaps = iou_matrix(known, found)
-    rows, columns = np.nonzero(overlaps >= MIN_IOU)
+    rows, columns = np.nonzero(overlaps >= MATCH_IOU)
     order = np.argsort(-overlaps[rows, columns], kind="stable")
-    matched: dict[int, int] = {}
+    matches: dict[int, int] = {}
     taken: set[int] = set()
     for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
-        if row not in taken and column not in matched:
+        if row not in taken and column not in matches:
             taken.add(row)
-            matched[column] = row
-    return matched
+            matches[column] = row
+    return matches
 
 
-def _find(gray: Image, track: Track) -> Track:
-    """`track` where, and at the size at which, its template fits best in `gray`."""
-    if float(track.template.std()) < FLAT_STD:
+def _locate(gray: Image, track: Track) -> Track:
+    """`track` at the position and size at which its template fits best in `gray`."""
+    if float(track.template.std()) < MIN_TEMPLATE_STD:
         return track
-    best = _find_at(gray, track, 1.0)
-    if best.match < SURE_MATCH:
-        others = [_find_at(gray, track, scale) for scale in (SCALE_STEP, 1 / SCALE_STEP)]
-        best = max(best, *others, key=lambda found: found.match)
+    best = _locate_at_scale(gray, track, 1.0)
+    if best.correlation < SURE_CORRELATION:
+        others = [_locate_at_scale(gray, track, scale) for scale in (SCALE_STEP, 1 / SCALE_STEP)]
+        best = max(best, *others, key=lambda found: found.correlation)
     return best
 
 
-def _find_at(gray: Image, track: Track, scale: float) -> Track:
-    """`track` at `scale` times its size where it fits best, by normalised correlation (cv2.TM_CCOEFF_NORMED)."""
+def _locate_at_scale(gray: Image, track: Track, scale: float) -> Track:
+    """`track` at `scale` times its size, at the position at which its template fits best."""
     square = _square(track.box)
     side = square.side * scale
-    searched_px = round(SEARCH * TEMPLATE_PX)
-    region = crop(gray, square._replace(side=side * SEARCH), (searched_px, searched_px))
+    searched_px = round(SEARCH_SIZE * TEMPLATE_PX)
+    region = crop(gray, square._replace(side=side * SEARCH_SIZE), (searched_px, searched_px))
     fit: npt.NDArray[np.floating] = np.nan_to_num(
         cv2.matchTemplate(region, track.template, cv2.TM_CCOEFF_NORMED), posinf=0, neginf=0
     )
-    _, match, _, (column, row) = cv2.minMaxLoc(fit)
+    _, correlation, _, (column, row) = cv2.minMaxLoc(fit)
     middle = (searched_px - TEMPLATE_PX) / 2
-    pixel = side / TEMPLATE_PX  # source pixels that one template pixel stands for
-    x = square.x + (column + _peak(fit[row], column) - middle) * pixel
-    y = square.y + (row + _peak(fit[:, column], row) - middle) * pixel
+    pixel = side / TEMPLATE_PX  # source pixels per template pixel
+    x = square.x + (column + _peak_offset(fit[row], column) - middle) * pixel
+    y = square.y + (row + _peak_offset(fit[:, column], row) - middle) * pixel
     width, height = track.box[2] * scale, track.box[3] * scale
-    return replace(track, box=(x - width / 2, y - height / 2, width, height), match=float(match))
+    return replace(track, box=(x - width / 2, y - height / 2, width, height), correlation=float(correlation))
 
 
-def _peak(line: npt.NDArray[np.floating], at: int) -> float:
-    """Offset (-0.5 to 0.5) of the top of the parabola through the maximum at index `at` and its neighbours."""
+def _peak_offset(line: npt.NDArray[np.floating], at: int) -> float:
+    """Sub-pixel offset (-0.5 to 0.5) of the maximum at index `at`: the vertex of the parabola through it."""
     if at == 0 or at == len(line) - 1:
         return 0.0
     before, here, after = (float(value) for value in line[at - 1 : at + 2])

@@ -205,9 +205,9 @@ def test_a_source_with_nothing_readable_leaves_nothing_behind(fer_edge: Run, tmp
 def test_a_command_may_end_past_pythons_own_shutdown() -> None:
     script = (
         "import atexit, sys, click\n"
-        "from fer_edge.console import leave_abruptly, run_main\n"
+        "from fer_edge.console import skip_interpreter_shutdown, run_main\n"
         "atexit.register(print, 'amid the shutdown')\n"
-        "if len(sys.argv) > 1: leave_abruptly()\n"
+        "if len(sys.argv) > 1: skip_interpreter_shutdown()\n"
         "run_main(click.Command('job', callback=lambda: print('done')), 'job', [])\n"
     )
     for more, shown in (([], "done\namid the shutdown\n"), (["abruptly"], "done\n")):

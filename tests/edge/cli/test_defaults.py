@@ -1,4 +1,4 @@
-"""The defaults that tune keeps: where they are, what comes first, and what is refused."""
+"""The defaults that `tune` saves: where they are, what overrides them, and what is refused."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from fer_edge.cli.defaults import defaults_file, load_defaults, save_defaults
 from fer_edge.errors import FerError, OutputError
 
-KEPT = {"precision": "fp32", "threads": 1, "detect_size": 320}
+SAVED = {"precision": "fp32", "threads": 1, "detect_size": 320}
 RUN = ("--source", "demo:160x160", "--max-frames", "1", "--headless", "--report", "report.json", "--overwrite")
 
 
@@ -18,13 +18,13 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "defaults.toml"
 
 
-def test_what_is_saved_is_loaded_and_says_where_it_is_from(file: Path) -> None:
-    save_defaults(KEPT, file, "measured by a test")
-    assert load_defaults() == KEPT
+def test_saved_settings_are_loaded_and_the_file_says_who_wrote_it(file: Path) -> None:
+    save_defaults(SAVED, file, "measured by a test")
+    assert load_defaults() == SAVED
     assert file.read_text().startswith("# measured by a test\n")
 
 
-def test_the_file_is_named_by_the_environment_or_lies_among_the_user_s_settings(
+def test_the_environment_names_the_file_or_it_lies_in_the_configuration_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("FER_EDGE_DEFAULTS", raising=False)
@@ -66,13 +66,13 @@ def test_a_broken_file_is_refused_by_name(file: Path, content: str | bytes) -> N
         load_defaults()
 
 
-def test_a_folder_that_can_t_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_can_t_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="can't be made a folder"):
-        save_defaults(KEPT, tmp_path / "file" / "defaults.toml", "")
+    with pytest.raises(OutputError, match="can't be created"):
+        save_defaults(SAVED, tmp_path / "file" / "defaults.toml", "")
 
 
-def test_a_broken_file_stops_a_run_in_one_line_and_help_not_at_all(file: Path, fer_edge) -> None:
+def test_a_broken_file_stops_a_run_with_one_line_but_not_help(file: Path, fer_edge) -> None:
     file.write_text('threads = "many"\n')
     ran = fer_edge(*RUN)
     assert ran.returncode == 1
@@ -81,7 +81,7 @@ def test_a_broken_file_stops_a_run_in_one_line_and_help_not_at_all(file: Path, f
     assert fer_edge("--help", with_model=False).returncode == 0
 
 
-def test_the_command_line_comes_before_the_file_and_the_file_before_what_is_built_in(
+def test_the_command_line_overrides_the_file_and_the_file_overrides_built_in_defaults(
     file: Path, fer_edge, tmp_path: Path
 ) -> None:
     def precision(*arguments: str) -> str:
@@ -90,6 +90,6 @@ def test_the_command_line_comes_before_the_file_and_the_file_before_what_is_buil
         return str(json.loads((tmp_path / "report.json").read_text())["model"]["precision"])
 
     assert precision() == "int8"
-    save_defaults(KEPT, file, "")
+    save_defaults(SAVED, file, "")
     assert precision() == "fp32"
     assert precision("--precision", "int8") == "int8"

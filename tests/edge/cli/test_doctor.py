@@ -1,4 +1,4 @@
-"""The doctor's findings, on this machine and on stand-ins for a sick one."""
+"""The doctor's findings, on this machine and on simulated faults."""
 
 import json
 import subprocess
@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 import fer_models
-from fer_edge.cli.commands import doctor, edge
+from fer_edge.cli import doctor
+from fer_edge.cli.commands import edge
 from fer_edge.errors import FerError
 from fer_edge.sources import v4l2
 
@@ -54,7 +55,7 @@ def test_an_illegal_instruction_becomes_a_sentence(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(doctor, "_RUN_MODEL", "import os, signal; os.kill(os.getpid(), signal.SIGILL)")
     ((level, what, text),) = findings("_network")
     assert (level, what) == ("bad", "inference")
-    assert "an instruction this processor lacks" in text
+    assert "an instruction that this processor lacks" in text
 
 
 @pytest.mark.parametrize(
@@ -77,9 +78,9 @@ def test_a_network_that_does_not_run_is_bad(monkeypatch: pytest.MonkeyPatch, cod
 def test_a_model_that_is_missing_altered_or_not_listed_is_bad(shipped: Path) -> None:
     ((level, _what, text),) = findings("_models")
     assert level == "bad"
-    assert "not the file that was shipped" in text
+    assert "not the shipped file" in text
     (shipped / "tiny.onnx").unlink()
-    assert "is missing: install fer-edge again" in findings("_models")[0][2]
+    assert "is missing: reinstall fer-edge" in findings("_models")[0][2]
     (shipped / "manifest.json").write_text("{")
     assert findings("_models")[0][0] == "bad"
 
@@ -96,17 +97,19 @@ def test_onnxruntime_1_21_0_and_a_missing_package_are_bad(monkeypatch: pytest.Mo
     monkeypatch.setattr(doctor, "_version", {"onnxruntime": "1.21.0", "numpy": "2.0", "click": "8"}.get)
     bad = {what: text for level, what, text in findings("_packages") if level == "bad"}
     assert set(bad) == {"fer-edge", "onnxruntime", "opencv-python"}
-    assert "dies on a Raspberry Pi 4" in bad["onnxruntime"]
+    assert "crashes on a Raspberry Pi 4" in bad["onnxruntime"]
 
 
-def test_broken_defaults_are_bad_and_end_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fer_edge) -> None:
+def test_broken_defaults_are_bad_and_the_other_checks_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fer_edge
+) -> None:
     (tmp_path / "defaults.toml").write_text("?")
     monkeypatch.setenv("FER_EDGE_DEFAULTS", str(tmp_path / "defaults.toml"))
     ran = fer_edge("doctor", with_model=False)
     assert ran.returncode == 1
     (bad,) = [line for line in ran.stdout.splitlines() if line.startswith("BAD")]
     assert "delete it, then run fer-edge tune again" in bad
-    assert "screen" in ran.stdout.splitlines()[-1], "the rest is looked at, too"
+    assert "screen" in ran.stdout.splitlines()[-1], "the other checks run, too"
 
 
 def test_a_check_that_fails_itself_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +124,9 @@ def test_a_check_that_fails_itself_is_a_finding(monkeypatch: pytest.MonkeyPatch)
     assert "screen" in ran.stdout
 
 
-def test_a_camera_is_told_with_what_it_grants_or_why_it_does_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_camera_is_reported_with_its_format_or_why_it_does_not_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(v4l2, "list_cameras", lambda: [(0, "Good"), (7, "Broken")])
     stand_in = """
 import json, sys
@@ -130,7 +135,7 @@ print(json.dumps({"size": [1280, 720], "format": "MJPG", "fps": 30.0}))
 """
     monkeypatch.setattr(doctor, "_OPEN_CAMERA", stand_in)
     assert findings("_cameras") == [
-        ("ok", "camera 0", "Good: gives 1280x720 MJPG at 30 frames/s"),
+        ("ok", "camera 0", "Good: delivers 1280x720 MJPG at 30 frames/s"),
         ("note", "camera 7", "Broken: camera is in use"),
     ]
 
@@ -141,7 +146,7 @@ def test_a_32_bit_python_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:
     assert findings("_python")[0][0] == "bad"
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+def test_a_closed_stdout_is_no_error() -> None:
     command = [sys.executable, "-m", "fer_edge", "doctor"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None

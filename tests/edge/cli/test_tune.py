@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fer_edge.cli.defaults import load_defaults
-from fer_edge.cli.tune import Timing, best, draw_scenes, face_grid, share_found, thread_choices
+from fer_edge.cli.tune import Timing, best, draw_scenes, face_grid, fraction_found, thread_choices
 from fer_edge.detectors.luma import LumaDetector
 
 
@@ -48,10 +48,10 @@ def test_small_faces_are_looked_for_too() -> None:
     grid = face_grid(draw_scenes(), 0, 3)
     assert grid.shape == (480, 640, 3)
     boxes = [found.box for found in LumaDetector(min_face_px=20).detect(grid)]
-    assert share_found(boxes, 3) == 1.0
-    assert share_found(boxes[1:], 3) == pytest.approx(8 / 9)
-    assert share_found([], 5) == 0.0
-    assert share_found([(700.0, 10.0, 10.0, 10.0)], 1) == 0.0, "outside"
+    assert fraction_found(boxes, 3) == 1.0
+    assert fraction_found(boxes[1:], 3) == pytest.approx(8 / 9)
+    assert fraction_found([], 5) == 0.0
+    assert fraction_found([(700.0, 10.0, 10.0, 10.0)], 1) == 0.0, "outside"
 
 
 def test_of_equally_fast_settings_the_one_with_fewer_threads_wins() -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from fer_edge.console import Terminated, signals_deferred
+from fer_edge.console import signals_deferred
+from fer_edge.errors import Terminated
 
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 LONGEST_S = 40

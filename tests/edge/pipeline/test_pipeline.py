@@ -126,4 +126,4 @@ def test_a_label_that_changes_is_a_flip_and_a_lost_face_is_none(fakes) -> None:
             return np.roll(rows, int(image.flat[0]) // 10 % 2, axis=1)  # another label every ten frames
 
     pipeline = fakes.finish(fakes.pipeline(fakes.Source(50), fakes.Detector(faces=2), Fickle()))
-    assert pipeline.stats.flips == 2 * 4
+    assert pipeline.stats.label_changes == 2 * 4

@@ -42,7 +42,7 @@ def test_a_schedule_survives_a_gap_and_a_clock_that_jumps_back() -> None:
 
 
 def test_between_detections_faces_are_followed_and_the_flag_says_so(fakes) -> None:
-    pipeline = fakes.finish(fakes.pipeline(Still(61), flow=StreamOptions(detect_hz=5)))
+    pipeline = fakes.finish(fakes.pipeline(Still(61), options=StreamOptions(detect_hz=5)))
     detected = [result.frame for result in fakes.published if result.detected]
     assert detected == list(range(0, 61, 6))
     assert pipeline.stats.detect_rate.count == len(detected), "fps.detect counts runs of the detector"
@@ -64,7 +64,7 @@ def test_a_detector_that_blinks_loses_a_face_only_without_following(fakes, follo
             self.runs += 1
             return super().detect(image) if self.runs < 15 or self.runs % 3 else []
 
-    pipeline = fakes.finish(fakes.pipeline(Still(60), Blinking(), flow=StreamOptions(follow=follow)))
+    pipeline = fakes.finish(fakes.pipeline(Still(60), Blinking(), options=StreamOptions(track=follow)))
     without = [result.frame for result in fakes.published if not result.faces]
     assert bool(without) is not follow
     assert (pipeline.stats.tracks == 1) is follow
@@ -72,7 +72,7 @@ def test_a_detector_that_blinks_loses_a_face_only_without_following(fakes, follo
 
 def test_a_label_is_as_old_as_the_interval_lets_it_get(fakes) -> None:
     classifier = fakes.Classifier()
-    fakes.finish(fakes.pipeline(Still(31), None, classifier, flow=StreamOptions(classify_interval_s=0.2)))
+    fakes.finish(fakes.pipeline(Still(31), None, classifier, options=StreamOptions(classify_interval_s=0.2)))
     assert len([batch for batch in classifier.batches if batch]) == 6  # at 0, 0.2, … 1.0 s
 
 
@@ -87,7 +87,7 @@ def test_the_age_of_a_label_counts_from_its_own_frame_s_capture(fakes) -> None:
             return SourceFrame(grab.image, grab.media_time_s, captured_at=started - 5 + grab.media_time_s)
 
     started = time.monotonic()
-    fakes.finish(fakes.pipeline(Late(5, fps=10), flow=StreamOptions(classify_interval_s=10)))
+    fakes.finish(fakes.pipeline(Late(5, fps=10), options=StreamOptions(classify_interval_s=10)))
     elapsed_ms = 1000 * (time.monotonic() - started)
     ages = [result.faces[0].age_ms for result in fakes.published]
     assert all(5000 <= age <= 5000 + elapsed_ms for age in ages), "all show the first frame's label"
@@ -96,7 +96,7 @@ def test_the_age_of_a_label_counts_from_its_own_frame_s_capture(fakes) -> None:
 def test_a_file_in_real_time_drops_what_the_detector_has_no_time_for_and_stays_in_time(fakes) -> None:
     slow = fakes.Detector(before=lambda _number: time.sleep(0.1))
     started = time.monotonic()
-    pipeline = fakes.finish(fakes.pipeline(fakes.Source(20), slow, flow=StreamOptions(lossless=False)))
+    pipeline = fakes.finish(fakes.pipeline(fakes.Source(20), slow, options=StreamOptions(lossless=False)))
     assert time.monotonic() - started >= 19 / 30, "not faster than it was filmed"
     stats = pipeline.stats
     assert stats.captured == 20
@@ -107,7 +107,7 @@ def test_a_file_in_real_time_drops_what_the_detector_has_no_time_for_and_stays_i
 
 def test_duration_ends_a_file_in_real_time_by_its_own_time(fakes) -> None:
     pipeline = fakes.finish(
-        fakes.pipeline(fakes.Source(10**6), flow=StreamOptions(lossless=False), limits=Limits(None, 0.2))
+        fakes.pipeline(fakes.Source(10**6), options=StreamOptions(lossless=False), limits=Limits(None, 0.2))
     )
     assert pipeline.stats.captured == 6
     assert pipeline.exit_reason == "duration"
@@ -115,7 +115,7 @@ def test_duration_ends_a_file_in_real_time_by_its_own_time(fakes) -> None:
 
 def test_a_live_source_is_processed_whole_if_asked(fakes) -> None:
     slow = fakes.Detector(before=lambda _number: time.sleep(0.002))
-    pipeline = fakes.finish(fakes.pipeline(fakes.Source(50, live=True), slow, flow=StreamOptions(lossless=True)))
+    pipeline = fakes.finish(fakes.pipeline(fakes.Source(50, live=True), slow, options=StreamOptions(lossless=True)))
     assert [result.frame for result in fakes.published] == list(range(50))
     assert not pipeline.dropped
 
@@ -123,7 +123,7 @@ def test_a_live_source_is_processed_whole_if_asked(fakes) -> None:
 def test_of_pictures_each_is_detected_and_none_shares_a_face(fakes) -> None:
     source = Still(4)
     source.image_count = 4
-    pipeline = fakes.finish(fakes.pipeline(source, flow=StreamOptions(detect_hz=0.1)))
+    pipeline = fakes.finish(fakes.pipeline(source, options=StreamOptions(detect_hz=0.1)))
     assert [face.track_id for result in fakes.published for face in result.faces] == [0, 1, 2, 3]
     assert all(result.detected for result in fakes.published)
     assert pipeline.stats.tracks == 4
@@ -149,7 +149,7 @@ def test_grey_frames_stay_grey_and_are_not_copied(fakes) -> None:
 
 
 def test_a_stop_in_real_time_does_not_wait_for_the_next_frame_s_time(fakes) -> None:
-    pipeline = fakes.pipeline(Still(3, fps=0.001), flow=StreamOptions(lossless=False))
+    pipeline = fakes.pipeline(Still(3, fps=0.001), options=StreamOptions(lossless=False))
     pipeline.start()
     threading.Timer(0.05, pipeline.stop, ["interrupted"]).start()
     assert pipeline.wait(20)

@@ -76,7 +76,7 @@ def test_every_captured_frame_is_accounted_for(
         ours.Detector(before=breaking("detector", detecting)),
         ours.Classifier(before=breaking("classifier", classifying)),
         limits=Limits(max_frames),
-        flow=StreamOptions(lossless=lossless, detect_hz=detect_hz),
+        options=StreamOptions(lossless=lossless, detect_hz=detect_hz),
     )
     if stop_ms is not None:
         threading.Timer(stop_ms / 1000, pipeline.stop, ["interrupted"]).start()
@@ -89,7 +89,7 @@ def test_every_captured_frame_is_accounted_for(
     assert len(frames) == stats.processed
     if not broken:
         assert pipeline.in_flight == 0, "a drained run has nothing in flight"
-        if pipeline.lossless and stop_ms is None:
+        if pipeline.options.lossless and stop_ms is None:
             assert not dropped
             assert stats.processed == stats.captured - stats.errors
 

@@ -230,11 +230,11 @@ def test_stdout_in_a_file_is_one_piece(
 def test_a_bound_that_is_none_is_a_wrong_command_line(fer_edge, bound: str) -> None:
     ran = fer_edge("--source", "demo:160x160", "--json", "-", "--rotate-output", bound)
     assert ran.returncode == 2
-    assert "no size, such as 100MB" in ran.stderr
+    assert "neither a size, for example 100MB" in ran.stderr
     assert ran.stderr.count("\n") == 1
 
 
 def test_a_folder_of_pictures_can_not_be_rotated(fer_edge) -> None:
     ran = fer_edge("--source", "demo:160x160", "--headless", "--output", "folder", "--rotate-output", "1MB")
     assert ran.returncode == 1
-    assert "but no pictures" in ran.stderr
+    assert "not to images" in ran.stderr

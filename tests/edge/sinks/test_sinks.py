@@ -300,7 +300,7 @@ def test_a_sink_that_hangs_holds_up_neither_a_live_pipeline_nor_other_sinks(fake
 
     # Given one by one: none is dropped for being late, so that all losses are the sink's.
     source = fakes.Source(600, live=True)
-    pipeline = Pipeline(source, fakes.Detector(), fakes.Classifier(), publish, flow=StreamOptions(lossless=True))
+    pipeline = Pipeline(source, fakes.Detector(), fakes.Classifier(), publish, options=StreamOptions(lossless=True))
     fakes.finish(pipeline)
     assert pipeline.stats.processed == 600
     runners[1].close()

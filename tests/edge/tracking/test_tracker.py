@@ -44,7 +44,7 @@ def test_a_still_face_is_never_dropped_though_the_detector_blinks() -> None:
     random = np.random.default_rng(1)
     for frame in range(300):
         blinks = frame > 15 and random.random() < 0.7
-        tracks = tracker.detected(scene((1, box), noise=frame), [] if blinks else seen(box), frame / FPS)
+        tracks = tracker.update(scene((1, box), noise=frame), [] if blinks else seen(box), frame / FPS)
         assert ids(tracks) == [0], f"frame {frame}"
         assert iou(tracks[0].box, box) > 0.8
 
@@ -52,17 +52,17 @@ def test_a_still_face_is_never_dropped_though_the_detector_blinks() -> None:
 def test_a_face_that_leaves_is_forgotten_at_once() -> None:
     box, tracker = (100.0, 80.0, 60.0, 60.0), FaceTracker()
     for frame in range(60):
-        tracker.detected(scene((1, box), noise=frame), seen(box), frame / FPS)
-    assert tracker.detected(scene(noise=60), [], 2.0) == []
-    assert tracker.follow(scene((1, box), noise=61), 2.03) == []
+        tracker.update(scene((1, box), noise=frame), seen(box), frame / FPS)
+    assert tracker.update(scene(noise=60), [], 2.0) == []
+    assert tracker.predict(scene((1, box), noise=61), 2.03) == []
 
 
 def test_what_the_detector_no_longer_sees_is_believed_for_a_bounded_time_only() -> None:
     box, tracker = (100.0, 80.0, 60.0, 60.0), FaceTracker()
     for frame in range(10 * FPS):
-        tracker.detected(scene((1, box), noise=frame), seen(box), frame / FPS)
+        tracker.update(scene((1, box), noise=frame), seen(box), frame / FPS)
     held = 0
-    while tracker.detected(scene((1, box), noise=held), [], 10 + held / FPS):
+    while tracker.update(scene((1, box), noise=held), [], 10 + held / FPS):
         held += 1
         assert held <= HOLD_S * FPS + 1
     assert held > 0.9 * HOLD_S * FPS
@@ -70,23 +70,23 @@ def test_what_the_detector_no_longer_sees_is_believed_for_a_bounded_time_only() 
 
 def test_a_false_alarm_of_one_frame_is_not_held() -> None:
     tracker, wall = FaceTracker(), scene()
-    assert ids(tracker.detected(wall, seen((50.0, 50.0, 80.0, 80.0)), 0.0)) == [0]
-    assert tracker.detected(wall, [], 1 / FPS) == []
+    assert ids(tracker.update(wall, seen((50.0, 50.0, 80.0, 80.0)), 0.0)) == [0]
+    assert tracker.update(wall, [], 1 / FPS) == []
 
 
 def test_without_holding_a_miss_ends_a_face() -> None:
     box, tracker = (100.0, 80.0, 60.0, 60.0), FaceTracker(hold=False)
     for frame in range(60):
-        tracker.detected(scene((1, box)), seen(box), frame / FPS)
-    assert tracker.detected(scene((1, box)), [], 2.0) == []
-    assert ids(tracker.detected(scene((1, box)), seen(box), 2.1)) == [1]
+        tracker.update(scene((1, box)), seen(box), frame / FPS)
+    assert tracker.update(scene((1, box)), [], 2.0) == []
+    assert ids(tracker.update(scene((1, box)), seen(box), 2.1)) == [1]
 
 
 def test_a_slow_detector_does_not_lose_a_still_face_in_between() -> None:
     box, tracker = (100.0, 80.0, 60.0, 60.0), FaceTracker()
-    tracker.detected(scene((1, box)), seen(box), 0.0)
+    tracker.update(scene((1, box)), seen(box), 0.0)
     for second in range(1, 12):
-        assert ids(tracker.follow(scene((1, box), noise=second), float(second))) == [0]
+        assert ids(tracker.predict(scene((1, box), noise=second), float(second))) == [0]
 
 
 @pytest.mark.parametrize("growth", [1.22, 1 / 1.22])
@@ -98,9 +98,9 @@ def test_a_face_is_followed_while_it_moves_and_changes_its_size_between_detectio
         box = (60 + 4 * frame - side / 2 + 35, 120 - side / 2, side, side)
         picture = scene((3, box), noise=frame)
         if frame % 6 == 0:
-            tracks = tracker.detected(picture, seen(box), frame / FPS)
+            tracks = tracker.update(picture, seen(box), frame / FPS)
         else:
-            tracks = tracker.follow(picture, frame / FPS)
+            tracks = tracker.predict(picture, frame / FPS)
         assert ids(tracks) == [0]
         assert iou(tracks[0].box, box) > 0.7, f"frame {frame}"
 
@@ -114,7 +114,7 @@ def test_two_faces_that_cross_keep_their_numbers(every: int) -> None:
         picture = scene((5, back), (6, front), noise=frame)
         boxes = [back, front] if iou(back, front) < 0.15 else [front]
         t = frame / FPS
-        tracks = tracker.detected(picture, seen(*boxes), t) if frame % every == 0 else tracker.follow(picture, t)
+        tracks = tracker.update(picture, seen(*boxes), t) if frame % every == 0 else tracker.predict(picture, t)
         if frame in (0, 60):
             where = {track.track_id: iou(track.box, back) > 0.5 for track in tracks}
             assert where == {0: True, 1: False}, f"frame {frame}"
@@ -123,19 +123,19 @@ def test_two_faces_that_cross_keep_their_numbers(every: int) -> None:
 def test_a_face_that_turns_away_and_comes_back_soon_has_its_old_number() -> None:
     box, tracker = (100.0, 80.0, 60.0, 60.0), FaceTracker()
     for frame in range(30):
-        tracker.detected(scene((1, box), noise=frame), seen(box), frame / FPS)
-    assert tracker.detected(scene((2, box)), [], 1.0) == []
+        tracker.update(scene((1, box), noise=frame), seen(box), frame / FPS)
+    assert tracker.update(scene((2, box)), [], 1.0) == []
     moved = (130.0, 85.0, 60.0, 60.0)
-    assert ids(tracker.detected(scene((1, moved)), seen(moved), 1.5)) == [0]
-    assert tracker.detected(scene(), [], 1.6) == []
-    assert ids(tracker.detected(scene((1, moved)), seen(moved), 1.7 + REMEMBER_S)) == [1], "too long ago"
+    assert ids(tracker.update(scene((1, moved)), seen(moved), 1.5)) == [0]
+    assert tracker.update(scene(), [], 1.6) == []
+    assert ids(tracker.update(scene((1, moved)), seen(moved), 1.7 + REMEMBER_S)) == [1], "too long ago"
 
 
 def test_another_face_in_the_same_place_gets_a_number_of_its_own() -> None:
     box, tracker = (100.0, 80.0, 60.0, 60.0), FaceTracker()
-    tracker.detected(scene((1, box)), seen(box), 0.0)
-    tracker.detected(scene(), [], 0.1)
-    assert ids(tracker.detected(scene((2, box)), seen(box), 0.5)) == [1]
+    tracker.update(scene((1, box)), seen(box), 0.0)
+    tracker.update(scene(), [], 0.1)
+    assert ids(tracker.update(scene((2, box)), seen(box), 0.5)) == [1]
 
 
 @pytest.mark.parametrize("box", [(-25.0, 80.0, 60.0, 60.0), (285.0, 205.0, 60.0, 60.0), (-5.0, -5.0, 330.0, 330.0)])
@@ -143,7 +143,7 @@ def test_a_face_at_the_edge_is_followed(box: Box) -> None:
     tracker = FaceTracker()
     for frame in range(30):
         picture = scene((4, box), noise=frame)
-        tracks = tracker.detected(picture, seen(box), frame / FPS) if frame < 15 else tracker.follow(picture, 1.0)
+        tracks = tracker.update(picture, seen(box), frame / FPS) if frame < 15 else tracker.predict(picture, 1.0)
     assert ids(tracks) == [0]
     assert iou(tracks[0].box, box) > 0.8
 
@@ -153,7 +153,7 @@ def test_a_face_that_walks_out_of_the_picture_is_forgotten() -> None:
     for frame in range(40):
         box = (240.0 + 4 * frame, 90.0, 60.0, 60.0)
         picture = scene((4, box), noise=frame)
-        tracks = tracker.detected(picture, seen(box) if frame < 10 else [], frame / FPS)
+        tracks = tracker.update(picture, seen(box) if frame < 10 else [], frame / FPS)
     assert tracks == []
 
 
@@ -161,15 +161,15 @@ def test_a_flat_patch_is_kept_where_it_is_and_not_for_long() -> None:
     """An overexposed face has nothing to be found by."""
     flat, box, tracker = np.full((240, 320), 255, np.uint8), (100.0, 80.0, 60.0, 60.0), FaceTracker()
     for frame in range(15):
-        tracker.detected(flat, seen(box), frame / FPS)
-    assert [track.box for track in tracker.follow(flat, 0.5)] == [box]
-    assert tracker.detected(flat, [], 1.0) != []
-    assert tracker.detected(flat, [], 1.1 + HOLD_S) == []
+        tracker.update(flat, seen(box), frame / FPS)
+    assert [track.box for track in tracker.predict(flat, 0.5)] == [box]
+    assert tracker.update(flat, [], 1.0) != []
+    assert tracker.update(flat, [], 1.1 + HOLD_S) == []
 
 
 def test_pictures_share_no_faces_and_no_numbers() -> None:
     box, tracker, numbers = (100.0, 80.0, 60.0, 60.0), FaceTracker(), []
     for picture in range(3):
         tracker.reset()
-        numbers += ids(tracker.detected(scene((1, box)), seen(box), float(picture)))
+        numbers += ids(tracker.update(scene((1, box)), seen(box), float(picture)))
     assert numbers == [0, 1, 2]

@@ -36,7 +36,7 @@ def test_numbers_are_unique_in_a_frame_and_never_used_for_two_faces(frames, hold
         t += step
         gray = PICTURES[picture]
         detections = [Detection(box, 0.5) for box in found]
-        tracks = tracker.detected(gray, detections, t) if action == "detect" else tracker.follow(gray, t)
+        tracks = tracker.update(gray, detections, t) if action == "detect" else tracker.predict(gray, t)
         ids = [track.track_id for track in tracks]
         assert len(set(ids)) == len(ids)
         assert all(0 <= number < tracker.count for number in ids)
@@ -57,10 +57,10 @@ def test_numbers_are_unique_in_a_frame_and_never_used_for_two_faces(frames, hold
 def test_a_face_that_is_not_detected_any_more_is_forgotten_in_time(rounds, step_s: float) -> None:
     tracker, t = FaceTracker(), 0.0
     for found in rounds:
-        tracker.detected(PICTURES[0], [Detection(box, 0.5) for box in found], t)
+        tracker.update(PICTURES[0], [Detection(box, 0.5) for box in found], t)
         t += step_s
     for _ in range(math.ceil(HOLD_S / step_s) + 2):
-        tracks = tracker.detected(PICTURES[0], [], t)
+        tracks = tracker.update(PICTURES[0], [], t)
         t += step_s
     assert tracks == []
 

@@ -11,8 +11,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from fer_edge.console import Terminated
-from fer_edge.errors import GateError, ModelError
+from fer_edge.errors import GateError, ModelError, Terminated
 from fer_export.checks.gates import folding_gate
 from fer_export.graph.classifier import check_normalization, check_opset, simplify, trace, usable_network
 from fer_export.graph.onnx_file import copied, strip_metadata

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fer_edge.console import leave_abruptly
+from fer_edge.console import skip_interpreter_shutdown
 
 
 @dataclass
@@ -51,7 +51,7 @@ def join(device: str) -> Shard:
         return Shard()
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    leave_abruptly()  # Gloo's threads may still hold tensors, and now and then abort the process as Python ends
+    skip_interpreter_shutdown()  # Gloo's threads may hold tensors and abort the process as Python ends
     dist.init_process_group("nccl" if device == "cuda" else "gloo")
     return Shard(dist.get_rank(), dist.get_world_size())
 
