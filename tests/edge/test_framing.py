@@ -19,7 +19,7 @@ def test_a_crop_of_its_own_size_is_the_pixels_themselves(image: np.ndarray) -> N
 
 
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (80, 60), (0, 60), (80, 0)])
-def test_beyond_the_border_its_pixels_are_repeated(image: np.ndarray, x: int, y: int) -> None:
+def test_border_pixels_are_repeated_outside_the_image(image: np.ndarray, x: int, y: int) -> None:
     padded = np.pad(image, 24, mode="edge")
     expected = padded[y : y + 48, x : x + 48]
     np.testing.assert_array_equal(crop(image, Square(x, y, 48), (48, 48)), expected)
@@ -36,7 +36,7 @@ def test_a_square_wholly_outside_gives_the_nearest_pixel(
 
 @pytest.mark.parametrize("side", [0, 0.3, 1, 2.5, 47.5, 333.3])
 @pytest.mark.parametrize("shape", [(60, 80), (61, 81, 3), (1, 1), (1, 200, 3)])
-def test_every_side_and_shape_gives_the_size_asked_for(side: float, shape: tuple[int, ...]) -> None:
+def test_every_side_and_shape_gives_the_requested_size(side: float, shape: tuple[int, ...]) -> None:
     image = np.full(shape, 77, dtype=np.uint8)
     cut = crop(image, Square(10.4, 0.6, side), (48, 32))
     assert cut.shape == (48, 32, *shape[2:])
@@ -44,13 +44,13 @@ def test_every_side_and_shape_gives_the_size_asked_for(side: float, shape: tuple
     assert (cut == 77).all()
 
 
-def test_shrinking_averages_instead_of_picking_pixels() -> None:
+def test_downscaling_averages_instead_of_picking_pixels() -> None:
     stripes = np.zeros((96, 96), dtype=np.uint8)
     stripes[:, ::2] = 200
     assert (crop(stripes, Square(48, 48, 96), (48, 48)) == 100).all()
 
 
-def test_cropping_leaves_the_picture_alone(image: np.ndarray) -> None:
+def test_cropping_does_not_change_the_image(image: np.ndarray) -> None:
     before = image.copy()
     crop(image, Square(40, 30, 48), (48, 48))[:] = 0
     crop(image, Square(0, 0, 48), (48, 48))[:] = 0
@@ -67,13 +67,13 @@ def test_cropping_leaves_the_picture_alone(image: np.ndarray) -> None:
         ((-50, -50, 20, 20), (0, 0, 0, 0)),
     ],
 )
-def test_a_box_is_cut_to_its_picture(box: tuple[float, ...], expected: tuple[float, ...]) -> None:
+def test_a_box_is_clipped_to_its_image(box: tuple[float, ...], expected: tuple[float, ...]) -> None:
     assert clip(box, 80, 60) == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("shape", [(48, 48), (1, 48, 48), (3, 40, 40)])
 @pytest.mark.parametrize("share", [0.6, 0.2, 0.1])
-def test_dark_faces_get_back_what_light_they_lack(shape: tuple[int, ...], share: float) -> None:
+def test_dark_faces_are_brightened(shape: tuple[int, ...], share: float) -> None:
     bright = np.random.default_rng(0).integers(20, 180, shape, dtype=np.uint8)
     face = (bright * share).round().astype(np.uint8)
     normalize_light(face)
@@ -82,7 +82,7 @@ def test_dark_faces_get_back_what_light_they_lack(shape: tuple[int, ...], share:
 
 
 @pytest.mark.parametrize("share", [0.6, 0.2, 0.1])
-def test_flat_faces_get_back_what_contrast_they_lack(share: float) -> None:
+def test_flat_faces_gain_contrast(share: float) -> None:
     face = np.clip(np.random.default_rng(0).normal(150, MIN_DEVIATION * share, (48, 48)), 0, 255).astype(np.uint8)
     mean, before = face.mean(), face.astype(float)
     normalize_light(face)
@@ -96,7 +96,7 @@ def test_an_array_that_is_not_contiguous_is_refused() -> None:
         normalize_light(np.zeros((10, 10), np.uint8)[:, ::2])
 
 
-def test_faces_in_good_light_stay_as_they_are_and_black_ones_are_one_grey() -> None:
+def test_well_lit_faces_stay_unchanged_and_black_ones_become_one_gray() -> None:
     good = np.random.default_rng(0).integers(40, 220, (48, 48), dtype=np.uint8)
     face = good.copy()
     normalize_light(face)

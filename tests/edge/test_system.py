@@ -25,12 +25,12 @@ def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         ("model name\t: avx_vnni", None),
     ],
 )
-def test_a_dot_product_instruction_is_known_by_its_flag(files: dict[str, str], line: str, flag: str | None) -> None:
+def test_a_dot_product_instruction_is_recognized_by_its_flag(files: dict[str, str], line: str, flag: str | None) -> None:
     files["/proc/cpuinfo"] = f"processor\t: 0\n{line}\n"
     assert system.dot_product_flag() == flag
 
 
-def test_a_board_goes_before_its_processor(files: dict[str, str]) -> None:
+def test_the_board_name_is_preferred_to_the_processor_name(files: dict[str, str]) -> None:
     assert system.cpu_name() == ""
     files["/proc/cpuinfo"] = "model name\t: Some CPU @ 2 GHz\n"
     assert system.cpu_name() == "Some CPU @ 2 GHz"
@@ -38,7 +38,7 @@ def test_a_board_goes_before_its_processor(files: dict[str, str]) -> None:
     assert system.cpu_name() == "Raspberry Pi 5 Model B Rev 1.0"
 
 
-def test_temperature_and_clock_are_in_degrees_and_megahertz_or_unknown(files: dict[str, str]) -> None:
+def test_temperature_and_clock_are_in_degrees_and_megahertz_or_none(files: dict[str, str]) -> None:
     assert (system.temperature_c(), system.clock_mhz()) == (None, None)
     files["/sys/class/thermal/thermal_zone0/temp"] = "48312"
     files["/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"] = "1500000"
@@ -57,7 +57,7 @@ def test_temperature_and_clock_are_in_degrees_and_megahertz_or_unknown(files: di
         ("exit 1", None),
     ],
 )  # fmt: skip
-def test_throttling_is_what_vcgencmd_says(
+def test_throttling_is_read_from_vcgencmd(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, found: list[str] | None
 ) -> None:
     program = tmp_path / "vcgencmd"
@@ -67,7 +67,7 @@ def test_throttling_is_what_vcgencmd_says(
     assert system.throttling() == found
 
 
-def test_another_machine_knows_no_throttling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_throttling_is_none_on_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert system.throttling() is None
     assert set(system.readings()) == {"temperature_c", "clock_mhz", "throttling"}

@@ -1,4 +1,4 @@
-"""What the pipeline asks of a source."""
+"""The interface between the pipeline and a source of frames."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -10,32 +10,32 @@ from fer_edge.framing import Image
 
 @dataclass(frozen=True, eq=False)  # arrays don't compare
 class SourceFrame:
-    """One captured picture.
+    """One captured frame.
 
-    image: uint8 BGR [H, W, 3] or grey [H, W]; None if it could not be read.
-    media_time_s: the source's own time in seconds, or None to use the capture time.
-    file: for pictures, where it came from.
-    problem: of a picture that could not be read, why.
-    captured_at: monotonic seconds, taken when the picture had arrived.
+    image: uint8 BGR [H, W, 3] or gray [H, W]; None if it could not be read.
+    media_time_s: the source's own timestamp in seconds, or None to use the capture time.
+    file: where it came from, for image sources.
+    problem: why it could not be read, if `image` is None.
+    captured_at: monotonic seconds at which the frame had arrived.
     """
 
     image: Image | None
     media_time_s: float | None = None
     file: str | None = None
-    problem: str = "it can't be read as a picture"
+    problem: str = "it can't be read as an image"
     captured_at: float = field(default_factory=time.monotonic)
 
 
 class Source:
-    """A sequence of pictures. It is opened when it is made, which raises SourceError.
+    """A sequence of frames. The constructor opens it and raises SourceError if it can't.
 
     name: for messages and reports, without credentials.
-    live: whether it goes on without us, so that only its newest frame matters.
-    fps: nominal frames a second, or None.
-    image_count: how many single pictures it holds, or None if it is a video or their number is unknown.
-    properties: what it really gives, as far as it says: size [width, height], format (four letters), fps.
-    is_cropped: whether each picture is one face, framed as FER2013's are, so that there is nothing to detect.
-    reconnects: how often it came back after a loss. gaps_s: the last lengths of its absences, in seconds.
+    live: True if frames keep coming whether we read or not, so that only the newest matters.
+    fps: nominal frames per second, or None.
+    image_count: number of single images it holds; None for a video or an unknown number.
+    is_cropped: True if each frame is one face, framed as in FER2013, so that there is nothing to detect.
+    properties: what the device or file delivers, as far as known: size [width, height], format (four letters), fps.
+    reconnects: how many times it came back after a loss. gaps_s: the last outages, in seconds.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Source:
     gaps_s: Sequence[float] = ()
 
     def read(self) -> SourceFrame | None:
-        """The next picture, or None at the end. SourceError if a live source is lost."""
+        """The next frame, or None at the end. SourceError if a live source is lost."""
         raise NotImplementedError
 
     def interrupt(self) -> None:

@@ -1,4 +1,4 @@
-"""Faces that are already cut out and framed, a row each: a CSV file of pixels such as FER2013's test.csv."""
+"""Faces that are already cropped, one per row: a CSV file of pixels such as FER2013's test.csv."""
 
 import csv
 import math
@@ -11,15 +11,15 @@ from fer_edge.framing import Image
 from fer_edge.sources.base import Source, SourceFrame
 
 COLUMN = "pixels"
-LONGEST_CELL = 10_000_000  # characters; csv's own limit of 131,072 ends at 180 x 180 pixels
-ADVICE = f"its first line must name a column {COLUMN!r}, with the grey values of a square picture in each row"
+MAX_CELL_CHARS = 10_000_000  # csv's own limit of 131,072 ends at 180 x 180 pixels
+ADVICE = f"its first line must name a column {COLUMN!r}, with the gray levels of a square image in each row"
 
 
 class CsvFacesSource(Source):
-    """The column `pixels` of a CSV file: grey values 0 to 255, blank-separated, row by row of a square picture.
+    """The column `pixels` of a CSV file: gray levels 0 to 255, separated by blanks, row by row of a square image.
 
-    Other columns are ignored. A row that can't be read is an error, named by its number (1 = the first
-    after the header). The file is read row by row, so that its length does not matter.
+    Other columns are ignored. A row that can't be read is an error, named by its number (1 = the first after the
+    header). The file is read row by row, so its length does not matter.
     """
 
     is_cropped = True
@@ -31,7 +31,7 @@ class CsvFacesSource(Source):
             self._file = path.open(encoding="utf-8-sig", errors="replace", newline="")
         except OSError as error:
             raise SourceError(f"{path} can't be read: {error.strerror}") from error
-        csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
+        csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL_CHARS))
         self._rows = csv.reader(self._file)
         try:
             header = [name.strip().lower() for name in next(self._rows, [])]
@@ -47,39 +47,42 @@ class CsvFacesSource(Source):
         """The next row's face, uint8 [side, side]; SourceError at the end if no row held one."""
         try:
             cells = next(self._rows)
-            while not cells:  # an empty line is no row
+            while not cells:  # an empty line does not count as a row
                 cells = next(self._rows)
         except StopIteration:
             if not self._readable:
                 raise SourceError(f"{self.name} holds no readable face: {ADVICE}") from None
             return None
         except csv.Error as error:
-            return self._bad(str(error))
+            return self._unreadable(str(error))
         if len(cells) <= self._column:
-            return self._bad(f"it has no cell in column {COLUMN!r}")
+            return self._unreadable(f"it has no cell in column {COLUMN!r}")
         try:
-            face = face_of(cells[self._column])
+            face = parse_face(cells[self._column])
         except ValueError as error:
-            return self._bad(str(error))
+            return self._unreadable(str(error))
         self._row += 1
         self._readable += 1
         return SourceFrame(face)
 
-    def _bad(self, why: str) -> SourceFrame:
+    def _unreadable(self, reason: str) -> SourceFrame:
         self._row += 1
-        return SourceFrame(None, file=f"{self.name}, row {self._row}", problem=why)
+        return SourceFrame(None, file=f"{self.name}, row {self._row}", problem=reason)
 
     def close(self) -> None:
         self._file.close()
 
 
-def face_of(text: str) -> Image:
-    """The square picture, uint8 [side, side], whose grey values `text` lists; ValueError if it lists none."""
+def parse_face(text: str) -> Image:
+    """The square image, uint8 [side, side], whose gray levels `text` lists; ValueError if it lists none.
+
+    parse_face("10 20 30 40")  # array([[10, 20], [30, 40]], dtype=uint8)
+    """
     try:
-        values = bytes(map(int, text.split()))
+        levels = bytes(map(int, text.split()))
     except ValueError:
-        raise ValueError("it has a value that is no whole number from 0 to 255") from None
-    side = math.isqrt(len(values))
-    if not values or side * side != len(values):
-        raise ValueError(f"it has {len(values)} pixels, which make no square")
-    return np.frombuffer(values, dtype=np.uint8).reshape(side, side)
+        raise ValueError("it has a value that is not a whole number from 0 to 255") from None
+    side = math.isqrt(len(levels))
+    if not levels or side * side != len(levels):
+        raise ValueError(f"it has {len(levels)} pixels, which make no square")
+    return np.frombuffer(levels, dtype=np.uint8).reshape(side, side)

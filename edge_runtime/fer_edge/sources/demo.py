@@ -1,4 +1,4 @@
-"""The source `demo:`: a drawn face that moves and acts, for trying everything without a camera."""
+"""The source `demo:`: a drawn face that moves and acts, to try everything without a camera."""
 
 import re
 
@@ -12,9 +12,9 @@ MIN_SIDE, MAX_SIDE = 160, 4096
 
 
 class DemoSource(Source):
-    """`demo:` acts all expressions once, in 10 s at 30 frames a second.
+    """`demo:` acts every expression once, in 10 s at 30 frames per second.
 
-    `demo:320x240` sets the size, `demo:endless` goes on. Every frame is processed, as from a file.
+    `demo:320x240` sets the size, `demo:endless` repeats. Every frame is processed, as from a file.
     """
 
     fps = FPS
@@ -28,11 +28,11 @@ class DemoSource(Source):
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in self._size):
             raise SourceError(f"{uri}: width and height must be {MIN_SIDE} to {MAX_SIDE} pixels")
         self.properties = {"size": list(self._size), "format": "BGR3", "fps": FPS}
-        self._frames = None if match[3] else round(CYCLE_S * FPS)
+        self._frame_count = None if match[3] else round(CYCLE_S * FPS)
         self._next = 0
 
     def read(self) -> SourceFrame | None:
-        if self._next == self._frames:
+        if self._next == self._frame_count:
             return None
         t = self._next / FPS
         self._next += 1

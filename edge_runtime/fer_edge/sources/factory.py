@@ -1,4 +1,4 @@
-"""From what the user wrote to a source."""
+"""Open the source that the user named: choose its class by the form of the name."""
 
 import glob
 import os
@@ -18,13 +18,14 @@ def open_source(
     reconnect_policy: ReconnectPolicy = ReconnectPolicy(),
     gray: bool = False,
 ) -> Source:
-    """Open a camera number, /dev path, file, picture, folder, glob pattern, CSV of faces, URL, `rpicam:` or `demo:`.
+    """Open a camera number, /dev path, file, image, folder, glob pattern, CSV of faces, URL, `rpicam:` or `demo:`.
 
-    `camera_size` is the (width, height) asked of a camera; `patience` is had with live sources. `grey`
-    says that colour is not needed: a camera that has the luma at hand then gives just that. Raises SourceError if
-    it can't be opened.
+    camera_size: (width, height) requested from a camera. reconnect_policy: for live sources. gray: True if color is not
+    needed; a camera that delivers luma then gives only that.
+
+    Raises SourceError if it can't be opened.
     """
-    # Only the source that is used gets imported, to keep the start short.
+    # Import only the source that is used: that shortens the start.
     text = str(uri)
     is_number = re.fullmatch(r"\d{1,4}", text, re.ASCII)
     if is_number or text.startswith("/dev/"):
@@ -65,33 +66,46 @@ def _open_url(url: str, reconnect_policy: ReconnectPolicy) -> Source:
 
 
 def _open_path(text: str) -> Source:
-    from fer_edge.sources.images import ImagesSource
-
     path = Path(text)
     if path.exists() and not os.access(path, os.R_OK):
-        raise SourceError(f"{text} must not be read: change its permissions, or name another source")
-    if path.is_file() and path.suffix.lower() != ".csv" and not path.stat().st_size:
-        raise SourceError(f"{text} is empty: name another file")
+        raise SourceError(f"{text} can't be read: change its permissions, or name another source")
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
-        if not files:
-            raise SourceError(f"{text} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}): name another folder")
-        return ImagesSource(text, files)
+        return _open_folder(path)
     if not path.exists():
-        if glob.has_magic(text):
-            found = (Path(match) for match in glob.glob(text, recursive=True))  # noqa: PTH207 - it may be absolute
-            files = sorted(file for file in found if file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES)
-            if files:
-                return ImagesSource(text, files)
-            raise SourceError(f"no picture matches {text}: mind the quotes and the folder; videos go one at a time")
-        raise SourceError(f"{text} does not exist: --source takes a file, folder, glob, URL, camera number or demo:")
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return ImagesSource(text, [path])
-    if path.suffix.lower() == ".csv":
+        return _open_pattern(text)
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
         from fer_edge.sources.csv_faces import CsvFacesSource
 
         return CsvFacesSource(path)
+    if path.is_file() and not path.stat().st_size:
+        raise SourceError(f"{text} is empty: name another file")
+    if suffix in IMAGE_SUFFIXES:
+        from fer_edge.sources.images import ImagesSource
+
+        return ImagesSource(text, [path])
 
     from fer_edge.sources.video import VideoFileSource
 
     return VideoFileSource(path)
+
+
+def _open_folder(folder: Path) -> Source:
+    from fer_edge.sources.images import ImagesSource
+
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+    if not files:
+        raise SourceError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}): name another folder")
+    return ImagesSource(str(folder), files)
+
+
+def _open_pattern(text: str) -> Source:
+    from fer_edge.sources.images import ImagesSource
+
+    if not glob.has_magic(text):
+        raise SourceError(f"{text} does not exist: --source takes a file, folder, glob, URL, camera number or demo:")
+    found = (Path(match) for match in glob.glob(text, recursive=True))  # noqa: PTH207 - the pattern may be absolute
+    files = sorted(file for file in found if file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise SourceError(f"no image matches {text}: check the quotes and the folder; name videos one at a time")
+    return ImagesSource(text, files)

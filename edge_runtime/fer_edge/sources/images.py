@@ -1,4 +1,4 @@
-"""Pictures as a source: one, a folder's, or those that match a pattern."""
+"""Images as a source: a single file, the files of a folder, or those that match a pattern."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from fer_edge.sources.base import Source, SourceFrame
 
 
 class ImagesSource(Source):
-    """Pictures in the given order. One that can't be read counts as an error, unless it is the only one."""
+    """Images in the given order. An unreadable one counts as an error, unless it is the only one: then SourceError."""
 
     def __init__(self, name: str, files: Sequence[Path]) -> None:
         self.name = name
@@ -22,24 +22,24 @@ class ImagesSource(Source):
         self._readable = 0
         self._only = _read(files[0]) if len(files) == 1 else None
         if len(files) == 1 and self._only is None:
-            raise SourceError(f"{files[0]} is damaged or no picture: name another one")
+            raise SourceError(f"{files[0]} is damaged or not an image: name another one")
 
     def read(self) -> SourceFrame | None:
         if self._next == len(self._files):
             if not self._readable:
-                raise SourceError(f"{self.name}: none of its {self._next} pictures can be read")
+                raise SourceError(f"{self.name}: none of its {self._next} images can be read")
             return None
         path = self._files[self._next]
         self._next += 1
         image = _read(path) if self._only is None else self._only
         self._readable += image is not None
-        return SourceFrame(image, media_time_s=0.0, file=str(path))  # pictures have no time
+        return SourceFrame(image, media_time_s=0.0, file=str(path))  # images have no time
 
 
 def _read(path: Path) -> Image | None:
-    """The picture as uint8 BGR [H, W, 3], upright as its Exif says; None if it can't be read."""
+    """The image as uint8 BGR [H, W, 3], turned upright by its Exif orientation; None if it can't be read."""
     try:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    except cv2.error:  # of more than 2^30 pixels
+    except cv2.error:  # more than 2^30 pixels
         return None
     return None if image is None else np.asarray(image, dtype=np.uint8)

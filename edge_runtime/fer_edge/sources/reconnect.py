@@ -1,4 +1,4 @@
-"""A live source that survives: read in a thread of its own, given up when silent, opened again with back-off."""
+"""Keep a live source going: read it in a thread, give up on a silent one, open it again with back-off."""
 
 import logging
 import threading
@@ -13,42 +13,41 @@ from fer_edge.sources.base import Source, SourceFrame
 
 log = logging.getLogger(__name__)
 
-MAX_GAPS_KEPT = 100
+MAX_GAPS = 100  # kept for the report
 CLOSE_TIMEOUT_S = 1.0  # a reader that waits for a frame ends with it
 
 
 class ReconnectPolicy(NamedTuple):
     """How long to wait for a live source, all in seconds.
 
-    open_s: for its first frame. silent_s: between two frames, before it is taken for dead. first_retry_s,
-    longest_retry_s: the pause between attempts doubles from one to the other, shortened at random by up
-    to a half so that many devices don't call a server at once. give_up_s: without a frame, before it is
-    lost for good.
+    open_s: for its first frame. silent_s: between two frames, before it counts as dead. first_retry_s, max_retry_s:
+    the pause between attempts doubles from one to the other, minus a random part of up to a half, so that many devices
+    don't call a server at once. give_up_s: without a frame, before the source is lost for good.
     """
 
     open_s: float = 20.0
     silent_s: float = 10.0
     first_retry_s: float = 1.0
-    longest_retry_s: float = 30.0
+    max_retry_s: float = 30.0
     give_up_s: float = 600.0
 
 
 def open_with_timeout(open_once: Callable[[], Source], name: str, timeout_s: float) -> Source:
-    """What `open_once` opens; SourceError if it takes longer than `timeout_s`.
+    """The source that `open_once` opens; SourceError if that takes longer than `timeout_s`.
 
-    It is called in a daemon thread: an open that hangs in C code would hold up signals, too.
+    It runs in a daemon thread, because an open that hangs in C code would block signals, too.
     """
-    opened: Channel[Source | SourceError] = Channel(1, drop_oldest=False)
+    outcomes: Channel[Source | SourceError] = Channel(1, drop_oldest=False)
 
     def run() -> None:
         try:
-            opened.put(open_once())
+            outcomes.put(open_once())
         except SourceError as error:
-            opened.put(error)
+            outcomes.put(error)
 
     threading.Thread(target=run, name="fer-open", daemon=True).start()
     try:
-        outcome = opened.get(timeout_s)
+        outcome = outcomes.get(timeout_s)
     except TimeoutError:
         raise SourceError(f"{name} does not answer within {timeout_s:g} s: check that it is on") from None
     if isinstance(outcome, SourceError):
@@ -57,13 +56,13 @@ def open_with_timeout(open_once: Callable[[], Source], name: str, timeout_s: flo
 
 
 class _Reader:
-    """One generation: opens the source and reads it in a daemon thread, since neither call can be interrupted."""
+    """Opens the source once and reads it until it ends, in a daemon thread, because neither call can be interrupted."""
 
     def __init__(self, open_once: Callable[[], Source]) -> None:
         self.source: Source | None = None
         self.error: SourceError | None = None
         self._open_once, self._abandoned = open_once, False
-        self._grabs: Channel[SourceFrame] = Channel(1, drop_oldest=False)
+        self._frames: Channel[SourceFrame] = Channel(1, drop_oldest=False)
         self._thread = threading.Thread(target=self._run, name="fer-read", daemon=True)
         self._thread.start()
 
@@ -71,40 +70,40 @@ class _Reader:
         source = None
         try:
             source = self.source = self._open_once()
-            if self._abandoned:  # while it was opened
+            if self._abandoned:  # while it was opening
                 return
-            while (grab := source.read()) is not None:
-                self._grabs.put(grab)
+            while (frame := source.read()) is not None:
+                self._frames.put(frame)
         except SourceError as error:
             self.error = error
         except Closed:
-            pass  # abandoned while it hung: nobody wants the frame any more
+            pass  # abandoned while it hung: the frame is no longer needed
         finally:
-            self._grabs.close()
+            self._frames.close()
             if source is not None:
                 source.close()
 
     def get(self, timeout_s: float) -> SourceFrame:
         """The next frame; Closed when the source has ended, TimeoutError when it is silent."""
-        return self._grabs.get(timeout_s)
+        return self._frames.get(timeout_s)
 
     def abandon(self) -> None:
-        """Take nothing more from it. Its thread ends, and frees the device, when its call returns."""
+        """Stop reading. The thread ends, and frees the device, when its current call returns."""
         self._abandoned = True
-        self._grabs.abort()
+        self._frames.abort()
         if self.source is not None:
             self.source.interrupt()
 
     def join(self, timeout_s: float) -> None:
-        """Wait for its thread, which may hang."""
+        """Wait for the thread, which may hang."""
         self._thread.join(timeout_s)
 
 
 class LiveSource(Source):
-    """Keeps a live source going.
+    """A live source that reconnects.
 
-    `open_once` opens it, and is called again after every loss. The first opening must succeed, or its
-    SourceError is raised here; later ones are tried again until `patience` ends, when `read` raises it.
+    `open_once` opens it, and is called again after every loss. If the first opening fails, its SourceError is raised
+    here; later ones are repeated until `reconnect_policy` gives up, and then `read` raises SourceError.
     """
 
     live = True
@@ -113,81 +112,81 @@ class LiveSource(Source):
         self, name: str, open_once: Callable[[], Source], reconnect_policy: ReconnectPolicy = ReconnectPolicy()
     ) -> None:
         self.name = name
-        self.gaps_s: deque[float] = deque(maxlen=MAX_GAPS_KEPT)
-        self._open_once, self._reconnect_policy = open_once, reconnect_policy
+        self.gaps_s: deque[float] = deque(maxlen=MAX_GAPS)
+        self._open_once, self._policy = open_once, reconnect_policy
         self._closing = threading.Event()
         self._reader = _Reader(open_once)
-        self._first: SourceFrame | None = self._first_grab()
+        self._first: SourceFrame | None = self._first_frame()
         self._last_at = self._first.captured_at if self._first else 0.0
 
-    def _first_grab(self) -> SourceFrame:
+    def _first_frame(self) -> SourceFrame:
         try:
-            grab = self._reader.get(self._reconnect_policy.open_s)
+            frame = self._reader.get(self._policy.open_s)
         except TimeoutError:
             self._reader.abandon()
             raise SourceError(
-                f"{self.name} gives no frame within {self._reconnect_policy.open_s:g} s: check that it is on"
+                f"{self.name} gives no frame within {self._policy.open_s:g} s: check that it is on"
             ) from None
         except Closed:
             raise self._reader.error or SourceError(f"{self.name} opens but gives no frame") from None
-        self._take_over()
-        return grab
+        self._copy_properties()
+        return frame
 
-    def _take_over(self) -> None:
+    def _copy_properties(self) -> None:
         if self._reader.source is not None:
             self.fps, self.properties = self._reader.source.fps, self._reader.source.properties
 
     def read(self) -> SourceFrame | None:
-        """The next frame, after a reconnection if need be; None once closed. SourceError if it is lost for good."""
+        """The next frame, after a reconnection if needed; None once closed. SourceError if it is lost for good."""
         while not self._closing.is_set():
             if self._first is not None:
-                grab, self._first = self._first, None
-                return grab
+                frame, self._first = self._first, None
+                return frame
             try:
-                grab = self._reader.get(self._reconnect_policy.silent_s)
+                frame = self._reader.get(self._policy.silent_s)
             except TimeoutError:
-                self._reconnect(f"silent for {self._reconnect_policy.silent_s:g} s")
+                self._reconnect(f"silent for {self._policy.silent_s:g} s")
             except Closed:
                 self._reconnect("gone")
             else:
-                self._last_at = grab.captured_at
-                return grab
+                self._last_at = frame.captured_at
+                return frame
         return None
 
-    def _reconnect(self, why: str) -> None:
+    def _reconnect(self, reason: str) -> None:
         if self._closing.is_set():
             return
-        import random  # not before it is needed: it takes a moment, and pictures never need it
+        import random  # takes a moment to import, and files and images never need it
 
-        log.warning("%s is %s: connecting again", self.name, why)
-        pause_s = self._reconnect_policy.first_retry_s
+        log.warning("%s is %s: reconnecting", self.name, reason)
+        pause_s = self._policy.first_retry_s
         while True:
             self._reader.abandon()
             absent_s = time.monotonic() - self._last_at
-            if absent_s > self._reconnect_policy.give_up_s:
+            if absent_s > self._policy.give_up_s:
                 raise SourceError(f"{self.name} is lost: no frame for {absent_s:.0f} s")
             if self._closing.wait(pause_s * random.uniform(0.5, 1)):
                 return
-            pause_s = min(2 * pause_s, self._reconnect_policy.longest_retry_s)
+            pause_s = min(2 * pause_s, self._policy.max_retry_s)
             self._reader = _Reader(self._open_once)
             try:
-                self._first = self._reader.get(self._reconnect_policy.open_s)
+                self._first = self._reader.get(self._policy.open_s)
             except (TimeoutError, Closed):
                 continue
             break
         gap_s = self._first.captured_at - self._last_at
         self._last_at = self._first.captured_at
         self.reconnects += 1
-        self._take_over()
+        self._copy_properties()
         self.gaps_s.append(round(gap_s, 3))
         log.warning("%s is back after %.1f s", self.name, gap_s)
 
     def interrupt(self) -> None:
-        """End a `read` that waits; its device is freed when its own call returns."""
+        """End a `read` that waits; the device is freed when its own call returns."""
         self._closing.set()
         self._reader.abandon()
 
     def close(self) -> None:
-        """End, and free the device; one that hangs is left behind."""
+        """Stop reading and free the device, without waiting longer than CLOSE_TIMEOUT_S for one that hangs."""
         self.interrupt()
         self._reader.join(CLOSE_TIMEOUT_S)

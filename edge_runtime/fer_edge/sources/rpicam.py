@@ -1,4 +1,4 @@
-"""A Raspberry Pi's ribbon camera through the system's own rpicam-vid, whose luma is the grey picture."""
+"""A Raspberry Pi's ribbon camera through the system's rpicam-vid, whose luma plane is the gray image."""
 
 import re
 import shutil
@@ -17,10 +17,10 @@ STOP_TIMEOUT_S = 2.0
 
 
 class RpicamSource(Source):
-    """`rpicam:`, `rpicam:1280x720` or `rpicam:640x480@15`: grey frames of the camera module.
+    """`rpicam:`, `rpicam:1280x720` or `rpicam:640x480@15`: gray frames of the camera module.
 
-    The child process writes planar YUV 4:2:0: per frame `height` rows of luma, padded to a multiple of 64
-    bytes, then a quarter as many bytes of each colour. Only the luma is used, unconverted.
+    The child process writes planar YUV 4:2:0: per frame `height` rows of luma, padded to a multiple of 64 bytes, then
+    a quarter as many bytes of each chroma plane. Only the luma is used, without conversion.
     """
 
     live = True
@@ -45,7 +45,7 @@ class RpicamSource(Source):
                 str(self._height), "--framerate", f"{self.fps:g}", "-o", "-",
             ],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            process_group=0,  # Ctrl-C is for us: we end it
+            process_group=0,  # keep Ctrl-C from it: we end it ourselves
         )  # fmt: skip
 
     def read(self) -> SourceFrame | None:
@@ -64,7 +64,7 @@ class RpicamSource(Source):
         self._process.kill()
 
     def close(self) -> None:
-        """End the child process, by force if need be."""
+        """End the child process, by force if it does not end in time."""
         self._process.terminate()
         try:
             self._process.wait(STOP_TIMEOUT_S)

@@ -18,32 +18,32 @@ from fer_edge.sources.v4l2 import check_free, luma_decoder
 OPEN_TIMEOUT_MS = 10_000
 READ_TIMEOUT_MS = 10_000
 DEFAULT_CAMERA_SIZE = (640, 480)
-DEFAULT_FPS = 30.0  # of a file that does not say
+DEFAULT_FPS = 30.0  # of a file without a frame rate
 
 
 def redact(url: str) -> str:
-    """`url` without user name, password and query, where cameras take passwords and tokens, too."""
+    """`url` without user name, password and query: cameras take passwords and tokens in the query, too."""
     return re.sub(r"\?.*", "?***", re.sub(r"(?<=://)[^/?#]*@", "***@", url))
 
 
 class _Capture(Source):
-    """A VideoCapture whose first frame has been read, since some open that never give one."""
+    """A VideoCapture whose first frame has been read, because some open and never give one."""
 
     def __init__(self, capture: cv2.VideoCapture, name: str, live: bool, advice: str) -> None:
         self.name, self.live = name, live
         self._capture = capture
-        # FFmpeg's `ansi` decoder makes a video of any text.
+        # FFmpeg's `ansi` decoder opens any text file as a video.
         if not capture.isOpened() or capture.get(cv2.CAP_PROP_FOURCC) == cv2.VideoWriter.fourcc(*"ansi"):
             capture.release()
             raise SourceError(f"{name} can't be opened: {advice}")
         fps = capture.get(cv2.CAP_PROP_FPS)
         self.fps = float(fps) if 0 < fps <= 1000 else None
-        self._stamp_s, self._offset_s = -math.inf, 0.0
-        self._first = self._grab()
+        self._timestamp_s, self._offset_s = -math.inf, 0.0
+        self._first = self._next_frame()
         if self._first is None:
             capture.release()
             raise SourceError(f"{name} opens but gives no frame: {advice}")
-        self.properties = {"size": self._size(), "format": _letters(capture), "fps": self.fps}
+        self.properties = {"size": self._size(), "format": _fourcc(capture), "fps": self.fps}
 
     def _size(self) -> list[int] | None:
         if self._first is None or self._first.image is None:
@@ -51,32 +51,33 @@ class _Capture(Source):
         height, width = self._first.image.shape[:2]
         return [width, height]
 
-    def _grab(self) -> SourceFrame | None:
+    def _next_frame(self) -> SourceFrame | None:
         if not self._capture.grab():
             return None
-        captured_at = time.monotonic()  # before decoding, which is our own time
+        captured_at = time.monotonic()  # before decoding, which counts as our time
         media_time_s = None if self.live else self._media_time_s()
         ok, image = self._capture.retrieve()
-        picture = self._picture(np.asarray(image, dtype=np.uint8)) if ok else None
-        return SourceFrame(picture, media_time_s, captured_at=captured_at)
+        decoded = self._decode(np.asarray(image, dtype=np.uint8)) if ok else None
+        return SourceFrame(decoded, media_time_s, captured_at=captured_at)
 
-    def _picture(self, retrieved: Image) -> Image | None:
+    def _decode(self, retrieved: Image) -> Image | None:
+        """The frame's image from what the backend gave; None if it can't be decoded."""
         return retrieved
 
     def _media_time_s(self) -> float:
-        """The frame's own time stamp, going on by a frame where the stamps stand still (raw H.264) or start anew."""
-        stamp_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        if stamp_s <= self._stamp_s:
-            self._offset_s += self._stamp_s - stamp_s + 1 / (self.fps or DEFAULT_FPS)
-        self._stamp_s = stamp_s
-        return stamp_s + self._offset_s
+        """The frame's timestamp, advanced by one frame where timestamps repeat (raw H.264) or restart."""
+        timestamp_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if timestamp_s <= self._timestamp_s:
+            self._offset_s += self._timestamp_s - timestamp_s + 1 / (self.fps or DEFAULT_FPS)
+        self._timestamp_s = timestamp_s
+        return timestamp_s + self._offset_s
 
     def read(self) -> SourceFrame | None:
         """The next frame; None at a file's end, SourceError when a live source is lost."""
-        grab, self._first = self._first or self._grab(), None
-        if grab is None and self.live:
+        frame, self._first = self._first or self._next_frame(), None
+        if frame is None and self.live:
             raise SourceError(f"{self.name} gives no more frames: the source is lost")
-        return grab
+        return frame
 
     def close(self) -> None:
         """Release the device or file."""
@@ -87,26 +88,26 @@ class VideoFileSource(_Capture):
     """A video file: every frame, in order, with its media time."""
 
     def __init__(self, path: Path) -> None:
-        advice = "it is damaged, cut short or no video: name a video file (mp4, mkv, mov, avi, webm, gif) or a picture"
+        advice = "it is damaged, cut short or not a video: name a video (mp4, mkv, mov, avi, webm, gif) or an image"
         super().__init__(cv2.VideoCapture(str(path), cv2.CAP_FFMPEG), str(path), False, advice)
 
 
-def _letters(capture: cv2.VideoCapture) -> str:
-    """The four letters of the format that it delivers or decodes, such as MJPG; "" if it does not say."""
+def _fourcc(capture: cv2.VideoCapture) -> str:
+    """The four-letter code of the delivered format, such as MJPG; "" if the backend does not name one."""
     code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
     return code.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ")
 
 
 def camera_name(camera: int | str) -> str:
-    """How messages call a camera."""
+    """The camera's name in messages."""
     return f"camera {camera}" if isinstance(camera, int) else camera
 
 
 class CameraSource(_Capture):
     """A USB or laptop camera by number or /dev path.
 
-    It is asked for MJPG, which USB 2 carries at full rate, and the smallest buffer, so that frames are fresh. Where
-    colour is not needed (`grey`), frames are taken as the camera sends them, and only their luma is decoded.
+    Requests MJPG, which USB 2 carries at full rate, and the smallest buffer, so that frames are fresh. gray: color is
+    not needed; frames are taken as the camera sends them and only their luma is decoded.
     """
 
     def __init__(self, camera: int | str, size: tuple[int, int] | None = None, gray: bool = False) -> None:
@@ -124,21 +125,21 @@ class CameraSource(_Capture):
             capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
             if linux and gray:
                 rows = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-                self._luma = luma_decoder(_letters(capture), rows)
+                self._luma = luma_decoder(_fourcc(capture), rows)
             if self._luma is not None:
                 capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         super().__init__(capture, name, True, "see fer-edge --list-cameras, or try --source demo: without a camera")
 
-    def _picture(self, retrieved: Image) -> Image | None:
-        converted = retrieved.ndim == 3 and retrieved.shape[2] == 3  # by a driver that does not do otherwise
-        return retrieved if self._luma is None or converted else self._luma(retrieved)
+    def _decode(self, retrieved: Image) -> Image | None:
+        is_bgr = retrieved.ndim == 3 and retrieved.shape[2] == 3  # some drivers convert all the same
+        return retrieved if self._luma is None or is_bgr else self._luma(retrieved)
 
 
 class UrlSource(_Capture):
-    """An RTSP, HTTP or other network stream. One whose length is known is a file and is read whole."""
+    """An RTSP, HTTP or other network stream. One of known length is a file: every frame is read."""
 
     def __init__(self, url: str) -> None:
-        # FFmpeg is named explicitly: otherwise the time-outs are ignored. OpenCV has it prefer TCP for RTSP.
+        # Name FFmpeg explicitly: other backends ignore the timeouts. OpenCV makes it prefer TCP for RTSP.
         capture = cv2.VideoCapture(
             url,
             cv2.CAP_FFMPEG,

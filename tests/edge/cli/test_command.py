@@ -197,7 +197,7 @@ def test_a_source_with_nothing_readable_leaves_nothing_behind(fer_edge: Run, tmp
             "--overwrite",
         )
         assert done.returncode == 1
-        assert "none of its 2 pictures can be read" in done.stderr.splitlines()[-1]
+        assert "none of its 2 images can be read" in done.stderr.splitlines()[-1]
         assert "source lost" not in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "old.csv"]
 

@@ -43,13 +43,13 @@ def test_the_same_moment_gives_the_same_bytes() -> None:
         assert draw_scene(t).tobytes() == draw_scene(t).tobytes()
 
 
-def test_a_picture_can_be_changed_without_changing_the_next() -> None:
+def test_changing_a_frame_does_not_change_the_next() -> None:
     before = draw_scene(1.0)
     draw_scene(1.0)[:] = 0
     assert np.array_equal(draw_scene(1.0), before)
 
 
-def test_the_round_is_seamless() -> None:
+def test_the_cycle_is_seamless() -> None:
     for t in (0.0, 1 / 3, 2.8, 4 + 1 / 30, 9.99):
         assert np.array_equal(draw_scene(t), draw_scene(t + CYCLE_S))
         assert np.array_equal(draw_scene(t), draw_scene(t + 360 * CYCLE_S))
@@ -59,20 +59,20 @@ def test_the_round_is_seamless() -> None:
     assert step < 2 * usual
 
 
-def test_all_seven_expressions_occur_in_a_round() -> None:
+def test_all_seven_expressions_occur_in_a_cycle() -> None:
     acted = {expression_at(frame / 30) for frame in range(round(30 * CYCLE_S))}
     assert acted == {"angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"}
 
 
 @pytest.mark.parametrize("size", [*SIZES, (641, 479), (100, 80)])
-def test_the_size_is_honoured(size: tuple[int, int]) -> None:
+def test_frames_have_the_requested_size(size: tuple[int, int]) -> None:
     picture = draw_scene(3.3, size)
     assert picture.shape == (size[1], size[0], 3)
     assert picture.dtype == np.uint8
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_face_stays_inside_the_picture(size: tuple[int, int]) -> None:
+def test_the_face_stays_inside_the_frame(size: tuple[int, int]) -> None:
     for frame in range(round(30 * CYCLE_S)):
         x, y, width, height = face_box_at(frame / 30, size)
         assert width > 0 and height > 0

@@ -45,13 +45,13 @@ def test_a_drawn_face_is_found_where_it_is(detector: Detector, face_image: Image
     assert found.score > 0
 
 
-def test_a_grey_picture_is_as_good(detector: Detector, face_image: Image) -> None:
+def test_a_gray_image_gives_the_same_face(detector: Detector, face_image: Image) -> None:
     gray = np.asarray(face_image.mean(axis=2), dtype=np.uint8)
     (colored,), (found,) = detector.detect(face_image), detector.detect(gray)
     assert iou(found.box, colored.box) > 0.8
 
 
-def test_boxes_of_a_large_picture_are_in_its_own_pixels(detector: Detector) -> None:
+def test_boxes_are_in_source_pixels_of_a_large_image(detector: Detector) -> None:
     picture = np.asarray(draw_scene(0.5, (640, 480)))
     (small,) = detector.detect(picture)
     (large,) = detector.detect(picture.repeat(3, axis=0).repeat(3, axis=1))
@@ -59,14 +59,14 @@ def test_boxes_of_a_large_picture_are_in_its_own_pixels(detector: Detector) -> N
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (1, 3000), (3000, 1, 3), (23, 24), (10, 700, 3), (32, 320)])
-def test_odd_pictures_without_a_face_give_none(detector: Detector, shape: tuple[int, ...]) -> None:
+def test_blank_images_of_odd_shapes_give_no_face(detector: Detector, shape: tuple[int, ...]) -> None:
     for _ in range(5):  # what is read from memory that nobody wrote is not always wrong
         detector.detect(np.random.default_rng(0).integers(0, 256, (480, 640), dtype=np.uint8))
         assert detector.detect(np.full(shape, 128, dtype=np.uint8)) == []
 
 
 @pytest.mark.parametrize("name", ["luma", pytest.param("haar", marks=needs_haar)])
-def test_faces_below_the_smallest_size_are_left_out(name: str, face_image: Image) -> None:
+def test_faces_below_the_minimum_size_are_dropped(name: str, face_image: Image) -> None:
     assert open_detector(name, min_face_px=40).detect(face_image)
     assert not open_detector(name, min_face_px=200).detect(face_image)
 
@@ -77,14 +77,14 @@ def test_a_smaller_detection_size_finds_the_same_face(face_image: Image) -> None
     assert iou(whole.box, downscale.box) > 0.7
 
 
-def test_a_face_in_the_dark_is_found_by_better_light(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dark_face_is_found_after_normalizing_the_lighting(monkeypatch: pytest.MonkeyPatch) -> None:
     night = (draw_scene(0.5) * 0.012).astype(np.uint8)  # greys up to 3
     assert len(LumaDetector().detect(night)) == 1
     monkeypatch.setattr("fer_edge.detectors.luma.lighting_table", lambda _picture: None)
     assert len(LumaDetector().detect(night)) == 0
 
 
-def test_hazy_pictures_get_contrast_and_good_and_blank_ones_stay() -> None:
+def test_hazy_images_gain_contrast_and_clear_or_blank_ones_stay() -> None:
     rng = np.random.default_rng(0)
     good = rng.integers(0, 256, (48, 64), dtype=np.uint8)
     assert normalize_lighting(good) is good
@@ -104,7 +104,7 @@ def test_hazy_pictures_get_contrast_and_good_and_blank_ones_stay() -> None:
     assert normalize_lighting(night).std() > brighten(night).std()
 
 
-def test_dark_pictures_are_brightened_and_others_left_alone() -> None:
+def test_dark_images_are_brightened_and_others_stay() -> None:
     bright = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
     assert brighten(bright) is bright
     dark = (bright * 0.15).astype(np.uint8)
@@ -121,21 +121,21 @@ def test_several_threads_give_the_same_boxes(face_image: Image) -> None:
     assert LumaDetector(threads=2).detect(face_image) == LumaDetector().detect(face_image)
 
 
-def test_our_detector_tells_the_smallest_face_it_finds() -> None:
+def test_luma_knows_the_smallest_face_it_finds() -> None:
     assert 8 <= LumaDetector().smallest_face_px <= 24
 
 
-def test_both_precisions_of_our_detector_find_the_same(face_image: Image) -> None:
+def test_both_precisions_of_luma_find_the_same_face(face_image: Image) -> None:
     (fast,), (exact,) = (LumaDetector(detector_path(name)).detect(face_image) for name in ("int8", "fp32"))
     assert iou(fast.box, exact.box) > 0.8
 
 
-def test_an_emotion_network_is_no_detector(model: Path) -> None:
+def test_a_classifier_is_refused_as_a_detector(model: Path) -> None:
     with pytest.raises(ContractError, match="is a classifier"):
         LumaDetector(model)
 
 
-def test_a_detector_whose_graph_is_another_is_refused(
+def test_a_detector_contract_on_another_graph_is_refused(
     tmp_path: Path, build_onnx: Callable[..., Path], detector_contract: Contract
 ) -> None:
     with pytest.raises(ModelError, match="can't be run on an image"):
@@ -147,7 +147,7 @@ def test_haar_loads_where_opencv_has_it() -> None:
     HaarDetector()
 
 
-def test_haar_says_what_to_use_where_opencv_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_haar_names_an_alternative_where_opencv_lacks_cascades(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
     with pytest.raises(FerError, match="--detector luma"):
         HaarDetector()
@@ -169,22 +169,22 @@ def test_a_missing_file_is_refused(tmp_path: Path, kind: type) -> None:
         kind(tmp_path / "missing")
 
 
-def test_another_network_is_not_yunet(model: Path) -> None:
+def test_another_network_is_refused_as_yunet(model: Path) -> None:
     with pytest.raises(ModelError, match="not YuNet"):
         YunetDetector(model)
 
 
-def test_yunet_says_where_its_file_comes_from() -> None:
+def test_yunet_without_a_file_says_where_to_get_it() -> None:
     with pytest.raises(FerError, match="--detector-model"):
         open_detector("yunet")
 
 
-def test_an_unknown_detector_is_a_value_error_that_lists_the_known() -> None:
+def test_an_unknown_detector_is_refused_with_the_known_names() -> None:
     with pytest.raises(ValueError, match="luma, yunet, haar"):
         open_detector("hare")
 
 
-def test_a_face_that_fills_a_large_picture_is_found_too() -> None:
+def test_a_face_that_fills_a_large_image_is_found() -> None:
     x, y, width, height = face_box_at(0.5)
     left, top, side = int(x - 0.25 * height), int(y - 0.2 * height), int(1.4 * height)
     close = cv2.resize(draw_scene(0.5)[top : top + side, left : left + side], (640, 640))

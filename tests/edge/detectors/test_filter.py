@@ -25,21 +25,21 @@ def scores(detector: Boxes, min_face_px: int, min_score: float = 0.0) -> list[fl
     ]
 
 
-def test_a_face_is_as_large_as_its_square_whatever_the_box() -> None:
+def test_face_size_is_the_side_of_the_square_not_of_the_box() -> None:
     narrow = Boxes(Framing(of_height=0.95), Detection((0, 0, 30, 42), 1.0), Detection((0, 0, 90, 43), 2.0))
     wide = Boxes(Framing(of_width=1 / 0.98), Detection((0, 0, 39, 99), 1.0), Detection((0, 0, 39.5, 1), 2.0))
     assert scores(narrow, 40) == [2.0]
     assert scores(wide, 40) == [2.0]
 
 
-def test_a_face_that_scores_too_low_is_left_out() -> None:
+def test_a_face_with_a_low_score_is_dropped() -> None:
     detector = Boxes(Framing(of_width=1.0), *(Detection((0, 0, 50, 50), score) for score in (0.6, 0.79, 0.8)))
     assert scores(detector, 40, 0.8) == [0.8]
     assert scores(detector, 40) == [0.6, 0.79, 0.8]
 
 
 @pytest.mark.parametrize(("minimum", "some"), [("0.1", True), ("1000", False)])
-def test_the_option_reaches_the_detector(fer_edge, tmp_path: Path, minimum: str, some: bool) -> None:
+def test_min_score_reaches_the_detector(fer_edge, tmp_path: Path, minimum: str, some: bool) -> None:
     ran = fer_edge(
         "--source", "demo:320x240", "--max-frames", "5", "--headless", "--min-score", minimum, "--report", "r"
     )

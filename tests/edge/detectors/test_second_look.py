@@ -67,7 +67,7 @@ def picture(height: int = 256, width: int = 256) -> Image:
 @pytest.mark.parametrize(
     ("first", "again", "found"), [(0.3, 2.0, True), (-0.3, 2.0, True), (0.3, -2.0, False), (1.0, -0.5, True)]
 )
-def test_the_score_of_what_is_unsure_is_the_mean_of_two_looks(first: float, again: float, found: bool) -> None:
+def test_an_unsure_box_gets_the_mean_logit_of_two_looks(first: float, again: float, found: bool) -> None:
     detector = Told([(SMALL, first)], saying(again))
     boxes, scores = detector.search(picture())
     assert len(detector.windows) == 1
@@ -77,21 +77,21 @@ def test_the_score_of_what_is_unsure_is_the_mean_of_two_looks(first: float, agai
         assert logit(scores)[0] == pytest.approx((first + again) / 2, abs=1e-4)
 
 
-def test_what_the_second_look_sees_elsewhere_does_not_count() -> None:
+def test_a_face_elsewhere_in_the_window_does_not_count() -> None:
     detector = Told([(SMALL, 0.3)], lambda _window: [((0.0, 0.0, 30.0, 30.0), 5.0)])
     _, scores = detector.search(picture(), 0.02)
     assert logit(scores)[0] == pytest.approx((0.3 + MIN_LOGIT) / 2, abs=1e-4)
 
 
 @pytest.mark.parametrize(("box", "value"), [(SMALL, 3.0), (SMALL, -1.0), (LARGE, 0.3)])
-def test_sure_faint_and_large_boxes_are_looked_at_once(box: Corners, value: float) -> None:
+def test_sure_faint_and_large_boxes_get_no_second_look(box: Corners, value: float) -> None:
     detector = Told([(box, value)], saying(-4.0))
     _, scores = detector.search(picture(), 0.02)
     assert detector.windows == []
     assert logit(scores)[0] == pytest.approx(value, abs=1e-4)
 
 
-def test_a_file_without_second_look_gives_what_it_saw_first() -> None:
+def test_without_a_second_look_the_first_scores_stay() -> None:
     detector = Told([(SMALL, 0.3)], saying(-4.0))
     detector.terms = replace(detector.terms, second_look=None)
     _, scores = detector.search(picture())
@@ -115,7 +115,7 @@ def test_the_window_shows_the_box_enlarged_in_its_middle() -> None:
 
 
 @pytest.mark.parametrize("darker", [1, 16])
-def test_windows_are_in_the_light_of_the_first_look_and_grey_beyond_the_picture(darker: int) -> None:
+def test_windows_have_the_lighting_of_the_first_look_and_gray_padding(darker: int) -> None:
     gray = picture() // darker
     detector = Told([((0.0, 80.0, 16.0, 104.0), 0.3)], saying(2.0))
     detector.search(gray)
@@ -129,7 +129,7 @@ def test_windows_are_in_the_light_of_the_first_look_and_grey_beyond_the_picture(
     assert abs(int(beyond[0, 0]) - 128) <= 8  # as near as the light's greys come
 
 
-def test_faces_too_small_to_be_wanted_are_not_looked_at() -> None:
+def test_faces_below_the_minimum_size_get_no_second_look() -> None:
     detector = Told([(SMALL, 0.3)], saying(4.0))
     assert len(detector.search(picture(), min_size_px=25)[0]) == 0
     assert detector.windows == []
@@ -137,7 +137,7 @@ def test_faces_too_small_to_be_wanted_are_not_looked_at() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(512, 512), (768, 512), (101, 1930)])
-def test_the_whole_frame_gives_the_pixels_and_the_sizes(height: int, width: int) -> None:
+def test_windows_show_the_pixels_of_the_full_size_frame(height: int, width: int) -> None:
     whole = np.full((height, width), 20, np.uint8)
     whole[::2] = 230  # lines that are lost when it is made smaller
     size = max(height, width) // 2
@@ -151,7 +151,7 @@ def test_the_whole_frame_gives_the_pixels_and_the_sizes(height: int, width: int)
     assert Told([((20.0, 10.0, 36.0, 34.0), 0.3)], saying(2.0), size, min_face_px=50).detect(whole) == []
 
 
-def test_a_strip_whose_sides_shrink_unequally_is_looked_at_in_the_right_place() -> None:
+def test_windows_are_in_the_right_place_where_sides_are_downscaled_unequally() -> None:
     whole = np.zeros((101, 1930), np.uint8)  # 33x640: by 3.06 and 3.02
     box = (600.0, 8.0, 616.0, 24.0)
     whole[round(8 * 101 / 33) : round(24 * 101 / 33), round(600 * 1930 / 640) : round(616 * 1930 / 640)] = 250
@@ -173,7 +173,7 @@ def crowd(height: int, width: int) -> tuple[Image, Seen]:
     return gray, seen
 
 
-def test_each_box_gets_the_answer_to_its_own_window() -> None:
+def test_each_box_gets_the_logit_of_its_own_window() -> None:
     gray, seen = crowd(256, 720)  # so large that all may be looked at, in several runs
     detector = Told(seen[::15], lambda window: [((28.0, 28.0, 68.0, 68.0), float(window[48, 48]) / 100)])
     boxes, scores = detector.search(gray, 0.02)
@@ -186,7 +186,7 @@ def test_each_box_gets_the_answer_to_its_own_window() -> None:
     assert (np.diff(scores) <= 0).all()
 
 
-def test_of_a_crowd_the_surest_are_looked_at() -> None:
+def test_the_best_boxes_of_a_crowd_get_a_second_look() -> None:
     gray, seen = crowd(128, 256)
     detector = Told(seen, lambda _window: [((28.0, 28.0, 68.0, 68.0), 3.0)])
     boxes, scores = detector.search(gray, 0.02)
@@ -196,7 +196,7 @@ def test_of_a_crowd_the_surest_are_looked_at() -> None:
     assert sorted(logit(scores).tolist())[-MIN_SECOND_LOOKS:] == pytest.approx(lifted, abs=1e-3)
 
 
-def test_a_crowd_in_a_large_picture_is_looked_at_as_far_as_its_area_goes() -> None:
+def test_the_number_of_second_looks_grows_with_the_image_area() -> None:
     gray, seen = crowd(288, 384)
     detector = Told(seen, lambda _window: [])
     detector.search(gray)
@@ -204,7 +204,7 @@ def test_a_crowd_in_a_large_picture_is_looked_at_as_far_as_its_area_goes() -> No
 
 
 @pytest.mark.parametrize(("window_px", "error"), [(100, ModelError), (8, ModelError), (10**400, ModelError)])
-def test_windows_that_the_network_cannot_take_are_told_when_it_is_opened(
+def test_a_window_size_that_the_network_cannot_take_is_refused_when_it_is_opened(
     window_px: int, error: type[Exception], tmp_path: Path
 ) -> None:
     onnx = pytest.importorskip("onnx")

@@ -18,7 +18,7 @@ from fer_edge.sources import open_source
 from fer_edge.sources.reconnect import ReconnectPolicy
 
 FPS = 15
-QUICK = ReconnectPolicy(open_s=8, silent_s=1, first_retry_s=0.05, longest_retry_s=0.2, give_up_s=25)
+QUICK = ReconnectPolicy(open_s=8, silent_s=1, first_retry_s=0.05, max_retry_s=0.2, give_up_s=25)
 HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n"
 
 

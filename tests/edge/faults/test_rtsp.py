@@ -103,7 +103,7 @@ def test_pictures_come_through_the_tcp_connection_which_passes_firewalls(rtsp: R
 
 
 def test_an_rtsp_server_that_freezes_is_a_read_that_never_returns_and_is_given_up(rtsp: RtspServer, watch) -> None:
-    run = watch(rtsp.url, ReconnectPolicy(open_s=8, silent_s=0.5, first_retry_s=0.05, longest_retry_s=0.2))
+    run = watch(rtsp.url, ReconnectPolicy(open_s=8, silent_s=0.5, first_retry_s=0.05, max_retry_s=0.2))
     run.more(10)
     rtsp.freeze()
     run.until(lambda pipeline: pipeline.source._reader.source is None)  # another generation, which waits for an answer

@@ -112,7 +112,7 @@ def test_a_signal_while_a_lost_stream_is_sought(
     wait_for(lambda: (tmp_path / "out.jsonl").exists() and (tmp_path / "out.jsonl").stat().st_size > 0)
     server.die()
     assert process.stderr is not None
-    assert "connecting again" in process.stderr.readline()
+    assert "reconnecting" in process.stderr.readline()
     time.sleep(random.uniform(0, 1))
     process.send_signal(number)
     assert ended(process)[0] == code

@@ -67,7 +67,7 @@ def test_frames_that_stop_without_an_error_are_noticed(mjpeg, watch, jpegs, part
 
 def test_a_server_that_stays_away_is_lost_for_good(mjpeg, watch, jpegs, part) -> None:
     server = mjpeg(lambda _number: map(part, itertools.cycle(jpegs)))
-    run = watch(server.url, ReconnectPolicy(first_retry_s=0.05, longest_retry_s=0.1, give_up_s=1))
+    run = watch(server.url, ReconnectPolicy(first_retry_s=0.05, max_retry_s=0.1, give_up_s=1))
     run.more(3)
     server.die()
     assert run.pipeline.wait(20)

@@ -16,7 +16,7 @@ def faces() -> np.ndarray:
     return np.broadcast_to(shades[:, None, None, None], (5, 1, 48, 48)).copy()
 
 
-def test_a_batch_gives_what_its_faces_give_one_by_one(classifier: Classifier, faces: np.ndarray) -> None:
+def test_a_batch_gives_the_same_as_its_faces_one_by_one(classifier: Classifier, faces: np.ndarray) -> None:
     together = classifier.predict(faces)
     singly = np.concatenate([classifier.predict(faces[index : index + 1]) for index in range(len(faces))])
     np.testing.assert_allclose(together, singly, atol=1e-6)
@@ -29,7 +29,7 @@ def test_rows_are_probabilities(classifier: Classifier, faces: np.ndarray) -> No
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-6)
 
 
-def test_the_network_sees_the_pixels_and_not_something_normalised(classifier: Classifier, faces: np.ndarray) -> None:
+def test_the_network_gets_raw_pixels(classifier: Classifier, faces: np.ndarray) -> None:
     rows = classifier.predict(faces)
     assert rows[0].argmax() == 0  # black: the first label, as the tiny network was built
     assert rows[-1].argmax() == 6  # white: the last
@@ -48,7 +48,7 @@ def test_the_input_is_uint8_as_the_contract_says(classifier: Classifier) -> None
     assert batch.dtype == np.uint8
 
 
-def test_grey_and_coloured_pictures_of_the_same_thing_give_the_same_batch(classifier: Classifier) -> None:
+def test_gray_and_color_images_give_the_same_batch(classifier: Classifier) -> None:
     gray = np.random.default_rng(0).integers(0, 256, (90, 90), dtype=np.uint8)
     squares = [Square(45, 45, 60)]
     np.testing.assert_array_equal(
@@ -72,7 +72,7 @@ def test_dark_faces_are_brightened_and_others_are_not(classifier: Classifier, co
     np.testing.assert_array_equal(raw[0], image[6:54, 6:54])
 
 
-def test_faces_of_one_picture_keep_their_order(classifier: Classifier) -> None:
+def test_faces_of_one_image_keep_their_order(classifier: Classifier) -> None:
     image = np.zeros((50, 100), dtype=np.uint8)
     image[:, 50:] = 255
     left, right = classifier.classify(image, [Square(25, 25, 40), Square(75, 25, 40)])
@@ -89,7 +89,7 @@ def test_hash_and_precision_are_of_the_file_that_was_opened(tmp_path: Path, mode
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 48, 48), (1, 3, 7, 7)])  # the second doesn't fit
-def test_a_file_whose_opening_was_begun_opens_as_any_other(model: Path, shape: tuple[int, ...]) -> None:
+def test_a_preloaded_model_is_the_same_as_any_other(model: Path, shape: tuple[int, ...]) -> None:
     preload(model, warm_up=shape)
     begun, afresh = load_model(model), load_model(model)
     assert begun.session is not afresh.session
@@ -97,7 +97,7 @@ def test_a_file_whose_opening_was_begun_opens_as_any_other(model: Path, shape: t
     assert begun.precision == "fp32"
 
 
-def test_what_is_wrong_with_a_file_is_told_to_who_asks_for_it(tmp_path: Path) -> None:
+def test_a_preload_error_is_raised_when_the_model_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_text("no network")
     preload(tmp_path / "m.onnx", warm_up=(1, 1, 48, 48))
     with pytest.raises(ModelError, match="is not a usable ONNX file"):

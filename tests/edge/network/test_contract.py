@@ -11,7 +11,7 @@ from fer_edge.network.classifier import Classifier
 from fer_edge.network.contract import Contract, SecondLook, parse_contract
 
 
-def test_a_contract_survives_the_way_through_json(contract: Contract) -> None:
+def test_a_contract_survives_a_json_round_trip(contract: Contract) -> None:
     rich = replace(contract, framing=1.25, temperature=1.7, accuracy={"split": "test", "images": 9, "accuracy": 0.5})
     assert parse_contract(rich.to_json(), "m.onnx") == rich
 
@@ -47,18 +47,18 @@ def test_unknown_fields_of_the_same_schema_are_ignored(contract: Contract) -> No
         ("temperature", -1),
     ],
 )
-def test_a_garbled_contract_is_refused_with_its_file_and_what_to_do(contract: Contract, field: str, value: Any) -> None:
+def test_an_invalid_contract_is_refused_with_its_file_and_advice(contract: Contract, field: str, value: Any) -> None:
     values = json.loads(contract.to_json()) | {field: value}
     with pytest.raises(ContractError, match=r"m\.onnx: .*export") as caught:
         parse_contract(json.dumps(values), "m.onnx")
     assert "\n" not in str(caught.value)
 
 
-def test_a_detectors_contract_survives_the_way_through_json(detector_contract: Contract) -> None:
+def test_a_detectors_contract_survives_a_json_round_trip(detector_contract: Contract) -> None:
     assert parse_contract(detector_contract.to_json(), "d.onnx") == detector_contract
 
 
-def test_a_detector_may_look_once_or_twice(detector_contract: Contract) -> None:
+def test_the_second_look_is_optional(detector_contract: Contract) -> None:
     terms = detector_contract.detector
     assert terms is not None
     for look in (None, SecondLook(96, 40, 0.4, 0.85)):
@@ -69,7 +69,7 @@ def test_a_detector_may_look_once_or_twice(detector_contract: Contract) -> None:
     assert parse_contract(json.dumps(older), "d.onnx").detector == replace(terms, second_look=None)
 
 
-def test_a_classifiers_contract_says_nothing_of_detectors(contract: Contract) -> None:
+def test_a_classifiers_contract_has_no_detector_key(contract: Contract) -> None:
     assert "detector" not in json.loads(contract.to_json())
 
 
@@ -98,7 +98,7 @@ def test_a_classifiers_contract_says_nothing_of_detectors(contract: Contract) ->
         (None, None),
     ],
 )
-def test_a_garbled_detectors_part_is_refused(detector_contract: Contract, field: str | None, value: Any) -> None:
+def test_an_invalid_detector_part_is_refused(detector_contract: Contract, field: str | None, value: Any) -> None:
     values = json.loads(detector_contract.to_json())
     if field is None:
         del values["detector"]
@@ -109,7 +109,7 @@ def test_a_garbled_detectors_part_is_refused(detector_contract: Contract, field:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7"])
-def test_what_is_no_json_object_is_refused(text: str) -> None:
+def test_a_contract_that_is_not_a_json_object_is_refused(text: str) -> None:
     with pytest.raises(ContractError, match="JSON"):
         parse_contract(text, "m.onnx")
 
@@ -126,7 +126,7 @@ def test_a_model_without_a_contract_is_refused(tmp_path: Path, build_onnx: Calla
         Classifier(build_onnx(tmp_path / "bare.onnx", None))
 
 
-def test_a_detector_is_no_classifier(
+def test_a_detector_is_refused_as_a_classifier(
     tmp_path: Path, build_onnx: Callable[..., Path], detector_contract: Contract
 ) -> None:
     path = build_onnx(tmp_path / "d.onnx", detector_contract)
@@ -153,7 +153,7 @@ def test_a_graph_that_takes_one_face_only_is_refused(
         Classifier(build_onnx(tmp_path / "one.onnx", contract, batch=1))
 
 
-def test_files_that_are_no_onnx_are_refused(tmp_path: Path, model: Path) -> None:
+def test_files_that_are_not_onnx_are_refused(tmp_path: Path, model: Path) -> None:
     truncated, text = tmp_path / "truncated.onnx", tmp_path / "text.onnx"
     truncated.write_bytes(model.read_bytes()[:200])
     text.write_text("hello")

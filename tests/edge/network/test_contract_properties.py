@@ -64,7 +64,7 @@ def refused_in_one_line(text: str) -> None:
 
 @settings(max_examples=50)
 @given(contracts | detectors)
-def test_what_was_written_is_read_back_the_same(contract: Contract) -> None:
+def test_a_written_contract_is_read_back_equal(contract: Contract) -> None:
     text = contract.to_json()
     assert parse_contract(text, "model.onnx") == contract
     assert parse_contract(text, "model.onnx").to_json() == text
@@ -73,12 +73,12 @@ def test_what_was_written_is_read_back_the_same(contract: Contract) -> None:
 @given(contracts, st.sampled_from(["labels", "input_size", "kind", "colour", "framing", "temperature", "failed_gates",
                                    "output", "schema", "dataset", "accuracy"]), junk)  # fmt: skip
 @settings(max_examples=150)
-def test_a_field_of_junk_is_refused_or_harmless(contract: Contract, name: str, value: object) -> None:
+def test_a_junk_field_is_refused_or_harmless(contract: Contract, name: str, value: object) -> None:
     refused_in_one_line(json.dumps(json.loads(contract.to_json()) | {name: value}))
 
 
 @given(contracts, st.sets(st.sampled_from(["schema", "kind", "labels", "input_size", "colour"]), min_size=1))
-def test_a_contract_that_lacks_a_needed_field_is_refused(contract: Contract, missing: set[str]) -> None:
+def test_a_contract_without_a_required_field_is_refused(contract: Contract, missing: set[str]) -> None:
     values = {name: value for name, value in json.loads(contract.to_json()).items() if name not in missing}
     with pytest.raises(ContractError):
         parse_contract(json.dumps(values), "model.onnx")
@@ -89,13 +89,13 @@ def test_any_text_is_refused_in_one_line(text: str) -> None:
     refused_in_one_line(text)
 
 
-def test_endlessly_nested_text_is_refused_in_one_line() -> None:
+def test_deeply_nested_text_is_refused_in_one_line() -> None:
     refused_in_one_line("[" * 200_000)
 
 
 @settings(max_examples=50)
 @given(contracts, st.dictionaries(names.filter(lambda name: name not in Contract.__dataclass_fields__), junk))
-def test_fields_of_a_later_version_are_passed_over(contract: Contract, more: dict[str, object]) -> None:
+def test_fields_of_a_later_version_are_ignored(contract: Contract, more: dict[str, object]) -> None:
     more.pop("schema", None)
     assert parse_contract(json.dumps(more | json.loads(contract.to_json())), "model.onnx") == contract
 
@@ -103,7 +103,7 @@ def test_fields_of_a_later_version_are_passed_over(contract: Contract, more: dic
 @given(detectors, st.sampled_from(["strides", "side_in_strides", "score_threshold", "smallest_face_px", "framing",
                                    "second_look"]), junk)  # fmt: skip
 @settings(max_examples=150)
-def test_a_detectors_field_of_junk_is_refused_or_harmless(contract: Contract, name: str, value: object) -> None:
+def test_a_junk_detector_field_is_refused_or_harmless(contract: Contract, name: str, value: object) -> None:
     values = json.loads(contract.to_json())
     values["detector"][name] = value
     refused_in_one_line(json.dumps(values))
@@ -111,7 +111,7 @@ def test_a_detectors_field_of_junk_is_refused_or_harmless(contract: Contract, na
 
 @given(st.sampled_from(["window_px", "face_px", "least", "most"]), junk)
 @settings(max_examples=100)
-def test_a_second_look_of_junk_is_refused_or_harmless(name: str, value: object) -> None:
+def test_a_junk_second_look_is_refused_or_harmless(name: str, value: object) -> None:
     values = {"window_px": 96, "face_px": 40, "least": 0.4, "most": 0.85} | {name: value}
     terms = {
         "strides": [8],

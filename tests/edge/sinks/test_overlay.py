@@ -8,7 +8,7 @@ from fer_edge.sinks.overlay import EMOTION_COLORS, OTHER_COLORS, _text_size, ann
 
 
 @pytest.mark.parametrize("shape", [(240, 320), (240, 320, 3)])
-def test_a_copy_is_drawn_on_and_the_picture_is_left_alone(
+def test_annotations_are_drawn_on_a_copy(
     shape: tuple[int, ...], make_face: Callable[..., Face]
 ) -> None:
     image = np.full(shape, 90, dtype=np.uint8)
@@ -18,14 +18,14 @@ def test_a_copy_is_drawn_on_and_the_picture_is_left_alone(
     assert (drawn != 90).any()
 
 
-def test_nothing_to_draw_gives_the_same_picture() -> None:
+def test_an_image_without_faces_is_copied_unchanged() -> None:
     image = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
     drawn = annotate(image, [])
     np.testing.assert_array_equal(drawn, image)
     assert drawn is not image
 
 
-def test_the_box_has_the_colour_of_its_emotion(make_face: Callable[..., Face]) -> None:
+def test_the_box_has_the_color_of_its_emotion(make_face: Callable[..., Face]) -> None:
     drawn = annotate(np.zeros((480, 640, 3), dtype=np.uint8), [make_face((100, 80, 60, 60), "happy")])
     assert tuple(drawn[120, 100].tolist()) == EMOTION_COLORS["happy"]
 
@@ -35,7 +35,7 @@ def test_the_box_has_the_colour_of_its_emotion(make_face: Callable[..., Face]) -
     [(0, 0, 50, 50), (270, 190, 50, 50), (0, 0, 320, 240), (319, 239, 1, 1), (0, 0, 0, 0), (0.4, 0.6, 319.5, 2.2)],
 )
 @pytest.mark.parametrize("shape", [(240, 320, 3), (1, 1), (7, 2000, 3)])
-def test_faces_at_borders_and_odd_pictures_are_drawn(
+def test_faces_at_borders_and_in_odd_images_are_drawn(
     box: tuple[float, float, float, float], shape: tuple[int, ...], make_face: Callable[..., Face]
 ) -> None:
     drawn = annotate(np.zeros(shape, dtype=np.uint8), [make_face(box)], "caption")
@@ -79,13 +79,13 @@ def test_labels_keep_clear_of_each_other_and_of_bars(make_face: Callable[..., Fa
         assert (drawn[panel] == EMOTION_COLORS[label]).all(axis=2).mean() > 0.4, label
 
 
-def test_few_faces_are_always_labelled(make_face: Callable[..., Face]) -> None:
+def test_few_faces_are_always_labeled(make_face: Callable[..., Face]) -> None:
     image = np.full((100, 100, 3), 90, dtype=np.uint8)
     drawn = annotate(image, [make_face((0.0, 0.0, 100.0, 100.0), "happy")])
     assert (drawn[10:90, 10:90] == EMOTION_COLORS["happy"]).all(axis=2).sum() > 50
 
 
-def test_labels_are_shortened_before_they_are_left_out(make_face: Callable[..., Face]) -> None:
+def test_labels_are_shortened_before_they_are_omitted(make_face: Callable[..., Face]) -> None:
     image = np.full((480, 640, 3), 90, dtype=np.uint8)
     (wide, high), (short, _) = (_text_size(text, 1.0) for text in ("happy 70%", "happy"))
     large = [make_face((20.0 + 210 * x, 20.0, 180.0, 180.0)) for x in range(3)]
@@ -99,7 +99,7 @@ def test_labels_are_shortened_before_they_are_left_out(make_face: Callable[..., 
     assert not shortened[100 + short + 2 : 100 + wide - 14].any()
 
 
-def test_labels_of_the_user_have_colours_of_their_own() -> None:
+def test_user_defined_labels_have_different_colors() -> None:
     labels = ("happy", "bored", "asleep")
     colors = [color_of(label, labels) for label in labels]
     assert colors[0] == EMOTION_COLORS["happy"]

@@ -60,7 +60,7 @@ def lines_in(files: list[Path]) -> list[dict[str, object]]:
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
-def test_no_piece_passes_the_size_and_no_line_is_lost_or_cut(
+def test_no_piece_exceeds_the_size_and_no_line_is_lost_or_cut(
     tmp_path: Path, make_result: Callable[..., FrameResult]
 ) -> None:
     path = tmp_path / "out.jsonl"
@@ -73,7 +73,7 @@ def test_no_piece_passes_the_size_and_no_line_is_lost_or_cut(
     assert sink.written == 60
 
 
-def test_a_result_larger_than_a_piece_gets_one_for_itself(
+def test_a_result_larger_than_a_piece_gets_its_own_piece(
     tmp_path: Path, make_result: Callable[..., FrameResult]
 ) -> None:
     path = tmp_path / "out.jsonl"
@@ -90,7 +90,7 @@ def test_every_piece_of_a_csv_begins_with_the_columns(tmp_path: Path, make_resul
     assert [row[0] for table in tables for row in table[1:]] == [str(index) for index in range(9) for _ in range(2)]
 
 
-def test_the_oldest_pieces_are_deleted_and_numbers_go_on(
+def test_the_oldest_pieces_are_deleted_and_numbers_increase(
     tmp_path: Path, make_result: Callable[..., FrameResult]
 ) -> None:
     path, other = tmp_path / "out.jsonl", tmp_path / "out-backup.jsonl"
@@ -106,7 +106,7 @@ def test_the_oldest_pieces_are_deleted_and_numbers_go_on(
     assert (tmp_path / "out-000001.csv").exists()
 
 
-def test_a_piece_of_hours_ends_with_the_next_result_after_them(
+def test_a_piece_bounded_by_time_ends_with_the_next_result(
     tmp_path: Path, make_result: Callable[..., FrameResult], clock: Clock
 ) -> None:
     path = tmp_path / "out.jsonl"
@@ -121,7 +121,7 @@ def test_a_piece_of_hours_ends_with_the_next_result_after_them(
 
 
 @given(st.lists(st.integers(0, 5), max_size=40), st.integers(1, 3000), st.integers(1, 9), st.integers(1, 4))
-def test_the_newest_results_are_there_whatever_the_sizes(
+def test_the_newest_results_are_kept_whatever_the_sizes(
     tmp_path_factory: pytest.TempPathFactory, faces: list[int], max_bytes: int, flush_each: int, keep: int
 ) -> None:
     path = tmp_path_factory.mktemp("random") / "out.jsonl"
@@ -136,7 +136,7 @@ def test_the_newest_results_are_there_whatever_the_sizes(
         assert len(kept) == len(results)
 
 
-def test_a_video_is_cut_into_playable_pieces(tmp_path: Path, clock: Clock) -> None:
+def test_a_video_is_split_into_playable_pieces(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "out.mp4"
     sink = VideoSink(path, 25.0, gaps=False, rotation=Rotation(max_s=3600))
     for index in range(10):
@@ -166,7 +166,7 @@ def test_the_pieces_of_a_live_video_play_in_real_time_and_a_long_gap_is_shortene
     assert sink.written == 7
 
 
-def test_what_killed_processes_left_is_removed_and_a_running_one_s_is_not(tmp_path: Path) -> None:
+def test_leftovers_of_killed_processes_are_removed_and_those_of_running_ones_stay(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     names = {
@@ -180,7 +180,7 @@ def test_what_killed_processes_left_is_removed_and_a_running_one_s_is_not(tmp_pa
     assert {name: (tmp_path / name).exists() for name in names} == names
 
 
-def test_a_pipe_or_device_is_never_put_aside() -> None:
+def test_a_pipe_or_device_is_never_renamed() -> None:
     Rotation(max_bytes=1).put_aside(Path("/dev/null"))
     sink = JsonSink("/dev/null", Rotation(max_bytes=1))
     feed(sink, [FrameResult(index, 0.0, True) for index in range(5)])
@@ -189,7 +189,7 @@ def test_a_pipe_or_device_is_never_put_aside() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may rename anywhere")
-def test_a_folder_that_does_not_let_rename_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_forbids_renaming_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").touch()
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="put aside"):
@@ -197,7 +197,7 @@ def test_a_folder_that_does_not_let_rename_is_told(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
-def test_a_run_rotates_all_three_and_counts_all(fer_edge, tmp_path: Path) -> None:
+def test_a_run_rotates_all_outputs_and_counts_every_result(fer_edge, tmp_path: Path) -> None:
     for _ in range(2):  # a restart needs no --overwrite
         ran = fer_edge(
             "--source", "demo:160x160", "--headless", "--max-frames", "40", "--json", "o.jsonl", "--csv", "o.csv",
@@ -213,7 +213,7 @@ def test_a_run_rotates_all_three_and_counts_all(fer_edge, tmp_path: Path) -> Non
     assert lines_in([tmp_path / "o.jsonl"])[-1]["frame"] == 39
 
 
-def test_stdout_in_a_file_is_one_piece(
+def test_stdout_redirected_to_a_file_is_not_rotated(
     tmp_path: Path, make_result: Callable[..., FrameResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (tmp_path / "out.csv").open("w") as file:
@@ -227,14 +227,14 @@ def test_stdout_in_a_file_is_one_piece(
 
 
 @pytest.mark.parametrize("bound", ["24", "0MB", "-1h", "1TBh", "h", "1e3kB", ""])
-def test_a_bound_that_is_none_is_a_wrong_command_line(fer_edge, bound: str) -> None:
+def test_a_malformed_bound_is_a_usage_error(fer_edge, bound: str) -> None:
     ran = fer_edge("--source", "demo:160x160", "--json", "-", "--rotate-output", bound)
     assert ran.returncode == 2
     assert "neither a size, for example 100MB" in ran.stderr
     assert ran.stderr.count("\n") == 1
 
 
-def test_a_folder_of_pictures_can_not_be_rotated(fer_edge) -> None:
+def test_a_folder_of_images_cannot_be_rotated(fer_edge) -> None:
     ran = fer_edge("--source", "demo:160x160", "--headless", "--output", "folder", "--rotate-output", "1MB")
     assert ran.returncode == 1
     assert "not to images" in ran.stderr

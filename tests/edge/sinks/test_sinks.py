@@ -66,13 +66,13 @@ def test_json_lines_follow_the_schema(tmp_path: Path, make_result: Callable[...,
     assert (runner.written, runner.lost) == (3, 0)
 
 
-def test_a_picture_s_name_need_not_be_unicode(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
+def test_an_image_name_need_not_be_unicode(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
     name = os.fsdecode(b"gr\xfc\xdfe.jpg")
     feed(JsonSink(str(tmp_path / "out.jsonl")), [make_result(0, file=name)])
     assert json.loads((tmp_path / "out.jsonl").read_text())["file"] == name
 
 
-def test_a_number_that_json_does_not_know_is_never_written(tmp_path: Path) -> None:
+def test_a_number_that_json_cannot_express_is_never_written(tmp_path: Path) -> None:
     runner = feed(JsonSink(str(tmp_path / "out.jsonl")), [FrameResult(0, float("nan"), True)])
     assert (tmp_path / "out.jsonl").read_text() == ""
     assert runner.lost == 1
@@ -99,7 +99,7 @@ def test_every_line_of_a_long_run_is_whole_and_in_order(
     assert [json.loads(line)["frame"] for line in lines] == list(range(1000))
 
 
-def test_a_full_disk_leaves_no_half_line_and_is_counted(
+def test_a_full_disk_leaves_no_partial_line_and_is_counted(
     tmp_path: Path, make_result: Callable[..., FrameResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room, real_write = [500], os.write
@@ -124,7 +124,7 @@ def test_a_full_disk_leaves_no_half_line_and_is_counted(
     assert 0 < sink.written == len(lines) < 10
 
 
-def test_a_sink_that_fails_is_told_once_counted_and_closed(
+def test_a_failing_sink_is_logged_once_counted_and_closed(
     make_result: Callable[..., FrameResult], caplog: pytest.LogCaptureFixture
 ) -> None:
     sink = FailingSink(OSError(errno.ENOSPC, "No space left on device"))
@@ -135,7 +135,7 @@ def test_a_sink_that_fails_is_told_once_counted_and_closed(
     ]
 
 
-def test_a_reader_that_closed_its_end_is_no_warning(
+def test_a_closed_pipe_is_not_a_warning(
     make_result: Callable[..., FrameResult], caplog: pytest.LogCaptureFixture
 ) -> None:
     runner = feed(FailingSink(BrokenPipeError()), [make_result(index) for index in range(5)])
@@ -143,7 +143,7 @@ def test_a_reader_that_closed_its_end_is_no_warning(
     assert not caplog.records
 
 
-def test_one_failing_sink_leaves_the_others_alone(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
+def test_a_failing_sink_does_not_affect_the_others(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
     bad, good = SinkRunner(FailingSink(ValueError("bad")), False), SinkRunner(JsonSink(str(tmp_path / "o")), False)
     for index in range(20):
         for runner in (bad, good):
@@ -185,7 +185,7 @@ def test_a_live_video_plays_in_real_time(tmp_path: Path, make_result: Callable[.
     assert frames_in(path) == 26
 
 
-def test_a_file_s_video_keeps_every_frame_and_its_time(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
+def test_a_video_of_a_file_keeps_every_frame_and_its_time(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
     path = tmp_path / "out.mp4"
     # Frames of a file whose rate varies: some closer together than the video's, then a pause of a second.
     times = [0.0, 0.01, 0.02, 0.03, 1.03]
@@ -194,7 +194,7 @@ def test_a_file_s_video_keeps_every_frame_and_its_time(tmp_path: Path, make_resu
     assert (runner.written, frames_in(path)) == (5, 27)  # 25 a second, up to the one at 1.03 s
 
 
-def test_a_video_that_can_not_be_encoded_leaves_the_old_one(tmp_path: Path) -> None:
+def test_a_video_that_cannot_be_encoded_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     path.write_text("old")
     runner = SinkRunner(open_image_sink(path, source(), False, False), False)
@@ -205,7 +205,7 @@ def test_a_video_that_can_not_be_encoded_leaves_the_old_one(tmp_path: Path) -> N
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"]
 
 
-def test_a_video_that_a_full_disk_cut_short_leaves_the_old_one(
+def test_a_video_cut_short_by_a_full_disk_leaves_the_old_one(
     tmp_path: Path, make_result: Callable[..., FrameResult]
 ) -> None:
     path = tmp_path / "out.mp4"
@@ -223,7 +223,7 @@ def test_a_video_that_a_full_disk_cut_short_leaves_the_old_one(
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"]
 
 
-def test_pictures_of_another_size_are_fitted_into_the_video(tmp_path: Path) -> None:
+def test_frames_of_another_size_are_fitted_into_the_video(tmp_path: Path) -> None:
     runner = SinkRunner(open_image_sink(tmp_path / "out.avi", source(), False, False), False)
     for index, shape in enumerate([(48, 64, 3), (31, 77), (480, 640, 3)]):
         runner.offer(frame_of(index, shape), FrameResult(index, index / 30, True))
@@ -231,7 +231,7 @@ def test_pictures_of_another_size_are_fitted_into_the_video(tmp_path: Path) -> N
     assert frames_in(tmp_path / "out.avi") == 3
 
 
-def test_one_picture_and_a_folder_of_pictures(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
+def test_one_image_and_a_folder_of_images(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
     feed(open_image_sink(tmp_path / "one.png", source(image_count=1), True, False), [make_result(0)])
     assert cv2.imread(str(tmp_path / "one.png")).shape == (48, 64, 3)
     feed(open_image_sink(tmp_path / "all", source(), False, False), [make_result(index) for index in range(3)])
@@ -239,7 +239,7 @@ def test_one_picture_and_a_folder_of_pictures(tmp_path: Path, make_result: Calla
     assert names == ["frame_000000.jpg", "frame_000001.jpg", "frame_000002.jpg"]
 
 
-def test_pictures_of_one_name_do_not_replace_each_other(
+def test_images_of_one_name_do_not_replace_each_other(
     tmp_path: Path, make_result: Callable[..., FrameResult]
 ) -> None:
     files = ["x/a.png", "y/a.png", "z/b.pgm"]
@@ -248,7 +248,7 @@ def test_pictures_of_one_name_do_not_replace_each_other(
     assert runner.lost == 0
 
 
-def test_a_picture_of_the_source_is_never_replaced(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
+def test_an_image_of_the_source_is_never_replaced(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
     original = tmp_path / "a.png"
     original.write_text("original")
     runner = feed(FolderSink(tmp_path), [make_result(0, file=str(original))])
@@ -272,7 +272,7 @@ def test_existing_outputs_are_refused_unless_overwritten(tmp_path: Path) -> None
     assert not (tmp_path / "new").exists()
 
 
-def test_one_picture_can_not_hold_many(tmp_path: Path) -> None:
+def test_many_frames_do_not_fit_into_one_image(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="--max-frames 1"):
         open_image_sink(tmp_path / "out.jpg", source(), single=False, gaps=False)
 
@@ -290,7 +290,7 @@ class StuckSink(Sink):
         self.written += 1
 
 
-def test_a_sink_that_hangs_holds_up_neither_a_live_pipeline_nor_other_sinks(fakes, tmp_path: Path) -> None:
+def test_a_hanging_sink_blocks_neither_a_live_pipeline_nor_other_sinks(fakes, tmp_path: Path) -> None:
     stuck, runners = StuckSink(), []
     runners += [SinkRunner(stuck, live=True), SinkRunner(JsonSink(str(tmp_path / "o")), live=True)]
 
@@ -312,7 +312,7 @@ def test_a_sink_that_hangs_holds_up_neither_a_live_pipeline_nor_other_sinks(fake
     assert runners[0].written + runners[0].lost == 600
 
 
-def test_a_sink_that_hangs_does_not_hold_up_the_end_of_a_file(
+def test_a_hanging_sink_does_not_block_the_end_of_a_file(
     fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("fer_edge.sinks.base.CLOSE_TIMEOUT_S", 0.2)

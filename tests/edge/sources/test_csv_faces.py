@@ -12,7 +12,7 @@ from fer_edge.errors import SourceError
 from fer_edge.framing import normalize_light
 from fer_edge.network.classifier import Classifier
 from fer_edge.sources import open_source
-from fer_edge.sources.csv_faces import face_of
+from fer_edge.sources.csv_faces import parse_face
 
 FACES = (
     np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
@@ -34,7 +34,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_each_row_is_a_face_pixel_by_pixel_and_other_columns_do_not_matter(tmp_path: Path) -> None:
+def test_each_row_is_a_face_and_other_columns_are_ignored(tmp_path: Path) -> None:
     source = open_source(write(tmp_path / "faces.csv", [cell(face) for face in FACES]))
     for face in FACES:
         np.testing.assert_array_equal(source.read().image, face)
@@ -56,18 +56,18 @@ def test_the_column_is_found_by_its_name(tmp_path: Path, header: str) -> None:
     [
         ("1 2 3", "3 pixels, which make no square"),
         ("", "0 pixels"),
-        ("1 2 3 256", "no whole number from 0 to 255"),
-        ("1 2 3 -4", "no whole number from 0 to 255"),
-        ("1 2 3 x", "no whole number from 0 to 255"),
-        ("1 2 3 4.5", "no whole number from 0 to 255"),
+        ("1 2 3 256", "not a whole number from 0 to 255"),
+        ("1 2 3 -4", "not a whole number from 0 to 255"),
+        ("1 2 3 x", "not a whole number from 0 to 255"),
+        ("1 2 3 4.5", "not a whole number from 0 to 255"),
     ],
 )
-def test_a_cell_that_is_no_face_says_why(text: str, why: str) -> None:
+def test_a_cell_that_holds_no_face_is_refused_with_the_reason(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        face_of(text)
+        parse_face(text)
 
 
-def test_predictions_have_a_row_a_face_and_are_the_network_s_own(fer_edge, tmp_path: Path, model: Path) -> None:
+def test_predictions_have_a_row_per_face_with_the_networks_probabilities(fer_edge, tmp_path: Path, model: Path) -> None:
     write(tmp_path / "faces.csv", [cell(face) for face in FACES])
     ran = fer_edge("--source", "faces.csv", "--csv", "predictions.csv", "--json", "out.jsonl", "--report", "r.json")
     assert ran.returncode == 0, ran.stderr
@@ -99,7 +99,7 @@ def test_faces_of_another_size_are_resized_for_the_network(fer_edge, tmp_path: P
     assert len(rows_of(tmp_path / "out.csv")) == 5
 
 
-def test_a_bad_row_is_an_error_by_file_and_row_and_the_rest_is_read(fer_edge, tmp_path: Path) -> None:
+def test_a_bad_row_is_reported_by_file_and_row_and_the_rest_is_read(fer_edge, tmp_path: Path) -> None:
     good = cell(FACES[0])
     (tmp_path / "faces.csv").write_text(f"id,pixels\n1,{good}\n2,1 2 3\n3\n\n4,{good}\n5,a\n")
     ran = fer_edge("--source", "faces.csv", "--csv", "out.csv", "--report", "r.json")
@@ -127,13 +127,13 @@ def test_a_file_without_a_face_is_refused_in_one_line(fer_edge, tmp_path: Path, 
     assert says in ran.stderr.splitlines()[-1]
 
 
-def test_what_is_no_text_at_all_is_refused(tmp_path: Path) -> None:
+def test_a_binary_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "faces.csv").write_bytes(bytes(range(256)) * 50)
     with pytest.raises(SourceError, match=r"faces\.csv"):
         open_source(tmp_path / "faces.csv")
 
 
-def test_the_faces_can_be_written_as_pictures(fer_edge, tmp_path: Path) -> None:
+def test_the_faces_can_be_written_as_images(fer_edge, tmp_path: Path) -> None:
     write(tmp_path / "faces.csv", [cell(face) for face in FACES])
     assert fer_edge("--source", "faces.csv", "--output", "pictures").returncode == 0
     assert len(list((tmp_path / "pictures").iterdir())) == 5

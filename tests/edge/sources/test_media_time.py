@@ -35,14 +35,14 @@ def times(stamps_ms: list[float], fps: float) -> list[float | None]:
     return found
 
 
-def test_stamps_that_advance_are_the_time() -> None:
+def test_advancing_timestamps_are_the_media_time() -> None:
     assert times([0, 33, 67, 500, 533], 30) == pytest.approx([0, 0.033, 0.067, 0.5, 0.533])
 
 
-def test_without_stamps_as_in_raw_h264_frames_are_counted() -> None:
+def test_frames_are_counted_where_timestamps_repeat() -> None:
     assert times([0, 0, 0, 0], 25) == pytest.approx([0, 0.04, 0.08, 0.12])
     assert times([0, 0], 0) == pytest.approx([0, 1 / 30])
 
 
-def test_where_stamps_start_anew_as_in_a_joined_file_the_time_goes_on() -> None:
+def test_media_time_goes_on_where_timestamps_restart() -> None:
     assert times([0, 40, 80, 0, 40], 25) == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])

@@ -11,7 +11,7 @@ from fer_edge.errors import SourceError
 from fer_edge.sources.base import Source, SourceFrame
 from fer_edge.sources.reconnect import LiveSource, ReconnectPolicy
 
-QUICK = ReconnectPolicy(open_s=2, silent_s=0.2, first_retry_s=0.01, longest_retry_s=0.02, give_up_s=0.3)
+QUICK = ReconnectPolicy(open_s=2, silent_s=0.2, first_retry_s=0.01, max_retry_s=0.02, give_up_s=0.3)
 
 
 class Scripted(Source):
@@ -47,7 +47,7 @@ def fail() -> None:
 
 
 @pytest.mark.parametrize("loss", [end, fail])
-def test_a_source_that_is_lost_is_opened_again_and_the_gap_is_told(loss: Callable[[], None]) -> None:
+def test_a_lost_source_is_reopened_and_the_gap_is_reported(loss: Callable[[], None]) -> None:
     opened: list[Scripted] = []
 
     def open_once() -> Source:
@@ -82,7 +82,7 @@ def test_a_read_that_never_returns_is_abandoned() -> None:
     source.close()
 
 
-def test_a_source_that_stays_away_is_lost_for_good() -> None:
+def test_a_source_that_stays_away_is_an_error() -> None:
     attempts: list[int] = []
 
     def open_once() -> Source:
@@ -98,7 +98,7 @@ def test_a_source_that_stays_away_is_lost_for_good() -> None:
     assert len(attempts) > 3
 
 
-def test_a_source_that_is_not_there_at_the_start_is_refused_at_once() -> None:
+def test_a_source_that_is_missing_at_the_start_is_refused_at_once() -> None:
     with pytest.raises(SourceError, match="unplugged"):
         LiveSource("fake", lambda: Scripted(0, fail), QUICK)
 
@@ -125,7 +125,7 @@ def test_closing_ends_a_read_that_waits_for_a_reconnection() -> None:
     assert ended == [None]
 
 
-def test_one_that_opens_after_it_was_given_up_is_closed_and_never_read() -> None:
+def test_a_source_that_opens_after_it_was_abandoned_is_closed_and_never_read() -> None:
     release, opened, reads = threading.Event(), [], []
 
     def open_late() -> Source:

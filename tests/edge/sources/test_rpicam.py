@@ -15,7 +15,7 @@ from fer_edge.sources import open_source
 from fer_edge.sources.reconnect import ReconnectPolicy
 from fer_edge.sources.rpicam import RpicamSource
 
-QUICK = ReconnectPolicy(open_s=5, silent_s=0.4, first_retry_s=0.01, longest_retry_s=0.02, give_up_s=20)
+QUICK = ReconnectPolicy(open_s=5, silent_s=0.4, first_retry_s=0.01, max_retry_s=0.02, give_up_s=20)
 # Frame n is grey 10 + n in its first column and 100 elsewhere; the padding is 255, the colours 7.
 STAND_IN = """#!{python}
 import os, signal, sys, time
@@ -59,7 +59,7 @@ def wait_until(condition: Callable[[], bool]) -> bool:
     return any(condition() or wait(0.02) for _ in range(500))
 
 
-def test_the_luma_is_the_picture_without_its_padding(stand_in) -> None:
+def test_the_image_is_the_luma_without_its_padding(stand_in) -> None:
     runs = stand_in("for n in range(3): write(frame(n))\ntime.sleep(60)")
     source = RpicamSource("rpicam:200x100@15")
     for n in range(3):
@@ -73,7 +73,7 @@ def test_the_luma_is_the_picture_without_its_padding(stand_in) -> None:
     assert is_gone(pid)
 
 
-def test_a_frame_that_ends_in_the_middle_is_no_frame(stand_in) -> None:
+def test_a_truncated_frame_is_dropped(stand_in) -> None:
     runs = stand_in("write(frame(0) + frame(1)[:5000])")
     source = RpicamSource("rpicam:200x100")
     assert source.read() is not None
@@ -83,7 +83,7 @@ def test_a_frame_that_ends_in_the_middle_is_no_frame(stand_in) -> None:
     assert is_gone(runs()[0][0])
 
 
-def test_one_that_ignores_sigterm_is_killed(stand_in, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_process_that_ignores_sigterm_is_killed(stand_in, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = stand_in("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwrite(frame(0))\ntime.sleep(60)")
     monkeypatch.setattr("fer_edge.sources.rpicam.STOP_TIMEOUT_S", 0.1)
     source = RpicamSource("rpicam:200x100")
@@ -97,7 +97,7 @@ def test_one_that_ignores_sigterm_is_killed(stand_in, monkeypatch: pytest.Monkey
     ["time.sleep(60)", "sys.exit(1)", "write(frame(1)[:777]); time.sleep(60)", "write(frame(1)[:777]); sys.exit(0)"],
     ids=["silent", "ended", "silent in a frame", "ended in a frame"],
 )
-def test_it_is_killed_started_again_and_leaves_no_process_behind(stand_in, loss: str) -> None:
+def test_a_silent_child_process_is_restarted_and_none_is_left_behind(stand_in, loss: str) -> None:
     runs = stand_in(
         f"write(frame(0))\nif run < 3:\n    {loss}\nfor n in range(1, 100): write(frame(n))\ntime.sleep(60)"
     )
@@ -111,7 +111,7 @@ def test_it_is_killed_started_again_and_leaves_no_process_behind(stand_in, loss:
     assert wait_until(lambda: all(map(is_gone, pids)))
 
 
-def test_one_that_never_gives_a_frame_is_an_error_and_is_ended(stand_in) -> None:
+def test_a_child_process_without_a_frame_is_an_error_and_is_ended(stand_in) -> None:
     runs = stand_in("time.sleep(60)")
     with pytest.raises(SourceError, match="gives no frame within"):
         open_source(
@@ -127,13 +127,13 @@ def test_a_malformed_size_is_refused(stand_in, uri: str) -> None:
         RpicamSource(uri)
 
 
-def test_without_the_program_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_program_is_an_error_that_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SourceError, match="apt-get install rpicam-apps"):
         RpicamSource("rpicam:")
 
 
-def test_a_run_takes_grey_frames_through_every_stage_and_ends_the_program(stand_in, fer_edge, tmp_path: Path) -> None:
+def test_a_run_passes_gray_frames_through_every_stage_and_ends_the_program(stand_in, fer_edge, tmp_path: Path) -> None:
     runs = stand_in("n = 0\nwhile True:\n    write(frame(n % 50)); n += 1; time.sleep(0.02)")
     ran = fer_edge(
         "--source", "rpicam:200x100", "--headless", "--lossless", "--max-frames", "10",

@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "pictures"
 
 
-def test_a_folder_gives_its_pictures_sorted_by_name(folder: Path) -> None:
+def test_a_folder_gives_its_images_sorted_by_name(folder: Path) -> None:
     source = open_source(str(folder))
     assert source.image_count == 3
     grabs = read_all(source)
@@ -48,7 +48,7 @@ def test_a_folder_gives_its_pictures_sorted_by_name(folder: Path) -> None:
     assert [int(grab.image[0, 0, 0]) for grab in grabs if grab.image is not None] == [50, 100, 0]
 
 
-def test_a_pattern_gives_the_matching_pictures_sorted(folder: Path) -> None:
+def test_a_pattern_gives_the_matching_images_sorted(folder: Path) -> None:
     grabs = read_all(open_source(str(folder / "[a-c].png")))
     assert [Path(grab.file or "").name for grab in grabs] == ["a.png", "c.png"]
 
@@ -61,7 +61,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("shape", "dtype"), [((7, 9), "uint8"), ((7, 9, 4), "uint8"), ((7, 9, 3), "uint16"), ((1, 1, 3), "uint8")]
 )
-def test_every_kind_of_picture_becomes_eight_bit_bgr(tmp_path: Path, shape: tuple[int, ...], dtype: str) -> None:
+def test_every_image_format_becomes_eight_bit_bgr(tmp_path: Path, shape: tuple[int, ...], dtype: str) -> None:
     cv2.imwrite(str(tmp_path / "p.png"), np.full(shape, np.iinfo(dtype).max, dtype=dtype))
     (grab,) = read_all(open_source(str(tmp_path / "p.png")))
     assert grab.image is not None
@@ -70,12 +70,12 @@ def test_every_kind_of_picture_becomes_eight_bit_bgr(tmp_path: Path, shape: tupl
     assert (grab.image == 255).all()
 
 
-def test_a_bad_picture_among_good_ones_is_given_as_unreadable(folder: Path) -> None:
+def test_a_damaged_image_among_good_ones_is_returned_as_unreadable(folder: Path) -> None:
     (folder / "b.PNG").write_text("broken")
     assert [grab.image is None for grab in read_all(open_source(str(folder)))] == [False, True, False]
 
 
-def test_a_folder_of_bad_pictures_only_is_an_error_in_the_end(tmp_path: Path) -> None:
+def test_a_folder_of_damaged_images_is_an_error_at_the_end(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_text("broken")
     with pytest.raises(SourceError, match="none of its 2 pictures"):
@@ -92,7 +92,7 @@ def test_a_video_gives_every_frame_in_order_with_its_time(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["text.mp4", "text.txt", "noise.mkv", "empty.mp4"])
-def test_a_file_that_is_no_video_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_not_a_video_is_refused(tmp_path: Path, name: str) -> None:
     contents = {"text": b"one line\n" * 400, "noise": os.urandom(5000), "empty": b""}[name.partition(".")[0]]
     (tmp_path / name).write_bytes(contents)
     reason = "is empty" if name.startswith("empty") else "damaged, cut short or no video"
@@ -101,7 +101,7 @@ def test_a_file_that_is_no_video_is_refused(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.mp4", "a.csv", "folder"])
-def test_what_must_not_be_read_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_source_without_read_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     path = tmp_path / name
     if name == "folder":
         path.mkdir()
@@ -112,7 +112,7 @@ def test_what_must_not_be_read_is_told_so(tmp_path: Path, monkeypatch: pytest.Mo
         open_source(str(path))
 
 
-def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_source_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_text("x")
     for uri in ("missing.mp4", "no*.jpg", ".", "broken.jpg"):
         with pytest.raises(SourceError):
@@ -141,7 +141,7 @@ def test_the_demo_is_ten_seconds_of_drawn_frames() -> None:
     assert source.read() is None
 
 
-def test_the_endless_demo_goes_on() -> None:
+def test_the_endless_demo_repeats() -> None:
     source = open_source("demo:160x160,endless")
     source._next = 300  # type: ignore[attr-defined]
     assert source.read() is not None
@@ -150,7 +150,7 @@ def test_the_endless_demo_goes_on() -> None:
 @pytest.mark.parametrize(
     "uri", ["demo:12", "demo:0x0", "demo:99999x160", "demo:160x160endless", "demo:,endless", "demo:x", "demo:endless,"]
 )
-def test_a_wrong_demo_is_refused(uri: str) -> None:
+def test_a_malformed_demo_uri_is_refused(uri: str) -> None:
     with pytest.raises(SourceError, match="demo:"):
         open_source(uri)
 
@@ -168,7 +168,7 @@ def test_credentials_are_never_shown(url: str, shown: str) -> None:
     assert redact(url) == shown
 
 
-def test_an_address_that_does_not_answer_is_refused_without_its_credentials() -> None:
+def test_an_unreachable_url_is_refused_without_showing_credentials() -> None:
     with pytest.raises(SourceError) as caught:
         open_source("http://user:secret@127.0.0.1:9/x.mkv")
     assert "secret" not in str(caught.value)
@@ -200,14 +200,14 @@ def server(tmp_path: Path) -> Iterator[str]:
         running.shutdown()
 
 
-def test_a_video_behind_an_address_is_read_whole(server: str, tmp_path: Path) -> None:
+def test_every_frame_of_a_video_url_is_read(server: str, tmp_path: Path) -> None:
     write_video(tmp_path / "v.mkv", 10, "mp4v")
     source = open_source(f"{server}/v.mkv")
     assert not source.live
     assert len(read_all(source)) == 10
 
 
-def test_a_video_whose_index_is_at_its_end_and_whose_server_can_not_seek_is_refused(
+def test_a_video_url_that_needs_seeking_is_refused_if_the_server_cannot_seek(
     server: str, tmp_path: Path
 ) -> None:
     writer = cv2.VideoWriter(str(tmp_path / "v.mp4"), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), 25, (320, 240))
@@ -218,7 +218,7 @@ def test_a_video_whose_index_is_at_its_end_and_whose_server_can_not_seek_is_refu
         open_source(f"{server}/v.mp4", reconnect_policy=ReconnectPolicy(open_s=15))
 
 
-def test_a_stream_of_jpegs_is_live_and_is_opened_again_when_it_ends(server: str) -> None:
+def test_a_jpeg_stream_is_live_and_is_reopened_when_it_ends(server: str) -> None:
     source = open_source(f"{server}/live", reconnect_policy=ReconnectPolicy(first_retry_s=0.05))
     assert source.live
     for _ in range(100):

@@ -94,7 +94,7 @@ def luma(index: int) -> Image:
 
 
 @pytest.mark.parametrize("letters", ["MJPG", "YU12", "YUYV", "UYVY", "GREY"])
-def test_where_grey_will_do_only_the_luma_is_decoded(camera: type[Capture], letters: str) -> None:
+def test_only_the_luma_is_decoded_where_gray_is_enough(camera: type[Capture], letters: str) -> None:
     camera.letters = letters
     source = CameraSource(0, gray=True)
     assert source.properties == {"size": [320, 240], "format": letters, "fps": 30.0}
@@ -109,7 +109,7 @@ def test_where_grey_will_do_only_the_luma_is_decoded(camera: type[Capture], lett
         assert np.abs(grab.image - expected).mean() < 2
 
 
-def test_where_colour_is_wanted_the_camera_is_asked_for_it(camera: type[Capture]) -> None:
+def test_color_frames_are_requested_where_color_is_needed(camera: type[Capture]) -> None:
     grab = CameraSource(0).read()
     assert grab is not None
     assert grab.image is not None
@@ -119,7 +119,7 @@ def test_where_colour_is_wanted_the_camera_is_asked_for_it(camera: type[Capture]
     assert asked[cv2.CAP_PROP_BUFFERSIZE] == 1
 
 
-def test_a_format_without_luma_stays_colour(camera: type[Capture]) -> None:
+def test_a_format_without_luma_stays_in_color(camera: type[Capture]) -> None:
     camera.letters = "BGR3"
     grab = CameraSource(0, gray=True).read()
     assert grab is not None
@@ -127,7 +127,7 @@ def test_a_format_without_luma_stays_colour(camera: type[Capture]) -> None:
     assert grab.image.ndim == 3
 
 
-def test_a_spoilt_jpeg_of_a_camera_is_an_error_and_no_end(camera: type[Capture]) -> None:
+def test_a_damaged_jpeg_from_a_camera_is_an_error_and_the_stream_goes_on(camera: type[Capture]) -> None:
     camera.spoilt = frozenset({2, 3})
     source = CameraSource(0, gray=True)
     readable = []
@@ -138,9 +138,9 @@ def test_a_spoilt_jpeg_of_a_camera_is_an_error_and_no_end(camera: type[Capture])
     assert readable == [True, False, False, True, True]
 
 
-def test_a_camera_that_is_unplugged_and_comes_back_is_opened_again(camera: type[Capture]) -> None:
+def test_an_unplugged_camera_that_comes_back_is_reopened(camera: type[Capture]) -> None:
     camera.frames = 4
-    source = open_source(0, reconnect_policy=ReconnectPolicy(first_retry_s=0.01, longest_retry_s=0.02), gray=True)
+    source = open_source(0, reconnect_policy=ReconnectPolicy(first_retry_s=0.01, max_retry_s=0.02), gray=True)
     for _ in range(10):
         grab = source.read()
         assert grab is not None
@@ -152,10 +152,10 @@ def test_a_camera_that_is_unplugged_and_comes_back_is_opened_again(camera: type[
     assert all(opened.released for opened in camera.opened)
 
 
-def test_a_camera_that_is_unplugged_and_stays_away_is_lost(camera: type[Capture]) -> None:
+def test_an_unplugged_camera_that_stays_away_is_an_error(camera: type[Capture]) -> None:
     camera.frames = 4
     source = open_source(
-        "/dev/video77", reconnect_policy=ReconnectPolicy(first_retry_s=0.01, longest_retry_s=0.02, give_up_s=0.2)
+        "/dev/video77", reconnect_policy=ReconnectPolicy(first_retry_s=0.01, max_retry_s=0.02, give_up_s=0.2)
     )
     camera.isOpened = lambda _self: False  # type: ignore[method-assign]
     with pytest.raises(SourceError, match="/dev/video77 is lost: no frame for"):
@@ -178,24 +178,24 @@ def busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return device
 
 
-def test_a_camera_in_use_is_refused_at_once_with_the_name_of_its_user(busy: Path) -> None:
+def test_a_camera_in_use_is_refused_at_once_naming_the_program(busy: Path) -> None:
     with busy.open() as device, subprocess.Popen(["sleep", "60"], stdin=device) as other:
         with pytest.raises(SourceError, match=rf"camera 0 is in use by sleep \(process {other.pid}\): end that"):
             v4l2.check_free(busy, "camera 0")
         other.kill()
 
 
-def test_a_camera_in_use_by_one_we_may_not_see_is_refused_too(busy: Path) -> None:
+def test_a_camera_in_use_by_an_invisible_process_is_refused(busy: Path) -> None:
     with pytest.raises(SourceError, match="camera 0 is in use: end that, or name another camera"):
         v4l2.check_free(busy, "camera 0")
 
 
 @pytest.mark.parametrize("path", ["/dev/null", "/dev/does-not-exist", "/"])
-def test_what_is_no_camera_is_left_to_opencv(path: str) -> None:
+def test_a_device_that_is_not_a_camera_is_left_to_opencv(path: str) -> None:
     v4l2.check_free(Path(path), "it")
 
 
-def test_a_device_that_is_no_camera_is_one_line(fer_edge: Callable[..., object]) -> None:
+def test_a_device_that_is_not_a_camera_is_refused_in_one_line(fer_edge: Callable[..., object]) -> None:
     ran = fer_edge("--source", "/dev/null", "--headless")
     assert ran.returncode == 1
     assert ran.stderr == (
@@ -225,7 +225,7 @@ def test_cameras_are_listed_by_number_without_their_metadata_devices(sysfs: Path
         (["--headless", "--output", "pictures"], False),
     ],
 )
-def test_a_run_asks_for_grey_unless_pictures_are_wanted(
+def test_a_run_requests_gray_frames_unless_images_are_written(
     camera: type[Capture],
     model: Path,
     tmp_path: Path,
