@@ -1,4 +1,4 @@
-"""What the machine tells, told by stand-ins."""
+"""Readings of the machine, with stand-ins for its files and programs."""
 
 import stat
 from pathlib import Path
@@ -25,7 +25,9 @@ def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         ("model name\t: avx_vnni", None),
     ],
 )
-def test_a_dot_product_instruction_is_recognized_by_its_flag(files: dict[str, str], line: str, flag: str | None) -> None:
+def test_a_dot_product_instruction_is_recognized_by_its_flag(
+    files: dict[str, str], line: str, flag: str | None
+) -> None:
     files["/proc/cpuinfo"] = f"processor\t: 0\n{line}\n"
     assert system.dot_product_flag() == flag
 
@@ -48,7 +50,7 @@ def test_temperature_and_clock_are_in_degrees_and_megahertz_or_none(files: dict[
 
 
 @pytest.mark.parametrize(
-    ("says", "found"),
+    ("script", "found"),
     [
         ("echo throttled=0x0", []),
         ("echo throttled=0x50005", ["under-voltage now", "throttled now", "under-voltage since boot", "throttled since boot"]),  # noqa: E501
@@ -58,10 +60,10 @@ def test_temperature_and_clock_are_in_degrees_and_megahertz_or_none(files: dict[
     ],
 )  # fmt: skip
 def test_throttling_is_read_from_vcgencmd(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, found: list[str] | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, found: list[str] | None
 ) -> None:
     program = tmp_path / "vcgencmd"
-    program.write_text(f'#!/bin/sh\n[ "$1" = get_throttled ] && {says}\n')
+    program.write_text(f'#!/bin/sh\n[ "$1" = get_throttled ] && {script}\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     assert system.throttling() == found

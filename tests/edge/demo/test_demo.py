@@ -1,4 +1,4 @@
-"""The face that the program draws: it repeats exactly, acts all expressions, and the detectors find it."""
+"""The drawn face repeats exactly, acts all expressions, and is found by the detectors."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -6,33 +6,21 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from fer_edge.demo.scene import CYCLE_S, draw_scene, expression_at, face_box_at
 from fer_edge.detectors.luma import LumaDetector
+from fer_edge.framing import Box, Image, iou
 
 SIZES = ((640, 480), (320, 240), (1280, 720), (480, 640))
-YUNET = Path(__file__).parents[4] / "shared" / "models" / "face_detection_yunet_2023mar.onnx"
-Image = npt.NDArray[np.uint8]
-Box = tuple[float, float, float, float]
-
-
-def overlap(a: Box, b: Box) -> float:
-    """Intersection over union."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    return width * height / (a[2] * a[3] + b[2] * b[3] - width * height)
 
 
 def found_and_extra(detect: Callable[[Image], list[Box]], size: tuple[int, int], step: int = 6) -> tuple[float, int]:
-    """The fraction of every `step`th frame of a round in which the face is found, and the boxes that are elsewhere."""
+    """The fraction of every `step`th frame of a cycle in which the face is found, and the number of boxes elsewhere."""
     times = [frame / 30 for frame in range(0, round(30 * CYCLE_S), step)]
     found = extra = 0
     for t in times:
-        hits = [overlap(box, face_box_at(t, size)) >= 0.35 for box in detect(draw_scene(t, size))]
+        hits = [iou(box, face_box_at(t, size)) >= 0.35 for box in detect(draw_scene(t, size))]
         found += any(hits)
         extra += hits.count(False)
     return found / len(times), extra
@@ -66,9 +54,9 @@ def test_all_seven_expressions_occur_in_a_cycle() -> None:
 
 @pytest.mark.parametrize("size", [*SIZES, (641, 479), (100, 80)])
 def test_frames_have_the_requested_size(size: tuple[int, int]) -> None:
-    picture = draw_scene(3.3, size)
-    assert picture.shape == (size[1], size[0], 3)
-    assert picture.dtype == np.uint8
+    frame = draw_scene(3.3, size)
+    assert frame.shape == (size[1], size[0], 3)
+    assert frame.dtype == np.uint8
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -96,7 +84,7 @@ def test_the_body_reaches_the_lower_edge() -> None:
         for t in np.arange(0, CYCLE_S, 1.0):
             x, _, width, _ = face_box_at(float(t), size)
             blue, _, red = draw_scene(float(t), size)[-1, int(x + width / 2)].astype(int)
-            assert blue > red + 20  # the jumper; the wall is grey
+            assert blue > red + 20  # the jumper; the wall is gray
 
 
 @pytest.mark.parametrize(("size", "step"), [((640, 480), 6), ((320, 240), 15)])
@@ -115,10 +103,8 @@ def test_haar_finds_the_face_and_nothing_else(size: tuple[int, int], step: int) 
 
 
 @pytest.mark.parametrize(("size", "step"), [((640, 480), 6), ((320, 240), 15)])
-def test_yunet_finds_the_face_and_nothing_else(size: tuple[int, int], step: int) -> None:
-    if not YUNET.is_file():
-        pytest.skip(f"{YUNET.name} is not beside this checkout")
-    yunet = cv2.FaceDetectorYN_create(str(YUNET), "", size, 0.6)
+def test_yunet_finds_the_face_and_nothing_else(size: tuple[int, int], step: int, yunet_file: Path) -> None:
+    yunet = cv2.FaceDetectorYN_create(str(yunet_file), "", size, 0.6)
 
     def detect(image: Image) -> list[Box]:
         _, rows = yunet.detect(image)

@@ -17,9 +17,6 @@ from fer_edge.network.contract import Contract
 from fer_edge.opencv import cv2
 from fer_models import detector_path
 
-YUNET = Path(__file__).parents[4] / "shared" / "models" / "face_detection_yunet_2023mar.onnx"
-
-
 needs_haar = pytest.mark.skipif(
     not hasattr(cv2, "CascadeClassifier"), reason=f"OpenCV {cv2.__version__} has no Haar cascades"
 )
@@ -30,9 +27,7 @@ KINDS = [LumaDetector, YunetDetector, pytest.param(HaarDetector, marks=needs_haa
 
 @pytest.fixture(scope="module", params=["luma", "yunet", pytest.param("haar", marks=needs_haar)])
 def detector(request: pytest.FixtureRequest) -> Detector:
-    if request.param == "yunet" and not YUNET.is_file():
-        pytest.skip("YuNet's file is the user's and not in the repository")
-    return open_detector(request.param, YUNET if request.param == "yunet" else None)
+    return open_detector(request.param, request.getfixturevalue("yunet_file") if request.param == "yunet" else None)
 
 
 def test_a_drawn_face_is_found_where_it_is(detector: Detector, face_image: Image) -> None:
@@ -52,15 +47,15 @@ def test_a_gray_image_gives_the_same_face(detector: Detector, face_image: Image)
 
 
 def test_boxes_are_in_source_pixels_of_a_large_image(detector: Detector) -> None:
-    picture = np.asarray(draw_scene(0.5, (640, 480)))
-    (small,) = detector.detect(picture)
-    (large,) = detector.detect(picture.repeat(3, axis=0).repeat(3, axis=1))
+    image = np.asarray(draw_scene(0.5, (640, 480)))
+    (small,) = detector.detect(image)
+    (large,) = detector.detect(image.repeat(3, axis=0).repeat(3, axis=1))
     assert iou(large.box, tuple(3 * value for value in small.box)) > 0.7  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (1, 3000), (3000, 1, 3), (23, 24), (10, 700, 3), (32, 320)])
 def test_blank_images_of_odd_shapes_give_no_face(detector: Detector, shape: tuple[int, ...]) -> None:
-    for _ in range(5):  # what is read from memory that nobody wrote is not always wrong
+    for _ in range(5):  # a read of uninitialized memory does not fail every time
         detector.detect(np.random.default_rng(0).integers(0, 256, (480, 640), dtype=np.uint8))
         assert detector.detect(np.full(shape, 128, dtype=np.uint8)) == []
 
@@ -72,15 +67,15 @@ def test_faces_below_the_minimum_size_are_dropped(name: str, face_image: Image) 
 
 
 def test_a_smaller_detection_size_finds_the_same_face(face_image: Image) -> None:
-    (whole,) = LumaDetector().detect(face_image)
-    (downscale,) = LumaDetector(detect_size_px=200).detect(face_image)
-    assert iou(whole.box, downscale.box) > 0.7
+    (full,) = LumaDetector().detect(face_image)
+    (small,) = LumaDetector(detect_size_px=200).detect(face_image)
+    assert iou(full.box, small.box) > 0.7
 
 
 def test_a_dark_face_is_found_after_normalizing_the_lighting(monkeypatch: pytest.MonkeyPatch) -> None:
-    night = (draw_scene(0.5) * 0.012).astype(np.uint8)  # greys up to 3
+    night = (draw_scene(0.5) * 0.012).astype(np.uint8)  # gray levels up to 3
     assert len(LumaDetector().detect(night)) == 1
-    monkeypatch.setattr("fer_edge.detectors.luma.lighting_table", lambda _picture: None)
+    monkeypatch.setattr("fer_edge.detectors.luma.lighting_table", lambda _image: None)
     assert len(LumaDetector().detect(night)) == 0
 
 

@@ -33,7 +33,7 @@ def test_the_network_gets_raw_pixels(classifier: Classifier, faces: np.ndarray) 
     rows = classifier.predict(faces)
     assert rows[0].argmax() == 0  # black: the first label, as the tiny network was built
     assert rows[-1].argmax() == 6  # white: the last
-    assert np.ptp(rows[2]) < 0.01  # middle grey: undecided
+    assert np.ptp(rows[2]) < 0.01  # middle gray: undecided
 
 
 def test_no_faces_give_no_rows(classifier: Classifier) -> None:

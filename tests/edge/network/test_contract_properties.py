@@ -50,7 +50,7 @@ junk = st.recursive(
 
 
 def refused_in_one_line(text: str) -> None:
-    """parse_contract either takes `text` or says in one line what is wrong; anything else fails the test."""
+    """parse_contract either accepts `text` or raises a one-line ContractError; anything else fails the test."""
     try:
         contract = parse_contract(text, "model.onnx")
     except ContractError as error:

@@ -8,9 +8,7 @@ from fer_edge.sinks.overlay import EMOTION_COLORS, OTHER_COLORS, _text_size, ann
 
 
 @pytest.mark.parametrize("shape", [(240, 320), (240, 320, 3)])
-def test_annotations_are_drawn_on_a_copy(
-    shape: tuple[int, ...], make_face: Callable[..., Face]
-) -> None:
+def test_annotations_are_drawn_on_a_copy(shape: tuple[int, ...], make_face: Callable[..., Face]) -> None:
     image = np.full(shape, 90, dtype=np.uint8)
     drawn = annotate(image, [make_face((100, 80, 60, 60))], "9.9 FPS")
     assert drawn.shape == (240, 320, 3)

@@ -185,7 +185,9 @@ def test_a_live_video_plays_in_real_time(tmp_path: Path, make_result: Callable[.
     assert frames_in(path) == 26
 
 
-def test_a_video_of_a_file_keeps_every_frame_and_its_time(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
+def test_a_video_of_a_file_keeps_every_frame_and_its_time(
+    tmp_path: Path, make_result: Callable[..., FrameResult]
+) -> None:
     path = tmp_path / "out.mp4"
     # Frames of a file whose rate varies: some closer together than the video's, then a pause of a second.
     times = [0.0, 0.01, 0.02, 0.03, 1.03]
@@ -239,9 +241,7 @@ def test_one_image_and_a_folder_of_images(tmp_path: Path, make_result: Callable[
     assert names == ["frame_000000.jpg", "frame_000001.jpg", "frame_000002.jpg"]
 
 
-def test_images_of_one_name_do_not_replace_each_other(
-    tmp_path: Path, make_result: Callable[..., FrameResult]
-) -> None:
+def test_images_of_one_name_do_not_replace_each_other(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
     files = ["x/a.png", "y/a.png", "z/b.pgm"]
     runner = feed(FolderSink(tmp_path), [make_result(index, file=file) for index, file in enumerate(files)])
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.png", "a_000001.png", "b.pgm.png"]
@@ -278,7 +278,7 @@ def test_many_frames_do_not_fit_into_one_image(tmp_path: Path) -> None:
 
 
 class StuckSink(Sink):
-    """Hangs in its first write until `released`, as a pipe does that nobody reads."""
+    """Hangs in its first write until `released`, like a pipe without a reader."""
 
     name, needs_image, target = "stuck", False, "the pipe"
 

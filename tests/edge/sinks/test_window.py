@@ -47,8 +47,8 @@ def screen() -> Iterator[str]:
     command = ["Xvfb", "-displayfd", str(write_end), "-screen", "0", "800x600x24", "-nolisten", "tcp"]
     with subprocess.Popen(command, pass_fds=[write_end], stderr=subprocess.DEVNULL) as server:
         os.close(write_end)
-        with os.fdopen(read_end) as told:
-            number = told.readline().strip()
+        with os.fdopen(read_end) as pipe:
+            number = pipe.readline().strip()
         yield f":{number}"
         server.terminate()
 

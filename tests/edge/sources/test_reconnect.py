@@ -1,4 +1,4 @@
-"""A live source that ends, fails, hangs or falls silent, made of fakes that do so."""
+"""A live source that ends, fails, hangs or falls silent, played by a scripted source."""
 
 import threading
 import time
@@ -55,9 +55,9 @@ def test_a_lost_source_is_reopened_and_the_gap_is_reported(loss: Callable[[], No
         return opened[-1]
 
     source = LiveSource("fake", open_once, QUICK)
-    grabs = [source.read() for _ in range(8)]
+    frames = [source.read() for _ in range(8)]
     source.close()
-    assert all(grab is not None and grab.image is not None for grab in grabs)
+    assert all(frame is not None and frame.image is not None for frame in frames)
     assert len(opened) >= 3
     assert source.reconnects == len(source.gaps_s) == 2
     assert opened[0].closed.wait(2)
@@ -88,7 +88,7 @@ def test_a_source_that_stays_away_is_an_error() -> None:
     def open_once() -> Source:
         attempts.append(len(attempts))
         if len(attempts) > 1:
-            raise SourceError("nobody there")
+            raise SourceError("no answer")
         return Scripted(1, end)
 
     source = LiveSource("fake", open_once, QUICK)

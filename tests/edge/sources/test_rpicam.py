@@ -16,7 +16,7 @@ from fer_edge.sources.reconnect import ReconnectPolicy
 from fer_edge.sources.rpicam import RpicamSource
 
 QUICK = ReconnectPolicy(open_s=5, silent_s=0.4, first_retry_s=0.01, max_retry_s=0.02, give_up_s=20)
-# Frame n is grey 10 + n in its first column and 100 elsewhere; the padding is 255, the colours 7.
+# Frame n is gray 10 + n in its first column and 100 elsewhere; the padding is 255, the chroma 7.
 STAND_IN = """#!{python}
 import os, signal, sys, time
 open({log!r}, "a").write(" ".join([str(os.getpid()), *sys.argv[1:]]) + chr(10))
@@ -127,7 +127,7 @@ def test_a_malformed_size_is_refused(stand_in, uri: str) -> None:
         RpicamSource(uri)
 
 
-def test_a_missing_program_is_an_error_that_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_program_is_an_error_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SourceError, match="apt-get install rpicam-apps"):
         RpicamSource("rpicam:")

@@ -17,9 +17,9 @@ from fer_edge.sources.video import redact
 
 
 def read_all(source: Source) -> list[SourceFrame]:
-    grabs = list(iter(source.read, None))
+    frames = list(iter(source.read, None))
     source.close()
-    return grabs
+    return frames
 
 
 def write_video(path: Path, frames: int, fourcc: str = "MJPG", fps: float = 25.0) -> Path:
@@ -32,25 +32,25 @@ def write_video(path: Path, frames: int, fourcc: str = "MJPG", fps: float = 25.0
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     for number, name in enumerate(("c.png", "a.png", "b.PNG")):
-        cv2.imwrite(str(tmp_path / "pictures" / name), np.full((10, 12, 3), 50 * number, dtype=np.uint8))
-    (tmp_path / "pictures" / "notes.txt").write_text("not a picture")
-    (tmp_path / "pictures" / "folder.png").mkdir()
-    return tmp_path / "pictures"
+        cv2.imwrite(str(tmp_path / "images" / name), np.full((10, 12, 3), 50 * number, dtype=np.uint8))
+    (tmp_path / "images" / "notes.txt").write_text("not an image")
+    (tmp_path / "images" / "folder.png").mkdir()
+    return tmp_path / "images"
 
 
 def test_a_folder_gives_its_images_sorted_by_name(folder: Path) -> None:
     source = open_source(str(folder))
     assert source.image_count == 3
-    grabs = read_all(source)
-    assert [Path(grab.file or "").name for grab in grabs] == ["a.png", "b.PNG", "c.png"]
-    assert [int(grab.image[0, 0, 0]) for grab in grabs if grab.image is not None] == [50, 100, 0]
+    frames = read_all(source)
+    assert [Path(frame.file or "").name for frame in frames] == ["a.png", "b.PNG", "c.png"]
+    assert [int(frame.image[0, 0, 0]) for frame in frames if frame.image is not None] == [50, 100, 0]
 
 
 def test_a_pattern_gives_the_matching_images_sorted(folder: Path) -> None:
-    grabs = read_all(open_source(str(folder / "[a-c].png")))
-    assert [Path(grab.file or "").name for grab in grabs] == ["a.png", "c.png"]
+    frames = read_all(open_source(str(folder / "[a-c].png")))
+    assert [Path(frame.file or "").name for frame in frames] == ["a.png", "c.png"]
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> None:
@@ -63,22 +63,22 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> 
 )
 def test_every_image_format_becomes_eight_bit_bgr(tmp_path: Path, shape: tuple[int, ...], dtype: str) -> None:
     cv2.imwrite(str(tmp_path / "p.png"), np.full(shape, np.iinfo(dtype).max, dtype=dtype))
-    (grab,) = read_all(open_source(str(tmp_path / "p.png")))
-    assert grab.image is not None
-    assert grab.image.shape == (*shape[:2], 3)
-    assert grab.image.dtype == np.uint8
-    assert (grab.image == 255).all()
+    (frame,) = read_all(open_source(str(tmp_path / "p.png")))
+    assert frame.image is not None
+    assert frame.image.shape == (*shape[:2], 3)
+    assert frame.image.dtype == np.uint8
+    assert (frame.image == 255).all()
 
 
 def test_a_damaged_image_among_good_ones_is_returned_as_unreadable(folder: Path) -> None:
     (folder / "b.PNG").write_text("broken")
-    assert [grab.image is None for grab in read_all(open_source(str(folder)))] == [False, True, False]
+    assert [frame.image is None for frame in read_all(open_source(str(folder)))] == [False, True, False]
 
 
 def test_a_folder_of_damaged_images_is_an_error_at_the_end(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_text("broken")
-    with pytest.raises(SourceError, match="none of its 2 pictures"):
+    with pytest.raises(SourceError, match="none of its 2 images"):
         read_all(open_source(str(tmp_path)))
 
 
@@ -86,22 +86,22 @@ def test_a_video_gives_every_frame_in_order_with_its_time(tmp_path: Path) -> Non
     source = open_source(str(write_video(tmp_path / "v.avi", 12)))
     assert not source.live
     assert source.fps == 25
-    grabs = read_all(source)
-    assert [round(float(grab.image.mean()) / 10) for grab in grabs if grab.image is not None] == list(range(12))
-    assert [grab.media_time_s for grab in grabs] == pytest.approx([number / 25 for number in range(12)])
+    frames = read_all(source)
+    assert [round(float(frame.image.mean()) / 10) for frame in frames if frame.image is not None] == list(range(12))
+    assert [frame.media_time_s for frame in frames] == pytest.approx([number / 25 for number in range(12)])
 
 
 @pytest.mark.parametrize("name", ["text.mp4", "text.txt", "noise.mkv", "empty.mp4"])
 def test_a_file_that_is_not_a_video_is_refused(tmp_path: Path, name: str) -> None:
     contents = {"text": b"one line\n" * 400, "noise": os.urandom(5000), "empty": b""}[name.partition(".")[0]]
     (tmp_path / name).write_bytes(contents)
-    reason = "is empty" if name.startswith("empty") else "damaged, cut short or no video"
+    reason = "is empty" if name.startswith("empty") else "damaged, cut short or not a video"
     with pytest.raises(SourceError, match=rf"{name}.*{reason}"):
         open_source(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.mp4", "a.csv", "folder"])
-def test_a_source_without_read_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_unreadable_source_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     path = tmp_path / name
     if name == "folder":
         path.mkdir()
@@ -118,7 +118,7 @@ def test_a_missing_source_is_refused(tmp_path: Path) -> None:
         with pytest.raises(SourceError):
             open_source(str(tmp_path / "empty") if uri == "." else str(tmp_path / uri))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceError, match="no pictures"):
+    with pytest.raises(SourceError, match="no images"):
         open_source(str(tmp_path / "empty"))
 
 
@@ -207,9 +207,7 @@ def test_every_frame_of_a_video_url_is_read(server: str, tmp_path: Path) -> None
     assert len(read_all(source)) == 10
 
 
-def test_a_video_url_that_needs_seeking_is_refused_if_the_server_cannot_seek(
-    server: str, tmp_path: Path
-) -> None:
+def test_a_video_url_that_needs_seeking_is_refused_if_the_server_cannot_seek(server: str, tmp_path: Path) -> None:
     writer = cv2.VideoWriter(str(tmp_path / "v.mp4"), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), 25, (320, 240))
     for _ in range(40):  # noise, so that it is large and the index far away
         writer.write(np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8))
@@ -222,9 +220,9 @@ def test_a_jpeg_stream_is_live_and_is_reopened_when_it_ends(server: str) -> None
     source = open_source(f"{server}/live", reconnect_policy=ReconnectPolicy(first_retry_s=0.05))
     assert source.live
     for _ in range(100):
-        grab = source.read()
-        assert grab is not None
-        assert grab.media_time_s is None
+        frame = source.read()
+        assert frame is not None
+        assert frame.media_time_s is None
         if source.reconnects == 2:
             break
     assert source.reconnects == len(source.gaps_s) == 2

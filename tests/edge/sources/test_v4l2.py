@@ -1,4 +1,4 @@
-"""USB cameras without one: what the kernel would say and what cv2 would give, as stand-ins at those two borders."""
+"""USB cameras, with stand-ins for the kernel and for cv2.VideoCapture."""
 
 import errno
 import fcntl
@@ -186,7 +186,7 @@ def test_a_camera_in_use_is_refused_at_once_naming_the_program(busy: Path) -> No
 
 
 def test_a_camera_in_use_by_an_invisible_process_is_refused(busy: Path) -> None:
-    with pytest.raises(SourceError, match="camera 0 is in use: end that, or name another camera"):
+    with pytest.raises(SourceError, match="camera 0 is in use: end that program, or name another camera"):
         v4l2.check_free(busy, "camera 0")
 
 
