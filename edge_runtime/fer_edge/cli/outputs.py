@@ -42,7 +42,7 @@ class Outputs:
     def abandon_hanging(self, since: float) -> None:
         """Abandon sinks that have been busy with one call since monotonic time `since`, if that is too long ago."""
         for sink in self.sinks:
-            sink.give_up_if_hanging(since)
+            sink.abandon_if_hanging(since)
 
     def close(self, discard: bool) -> None:
         """Complete every output; with `discard`, remove new outputs without any result."""

@@ -1,4 +1,4 @@
-"""What a sink is, and the thread that feeds it so that it neither slows nor stops the pipeline."""
+"""The interface of a sink, and the thread that feeds it so that it neither slows nor stops the pipeline."""
 
 import contextlib
 import functools
@@ -15,11 +15,11 @@ from fer_edge.results import FrameResult
 log = logging.getLogger(__name__)
 
 FLUSH_INTERVAL_S = 1.0
-CLOSE_TIMEOUT_S = 30.0  # for a reader of our pipe that has stopped reading, or a disk that hangs
+CLOSE_TIMEOUT_S = 30.0  # for a pipe whose reader has stopped reading, or a disk that hangs
 
 
 class Published(NamedTuple):
-    """A result with the picture it belongs to; `frame` is None for sinks that need no picture."""
+    """A result and its frame; `frame` is None for sinks that need no image."""
 
     result: FrameResult
     frame: Frame | None
@@ -28,8 +28,8 @@ class Published(NamedTuple):
 class Sink:
     """Takes results one by one. Its methods are called in one thread and may be slow or fail.
 
-    name: as in the report. target: the file or folder. needs_image: whether it wants the frames.
-    written: how many results are in the output for certain.
+    name: as in the report. target: the file or folder. needs_image: True if it needs the frames.
+    written: number of results that are certainly in the output.
     """
 
     name: str
@@ -42,20 +42,20 @@ class Sink:
         raise NotImplementedError
 
     def flush(self) -> None:
-        """Make what was taken visible to other programs."""
+        """Make all results taken so far visible to other programs."""
 
     def close(self) -> None:
-        """Finish; the output is complete afterwards."""
+        """Complete the output."""
 
     def discard(self) -> None:
-        """After `close`: remove an output that holds no result and was not there before."""
+        """After `close`: remove an output that holds no result and did not exist before."""
 
 
 class SinkRunner:
-    """Feeds a sink from a bounded queue in a thread of its own.
+    """Feeds a sink from a bounded queue in a thread.
 
-    For a live source a full queue loses its oldest result; for a file the giver waits, so that no
-    frame lacks its line. A sink that fails is told once in the log and loses everything after it.
+    If the queue is full, the oldest result of a live source is dropped; for a file `offer` waits, so that every frame
+    gets its line. A sink that fails is logged once and loses all later results.
     """
 
     def __init__(self, sink: Sink, live: bool) -> None:
@@ -64,7 +64,7 @@ class SinkRunner:
         self._sink = sink
         self._busy_since: float | None = None
         self._offered = 0
-        # Lines are small, pictures are not.
+        # Lines are small, images are not.
         self._queue: Channel[Published] = Channel(4 if sink.needs_image else 256, drop_oldest=live)
         self._thread = threading.Thread(target=self._run, name=f"fer-{sink.name}", daemon=True)
         self._thread.start()
@@ -76,46 +76,46 @@ class SinkRunner:
 
     @property
     def lost(self) -> int:
-        """Results that were offered and not written; those still waiting count until they are."""
+        """Results that were offered and not written; those still in the queue count as well."""
         return self._offered - self._sink.written
 
     def offer(self, frame: Frame, result: FrameResult) -> None:
-        """Hand a result over."""
+        """Queue a result."""
         self._offered += 1
-        with contextlib.suppress(Closed):  # given up
+        with contextlib.suppress(Closed):  # abandoned
             self._queue.put(Published(result, frame if self._sink.needs_image else None))
 
-    def give_up_if_hanging(self, since: float) -> None:
-        """Let nobody wait for it any longer, if it has been busy with one thing for CLOSE_TIMEOUT_S.
+    def abandon_if_hanging(self, since: float) -> None:
+        """Abandon the sink if one call has blocked for CLOSE_TIMEOUT_S.
 
-        Time from before `since` (monotonic seconds) does not count: as long as the run goes on, a reader may pause.
+        Time before `since` (monotonic seconds) does not count: a pipe's reader may pause while the run goes on.
         """
         busy_since = self._busy_since
         if busy_since is not None and time.monotonic() - max(busy_since, since) >= CLOSE_TIMEOUT_S:
-            self._give_up()
+            self._abandon()
 
     def close(self) -> None:
-        """Write what waits and finish the output; give up on one that hangs."""
+        """Write what is queued and complete the output; abandon a sink that hangs."""
         if isinstance(self.failure, TimeoutError):
             return
         self._queue.close()
         self._thread.join(CLOSE_TIMEOUT_S)
         if self._thread.is_alive():
-            self._give_up()
+            self._abandon()
 
     def discard(self) -> None:
-        """After `close`: remove an output that holds no result and was not there before."""
+        """After `close`: remove an output that holds no result and did not exist before."""
         if not self._thread.is_alive():
             with contextlib.suppress(OSError):
                 self._sink.discard()
 
-    def _give_up(self) -> None:
+    def _abandon(self) -> None:
         if self.failure is None:
-            log.warning("%s hangs and is given up: its last results are lost", self._called())
+            log.warning("%s hangs and is abandoned: its last results are lost", self._option())
             self.failure = TimeoutError("it took no more results")
         self._queue.abort()
 
-    def _called(self) -> str:
+    def _option(self) -> str:
         return f"--{self.name} {self._sink.target}".rstrip()
 
     def _run(self) -> None:
@@ -140,11 +140,11 @@ class SinkRunner:
         self._busy_since = time.monotonic()
         try:
             action()
-        except Exception as error:  # noqa: BLE001 - whatever a sink does must not reach the pipeline
+        except Exception as error:  # noqa: BLE001 - no error of a sink may reach the pipeline
             if self.failure is None and not isinstance(error, BrokenPipeError):
                 reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-                called = f"--{self.name}" if self._sink.target in reason else self._called()
-                log.warning("%s failed and is given up: %s", called, reason)
+                option = f"--{self.name}" if self._sink.target in reason else self._option()
+                log.warning("%s failed and is abandoned: %s", option, reason)
             self.failure = self.failure or error
         finally:
             self._busy_since = None

@@ -1,4 +1,8 @@
-"""Draw results on a picture: boxes, labels, probability bars, a caption."""
+"""Draw results on an image: boxes, labels, probability bars, a caption.
+
+Sizes are given at scale 1, an image 480 pixels high, and grow with the image. Panels (labels and bars) keep clear of
+faces and of each other; `taken` lists the rectangles that are already in use.
+"""
 
 from collections.abc import Sequence
 
@@ -9,12 +13,14 @@ from fer_edge.opencv import cv2
 from fer_edge.results import Face
 
 Color = tuple[int, int, int]
-Corners = tuple[int, int, int, int]  # left, top, right, bottom
+"""B, G, R, 0 to 255."""
+Rect = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-INK: Color = (255, 255, 255)
+WHITE: Color = (255, 255, 255)
+BLACK: Color = (0, 0, 0)
 PANEL: Color = (32, 32, 32)
 PANEL_OPACITY = 0.65
-# BGR. Labels that are not among these take the later colours in turn.
 EMOTION_COLORS: dict[str, Color] = {
     "angry": (60, 60, 230),
     "disgust": (60, 160, 60),
@@ -26,134 +32,133 @@ EMOTION_COLORS: dict[str, Color] = {
 }
 OTHER_COLORS: tuple[Color, ...] = ((180, 200, 60), (140, 120, 250), (90, 200, 200), (230, 120, 200))
 MAX_FACES_WITH_BARS = 3
-BAR_ROW_PX, BAR_WIDTH_PX = 16, 150  # at scale 1, a picture 480 pixels high
+BAR_ROW_PX, BAR_WIDTH_PX = 16, 150
+
+
+def annotate(image: Image, faces: Sequence[Face], caption: str = "") -> Image:
+    """A BGR copy of `image`, uint8 [H, W] or [H, W, 3], with a box and label per face and `caption` on top.
+
+    The largest faces get probability bars beside them. In crowds a label that would cover a face or a larger face's
+    label is shortened to the emotion, or omitted.
+    """
+    canvas = image.copy() if image.ndim == 3 else np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
+    scale = min(max(min(canvas.shape[:2]) / 480, 0.5), 3.0)
+    by_size = sorted(faces, key=lambda face: face.box[2] * face.box[3], reverse=True)
+    for face in reversed(by_size):
+        _draw_box(canvas, face, scale)
+    taken = [_rect_of(face) for face in faces]
+    for face in by_size[:MAX_FACES_WITH_BARS]:
+        _draw_bars(canvas, face, scale, taken)
+    for face in by_size:
+        _draw_label(canvas, face, scale, taken, always=len(faces) <= MAX_FACES_WITH_BARS)
+    if caption:
+        _draw_text(canvas, caption, (round(8 * scale), round(8 * scale)), scale, PANEL)
+    return canvas
 
 
 def color_of(label: str, labels: Sequence[str]) -> Color:
-    """The colour of `label`, BGR."""
+    """The color of `label`; labels without a color in EMOTION_COLORS take turns with OTHER_COLORS."""
     if label in EMOTION_COLORS:
         return EMOTION_COLORS[label]
     return OTHER_COLORS[list(labels).index(label) % len(OTHER_COLORS)]
 
 
-def annotate(image: Image, faces: Sequence[Face], caption: str = "") -> Image:
-    """A BGR copy of `image` with every face's box and label, bars beside the largest faces, and `caption` on top.
-
-    In crowds a label is shortened to the emotion, or left out, where it would cover faces or labels of larger ones.
-    """
-    picture = image.copy() if image.ndim == 3 else np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
-    scale = min(max(min(picture.shape[:2]) / 480, 0.5), 3.0)
-    by_size = sorted(faces, key=lambda face: face.box[2] * face.box[3], reverse=True)
-    for face in reversed(by_size):
-        _draw_box(picture, face, scale)
-    taken = [_pixels(face) for face in faces]
-    for face in by_size[:MAX_FACES_WITH_BARS]:
-        _draw_bars(picture, face, scale, taken)
-    for face in by_size:
-        _draw_label(picture, face, scale, taken, always=len(faces) <= MAX_FACES_WITH_BARS)
-    if caption:
-        _draw_text(picture, caption, (round(8 * scale), round(8 * scale)), scale, PANEL)
-    return picture
+def _face_color(face: Face) -> Color:
+    return color_of(face.emotion, tuple(face.probabilities))
 
 
-def _pixels(face: Face) -> Corners:
+def _rect_of(face: Face) -> Rect:
     x, y, width, height = face.box
     return round(x), round(y), round(x + width), round(y + height)
 
 
-def _draw_box(picture: Image, face: Face, scale: float) -> None:
-    x0, y0, x1, y1 = _pixels(face)
-    width = min(2 * scale, min(x1 - x0, y1 - y0) / 16)  # thin around small faces, of which little would be left
-    color = color_of(face.emotion, tuple(face.probabilities))
-    cv2.rectangle(picture, (x0, y0), (x1, y1), color, max(1, round(width)), cv2.LINE_AA)
+def _overlaps_any(rect: Rect, taken: Sequence[Rect]) -> bool:
+    left, top, right, bottom = rect
+    return any(left < x1 and x0 < right and top < y1 and y0 < bottom for x0, y0, x1, y1 in taken)
 
 
-def _draw_label(picture: Image, face: Face, scale: float, taken: list[Corners], always: bool) -> None:
-    """The label above the face or below it, where it covers nothing that is taken; `always`: or else there anyway."""
-    x0, y0, x1, y1 = _pixels(face)
-    color = color_of(face.emotion, tuple(face.probabilities))
+def _draw_box(canvas: Image, face: Face, scale: float) -> None:
+    x0, y0, x1, y1 = _rect_of(face)
+    thickness = min(2 * scale, min(x1 - x0, y1 - y0) / 16)  # thin around small faces, to leave them visible
+    cv2.rectangle(canvas, (x0, y0), (x1, y1), _face_color(face), max(1, round(thickness)), cv2.LINE_AA)
+
+
+def _draw_label(canvas: Image, face: Face, scale: float, taken: list[Rect], always: bool) -> None:
+    """Draw the label above or below the face where it covers nothing in `taken`, or there anyway if `always`."""
+    x0, y0, x1, y1 = _rect_of(face)
     text = f"{face.emotion} {face.confidence:.0%}"
     height = _text_size(text, scale)[1]
-    places = [
-        (label, (x, y))
-        for label in (text, face.emotion)
-        for x in (x0, x1 - _text_size(label, scale)[0])
-        for y in (y0 - height, y1)
-    ]
-    for label, corner in places:
-        spot = _text_spot(picture, label, corner, scale)
-        if not any(_overlap(spot, other) for other in taken):
-            break
-    else:
-        if not always:
-            return
-        label, corner = text, (x0, y0 - height if y0 >= height else y1)
-        spot = _text_spot(picture, label, corner, scale)
-    taken.append(spot)
-    _draw_text(picture, label, corner, scale, color)
+    for label in (text, face.emotion):
+        for x in (x0, x1 - _text_size(label, scale)[0]):
+            for y in (y0 - height, y1):
+                if not _overlaps_any(_text_rect(canvas, label, (x, y), scale), taken):
+                    taken.append(_draw_text(canvas, label, (x, y), scale, _face_color(face)))
+                    return
+    if always:
+        y = y0 - height if y0 >= height else y1
+        taken.append(_draw_text(canvas, text, (x0, y), scale, _face_color(face)))
 
 
 def _text_size(text: str, scale: float) -> tuple[int, int]:
-    """Width and height in pixels of the panel that _draw_text makes."""
+    """Width and height in pixels of the panel that _draw_text draws."""
     (width, height), baseline = cv2.getTextSize(text, FONT, 0.5 * scale, 1)
     margin = round(4 * scale)
     return width + 2 * margin, height + baseline + 2 * margin
 
 
-def _text_spot(picture: Image, text: str, corner: tuple[int, int], scale: float) -> Corners:
-    """Where the panel of _draw_text with its top left at `corner` lies, moved into the picture."""
+def _text_rect(canvas: Image, text: str, corner: tuple[int, int], scale: float) -> Rect:
+    """The panel of _draw_text whose top left is `corner`, moved into the image."""
     width, height = _text_size(text, scale)
-    x = min(max(corner[0], 0), max(picture.shape[1] - width, 0))
-    y = min(max(corner[1], 0), max(picture.shape[0] - height, 0))
+    x = min(max(corner[0], 0), max(canvas.shape[1] - width, 0))
+    y = min(max(corner[1], 0), max(canvas.shape[0] - height, 0))
     return x, y, x + width, y + height
 
 
-def _draw_text(picture: Image, text: str, corner: tuple[int, int], scale: float, background: Color) -> None:
-    """White or black text on a filled panel whose top left is `corner`, moved into the picture."""
-    x, y, right, bottom = _text_spot(picture, text, corner, scale)
-    cv2.rectangle(picture, (x, y), (right, bottom), background, cv2.FILLED)
+def _draw_text(canvas: Image, text: str, corner: tuple[int, int], scale: float, background: Color) -> Rect:
+    """Draw white or black text on a filled panel whose top left is `corner`, moved into the image; return the panel."""
+    x, y, right, bottom = rect = _text_rect(canvas, text, corner, scale)
+    cv2.rectangle(canvas, (x, y), (right, bottom), background, cv2.FILLED)
     luma = 0.114 * background[0] + 0.587 * background[1] + 0.299 * background[2]
-    ink = (0, 0, 0) if luma > 140 else INK
     baseline = cv2.getTextSize(text, FONT, 0.5 * scale, 1)[1]
     margin = round(4 * scale)
     cv2.putText(
-        picture, text, (x + margin, bottom - margin - baseline // 2), FONT, 0.5 * scale, ink,
-        max(1, round(scale)), cv2.LINE_AA,
+        canvas, text, (x + margin, bottom - margin - baseline // 2), FONT, 0.5 * scale,
+        BLACK if luma > 140 else WHITE, max(1, round(scale)), cv2.LINE_AA,
     )  # fmt: skip
+    return rect
 
 
-def _draw_bars(picture: Image, face: Face, scale: float, taken: list[Corners]) -> None:
-    """All probabilities beside the face, on the side with room; left out where there is none."""
-    row, width = round(BAR_ROW_PX * scale), round(BAR_WIDTH_PX * scale)
-    height = row * len(face.probabilities) + round(6 * scale)
-    gap = round(8 * scale)
-    x0, y0, x1, _y1 = _pixels(face)
-    y = min(max(y0, 0), picture.shape[0] - height)
-    for x in (x1 + gap, x0 - gap - width):
-        spot = (x, y, x + width, y + height)
-        inside = x >= 0 and y >= 0 and spot[2] <= picture.shape[1]
-        if inside and not any(_overlap(spot, other) for other in taken):
-            break
-    else:
+def _draw_bars(canvas: Image, face: Face, scale: float, taken: list[Rect]) -> None:
+    """Draw all probabilities on a panel beside the face, on the side with room; draw nothing if there is none."""
+    panel = _bars_rect(canvas, face, scale, taken)
+    if panel is None:
         return
-    taken.append(spot)
-    panel = picture[y : y + height, x : x + width]
-    panel[:] = (panel * (1 - PANEL_OPACITY) + np.array(PANEL) * PANEL_OPACITY).astype(np.uint8)
+    taken.append(panel)
+    x, y, right, bottom = panel
+    pixels = canvas[y:bottom, x:right]
+    pixels[:] = (pixels * (1 - PANEL_OPACITY) + np.array(PANEL) * PANEL_OPACITY).astype(np.uint8)
     labels = tuple(face.probabilities)
+    row, thickness = round(BAR_ROW_PX * scale), max(1, round(0.8 * scale))
     text_width = max(cv2.getTextSize(label, FONT, 0.4 * scale, 1)[0][0] for label in labels) + round(10 * scale)
+    left, room = x + text_width, right - x - text_width - round(6 * scale)
     for index, (label, probability) in enumerate(face.probabilities.items()):
         top = y + round(3 * scale) + index * row
-        cv2.putText(
-            picture, label, (x + round(5 * scale), top + round(0.72 * row)), FONT, 0.4 * scale, INK,
-            max(1, round(0.8 * scale)), cv2.LINE_AA,
-        )  # fmt: skip
-        left, room = x + text_width, width - text_width - round(6 * scale)
-        right = left + round(room * probability)
-        cv2.rectangle(
-            picture, (left, top + round(0.2 * row)), (max(right, left + 1), top + round(0.8 * row)),
-            color_of(label, labels), cv2.FILLED,
-        )  # fmt: skip
+        at = (x + round(5 * scale), top + round(0.72 * row))
+        cv2.putText(canvas, label, at, FONT, 0.4 * scale, WHITE, thickness, cv2.LINE_AA)
+        end = max(left + round(room * probability), left + 1)
+        bar = (left, top + round(0.2 * row)), (end, top + round(0.8 * row))
+        cv2.rectangle(canvas, *bar, color_of(label, labels), cv2.FILLED)
 
 
-def _overlap(a: Corners, b: Corners) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+def _bars_rect(canvas: Image, face: Face, scale: float, taken: Sequence[Rect]) -> Rect | None:
+    """Where the panel of the bars fits, to the right of the face or to the left; None if it does not."""
+    width = round(BAR_WIDTH_PX * scale)
+    height = round(BAR_ROW_PX * scale) * len(face.probabilities) + round(6 * scale)
+    gap = round(8 * scale)
+    x0, y0, x1, _y1 = _rect_of(face)
+    y = min(max(y0, 0), canvas.shape[0] - height)
+    for x in (x1 + gap, x0 - gap - width):
+        rect = (x, y, x + width, y + height)
+        if x >= 0 and y >= 0 and rect[2] <= canvas.shape[1] and not _overlaps_any(rect, taken):
+            return rect
+    return None

@@ -1,4 +1,4 @@
-"""Outputs of runs of months: put aside when they are large or old enough, the oldest deleted."""
+"""Rotate the outputs of long runs: rename a piece that is large or old enough, and delete the oldest pieces."""
 
 import contextlib
 import logging
@@ -16,12 +16,11 @@ DEFAULT_KEEP = 10
 
 @dataclass(frozen=True)
 class Rotation:
-    """When a piece of an output is complete, and how many complete ones are kept beside the newest.
+    """When a piece of an output is complete, and how many complete pieces are kept beside the newest.
 
-    The newest piece has the output's own name, faces.jsonl; older ones are faces-000001.jsonl and so on, a higher
-    number being newer. Numbers are never used twice as long as a piece is left. Nothing is replaced: a file of an
-    earlier run becomes a piece, too. max_bytes or max_s (seconds of running): at which a piece is complete; None: no
-    bound of that kind.
+    The newest piece has the output's name, faces.jsonl; older ones are faces-000001.jsonl and so on, a higher number
+    being newer. No number is used again while a piece exists. Nothing is overwritten: a file of an earlier run becomes
+    a piece, too. max_bytes, max_s (seconds of running): bounds at which a piece is complete; None for no bound.
     """
 
     max_bytes: int | None = None
@@ -29,12 +28,12 @@ class Rotation:
     keep: int = DEFAULT_KEEP
 
     def is_complete(self, size_bytes: int, age_s: float) -> bool:
-        """Whether a piece of that size (with what is to be added) and age takes nothing more."""
+        """True if a piece of that size, including the next result, or age takes no more results."""
         too_large = self.max_bytes is not None and size_bytes > self.max_bytes
         return too_large or (self.max_s is not None and age_s >= self.max_s)
 
-    def put_aside(self, path: Path) -> None:
-        """Free the name `path` by giving the file there its number; delete the pieces that are too many.
+    def rotate(self, path: Path) -> None:
+        """Free the name `path`: rename the file to its number, and delete the oldest pieces beyond `keep`.
 
         OutputError if the file can't be renamed. A device or pipe stays.
         """
@@ -45,9 +44,9 @@ class Rotation:
         try:
             path.rename(_piece(path, number))
         except OSError as error:
-            raise OutputError(f"{path} can't be put aside: {error.strerror}") from error
+            raise OutputError(f"{path} can't be renamed for rotation: {error.strerror}") from error
         for old in sorted(pieces)[: max(0, len(pieces) + 1 - self.keep)]:
-            with contextlib.suppress(OSError):  # tried again with the next piece
+            with contextlib.suppress(OSError):  # the next rotation tries again
                 pieces[old].unlink()
                 log.debug("%s deleted: --keep-output %d", pieces[old], self.keep)
 
@@ -57,14 +56,14 @@ def _piece(path: Path, number: int) -> Path:
 
 
 def numbered_pieces(path: Path) -> dict[int, Path]:
-    """The pieces of the output `path` that were put aside, by number."""
+    """The rotated pieces of the output `path`, by number."""
     name = re.compile(re.escape(path.stem) + r"-(\d{6,})" + re.escape(path.suffix))
     found = ((name.fullmatch(entry), entry) for entry in os.listdir(path.parent))  # noqa: PTH208 - names suffice
     return {int(match[1]): path.with_name(entry) for match, entry in found if match}
 
 
 def remove_leftovers(path: Path) -> None:
-    """Delete what processes that were killed, or lost their power, left half-written beside `path`."""
+    """Delete partial files beside `path` that belong to processes that no longer run (killed, or power lost)."""
     name = re.compile(re.escape(f".{path.stem}.") + r"(\d+)\.part" + re.escape(path.suffix))
     for entry in os.listdir(path.parent):  # noqa: PTH208
         match = name.fullmatch(entry)
@@ -78,6 +77,6 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:  # somebody else's
+    except OSError:  # another user's process
         return True
     return True

@@ -1,4 +1,4 @@
-"""JSON lines and CSV: appended in whole lines under their final name, so that they can be tailed."""
+"""JSON lines and CSV: whole lines, appended under the final name so that the file can be tailed."""
 
 import contextlib
 import csv
@@ -21,34 +21,34 @@ from fer_edge.sinks.base import Published, Sink
 if TYPE_CHECKING:
     from fer_edge.sinks.rotation import Rotation
 
-MAX_WAITING = 256
-NOT_OPEN = -1
+MAX_QUEUED = 256  # results
+NOT_OPEN = -1  # no file descriptor
 
 
 class _TextSink(Sink):
-    """Whole lines to a file or to stdout ("-"); a write that the disk refuses leaves no half line behind.
+    """Whole lines to a file or to stdout ("-"); a write that the disk refuses leaves no partial line.
 
-    Every piece of a rotated file begins with `head`. A result's lines stay in one piece.
+    header: the first lines of every piece of a rotated file. A result's lines stay in one piece.
     """
 
     needs_image = False
 
-    def __init__(self, target: str, head: str = "", rotation: "Rotation | None" = None) -> None:
+    def __init__(self, target: str, header: str = "", rotation: "Rotation | None" = None) -> None:
         self.target = target
-        self._head = head.encode()
+        self._header = header.encode()
         self._rotation = None if target == "-" else rotation
-        self._waiting: list[bytes] = []  # the lines of a result each
+        self._queued: list[bytes] = []  # the lines of one result per item
         self._open_piece()
 
     def _open_piece(self) -> None:
         self._size = self._results = 0  # of this piece
-        self._begun = time.monotonic()
+        self._started = time.monotonic()
         self._to_disk = self._is_new = False
         self._descriptor = NOT_OPEN
         try:
             if self.target != "-":
                 if self._rotation is not None:
-                    self._rotation.put_aside(Path(self.target))
+                    self._rotation.rotate(Path(self.target))
                 self._is_new = not os.path.lexists(self.target)
                 self._descriptor = os.open(self.target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
             elif sys.stdout is not None:
@@ -60,49 +60,49 @@ class _TextSink(Sink):
             raise OutputError(f"{self.target} can't be written: {error.strerror}") from error
 
     def lines_of(self, result: FrameResult) -> str:
-        """The lines of a result, each with its line feed; maybe none."""
+        """The lines of a result, each with its line feed; "" if it has none."""
         raise NotImplementedError
 
     def write(self, item: Published) -> None:
-        self._waiting.append(self.lines_of(item.result).encode())
-        if len(self._waiting) >= MAX_WAITING:
-            self._write_waiting()
+        self._queued.append(self.lines_of(item.result).encode())
+        if len(self._queued) >= MAX_QUEUED:
+            self._write_queued()
 
     def flush(self) -> None:
-        self._write_waiting()
-        if self._to_disk:  # so that a power cut takes a second and not the half-minute that the kernel may wait
+        self._write_queued()
+        if self._to_disk:  # a power cut then loses one second, not the half minute that the kernel may wait
             self._to_disk = False
             sync(self._descriptor)
 
-    def _write_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        if self._rotation is None or not self._is_file or not waiting:
-            self._append(waiting)
+    def _write_queued(self) -> None:
+        queued, self._queued = self._queued, []
+        if self._rotation is None or not self._is_file or not queued:
+            self._append(queued)
             return
-        while waiting:
+        while queued:
             now = time.monotonic()
-            if self._results and self._rotation.is_complete(self._size + len(waiting[0]), now - self._begun):
+            if self._results and self._rotation.is_complete(self._size + len(queued[0]), now - self._started):
                 self._close_piece()
                 self._open_piece()
-            sizes = itertools.accumulate(map(len, waiting), initial=self._size or len(self._head))
+            sizes = itertools.accumulate(map(len, queued), initial=self._size or len(self._header))
             fitting = sum(not self._rotation.is_complete(size, 0) for size in itertools.islice(sizes, 1, None))
-            fitting = max(fitting, 1)  # one that is larger than a piece gets one for itself
-            self._append(waiting[:fitting])
-            waiting = waiting[fitting:]
+            fitting = max(fitting, 1)  # a result larger than a piece gets its own
+            self._append(queued[:fitting])
+            queued = queued[fitting:]
 
     def _append(self, results: list[bytes]) -> None:
-        head = b"" if self._size else self._head
-        data, done = head + b"".join(results), 0
+        header = b"" if self._size else self._header
+        data, done = header + b"".join(results), 0
         try:
             while done < len(data):
                 done += os.write(self._descriptor, data[done:])
         except OSError:
-            half_line = done - (data.rfind(b"\n", 0, done) + 1)
-            with contextlib.suppress(OSError):  # a pipe has no end to cut off
-                os.ftruncate(self._descriptor, os.lseek(self._descriptor, -half_line, os.SEEK_CUR))
+            partial = done - (data.rfind(b"\n", 0, done) + 1)
+            with contextlib.suppress(OSError):  # a pipe can't be truncated
+                os.ftruncate(self._descriptor, os.lseek(self._descriptor, -partial, os.SEEK_CUR))
             raise
         finally:
-            ends = itertools.accumulate(map(len, results), initial=len(head))
+            ends = itertools.accumulate(map(len, results), initial=len(header))
             self.written += sum(end <= done for end in itertools.islice(ends, 1, None))
             self._size += done
             self._results += len(results)
@@ -110,7 +110,7 @@ class _TextSink(Sink):
 
     def _close_piece(self) -> None:
         descriptor, self._descriptor = self._descriptor, NOT_OPEN
-        if descriptor == NOT_OPEN:  # a next piece could not be opened
+        if descriptor == NOT_OPEN:  # the next piece could not be opened
             return
         try:
             if self._to_disk:
@@ -120,7 +120,7 @@ class _TextSink(Sink):
 
     def close(self) -> None:
         try:
-            self._write_waiting()
+            self._write_queued()
         finally:
             self._close_piece()
 
@@ -138,7 +138,7 @@ class JsonSink(_TextSink):
         super().__init__(target, rotation=rotation)
 
     def lines_of(self, result: FrameResult) -> str:
-        # ASCII only: a picture's file name need not be Unicode.
+        # ASCII only: an image's file name need not be Unicode.
         return json.dumps(result.to_dict(), separators=(",", ":"), allow_nan=False) + "\n"
 
 
@@ -165,7 +165,7 @@ class CsvSink(_TextSink):
 
 
 class PredictionSink(_TextSink):
-    """A row per face of a source whose pictures are faces: row (1 = the first), emotion, confidence, the labels."""
+    """A row per cropped face: row (1 = the first), emotion, confidence, then a column per label."""
 
     name = "csv"
 

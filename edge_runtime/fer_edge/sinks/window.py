@@ -1,4 +1,4 @@
-"""The live window, for the main thread; and whether there is a screen at all."""
+"""The live window, for the main thread, and whether a screen is available."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ _PROBE = "import cv2; cv2.namedWindow('fer-edge probe'); cv2.waitKey(1); cv2.des
 
 
 def screen_available() -> bool:
-    """Whether a window can be opened. Tried in a child process: on a dead display OpenCV aborts, uncatchably."""
+    """True if a window can be opened. Tried in a child process, because OpenCV aborts the process on a dead display."""
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return False
     try:
@@ -38,17 +38,17 @@ class Window:
 
     @property
     def lost(self) -> int:
-        """Results that a newer one replaced before they were shown."""
+        """Results that were replaced by a newer one before they were shown."""
         return self._newest.dropped
 
     def offer(self, frame: Frame, result: FrameResult) -> None:
-        """Hand a result over."""
+        """Replace the result to show next."""
         self._newest.put((frame, result))
 
     def show(self, caption: str, timeout_s: float) -> bool:
-        """Wait up to `timeout_s` for a result and show it.
+        """Wait up to `timeout_s` for a result and show it under `caption`; False if the user closed the window or quit.
 
-        False when the user closed the window or pressed q or Esc.
+        q and Esc quit.
         """
         try:
             frame, result = self._newest.get(timeout_s)

@@ -18,7 +18,7 @@ from fer_edge.detectors.luma import LumaDetector
 from fer_edge.framing import Framing, Image
 from fer_edge.network.classifier import Classifier
 from fer_edge.recognizer import EmotionRecognizer
-from fer_edge.sinks.overlay import draw
+from fer_edge.sinks.overlay import annotate
 from fer_edge.sources import IterableSource
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -43,7 +43,7 @@ def test_lines_on_a_disk_that_fills_up_end_and_the_run_goes_on(fer_edge: Run, sm
         "--csv", "out.csv", "--report", "out.json",
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
-    assert done.stderr.count("--json small/out.jsonl failed and is given up: No space left on device") == 1
+    assert done.stderr.count("--json small/out.jsonl failed and is abandoned: No space left on device") == 1
     assert "--json failed, as told above" in done.stderr.splitlines()[-1]
     report = json.loads((tmp_path / "out.json").read_text())
     assert report["frames"]["processed"] == 90
@@ -64,7 +64,7 @@ def test_a_video_on_a_disk_that_fills_up_is_left_out_and_the_run_goes_on(
         "--json", "out.jsonl", "--report", "out.json",
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
-    assert done.stderr.count("--output failed and is given up: small/out.mp4 could not be completed") == 1
+    assert done.stderr.count("--output failed and is abandoned: small/out.mp4 could not be completed") == 1
     report = json.loads((tmp_path / "out.json").read_text())
     assert report["sinks"] == {"output": {"written": 0, "lost": 60}, "json": {"written": 60, "lost": 0}}
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
@@ -79,7 +79,7 @@ def test_rotated_lines_on_a_disk_that_fills_up_are_whole_in_every_piece(
         "--rotate-output", "5kB", "--report", "out.json",
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
-    assert done.stderr.count("--json small/out.jsonl failed and is given up: No space left on device") == 1
+    assert done.stderr.count("--json small/out.jsonl failed and is abandoned: No space left on device") == 1
     lines = [line for file in small_disk.glob("out*.jsonl") for line in file.read_text().splitlines()]
     frames = sorted(json.loads(line)["frame"] for line in lines)
     assert 0 < len(frames) < 120
@@ -109,7 +109,7 @@ def test_a_frame_of_any_size_is_looked_at(classifier: Classifier, size: tuple[in
     image = np.full(size if channels == 1 else (*size, 3), 90, dtype=np.uint8)
     faces = EmotionRecognizer(model=classifier.path).recognize(image)
     assert faces == []
-    assert draw(image, faces, "caption").shape == (*size, 3)
+    assert annotate(image, faces, "caption").shape == (*size, 3)
 
 
 def test_sizes_that_change_from_frame_to_frame_are_followed(fakes, classifier: Classifier, face_image: Image) -> None:
@@ -155,7 +155,7 @@ def test_a_hundred_faces_of_a_frame_keep_their_ids_and_are_classified_as_one_bat
     assert [sorted(face.track_id for face in result.faces) for result in fakes.published] == [list(range(100))] * 6
     assert pipeline.stats.tracks == 100
     assert len(fakes.published[0].to_dict()["faces"]) == 100
-    assert draw(image, fakes.published[0].faces).shape == image.shape
+    assert annotate(image, fakes.published[0].faces).shape == image.shape
 
 
 def test_no_clock_that_may_jump_is_ever_read() -> None:

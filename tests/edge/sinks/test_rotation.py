@@ -181,7 +181,7 @@ def test_leftovers_of_killed_processes_are_removed_and_those_of_running_ones_sta
 
 
 def test_a_pipe_or_device_is_never_renamed() -> None:
-    Rotation(max_bytes=1).put_aside(Path("/dev/null"))
+    Rotation(max_bytes=1).rotate(Path("/dev/null"))
     sink = JsonSink("/dev/null", Rotation(max_bytes=1))
     feed(sink, [FrameResult(index, 0.0, True) for index in range(5)])
     assert sink.written == 5
@@ -193,7 +193,7 @@ def test_a_folder_that_forbids_renaming_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").touch()
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="put aside"):
-        Rotation().put_aside(tmp_path / "out.jsonl")
+        Rotation().rotate(tmp_path / "out.jsonl")
     tmp_path.chmod(0o700)
 
 

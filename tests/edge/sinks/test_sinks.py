@@ -131,7 +131,7 @@ def test_a_failing_sink_is_logged_once_counted_and_closed(
     runner = feed(sink, [make_result(index) for index in range(50)])
     assert (runner.written, runner.lost, sink.closed) == (2, 48, 1)
     assert [record.getMessage() for record in caplog.records] == [
-        "--failing failed and is given up: No space left on device"
+        "--failing failed and is abandoned: No space left on device"
     ]
 
 
@@ -328,11 +328,11 @@ def test_a_hanging_sink_does_not_block_the_end_of_a_file(
     assert not pipeline.wait(1.0)  # all wait for the sink, which may only be slow
     assert not caplog.records
     since = time.monotonic()
-    pipeline.release(while_waiting=lambda: [runner.give_up_if_hanging(since) for runner in runners])
+    pipeline.release(while_waiting=lambda: [runner.abandon_if_hanging(since) for runner in runners])
     for runner in runners:
         runner.close()
     assert [record.getMessage() for record in caplog.records] == [
-        "--stuck the pipe hangs and is given up: its last results are lost"
+        "--stuck the pipe hangs and is abandoned: its last results are lost"
     ]
     assert isinstance(runners[0].failure, TimeoutError)
     assert (runners[1].lost, runners[1].written) == (0, pipeline.stats.processed)
