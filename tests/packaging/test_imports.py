@@ -1,4 +1,4 @@
-"""What may be loaded when: the device never loads the training side, and --help answers without heavy modules."""
+"""What is loaded when: the device never loads the training side, and --help loads no heavy modules."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ def modules_after(code: str) -> set[str]:
 
 @pytest.mark.parametrize("module", sorted(TRAINING_SIDE))
 def test_the_training_side_is_installed_here(module: str) -> None:
-    """Without it the tests below would pass for nothing."""
+    """Otherwise the tests below would pass without checking anything."""
     import importlib.util
 
     assert importlib.util.find_spec(module) is not None
