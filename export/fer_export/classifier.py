@@ -34,7 +34,7 @@ from fer_export.int8.quantize import DEFAULT_TUNING_IMAGES, choose_faces
 from fer_export.int8.temperature import MIN_IMAGES, Refit, refit, with_temperature
 from fer_export.outputs import Outputs
 from fer_export.report import Calibration, Report, WrittenFile
-from fer_train.data import PUBLIC_TEST, FaceData, load_faces, place
+from fer_train.data import PUBLIC_TEST, FaceData, align_classes, load_faces
 from fer_train.evaluation.scoring import Accuracy, measure_accuracy
 from fer_train.networks import Network
 from fer_train.networks.checkpoint import Checkpoint, load_checkpoint
@@ -114,7 +114,7 @@ def load_data(path: Path, checkpoint: Checkpoint, skip_bad: bool, say: Say) -> F
     data = load_faces(path, skip_bad=skip_bad)
     for note in data.notes:
         say(f"note: {note}")
-    data = place(data, checkpoint.classes, checkpoint.class_mapping, "the checkpoint")
+    data = align_classes(data, checkpoint.classes, checkpoint.class_mapping, "the checkpoint")
     if data.images.shape[1] != checkpoint.input_size:
         sizes = f"{data.images.shape[1]} pixels wide, but the checkpoint takes {checkpoint.input_size}"
         raise DataError(f"{path} has faces {sizes}: give the data it was trained on")

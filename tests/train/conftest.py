@@ -1,4 +1,4 @@
-"""Synthetic faces that a network can tell apart in seconds, as arrays and as FER2013 CSVs."""
+"""Synthetic faces that a network learns in seconds, as arrays, images and FER2013 CSVs."""
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +22,7 @@ MERGED = "happy,neutral,other=angry+disgust+fear+sad+surprise"
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Small work is slower on many threads, and only a fixed number repeats bit for bit."""
+    """Use one thread: faster for small work, and results repeat bit for bit."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -30,7 +30,7 @@ def one_thread() -> Iterator[None]:
 
 
 def make_face(label: int, generator: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """A noisy 48 x 48 face whose class is the height of a bright bar, which no mirroring changes."""
+    """Draw a noisy 48 x 48 face. Its class is the height of a bright bar, which mirroring does not change."""
     face = generator.integers(60, 120, (48, 48))
     face[3 + 6 * label : 7 + 6 * label, 8:40] = generator.integers(200, 256)
     return face.astype(np.uint8)
@@ -53,7 +53,7 @@ def face_rows(train: int, test: int, seed: int = 0) -> list[Row]:
 
 
 def face_data(train: int, test: int, seed: int = 0, votes: bool = False) -> FaceData:
-    """The same as arrays, without a file."""
+    """The same faces as arrays."""
     generator = np.random.default_rng(seed)
     labels = np.tile(np.arange(len(FER2013_CLASSES)), train + test)
     usage = np.repeat(["Training", "PublicTest"], [train * len(FER2013_CLASSES), test * len(FER2013_CLASSES)])
@@ -64,7 +64,7 @@ def face_data(train: int, test: int, seed: int = 0, votes: bool = False) -> Face
 
 @pytest.fixture
 def write_csv(tmp_path: Path) -> CsvWriter:
-    """write_csv(rows, header="emotion,pixels,Usage", name="faces.csv") gives the file's path."""
+    """A function that writes rows to a CSV file and returns its path."""
 
     def write(rows: Iterable[Iterable[Any]], header: str = "emotion,pixels,Usage", name: str = "faces.csv") -> Path:
         path = tmp_path / name
@@ -75,12 +75,12 @@ def write_csv(tmp_path: Path) -> CsvWriter:
 
 
 def encoded(image: npt.NDArray[np.uint8], suffix: str = ".png") -> bytes:
-    """`image` (uint8 [H, W] or BGR [H, W, 3]) as the bytes of a picture file."""
+    """`image` (uint8 [H, W] or BGR [H, W, 3]) as the bytes of an image file."""
     return cv2.imencode(suffix, image)[1].tobytes()
 
 
-def write_pictures(root: Path, folders: Iterable[str], count: int = 5, seed: int = 0, suffix: str = ".png") -> Path:
-    """`count` faces in each of `folders` below `root`, of the class that the folder's place in the list stands for."""
+def write_images(root: Path, folders: Iterable[str], count: int = 5, seed: int = 0, suffix: str = ".png") -> Path:
+    """`count` faces in each of `folders` below `root`, of the class with the folder's index in the list."""
     generator = np.random.default_rng(seed)
     for label, folder in enumerate(folders):
         (root / folder).mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def write_pictures(root: Path, folders: Iterable[str], count: int = 5, seed: int
 
 
 def run_fer_train(*arguments: object) -> int:
-    """Run the command in this process, as its console script would; its exit code."""
+    """Run the command in this process, as its console script does, and return the exit code."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         with pytest.raises(SystemExit) as ended:
@@ -103,7 +103,7 @@ def run_fer_train(*arguments: object) -> int:
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
-    """The last line on stderr, which must be the only error; stdout must be empty."""
+    """Return the last line on stderr, which must be the only error; stdout must be empty."""
     captured = capsys.readouterr()
     assert not captured.out
     assert "Traceback" not in captured.err

@@ -14,7 +14,7 @@ from fer_edge.errors import DataError
 from fer_edge.opencv import cv2
 from fer_export.cli import export
 from fer_train.cli import train
-from fer_train.data.unlabeled import load_unlabeled, save_unlabeled
+from fer_train.data.npz_faces import load_npz_faces, save_npz_faces
 from fer_train.detection.synthesis.tiles import COLUMNS, LANDMARKS
 from fer_train.training.augment import parse_augmentation
 
@@ -44,7 +44,7 @@ def test_faces_are_cut_by_their_squares(folder: Path) -> None:
     ran = _run(folder, out, "--preview", sheet)
     assert ran.returncode == 0, ran.stderr
     assert "2 of 5 faces" in ran.stderr
-    faces = load_unlabeled(out)
+    faces = load_npz_faces(out)
     assert faces.shape == (2, 48, 48)
     assert np.abs(faces[0].astype(int) - 200).max() < 6
     assert np.abs(faces[1].astype(int) - 120).max() < 6
@@ -64,30 +64,30 @@ def test_a_folder_without_mosaics_is_refused(tmp_path: Path) -> None:
 
 def test_faces_come_back_as_they_were_saved(tmp_path: Path) -> None:
     faces = np.arange(3 * 48 * 48, dtype=np.uint32).astype(np.uint8).reshape(3, 48, 48)
-    save_unlabeled(faces, tmp_path / "faces.npz")
-    assert np.array_equal(load_unlabeled(tmp_path / "faces.npz"), faces)
+    save_npz_faces(faces, tmp_path / "faces.npz")
+    assert np.array_equal(load_npz_faces(tmp_path / "faces.npz"), faces)
 
 
 def test_what_holds_no_faces_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "faces.npz"
     with pytest.raises(DataError, match=r"is not a file: --unlabelled names an \.npz"):
-        load_unlabeled(path)
+        load_npz_faces(path)
     path.write_text("no archive")
     with pytest.raises(DataError, match="is not such a file"):
-        load_unlabeled(path)
+        load_npz_faces(path)
     np.savez(path, faces=np.zeros((2, 48, 48), np.uint8))
     with pytest.raises(DataError, match="is not such a file"):
-        load_unlabeled(path)
+        load_npz_faces(path)
     np.savez(path, images=np.zeros((2, 48, 48)))
     with pytest.raises(DataError, match=r"has images of float64 \[2, 48, 48\]"):
-        load_unlabeled(path)
+        load_npz_faces(path)
     np.savez(path, images=np.array([{}], dtype=object))
     with pytest.raises(DataError, match="is not such a file"):
-        load_unlabeled(path)
+        load_npz_faces(path)
     np.savez(path, images=np.zeros((2, 48, 48), np.uint8))
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(DataError, match="is not such a file"):
-        load_unlabeled(path)
+        load_npz_faces(path)
 
 
 @pytest.mark.parametrize(("part", "runs"), [("teachers", 4), ("students", 4)])

@@ -1,22 +1,25 @@
-"""The value of --classes: which classes to learn, and of which classes of the data each is made.
+"""The value of --classes: which classes to learn, and which classes of the data each is made of.
 
-Pure Python, so that `--help` loads nothing heavy.
+Imports nothing heavy, so that `--help` answers fast.
 """
 
 import click
 
 ClassChoice = dict[str, tuple[str, ...]]
-"""By class to learn, in order, the classes of the data that make it up."""
+"""Maps each class to learn, in output order, to the classes of the data that are merged into it."""
 
 METAVAR = "NAME[=A+B...],..."
 HELP = (
-    "The classes to use, in this order: each a class of the data, or a new name and the classes it is made of, "
-    "as in happy,neutral,other=angry+disgust+fear+sad+surprise. Faces of classes not named are left out."
+    "Classes to use, in this order. Merge classes under a new name with NAME=A+B, for example "
+    "happy,neutral,other=angry+disgust+fear+sad+surprise. Faces of other classes are left out."
 )
 
 
 def parse_classes(text: str) -> ClassChoice:
-    """Read the value of --classes; ValueError if it is not of that form or names a class twice."""
+    """Parse the value of --classes; ValueError if it is malformed or names a class twice.
+
+    parse_classes("happy,other=sad+fear")  # {"happy": ("happy",), "other": ("sad", "fear")}
+    """
     choice: ClassChoice = {}
     taken: set[str] = set()
     for item in text.split(","):
@@ -35,13 +38,8 @@ def parse_classes(text: str) -> ClassChoice:
     return choice
 
 
-def spelled(choice: ClassChoice) -> str:
-    """`choice` as it is written on the command line."""
-    return ",".join(name if sources == (name,) else f"{name}={'+'.join(sources)}" for name, sources in choice.items())
-
-
 class ClassesType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on
-    """click's type of --classes."""
+    """The click type of --classes."""
 
     name = "classes"
 

@@ -20,7 +20,7 @@ from fer_edge.files import atomic_write, check_writable
 from fer_edge.framing import Square, crop
 from fer_edge.opencv import cv2
 from fer_train.data import FACE_SIZE
-from fer_train.data.unlabeled import save_unlabeled
+from fer_train.data.npz_faces import save_npz_faces
 from fer_train.detection.synthesis.tiles import TILE_PX, load_tiles
 
 
@@ -70,7 +70,7 @@ def main(
     faces = faces[::every]
     if not faces:
         raise DataError(f"{folder} has no face that large, sure and whole")
-    save_unlabeled(np.stack(faces), out)
+    save_npz_faces(np.stack(faces), out)
     if sheet is not None:
         preview(np.stack(faces), sheet)
     click.echo(f"{out}: {len(faces):,} of {sum(map(len, tiles.boxes)):,} faces", err=True)

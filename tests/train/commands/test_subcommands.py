@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from fer_train.commands import evaluate as evaluate_command
-from fer_train.data import FERPLUS_COLUMNS, load_faces, place
+from fer_train.data import FERPLUS_COLUMNS, align_classes, load_faces
 from fer_train.evaluation.predictors import open_predictor
 from fer_train.networks.checkpoint import load_checkpoint, save_checkpoint
 from fer_train.plots import EVALUATION_PICTURES
 
-from ..conftest import CsvWriter, encoded, face_rows, make_face, one_line, run_fer_train, write_pictures
+from ..conftest import CsvWriter, encoded, face_rows, make_face, one_line, run_fer_train, write_images
 
 MODELS = Path(__file__).parents[3] / "models"
 SHIPPED_CHECKPOINT, SHIPPED_ONNX = MODELS / "checkpoints" / "fer2013.pt", MODELS / "fer_models" / "fer2013.onnx"
@@ -81,7 +81,7 @@ def test_votes_add_the_accuracy_against_their_majority(trained: Path, write_csv:
     stored = json.loads((out / "metrics.json").read_text())
     assert stored["images"] == 28 and stored["ferplus_images"] == 27
     predictor = open_predictor(trained / "run" / "best.pt")
-    test = place(faces.split("PublicTest"), predictor.classes, predictor.class_mapping, "best.pt")
+    test = align_classes(faces.split("PublicTest"), predictor.classes, predictor.class_mapping, "best.pt")
     right = predictor.predict(test.images, "").argmax(axis=1) == test.labels
     assert stored["accuracy"] == right.mean()
     assert stored["ferplus_accuracy"] == right[:-1].mean()
@@ -94,7 +94,7 @@ def test_votes_add_the_accuracy_against_their_majority(trained: Path, write_csv:
     (["evaluate", "{run}/best.pt", "--data", "{data}", "--out", "{data}"], "is a file: --out names a folder"),
     (["evaluate", "{run}/best.pt", "--data", "contempt"], "has the class contempt, but {run}/best.pt was trained on"),
     (["predict", "{run}/best.pt", "--data", "{run}/metrics.json"], "no column 'pixels' in its first line"),
-    (["predict", "{run}/best.pt", "--data", "empty"], "holds neither a CSV of faces nor pictures"),
+    (["predict", "{run}/best.pt", "--data", "empty"], "holds neither a CSV of faces nor images"),
     (["predict", "{run}/best.pt", "--data", "{data}", "--out", "there.csv"], "there.csv exists"),
     (["predict", "{run}/best.pt", "--data", "{data}", "--out", "no/p.csv"], "is not a folder, so p.csv can't"),
     (["summary", "--data", "none.csv"], "none.csv is not a file or folder"),
@@ -105,7 +105,7 @@ def test_bad_input_is_one_line(
     arguments: list[str], problem: str,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    write_pictures(tmp_path / "contempt", ("test/happy", "test/contempt"))
+    write_images(tmp_path / "contempt", ("test/happy", "test/contempt"))
     (tmp_path / "empty").mkdir()
     (tmp_path / "there.csv").write_text("mine")
     names = {"run": trained / "run", "data": trained / "faces.csv"}
@@ -179,7 +179,7 @@ def test_bad_rows_keep_their_number_and_are_told(
 
 
 def test_pictures_are_named_in_their_rows(trained: Path, tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / "photos", ("b", "."), count=2)
+    root = write_images(tmp_path / "photos", ("b", "."), count=2)
     (root / "z.jpg").write_bytes(b"broken")
     out = tmp_path / "p.csv"
     code = run_fer_train("predict", trained / "run" / "best.pt", "--data", root, "--out", out, "--skip-bad-rows")
@@ -197,7 +197,7 @@ def test_pictures_are_named_in_their_rows(trained: Path, tmp_path: Path) -> None
 def test_summary_counts_classes_copies_conflicts_and_what_is_corrupt(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = write_pictures(tmp_path / "faces", ("train/happy", "train/sad", "validation/happy"), count=3)
+    root = write_images(tmp_path / "faces", ("train/happy", "train/sad", "validation/happy"), count=3)
     face = encoded(make_face(0, np.random.default_rng(9)))
     for name in ("train/happy/a", "train/happy/b", "validation/happy/c", "train/sad/d"):
         (root / f"{name}.png").write_bytes(face)
@@ -216,7 +216,7 @@ def test_summary_counts_classes_copies_conflicts_and_what_is_corrupt(
     text = capsys.readouterr().out
     assert "2 copies within Training" in text
     assert "1 (25.0 %) of PublicTest are also in Training" in text
-    assert "1 of 15 pictures can't be used and are left out: train/sad/broken.png" in text
+    assert "1 of 15 images can't be used and are left out: train/sad/broken.png" in text
     for name in ("classes.png", "samples.png"):
         assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
     assert run_fer_train("summary", "--data", root, "--out", tmp_path / "out") == 1

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fer_edge.errors import FerError
-from fer_train.data.unlabeled import save_unlabeled
+from fer_train.data.npz_faces import save_npz_faces
 from fer_train.networks import build_network
 from fer_train.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_tensors
 from fer_train.training.augment import AUGMENTATIONS, Augmentation, parse_augmentation
@@ -63,7 +63,7 @@ def test_augmentation_that_is_none_is_refused(text: str, told: str) -> None:
 
 
 def test_all_options_together_train_and_stand_in_the_report(faces_csv: Path, teacher: Path, tmp_path: Path) -> None:
-    save_unlabeled(np.zeros((4, 48, 48), np.uint8), tmp_path / "faces.npz")
+    save_npz_faces(np.zeros((4, 48, 48), np.uint8), tmp_path / "faces.npz")
     code = fer_train(
         "--data", faces_csv, "--out", tmp_path / "run", *QUICK, "--teacher", teacher, "--teacher", teacher,
         "--unlabelled", tmp_path / "faces.npz", "--mixup", 0.4, "--augment", "strong,shift=0.2", "--class-weights",

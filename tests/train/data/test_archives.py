@@ -1,4 +1,4 @@
-"""Compressed files and archives are read as what is in them."""
+"""Compressed files and archives give the same faces as their content."""
 
 import gzip
 import io
@@ -13,7 +13,7 @@ import pytest
 from fer_edge.errors import DataError
 from fer_train.data import FER2013_CLASSES, load_faces, load_unlabeled
 
-from ..conftest import face_rows, write_pictures
+from ..conftest import face_rows, write_images
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def test_a_compressed_table_is_read_as_the_table(
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz", ".tar.xz"])
 def test_an_archive_of_folders_is_read_as_the_folders(tmp_path: Path, suffix: str) -> None:
     folder = tmp_path / "fer2013"
-    write_pictures(folder / "train", FER2013_CLASSES, count=3)
-    write_pictures(folder / "test", FER2013_CLASSES, count=1, seed=1)
+    write_images(folder / "train", FER2013_CLASSES, count=3)
+    write_images(folder / "test", FER2013_CLASSES, count=1, seed=1)
     path = tmp_path / f"fer2013{suffix}"
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     if suffix == ".zip":
@@ -74,7 +74,7 @@ def test_an_archive_of_folders_is_read_as_the_folders(tmp_path: Path, suffix: st
     assert sorted(file.name for file in tmp_path.iterdir()) == ["fer2013", path.name], "nothing is unpacked beside it"
 
 
-def test_a_member_that_leads_out_of_a_tar_is_not_written_there(tmp_path: Path, table: bytes) -> None:
+def test_a_tar_member_is_never_written_outside_of_the_folder(tmp_path: Path, table: bytes) -> None:
     path = tmp_path / "trap.tar"
     with tarfile.open(path, "w") as tar:
         for name, content in (("../sprung.txt", b"x"), ("fer2013.csv", table)):
@@ -92,14 +92,14 @@ def test_a_truncated_archive_is_one_error(
 ) -> None:
     content = pack(table)
     (tmp_path / "cut").write_bytes(content[: int(keep * len(content))])
-    with pytest.raises(DataError, match=r"cut.* can't be read \(.*\): is it damaged, or has it a password"):
+    with pytest.raises(DataError, match=r"cut.* can't be read \(.*\): it is damaged or has a password"):
         load_faces(tmp_path / "cut")
 
 
-def test_a_damaged_picture_in_a_zip_is_named(tmp_path: Path) -> None:
-    folder = write_pictures(tmp_path / "faces", ("happy", "sad"))
+def test_a_damaged_image_in_a_zip_is_named(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "faces", ("happy", "sad"))
     path = tmp_path / "faces.zip"
-    with zipfile.ZipFile(path, "w") as archive:  # stored, so that the pictures' bytes can be found in it
+    with zipfile.ZipFile(path, "w") as archive:  # uncompressed, so that the images' bytes can be found in it
         for file in sorted(folder.rglob("*.png")):
             archive.write(file, file.relative_to(folder))
     content = bytearray(path.read_bytes())
@@ -117,7 +117,7 @@ def test_the_fullest_of_known_tables_in_a_folder_is_read(tmp_path: Path, table: 
     (tmp_path / "test.csv").write_bytes(pixels_only)
     (tmp_path / "example_submission.csv").write_text("id,emotion\n1,2\n")
     assert len(load_faces(tmp_path)) == 19
-    assert len(load_unlabeled(tmp_path).images) == 3, "what has no labels is what they are asked for"
+    assert len(load_unlabeled(tmp_path).images) == 3, "test.csv is preferred, since it needs no labels"
     (tmp_path / "icml_face_data.csv").write_bytes(table.replace(b"emotion,pixels,Usage", b"emotion, pixels, Usage"))
     assert len(load_faces(tmp_path)) == 28
 
@@ -129,9 +129,9 @@ def test_several_unknown_tables_must_be_named(tmp_path: Path, table: bytes) -> N
         load_faces(tmp_path)
 
 
-def test_a_table_beside_folders_is_preferred_and_that_is_told(tmp_path: Path, table: bytes) -> None:
-    write_pictures(tmp_path / "train", ("happy", "sad"))
+def test_a_table_beside_image_folders_is_preferred_and_noted(tmp_path: Path, table: bytes) -> None:
+    write_images(tmp_path / "train", ("happy", "sad"))
     (tmp_path / "fer2013.csv").write_bytes(table)
     data = load_faces(tmp_path)
     assert len(data) == 28
-    assert data.notes == ("read fer2013.csv, and none of the pictures beside it",)
+    assert data.notes == ("read fer2013.csv; the images beside it are not used",)

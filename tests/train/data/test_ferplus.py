@@ -1,4 +1,4 @@
-"""FER+ votes as labels, with merged classes, and for pictures."""
+"""FER+ votes as labels, with merged classes, and for image files."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def names(labels: np.ndarray, classes: tuple[str, ...]) -> list[str]:
     return ["-" if label < 0 else classes[label] for label in labels]
 
 
-def test_the_majority_is_the_class_with_most_votes(table: tuple[Path, Path]) -> None:
+def test_the_majority_is_the_class_with_the_most_votes(table: tuple[Path, Path]) -> None:
     data = load_faces(*table)
     assert names(majority_labels(data), data.classes) == ["happy", "-", "-", "-", "angry", "happy", "neutral"]
 
@@ -79,7 +79,7 @@ def test_votes_stay_with_their_rows_when_bad_ones_are_left_out(table: tuple[Path
     assert data.votes is not None and data.votes.tolist() == [BALLOTS[row] for row in (0, 2, 3, 4, 5, 6)]
 
 
-def test_pictures_with_ferplus_names_find_their_votes(table: tuple[Path, Path], tmp_path: Path) -> None:
+def test_images_named_as_in_ferplus_get_their_votes(table: tuple[Path, Path], tmp_path: Path) -> None:
     for row, (folder, name) in enumerate([("train", "happy"), ("train", "sad"), ("test", "happy"), ("train", "sad")]):
         (tmp_path / "faces" / folder / name).mkdir(parents=True, exist_ok=True)
         face = encoded(make_face(row, np.random.default_rng(row)))
@@ -89,7 +89,7 @@ def test_pictures_with_ferplus_names_find_their_votes(table: tuple[Path, Path], 
     data = load_faces(tmp_path / "faces", votes)
     assert data.votes is not None and data.votes.tolist() == [BALLOTS[row] for row in (0, 1, 3, 2)]
     (tmp_path / "faces" / "train" / "sad" / "me.png").write_bytes(face)
-    with pytest.raises(DataError, match=r"FER\+ calls pictures fer0000012.png, and train/sad/me.png is called"):
+    with pytest.raises(DataError, match=r"FER\+ names images fer0000012.png, and train/sad/me.png has another"):
         load_faces(tmp_path / "faces", votes)
 
 

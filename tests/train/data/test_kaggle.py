@@ -1,4 +1,4 @@
-"""--data kaggle:..., with a stand-in for kagglehub."""
+"""--data kaggle:..., with a fake kagglehub."""
 
 import sys
 from pathlib import Path
@@ -42,15 +42,13 @@ def test_a_data_set_and_a_competition_are_fetched_and_read(hub: ModuleType, hand
 def test_no_connection_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_fer_train("--data", "kaggle:other/set", "--out", tmp_path / "run") == 1
     message = one_line(capsys)
-    assert (
-        "kaggle:other/set can't be downloaded (Max retries exceeded with url: ...): is this machine online" in message
-    )
+    assert "kaggle:other/set can't be downloaded (Max retries exceeded with url: ...): check the connection" in message
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.usefixtures("hub")
 @pytest.mark.parametrize("handle", ["", "a/b/c", "a b/c", "https://kaggle.com/a/b"])
-def test_what_is_no_handle_is_refused(handle: str) -> None:
+def test_a_malformed_handle_is_refused(handle: str) -> None:
     with pytest.raises(DataError, match="is not kaggle:OWNER/NAME, a data set, nor kaggle:NAME, a competition"):
         load_faces(Path(f"kaggle:{handle}"))
 

@@ -1,4 +1,4 @@
-"""What load_faces reads, and how it refuses what it can't."""
+"""What load_faces reads from CSV files, and what its errors say."""
 
 import re
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_cells_may_be_quoted_and_lines_end_in_any_way(write_csv: CsvWriter) -> N
         assert loaded.labels.tolist() == [3, 5] and loaded.usage.tolist() == [TRAINING, PUBLIC_TEST]
 
 
-def test_blank_lines_are_passed_over_and_still_counted(write_csv: CsvWriter) -> None:
+def test_blank_lines_are_skipped_but_counted(write_csv: CsvWriter) -> None:
     with pytest.raises(DataError, match=re.escape("row 4 (line 5): emotion '9'")):
         load_faces(write_csv([GOOD, (), (), (9, BLACK, "Training")]))
     assert len(load_faces(write_csv([GOOD, (), (3, BLACK, "PublicTest"), ()]))) == 2
@@ -90,11 +90,11 @@ def test_all_bad_rows_are_counted_and_named(write_csv: CsvWriter) -> None:
         load_faces(path)
     assert str(caught.value) == (
         f"{path}, row 2 (line 3): 3 pixel values where 2304 (48 x 48) are expected; 3 of its 6 rows can't be used; "
-        "also row 4 (line 5), row 6 (line 7): mend or delete them, or pass --skip-bad-rows to go on"
+        "also row 4 (line 5), row 6 (line 7): fix or delete them, or pass --skip-bad-rows to skip them"
     )
 
 
-def test_bad_rows_can_be_left_out_and_are_told(write_csv: CsvWriter) -> None:
+def test_bad_rows_can_be_skipped_and_are_noted(write_csv: CsvWriter) -> None:
     rows = [GOOD, (3, "1 2 3", "Training"), (9, BLACK, "Training"), (3, BLACK, "PublicTest")]
     data = load_faces(write_csv(rows), skip_bad=True)
     assert data.names is not None and data.names.tolist() == ["row 1", "row 4"]
@@ -104,13 +104,13 @@ def test_bad_rows_can_be_left_out_and_are_told(write_csv: CsvWriter) -> None:
     )
 
 
-def test_very_many_bad_rows_do_not_flood_the_terminal(write_csv: CsvWriter) -> None:
+def test_many_bad_rows_do_not_flood_the_terminal(write_csv: CsvWriter) -> None:
     with pytest.raises(DataError, match=r"99 of its 100 rows") as caught:
         load_faces(write_csv([GOOD, *[(3, "1", "Training")] * 99]))
     assert len(str(caught.value)) < 600
 
 
-def test_nothing_but_bad_rows_is_an_error_in_any_case(write_csv: CsvWriter) -> None:
+def test_only_bad_rows_is_always_an_error(write_csv: CsvWriter) -> None:
     with pytest.raises(DataError, match=r"row 1 .line 2.: 1 pixel values .*; none of its 2 rows can be used"):
         load_faces(write_csv([(3, "1", "Training")] * 2), skip_bad=True)
 
@@ -158,7 +158,7 @@ def test_emotions_may_be_names(write_csv: CsvWriter) -> None:
         (b"emotion,Usage\n0,Training\n", "has no column 'pixels'"),
         (b"emotion,Emotion,pixels\n0,0,1\n", "has two columns 'emotion'"),
         (b"emotion,pixels,Usage\n", "has a header but no rows"),
-        (b"emotion,pixels\n0,%s\n" % BLACK.encode(), "has too few different faces to hold any out"),
+        (b"emotion,pixels\n0,%s\n" % BLACK.encode(), "has too few different faces to hold some out"),
     ],
 )
 def test_a_file_that_is_no_face_data_set_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
@@ -177,11 +177,11 @@ def test_a_file_without_a_header_does_not_flood_the_terminal(write_csv: CsvWrite
 def test_a_missing_file_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"missing\.csv is not a file or folder: --data names"):
         load_faces(tmp_path / "missing.csv")
-    with pytest.raises(DataError, match="holds neither a CSV of faces nor pictures"):
+    with pytest.raises(DataError, match="holds neither a CSV of faces nor images"):
         load_faces(tmp_path)
 
 
-def test_without_a_test_part_every_class_gives_a_fifth(write_csv: CsvWriter) -> None:
+def test_without_a_test_split_a_fifth_of_each_class_is_held_out(write_csv: CsvWriter) -> None:
     path = write_csv(((label, text) for label, text, _ in face_rows(20, 0)), header="emotion,pixels")
     loaded = load_faces(path)
     assert loaded.split(PUBLIC_TEST).counts() == dict.fromkeys(FER2013_CLASSES, 4)
@@ -191,7 +191,7 @@ def test_without_a_test_part_every_class_gives_a_fifth(write_csv: CsvWriter) -> 
     assert drawn.min() < 60, "the choice must not be the last rows of the file"
 
 
-def test_the_held_out_part_shares_no_face_with_training_and_leaves_private_rows_alone(write_csv: CsvWriter) -> None:
+def test_held_out_faces_are_not_in_training_and_private_rows_stay(write_csv: CsvWriter) -> None:
     rows = face_rows(10, 0)
     twins = [rows[index] for index in (0, 0, 5, 8, 8, 8, 13, 20, 33, 34, 41, 60)]
     private = [(label, text, "PrivateTest") for label, text, _ in face_rows(2, 0, seed=1)]
@@ -222,7 +222,7 @@ def _votes(usages: list[str]) -> list[list[object]]:
 VOTES_HEADER = ",".join(["Usage", "Image name", *FERPLUS_COLUMNS])
 
 
-def test_ferplus_votes_stand_beside_their_faces(write_csv: CsvWriter) -> None:
+def test_ferplus_votes_are_joined_to_their_faces(write_csv: CsvWriter) -> None:
     path = write_csv([GOOD, GOOD, (3, BLACK, "PublicTest")])
     votes = write_csv(_votes(["Training", "Training", "PublicTest", "PrivateTest"]), VOTES_HEADER, "votes.csv")
     loaded = load_faces(path, votes)
@@ -237,12 +237,12 @@ def test_ferplus_votes_stand_beside_their_faces(write_csv: CsvWriter) -> None:
 @pytest.mark.parametrize("usages", [["Training", "PublicTest", "Training"], ["Training", "Training"]])
 def test_ferplus_votes_of_other_rows_are_refused(write_csv: CsvWriter, usages: list[str]) -> None:
     path = write_csv([GOOD, GOOD, (3, BLACK, "PublicTest")])
-    with pytest.raises(DataError, match=r"votes\.csv does not fit .*faces\.csv: its \d rows must stand in the same"):
+    with pytest.raises(DataError, match=r"votes\.csv does not fit .*faces\.csv: its \d rows must be in the same"):
         load_faces(path, write_csv(_votes(usages), VOTES_HEADER, "votes.csv"))
 
 
 @pytest.mark.parametrize("vote", ["", "many", "-1"])
-def test_a_vote_that_is_no_number_is_named_with_its_row(write_csv: CsvWriter, vote: str) -> None:
+def test_a_vote_that_is_not_a_number_is_named_with_its_row(write_csv: CsvWriter, vote: str) -> None:
     path = write_csv([GOOD, (3, BLACK, "PublicTest")])
     votes = _votes(["Training", "PublicTest"])
     votes[1][4] = vote
@@ -250,7 +250,7 @@ def test_a_vote_that_is_no_number_is_named_with_its_row(write_csv: CsvWriter, vo
         load_faces(path, write_csv(votes, VOTES_HEADER, "votes.csv"))
 
 
-def test_a_ferplus_file_that_is_none_names_its_option(write_csv: CsvWriter, tmp_path: Path) -> None:
+def test_a_wrong_ferplus_file_is_refused_with_its_option(write_csv: CsvWriter, tmp_path: Path) -> None:
     path = write_csv([GOOD, (3, BLACK, "PublicTest")])
     with pytest.raises(DataError, match=r"has no column .neutral. .*--ferplus names"):
         load_faces(path, path)

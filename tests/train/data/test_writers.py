@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 
 from fer_edge.opencv import cv2
-from fer_train.data import read_faces
-from fer_train.data import writers as conversion
+from fer_train.data import read_faces, writers
 
-from ..conftest import MERGED, CsvWriter, face_rows, one_line, run_fer_train, write_pictures
+from ..conftest import MERGED, CsvWriter, face_rows, one_line, run_fer_train, write_images
 
 
 @pytest.fixture
 def full(write_csv: CsvWriter) -> Path:
-    """A CSV with all three splits in no order, a class without a test face, and twins."""
+    """A CSV with all three splits in random order, a class without a test face, and a copy of a face."""
     rows = face_rows(train=4, test=2)
     rows += [(label, text, "PrivateTest") for label, text, _ in face_rows(1, 0, seed=1)]
     rows = [row for row in rows if row[0] != 1 or row[2] == "Training"]
@@ -24,15 +23,15 @@ def full(write_csv: CsvWriter) -> Path:
     return write_csv([rows[place] for place in order] + [rows[0]], name="fer2013.csv")
 
 
-def there_and_back(source: Path, folder: Path) -> bytes:
-    """The bytes of the CSV that comes of `source` turned into PNGs and these into a CSV."""
+def round_trip(source: Path, folder: Path) -> bytes:
+    """Convert `source` to PNGs and back, and return the bytes of the new CSV."""
     assert run_fer_train("convert", "--data", source, "--out", folder / "pngs") == 0
     assert run_fer_train("convert", "--data", folder / "pngs", "--out", folder / "back.csv") == 0
     return (folder / "back.csv").read_bytes()
 
 
 def test_a_csv_comes_back_byte_for_byte(full: Path, tmp_path: Path) -> None:
-    assert there_and_back(full, tmp_path) == full.read_bytes()
+    assert round_trip(full, tmp_path) == full.read_bytes()
     assert sorted(path.name for path in (tmp_path / "pngs").iterdir()) == ["test", "train", "validation"]
     pictures = sorted((tmp_path / "pngs").rglob("*.png"))
     assert len(pictures) == len(full.read_bytes().splitlines()) - 1
@@ -49,23 +48,23 @@ def test_a_csv_comes_back_byte_for_byte(full: Path, tmp_path: Path) -> None:
 def test_every_combination_of_splits_comes_back(write_csv: CsvWriter, tmp_path: Path, usages: tuple[str, ...]) -> None:
     rows = [(label, text, usages[place % len(usages)]) for place, (label, text, _) in enumerate(face_rows(4, 0))]
     source = write_csv(rows)
-    assert there_and_back(source, tmp_path) == source.read_bytes()
+    assert round_trip(source, tmp_path) == source.read_bytes()
 
 
-def test_data_without_splits_stays_without(write_csv: CsvWriter, tmp_path: Path) -> None:
+def test_data_without_splits_gets_none(write_csv: CsvWriter, tmp_path: Path) -> None:
     source = write_csv([row[:2] for row in face_rows(2, 0)], header="emotion,pixels")
-    assert there_and_back(source, tmp_path) == source.read_bytes()
+    assert round_trip(source, tmp_path) == source.read_bytes()
     assert "happy" in {path.name for path in (tmp_path / "pngs").iterdir()}
 
 
-def test_classes_of_ones_own_stay_names(tmp_path: Path) -> None:
-    faces = write_pictures(tmp_path / "faces", ("train/asleep", "train/Wide Awake", "test/asleep"), count=3)
+def test_custom_classes_stay_names(tmp_path: Path) -> None:
+    faces = write_images(tmp_path / "faces", ("train/asleep", "train/Wide Awake", "test/asleep"), count=3)
     (faces / "train" / "bored").mkdir()
     assert run_fer_train("convert", "--data", faces, "--out", tmp_path / "faces.csv") == 0
     lines = (tmp_path / "faces.csv").read_text().splitlines()
     assert lines[0] == "emotion,pixels,Usage"
     assert {line.partition(",")[0] for line in lines[1:]} == {"asleep", "Wide Awake"}
-    assert there_and_back(tmp_path / "faces.csv", tmp_path) == (tmp_path / "faces.csv").read_bytes()
+    assert round_trip(tmp_path / "faces.csv", tmp_path) == (tmp_path / "faces.csv").read_bytes()
 
 
 @pytest.mark.parametrize(("suffix", "unpack"), [(".csv.gz", gzip.decompress), (".csv.xz", lzma.decompress)])
@@ -74,7 +73,7 @@ def test_a_csv_can_be_written_compressed(full: Path, tmp_path: Path, suffix: str
     assert unpack((tmp_path / f"faces{suffix}").read_bytes()) == full.read_bytes()
 
 
-def test_classes_are_merged_on_the_way(full: Path, tmp_path: Path) -> None:
+def test_classes_can_be_merged(full: Path, tmp_path: Path) -> None:
     assert run_fer_train("convert", "--data", full, "--out", tmp_path / "pngs", "--classes", MERGED) == 0
     assert sorted(path.name for path in (tmp_path / "pngs" / "train").iterdir()) == ["happy", "neutral", "other"]
 
@@ -100,8 +99,8 @@ def test_a_stopped_conversion_leaves_nothing(full: Path, tmp_path: Path, monkeyp
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    for name, out in (("_write_pictures", "pngs"), ("_in_order", "faces.csv")):
-        monkeypatch.setattr(conversion, name, interrupted)
+    for name, out in (("_write_images", "pngs"), ("_in_order", "faces.csv")):
+        monkeypatch.setattr(writers, name, interrupted)
         assert run_fer_train("convert", "--data", full, "--out", tmp_path / out) == 130
     assert [path.name for path in tmp_path.iterdir()] == ["fer2013.csv"]
 
@@ -112,14 +111,14 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(conversion, "_write_pictures", full_disk)
+    monkeypatch.setattr(writers, "_write_images", full_disk)
     assert run_fer_train("convert", "--data", full, "--out", tmp_path / "pngs") == 1
     assert "pngs can't be written: No space left on device" in one_line(capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["fer2013.csv"]
 
 
 @pytest.mark.parametrize("name", ["test", "a,b"])
-def test_a_class_that_the_other_form_can_t_name_is_refused(
+def test_a_class_name_that_the_other_format_can_not_hold_is_refused(
     tmp_path: Path, write_csv: CsvWriter, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     rows = [(f'"{name}"' if label else "happy", text) for label, text, _ in face_rows(1, 0)]

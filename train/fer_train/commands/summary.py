@@ -33,7 +33,7 @@ def summary(data: Path, out: Path | None, ferplus: Path | None, classes: ClassCh
     """
     with extra_required("fer-train", "train"):
         from fer_train.data import load_faces
-        from fer_train.data.summary import summarize
+        from fer_train.data.statistics import summarize
         from fer_train.plots import plot_classes, plot_samples
 
     if out is not None:

@@ -165,9 +165,9 @@ def make_trainer(faces: "FaceData", options: "TrainOptions", given: Given, out: 
 def _unlabeled(path: Path | None) -> "npt.NDArray[np.uint8] | None":
     if path is None:
         return None
-    from fer_train.data.unlabeled import load_unlabeled
+    from fer_train.data.npz_faces import load_npz_faces
 
-    return load_unlabeled(path)
+    return load_npz_faces(path)
 
 
 def chosen_device(name: str) -> str:

@@ -1,16 +1,24 @@
-"""Read face data sets: FER2013 in all the forms it goes around in, and a user's own.
+"""Read face data sets: FER2013 in every form it is distributed in, and users' own faces.
 
-containers   a folder, a .zip or .tar, or one file, maybe compressed: names in, streams out
-table        CSV files with a column of pixels
-folders      folders of pictures, a folder a class
-pictures     one picture to a 48 x 48 grey face
+containers   a folder, a .zip or .tar archive, or one file, maybe compressed: names in, streams out
+kaggle       downloads from Kaggle
+csv_table    any CSV file as pandas blocks with row numbers
+csv_faces    CSV files with a pixels column
+folders      folders of images, one folder per class
+images       one image file to a 48 x 48 gray face
+faults       rows and images that can't be read: refused or skipped
+faces        FaceData and UnlabeledFaces, the arrays that everything else works on
 ferplus      FER+ votes
-classes      keep, drop, merge and match classes
-splits       hold out a part for testing
-load         all of it in the right order: load_faces, load_unlabelled
+classes      keep, drop, merge and align classes
+loading      all of the above in the right order: load_faces, load_unlabeled
+npz_faces    .npz files of unlabeled faces for distillation
+statistics   what a data set holds
+writers      FaceData to a CSV or to folders of PNGs
+
+Batches, augmentation and anything else that knows PyTorch belong to training/.
 """
 
-from fer_train.data.classes import place
+from fer_train.data.classes import align_classes
 from fer_train.data.faces import (
     FACE_SIZE,
     FER2013_CLASSES,
@@ -34,12 +42,12 @@ __all__ = [
     "TRAINING",
     "FaceData",
     "UnlabeledFaces",
+    "align_classes",
     "also_in",
     "check_trainable",
     "fingerprints",
     "load_faces",
     "load_unlabeled",
     "majority_labels",
-    "place",
     "read_faces",
 ]

@@ -1,4 +1,4 @@
-"""Classes by their many spellings: order them, keep, drop and merge them, and match them with a network's."""
+"""Classes and their spellings: order, keep, drop and merge them, and align them with a network's."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from fer_edge.errors import DataError
 from fer_train.class_choice import ClassChoice
 from fer_train.data.faces import FER2013_CLASSES, FaceData
 
-# What FER2013's classes are called in folders and in other data sets.
+# Names of FER2013's classes in folders and in other data sets.
 SPELLINGS = {
     "anger": "angry", "disgusted": "disgust", "fearful": "fear", "happiness": "happy", "sadness": "sad",
     "surprised": "surprise",
@@ -17,15 +17,15 @@ SPELLINGS = {
 
 
 def canonical(name: str) -> str:
-    """FER2013's name for `name` ("angry" for "Anger"), or, for a class FER2013 doesn't have, `name` in lower case."""
+    """Return FER2013's name for a class ("angry" for "Anger"); other names are stripped and put in lower case."""
     plain = name.strip().casefold()
     return SPELLINGS.get(plain, plain)
 
 
 def ordered_classes(names: Iterable[str]) -> dict[str, str]:
-    """By canonical name, what to call each class: FER2013's first and in its order, then the others by name.
+    """Map canonical names to display names: FER2013's classes first, in its order, then the others by name.
 
-    A class that FER2013 doesn't have is called as it is spelled first.
+    A class that FER2013 doesn't have keeps its first spelling.
     """
     found: dict[str, str] = {}
     for name in names:
@@ -35,8 +35,11 @@ def ordered_classes(names: Iterable[str]) -> dict[str, str]:
     return {name: found[name] for name in [*known, *sorted(found.keys() - set(known))]}
 
 
-def mapping_of(choice: ClassChoice, data: FaceData) -> dict[str, str | None]:
-    """By class of `data`, the class it becomes by `choice`, None where it is left out; DataError if one is unknown."""
+def resolve_choice(choice: ClassChoice, data: FaceData) -> dict[str, str | None]:
+    """Map each class of `data` to its class in `choice`, or None if it is dropped.
+
+    Raises DataError if `choice` names a class that the data doesn't have.
+    """
     own = {canonical(name): name for name in data.classes}
     mapping: dict[str, str | None] = dict.fromkeys(data.classes)
     for name, sources in choice.items():
@@ -51,11 +54,11 @@ def mapping_of(choice: ClassChoice, data: FaceData) -> dict[str, str | None]:
 
 
 def relabel(data: FaceData, classes: Sequence[str], mapping: Mapping[str, str | None]) -> FaceData:
-    """`data` with its classes turned into `classes` by `mapping`; faces of classes that map to None are left out.
+    """Return `data` with `classes` instead of its own, by `mapping`; faces of classes that map to None are dropped.
 
     `mapping` must have every class of `data`.
     """
-    index = {name: place for place, name in enumerate(classes)}
+    index = {name: label for label, name in enumerate(classes)}
     targets = [mapping[name] for name in data.classes]
     table = np.array([-1 if target is None else index[target] for target in targets], dtype=np.int64)
     labels = table[data.labels] if len(table) else data.labels
@@ -63,41 +66,43 @@ def relabel(data: FaceData, classes: Sequence[str], mapping: Mapping[str, str | 
     return moved if (labels >= 0).all() else moved.rows(labels >= 0)
 
 
-def place(data: FaceData, classes: Sequence[str], mapping: Mapping[str, str | None], owner: str) -> FaceData:
-    """`data` with the `classes` of a trained network, in its order; `owner` names the network in errors.
+def align_classes(data: FaceData, classes: Sequence[str], mapping: Mapping[str, str | None], owner: str) -> FaceData:
+    """Return `data` with the `classes` of a trained network, in the network's order.
 
-    mapping: what the network made of the classes it was trained on, as in FaceData.class_mapping. A class of `data`
-    is placed by it; else it is the network's class of the same name, or of another spelling of that.
-    Raises DataError if there is no place for a class of which `data` has faces.
+    mapping: what the network made of the classes of its training data, as in FaceData.class_mapping. It decides first;
+    classes that it lacks go to the network's class of the same name or of another spelling of it.
+    owner: names the network in errors.
+
+    Raises DataError if the network has no counterpart for a class of which `data` has faces.
     """
     if mapping and data.class_mapping == mapping and data.classes == tuple(classes):
         return data  # it has been through this mapping already
     own = {canonical(name): name for name in reversed(classes)}
     known = {canonical(name): target for name, target in mapping.items()}
-    placed: dict[str, str | None] = {}
-    lost = []
+    aligned: dict[str, str | None] = {}
+    unknown = []
     for name, count in data.counts().items():
         plain = canonical(name)
         if name in mapping:
-            placed[name] = mapping[name]
+            aligned[name] = mapping[name]
         elif plain in known:
-            placed[name] = known[plain]
+            aligned[name] = known[plain]
         elif name in classes or plain in own:
-            placed[name] = name if name in classes else own[plain]
+            aligned[name] = name if name in classes else own[plain]
         else:
-            placed[name] = None
-            lost += [name] * (count > 0)
-    if lost:
+            aligned[name] = None
+            unknown += [name] * (count > 0)
+    if unknown:
         raise DataError(
-            f"{data.path} has the class{'es' * (len(lost) > 1)} {', '.join(lost)}, but {owner} was trained on "
+            f"{data.path} has the class{'es' * (len(unknown) > 1)} {', '.join(unknown)}, but {owner} was trained on "
             f"{', '.join(mapping or classes)}: give data with its classes"
         )
-    moved = relabel(data, classes, placed)
-    # What came before (--classes) counts as well when the source's names are asked for, as FER+ votes do.
-    return replace(moved, class_mapping=_chained(data.class_mapping, placed))
+    moved = relabel(data, classes, aligned)
+    # FER+ votes look up the source's names, so the mapping must lead there through an earlier --classes.
+    return replace(moved, class_mapping=_chain(data.class_mapping, aligned))
 
 
-def _chained(first: Mapping[str, str | None], then: Mapping[str, str | None]) -> dict[str, str | None]:
+def _chain(first: Mapping[str, str | None], then: Mapping[str, str | None]) -> dict[str, str | None]:
     if not first:
         return dict(then)
     return {name: None if target is None else then.get(target) for name, target in first.items()}

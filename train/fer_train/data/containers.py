@@ -1,4 +1,4 @@
-"""Where files lie: in a folder, in a .zip or .tar, or alone and maybe compressed. Names in, streams out."""
+"""Open folders, .zip and .tar archives and single files, maybe compressed, alike: names in, streams out."""
 
 import contextlib
 import gzip
@@ -17,19 +17,19 @@ from fer_edge.errors import DataError
 
 GZIP, XZ, ZIP = b"\x1f\x8b", b"\xfd7zXZ\x00", b"PK\x03\x04"
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".csv.xz", ".csv.zip")
-# What reading a damaged archive or compressed file raises; a zip with a password, RuntimeError.
+# Raised while reading a damaged archive or compressed file; RuntimeError comes from a zip with a password.
 DAMAGED = (EOFError, OSError, RuntimeError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
 
 
 class Container(Protocol):
-    """Files by name. `files` and `folders` are sorted, relative to the container, and without hidden ones."""
+    """Files by name. `files` and `folders` are sorted and relative to the container; hidden ones are left out."""
 
     path: Path
     files: list[PurePosixPath]
     folders: list[PurePosixPath]
 
     def open(self, name: PurePosixPath) -> IO[bytes]:
-        """A stream of one of `files`; it may be read in a thread of its own."""
+        """Open one of `files`; streams may be read in different threads."""
         ...
 
 
@@ -38,9 +38,9 @@ class _Folder:
         self.path = path
         files, folders = [], []
         seen = {path.resolve()}
-        for folder, below, names in os.walk(path, followlinks=True, onerror=_refuse):
+        for folder, below, names in os.walk(path, followlinks=True, onerror=_raise_unreadable):
             targets = {name: (Path(folder) / name).resolve() for name in sorted(below) if not _hidden(name)}
-            below[:] = [name for name, target in targets.items() if target not in seen]  # links may lead in circles
+            below[:] = [name for name, target in targets.items() if target not in seen]  # links may be circular
             seen.update(targets.values())
             here = PurePosixPath(Path(folder).relative_to(path))
             folders += [here / name for name in below]
@@ -52,7 +52,7 @@ class _Folder:
 
 
 class _File:
-    """A folder that holds `path` alone."""
+    """A single file, as a container that holds only this file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -77,7 +77,10 @@ class _Zip:
 
 
 class _Tar:
-    """Unpacked to a temporary folder under numbers, since a compressed tar can only be read from its beginning."""
+    """A .tar archive, unpacked to a temporary folder because a compressed tar has no random access.
+
+    Files are unpacked under numbers, so that no member's name can lead outside of the folder.
+    """
 
     def __init__(self, path: Path, archive: tarfile.TarFile, unpacked: Path) -> None:
         self.path = path
@@ -101,8 +104,8 @@ class _Tar:
 
 
 @contextlib.contextmanager
-def opened(path: Path, hint: str) -> Iterator[Container]:
-    """The files of `path`: a folder, an archive, or a single file. DataError, ending in `hint`, if it is none."""
+def open_container(path: Path, hint: str) -> Iterator[Container]:
+    """Open a folder, an archive or a single file. Raises DataError, which ends in `hint`, if `path` is none of them."""
     if path.is_dir():
         yield _Folder(path)
         return
@@ -128,16 +131,16 @@ def _archive(path: Path, stack: contextlib.ExitStack) -> Container:
 
 
 def is_table(name: PurePosixPath) -> bool:
-    """Whether a file is called like a CSV file, maybe a compressed one."""
+    """Whether the name is that of a CSV file, maybe compressed."""
     return name.name.casefold().endswith(TABLE_SUFFIXES)
 
 
 @contextlib.contextmanager
-def text_of(container: Container, name: PurePosixPath) -> Iterator[TextIO]:
-    """The text of one of the container's files, decompressed if it is compressed (by its content, not its name)."""
+def open_text(container: Container, name: PurePosixPath) -> Iterator[TextIO]:
+    """Open a file of the container as text. Its content decides, whatever its name, whether it is decompressed."""
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(_decompressed(stack.enter_context(container.open(name)), stack))
-        # newline="": the csv module wants to see them; utf-8-sig passes over a byte-order mark
+        # newline="" keeps line ends inside quoted cells; utf-8-sig skips a byte-order mark
         yield stack.enter_context(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
 
 
@@ -158,14 +161,14 @@ def _decompressed(stream: IO[bytes], stack: contextlib.ExitStack) -> IO[bytes]:
 
 
 def damaged(path: Path, error: Exception) -> DataError:
-    """The error to raise for one of DAMAGED."""
+    """Return the error to raise for one of DAMAGED."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
-    return DataError(f"{path} can't be read ({reason}): is it damaged, or has it a password? Download it again")
+    return DataError(f"{path} can't be read ({reason}): it is damaged or has a password: download it again")
 
 
 def _hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def _refuse(error: OSError) -> None:
+def _raise_unreadable(error: OSError) -> None:
     raise DataError(f"{error.filename} can't be read: {error.strerror}") from error

@@ -69,7 +69,7 @@ def _read(
             rows.append(block.assign(position=np.arange(count, count + len(block)))[good])
             count += len(block)
             bar.update(len(block))
-    notes = faults.settle(len(images), skip_bad)
+    notes = faults.raise_or_note(len(images), skip_bad)
     if not len(images):
         raise DataError(f"{table.path} has a header but no rows: download it again")
     return images, pd.concat(rows), notes

@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.errors import ParserError
 
 from fer_edge.errors import DataError
-from fer_train.data.containers import DAMAGED, Container, damaged, text_of
+from fer_train.data.containers import DAMAGED, Container, damaged, open_text
 
 BLOCK_ROWS = 1000
 MAX_COLUMNS_SHOWN = 80  # characters
@@ -38,7 +38,7 @@ class CsvTable:
         Raises DataError if the file is damaged, not a CSV file, or lacks a needed column.
         """
         try:
-            with text_of(self._container, self._name) as text:
+            with open_text(self._container, self._name) as text:
                 columns = self._checked(_header(text))
                 for raw in _raw_blocks(text, len(columns)):
                     block = raw.iloc[:, : len(columns)].set_axis(columns, axis="columns")
@@ -55,7 +55,7 @@ class CsvTable:
     def columns(self) -> frozenset[str]:
         """Return the lower-case column names; empty if the file is not a CSV file."""
         try:
-            with text_of(self._container, self._name) as text:
+            with open_text(self._container, self._name) as text:
                 return frozenset(_header(text))
         except (UnicodeDecodeError, csv.Error, *DAMAGED):
             return frozenset()

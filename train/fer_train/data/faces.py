@@ -1,4 +1,4 @@
-"""Labelled faces in memory, and which of them are the same picture."""
+"""Faces in memory, labeled and unlabeled, and which of them are the same image."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,26 +10,26 @@ import numpy.typing as npt
 
 # The order of fer2013.csv's `emotion` column, 0 to 6.
 FER2013_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-FACE_SIZE = 48  # pixels a side
+FACE_SIZE = 48  # pixels per side
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"
 SPLITS = (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
 
 
 @dataclass(frozen=True)
 class FaceData:
-    """Labelled grey faces.
+    """Labeled gray faces.
 
     images: uint8 [N, 48, 48], 0 black to 255 white.
     labels: int64 [N], indices into `classes`.
-    usage: str [N], the split a row belongs to ("Training", "PublicTest", "PrivateTest").
-    classes: the labels in index order.
+    usage: str [N], the split of each face ("Training", "PublicTest", "PrivateTest").
+    classes: class names in index order.
     path: the file or folder they came from.
     votes: float32 [N, 10], FER+ votes in the order of FERPLUS_COLUMNS, or None.
-    names: str [N], where each face stands ("row 12", "train/happy/3.png"), or None.
-    class_mapping: by class of the source, the class it became here, or None where its faces were left out;
-        empty if the classes are as the source has them.
-    relabelled: the labels are not the source's own, but the majority of FER+ votes.
-    notes: what was changed or left out on reading, a sentence each.
+    names: str [N], the place of each face in its source ("row 12", "train/happy/3.png"), or None.
+    class_mapping: per class of the source, the class it became here, or None if its faces were dropped;
+        empty if the classes are the source's.
+    relabeled: whether the labels are the majority of FER+ votes instead of the source's own.
+    notes: what was changed or skipped while reading, one sentence each.
     """
 
     images: npt.NDArray[np.uint8]
@@ -48,41 +48,41 @@ class FaceData:
 
     @property
     def title(self) -> str:
-        """What to call the data set in a checkpoint, a table or a picture."""
+        """The data set's name in checkpoints, tables and plots."""
         name = (self.path.name or self.path.resolve().name).removeprefix("kaggle:")
         return f"{name} with FER+ majority labels" if self.relabeled else name
 
     def rows(self, keep: npt.NDArray[np.bool_]) -> "FaceData":
-        """The rows where `keep` (bool [N]) is true, in the same order."""
+        """Return the faces where `keep` (bool [N]) is true, in the same order."""
         votes = None if self.votes is None else self.votes[keep]
         names = None if self.names is None else self.names[keep]
         images, labels, usage = self.images[keep], self.labels[keep], self.usage[keep]
         return replace(self, images=images, labels=labels, usage=usage, votes=votes, names=names)
 
     def split(self, *usages: str) -> "FaceData":
-        """The rows of the named splits."""
+        """Return the faces of the named splits."""
         return self.rows(np.isin(self.usage, usages))
 
     def splits(self) -> tuple[str, ...]:
-        """The splits that have a row, in the order Training, PublicTest, PrivateTest."""
+        """Return the splits that have faces, in the order Training, PublicTest, PrivateTest."""
         return tuple(split for split in SPLITS if (self.usage == split).any())
 
     def counts(self) -> dict[str, int]:
-        """Images per class, in class order."""
+        """Return the number of faces per class, in class order."""
         counted = np.bincount(self.labels, minlength=len(self.classes))
         return dict(zip(self.classes, counted.tolist(), strict=True))
 
-    def noting(self, *notes: str) -> "FaceData":
-        """The same faces with further notes."""
+    def with_notes(self, *notes: str) -> "FaceData":
+        """Return the same faces with more notes."""
         return replace(self, notes=(*self.notes, *notes))
 
 
 @dataclass(frozen=True)
 class UnlabeledFaces:
-    """Grey faces of which nothing is known, in the source's order.
+    """Gray faces without labels, in the source's order.
 
-    images: uint8 [N, 48, 48]. rows: int64 [N], 1 for the first row or picture of the source; what could not be
-    read is missing. files: str [N], the pictures' names, or None for a table.
+    images: uint8 [N, 48, 48]. rows: int64 [N], 1 for the first row or image of the source; unreadable ones leave
+    gaps. files: str [N], the images' file names, or None for a table.
     """
 
     images: npt.NDArray[np.uint8]
@@ -93,11 +93,11 @@ class UnlabeledFaces:
 
 
 def fingerprints(images: npt.NDArray[np.uint8]) -> list[bytes]:
-    """16 bytes an image of `images` (uint8 [N, H, W]) that are equal if, and but for 2^-64 only if, the images are."""
+    """Return 16 bytes per image of `images` (uint8 [N, H, W]); equal images have equal fingerprints."""
     return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
 
 
 def also_in(images: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Which of `images` (uint8 [N, H, W]) are pixel-identical to one of `others` ([M, H, W]): bool [N]."""
+    """Return which of `images` (uint8 [N, H, W]) are pixel-identical to one of `others` ([M, H, W]), as bool [N]."""
     known = set(fingerprints(others))
-    return np.array([mark in known for mark in fingerprints(images)], dtype=np.bool_)
+    return np.array([fingerprint in known for fingerprint in fingerprints(images)], dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""What can't be used in a data set: gathered while reading, then refused or, if the user wants, left out."""
+"""Rows and images that can't be read: collected while reading, then refused or, with --skip-bad-rows, skipped."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,21 +11,24 @@ SKIP = "--skip-bad-rows"
 
 @dataclass
 class Faults:
-    """The faulty rows or pictures of `path`. unit: "row" or "picture"."""
+    """The unreadable rows or images of `path`. unit: "row" or "image"."""
 
     path: Path
     unit: str
     places: list[str] = field(default_factory=list)
     first: str = ""
 
-    def add(self, place: str, why: str) -> None:
-        """Count one: where it stands ("row 5 (line 6)"), and what is wrong with it."""
+    def add(self, place: str, reason: str) -> None:
+        """Record one, with its place in the data ("row 5 (line 6)")."""
         if not self.places:
-            self.first = f"{place}: {why}"
+            self.first = f"{place}: {reason}"
         self.places.append(place)
 
-    def settle(self, good: int, skip: bool) -> tuple[str, ...]:
-        """Notes on what was left out; DataError if there is a fault and `skip` is false, or nothing good is left."""
+    def raise_or_note(self, good: int, skip: bool) -> tuple[str, ...]:
+        """Return notes about what was skipped; raise DataError for a fault if `skip` is false or `good` is 0.
+
+        good: how many rows or images could be read.
+        """
         if not self.places:
             return ()
         bad, total = len(self.places), good + len(self.places)
@@ -34,14 +37,13 @@ class Faults:
         if skip:
             return (f"{bad:,} of {total:,} {self.unit}s can't be used and are left out: {self.first}{self._others()}",)
         if bad == 1:
-            raise DataError(f"{self.path}, {self.first}: mend or delete the {self.unit}, or pass {SKIP} to go on")
+            raise DataError(f"{self.path}, {self.first}: fix or delete the {self.unit}, or pass {SKIP} to skip it")
         raise DataError(
             f"{self.path}, {self.first}; {bad:,} of its {total:,} {self.unit}s can't be used{self._others()}: "
-            f"mend or delete them, or pass {SKIP} to go on"
+            f"fix or delete them, or pass {SKIP} to skip them"
         )
 
     def _others(self) -> str:
-        """The places of all but the first, as far as there is room."""
         others = self.places[1 : MAX_SHOWN + 1]
         more = ", ..." if len(self.places) > MAX_SHOWN + 1 else ""
         return f"; also {', '.join(others)}{more}" if others else ""

@@ -1,4 +1,4 @@
-"""FER+ votes (Barsoum et al. 2016): ten taggers' opinions of each of FER2013's faces."""
+"""FER+ votes (Barsoum et al. 2016): what ten taggers said about each face of FER2013."""
 
 import re
 from dataclasses import replace
@@ -10,42 +10,45 @@ import pandas as pd
 
 from fer_edge.errors import DataError
 from fer_train.data.classes import canonical
-from fer_train.data.containers import opened
+from fer_train.data.containers import open_container
 from fer_train.data.csv_table import CsvTable, place_of
 from fer_train.data.faces import FaceData
 
-# The vote columns of fer2013new.csv. Its rows stand in fer2013.csv's order.
+# The vote columns of fer2013new.csv. Its rows are in the order of fer2013.csv.
 FERPLUS_COLUMNS = (
     "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF",
 )  # fmt: skip
 HINT = "--ferplus names FER+'s fer2013new.csv"
-PICTURE_NAME = re.compile(r"fer(\d{7})\.")  # FER+'s "Image name": the row in fer2013.csv, from 0
+IMAGE_NAME = re.compile(r"fer(\d{7})\.")  # FER+'s "Image name": the row in fer2013.csv, from 0
 
 
-def with_votes(data: FaceData, places: npt.NDArray[np.int64] | None, path: Path) -> FaceData:
-    """`data` with the votes in `path` for each face; they may go on where `data` ends.
+def with_votes(data: FaceData, positions: npt.NDArray[np.int64] | None, path: Path) -> FaceData:
+    """Return `data` with the votes in `path`, which may have more rows than `data`.
 
-    places: int64 [N], each face's row among all of the source's, from 0; None for pictures, which must then
-    be named as FER+ does ("fer0000012.png"). Raises DataError if the votes are not those of these faces.
+    positions: int64 [N], each face's position among all rows of its source, from 0. None for image files, which must
+    be named as FER+ names them ("fer0000012.png").
+
+    Raises DataError if the votes don't belong to these faces.
     """
     votes, usage = _read(path)
-    if places is None:
-        places = _places_by_name(data, path)
-    fits = len(votes) > places.max(initial=-1)
+    if positions is None:
+        positions = _positions_by_name(data, path)
+    fits = len(votes) > positions.max(initial=-1)
     if fits and usage is not None and data.usage.any():
-        fits = bool((usage.to_numpy()[places] == data.usage).all())
+        fits = bool((usage.to_numpy()[positions] == data.usage).all())
     if not fits:
         raise DataError(
-            f"{path} does not fit {data.path}: its {len(votes):,} rows must stand in the same order "
+            f"{path} does not fit {data.path}: its {len(votes):,} rows must be in the same order "
             f"as the {len(data):,} faces, with the same Usage"
         )
-    return replace(data, votes=votes.to_numpy()[places])
+    return replace(data, votes=votes.to_numpy()[positions])
 
 
 def majority_labels(data: FaceData) -> npt.NDArray[np.int64]:
-    """The class with the most votes for each face, int64 [N], or -1: a tie, a class that `data` has not, no face.
+    """Return the class with the most votes per face, int64 [N].
 
-    Votes for what --classes has merged are added up first.
+    It is -1 for a tie, for a class that `data` doesn't have, and for "no face". Votes for classes that --classes
+    merges are added first. `data` must have votes.
     """
     assert data.votes is not None
     groups, columns = _groups(data)
@@ -56,21 +59,21 @@ def majority_labels(data: FaceData) -> npt.NDArray[np.int64]:
     return np.where(tied | (winner >= len(data.classes)), -1, winner)
 
 
-def relabeled(data: FaceData) -> FaceData:
-    """`data` labelled by the majority of its votes, without the faces that have none, and without the votes."""
+def with_majority_labels(data: FaceData) -> FaceData:
+    """Return `data` labeled by the majority of its votes, without the votes and without faces that have no majority."""
     labels = majority_labels(data)
-    changed, lost = int(((labels != data.labels) & (labels >= 0)).sum()), int((labels < 0).sum())
-    if lost == len(data):
+    changed, dropped = int(((labels != data.labels) & (labels >= 0)).sum()), int((labels < 0).sum())
+    if dropped == len(data):
         raise DataError(f"no face of {data.path} has a majority of FER+ votes for one of {', '.join(data.classes)}")
     kept = replace(data, labels=labels, votes=None, relabeled=True).rows(labels >= 0)
-    return kept.noting(
-        f"labels are FER+ majorities: {changed:,} differ from the file's own, and {lost:,} faces without "
+    return kept.with_notes(
+        f"labels are FER+ majorities: {changed:,} differ from the file's own, and {dropped:,} faces without "
         "a majority for one class are left out"
     )
 
 
 def _groups(data: FaceData) -> tuple[list[str], list[int]]:
-    """What votes are counted for, `data.classes` first, and the place in that of each of FERPLUS_COLUMNS."""
+    """Return what votes are counted for, `data.classes` first, and the index there of each of FERPLUS_COLUMNS."""
     groups, columns = list(data.classes), []
     by_name = {canonical(name): name for name in reversed(data.classes)}
     mapping = {canonical(name): target for name, target in data.class_mapping.items()}
@@ -86,17 +89,17 @@ def _groups(data: FaceData) -> tuple[list[str], list[int]]:
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, pd.Series | None]:
-    """Return the votes, a float32 column per FERPLUS_COLUMNS, and each row's Usage if the file has any."""
+    """Return the votes, a float32 column for each of FERPLUS_COLUMNS, and each row's Usage if the file has any."""
     columns = [name.lower() for name in FERPLUS_COLUMNS]
-    with opened(path, HINT) as container:
+    with open_container(path, HINT) as container:
         name = container.files[0] if len(container.files) == 1 else _votes_file(container.files, path)
         table = CsvTable(container, name, columns, HINT)
         rows = pd.concat([pd.DataFrame(columns=columns), *table.blocks()])
     votes = rows[columns].apply(pd.to_numeric, errors="coerce")
     bad = rows.index[~(votes >= 0).all(axis="columns")]
     if len(bad):
-        what = "a vote is not a number of 0 or more: download fer2013new.csv again"
-        raise DataError(f"{table.path}, {place_of(bad[0])}: {what}")
+        problem = "a vote is not a number of 0 or more: download fer2013new.csv again"
+        raise DataError(f"{table.path}, {place_of(bad[0])}: {problem}")
     votes = votes.astype(np.float32).reset_index(drop=True)
     usage = rows["usage"].str.strip().reset_index(drop=True) if "usage" in rows else None
     return votes, usage if usage is not None and usage.any() else None
@@ -109,13 +112,13 @@ def _votes_file(files: list[PurePosixPath], path: Path) -> PurePosixPath:
     raise DataError(f"{path} holds no fer2013new.csv: {HINT}")
 
 
-def _places_by_name(data: FaceData, path: Path) -> npt.NDArray[np.int64]:
+def _positions_by_name(data: FaceData, path: Path) -> npt.NDArray[np.int64]:
     assert data.names is not None
-    matches = [PICTURE_NAME.match(PurePosixPath(name).name) for name in data.names.tolist()]
+    matches = [IMAGE_NAME.match(PurePosixPath(name).name) for name in data.names.tolist()]
     if None in matches:
         name = data.names[matches.index(None)]
         raise DataError(
-            f"{path} can't be matched with {data.path}: FER+ calls pictures fer0000012.png, and {name} is called "
-            "otherwise: give the CSV that they come from"
+            f"{path} can't be matched with {data.path}: FER+ names images fer0000012.png, and {name} has another "
+            "name: give the CSV that the images come from"
         )
     return np.array([int(match[1]) for match in matches if match], dtype=np.int64)

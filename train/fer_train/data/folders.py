@@ -1,4 +1,4 @@
-"""Folders of pictures: which folder is a split, which a class, whatever it is called."""
+"""Folders of images: find out which folders are splits and which are classes, by their names."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,23 +11,27 @@ from fer_train.data.classes import canonical, ordered_classes
 from fer_train.data.containers import Container
 from fer_train.data.faces import PRIVATE_TEST, PUBLIC_TEST, TRAINING, FaceData
 from fer_train.data.faults import Faults
-from fer_train.data.images import is_picture, read_pictures
+from fer_train.data.images import is_image, read_images
 
-TEST = "test"  # PublicTest or PrivateTest, by what else there is
+TEST = "test"  # PublicTest or PrivateTest, which depends on the other folders
 SPLIT_FOLDERS = {
     "train": TRAINING, "training": TRAINING,
     "val": PUBLIC_TEST, "valid": PUBLIC_TEST, "validation": PUBLIC_TEST, "publictest": PUBLIC_TEST,
     "test": TEST, "testing": TEST, "privatetest": PRIVATE_TEST,
 }  # fmt: skip
-ADVICE = "pictures stand in a folder a class, and these in train/ and test/ or alone"
+ADVICE = "put images into one folder per class, and these into train/ and test/ if there are splits"
 MAX_NAMES_SHOWN = 8
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Pictures in reading order. usages, labels: of each, usage "" where there are no splits; stray: in no class."""
+    """What the folders mean.
 
-    pictures: list[PurePosixPath]
+    images: in reading order. usages, labels: one per image; usage is "" where there are no splits. stray: how many
+    images are in no class folder.
+    """
+
+    images: list[PurePosixPath]
     usages: list[str]
     labels: list[int]
     classes: tuple[str, ...]
@@ -36,33 +40,35 @@ class Layout:
 
 
 def split_of(folder: str) -> str | None:
-    """The split a folder of that name holds: Training, PublicTest, PrivateTest, "test", or None."""
+    """Return the split that a folder of that name holds: Training, PublicTest, PrivateTest, "test" or None."""
     plain = folder.casefold().replace("_", "").replace("-", "").replace(" ", "")
-    return SPLIT_FOLDERS.get(plain.removeprefix("fer2013"))  # as FER+'s tool calls them
+    return SPLIT_FOLDERS.get(plain.removeprefix("fer2013"))  # FER+'s tool names them FER2013Train and so on
 
 
-def lay_out(files: Sequence[PurePosixPath], folders: Sequence[PurePosixPath], path: Path) -> Layout:
-    """Tell splits and classes from names; DataError if that can't be done.
+def find_layout(files: Sequence[PurePosixPath], folders: Sequence[PurePosixPath], path: Path) -> Layout:
+    """Recognize splits and classes by folder names; DataError if that is impossible.
 
-    Pictures come sorted by split, class and name. Folders around all of it are passed over.
+    Images are sorted by split, class and name. Outer folders that hold everything are ignored.
     """
-    pictures = [name for name in files if is_picture(name)]
-    outer = _around(pictures)
-    tops = dict.fromkeys(name.parts[outer] for name in pictures if len(name.parts) > outer + 1)
+    images = [name for name in files if is_image(name)]
+    outer = _outer_depth(images)
+    tops = dict.fromkeys(name.parts[outer] for name in images if len(name.parts) > outer + 1)
     splits = _splits(tops, path)
     usage_of = _usages(splits)
     level = outer + 1 if splits else outer
-    members = [name for name in pictures if len(name.parts) > level + 1]
+    members = [name for name in images if len(name.parts) > level + 1]
     if not members:
-        raise DataError(f"{path} has no pictures in class folders: {ADVICE}")
-    around = members[0].parts[:outer]
-    empty = [  # a class may be an empty folder
+        raise DataError(f"{path} has no images in class folders: {ADVICE}")
+    outer_parts = members[0].parts[:outer]
+    empty = [  # an empty folder is a class, too
         name.parts[level]
         for name in folders
-        if len(name.parts) == level + 1 and name.parts[:outer] == around and (not splits or name.parts[outer] in splits)
+        if len(name.parts) == level + 1
+        and name.parts[:outer] == outer_parts
+        and (not splits or name.parts[outer] in splits)
     ]
     classes = ordered_classes([*(name.parts[level] for name in members), *empty])
-    index = {plain: place for place, plain in enumerate(classes)}
+    index = {plain: label for label, plain in enumerate(classes)}
     order = ("", TRAINING, PUBLIC_TEST, PRIVATE_TEST)
     rows = [
         (order.index(usage_of.get(name.parts[outer], "")), index[canonical(name.parts[level])], name)
@@ -70,60 +76,60 @@ def lay_out(files: Sequence[PurePosixPath], folders: Sequence[PurePosixPath], pa
     ]
     rows.sort()
     notes = tuple(
-        f"{top}/ is used as PublicTest, by which the best epoch is chosen: add validation/ to keep it unseen"
+        f"{top}/ is used as PublicTest, which chooses the best epoch: add validation/ to keep {top}/ unseen"
         for top, split in splits.items()
         if split == TEST and usage_of[top] == PUBLIC_TEST
     )
     return Layout(
         [name for _, _, name in rows], [order[usage] for usage, _, _ in rows], [label for _, label, _ in rows],
-        tuple(classes.values()), len(pictures) - len(members), notes,
+        tuple(classes.values()), len(images) - len(members), notes,
     )  # fmt: skip
 
 
 def read_folders(container: Container, skip_bad: bool) -> FaceData:
-    """The faces of folders of pictures; usage "" where there are no splits. DataError for what can't be read."""
+    """Read folders of images; usage is "" where there are no splits. Raises DataError for unreadable images."""
     path = container.path
-    layout = lay_out(container.files, container.folders, path)
-    faults = Faults(path, "picture")
-    images, good, notes = read_pictures(container, layout.pictures, faults)
+    layout = find_layout(container.files, container.folders, path)
+    faults = Faults(path, "image")
+    images, good, notes = read_images(container, layout.images, faults)
     if layout.stray:
-        notes += (f"{layout.stray:,} pictures in no class folder are not used",)
-    notes += faults.settle(int(good.sum()), skip_bad)
+        notes += (f"{layout.stray:,} images outside of class folders are not used",)
+    notes += faults.raise_or_note(int(good.sum()), skip_bad)
     return FaceData(
         images,
         np.array(layout.labels, dtype=np.int64)[good],
         np.array(layout.usages, dtype=np.str_)[good],
         layout.classes,
         path,
-        names=np.array([str(name) for name in layout.pictures], dtype=np.str_)[good],
+        names=np.array([str(name) for name in layout.images], dtype=np.str_)[good],
         notes=layout.notes + notes,
     )
 
 
-def _around(pictures: Sequence[PurePosixPath]) -> int:
-    """How many folders lie around all of it, as an archive's only folder does."""
+def _outer_depth(images: Sequence[PurePosixPath]) -> int:
+    """Return how many nested folders hold everything, as the only folder of an archive does."""
     depth = 0
     while True:
-        tops = {name.parts[depth] for name in pictures}
-        if len(tops) != 1 or any(len(name.parts) < depth + 3 for name in pictures) or split_of(next(iter(tops))):
+        tops = {name.parts[depth] for name in images}
+        if len(tops) != 1 or any(len(name.parts) < depth + 3 for name in images) or split_of(next(iter(tops))):
             return depth
         depth += 1
 
 
 def _splits(tops: Iterable[str], path: Path) -> dict[str, str]:
-    """By outermost folder, the split it holds; empty if these are classes. DataError if they are both."""
+    """Map the outermost folders to their splits; empty if they are classes. DataError if they are mixed."""
     splits = {top: split for top in tops if (split := split_of(top))}
     others = [top for top in tops if top not in splits]
     if splits and others:
         raise DataError(
             f"{path} has {_listed(others)} beside the split{'s' * (len(splits) > 1)} {_listed(splits)}: "
-            "move these away, or name one folder of splits or of classes"
+            "move one kind away, or name a folder that holds only splits or only classes"
         )
     return splits
 
 
 def _usages(splits: dict[str, str]) -> dict[str, str]:
-    """By split folder, the usage of its rows: test/ is PublicTest unless something else is."""
+    """Map split folders to usages: test/ is PublicTest unless another folder is."""
     test = PRIVATE_TEST if PUBLIC_TEST in splits.values() else PUBLIC_TEST
     return {top: test if split == TEST else split for top, split in splits.items()}
 

@@ -1,4 +1,4 @@
-"""Picture files to 48 x 48 grey faces."""
+"""Turn image files into 48 x 48 gray faces."""
 
 import os
 from collections import Counter
@@ -17,33 +17,33 @@ from fer_train.data.faces import FACE_SIZE
 from fer_train.data.faults import Faults
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"))
-PICTURES_A_JOB = 64
-# OpenCV makes a picture with a grey rest of a truncated file, so its end is looked for: by first bytes, the last.
+IMAGES_PER_JOB = 64
+# First and last bytes of a format. OpenCV fills the rest of a truncated file with gray, so we look for the end.
 ENDINGS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND\xaeB`\x82"}
 SIZE, SHAPE, COLOR = "size", "shape", "colour"
 
 Face = npt.NDArray[np.uint8]
 
 
-def is_picture(name: PurePosixPath) -> bool:
-    """Whether a file is called like a picture."""
+def is_image(name: PurePosixPath) -> bool:
+    """Whether the name is that of an image file."""
     return name.suffix.casefold() in SUFFIXES
 
 
 def decode_face(data: bytes) -> tuple[Face, frozenset[str]]:
-    """The grey 48 x 48 face in a picture file, and what had to be changed for that: SIZE, SHAPE, COLOUR.
+    """Decode an image file to a gray face, uint8 [48, 48], and say what was changed: SIZE, SHAPE, COLOR.
 
-    Of a picture that is not square the middle square is taken. ValueError says why there is no picture in it.
+    Of an image that is not square the middle square is taken. Raises ValueError if it can't be decoded.
     """
     if not data:
         raise ValueError("the file is empty")
     for start, end in ENDINGS.items():
         if data.startswith(start) and end not in data[-max(1024, len(data) // 8) :]:
-            raise ValueError("the picture is cut off")
-    # 8 bits, one channel or three, turned as its EXIF data says
+            raise ValueError("the image is truncated")
+    # gives 8 bits and one or three channels, rotated by the EXIF orientation
     image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_ANYCOLOR)
     if image is None:
-        raise ValueError("it is no picture, or damaged")
+        raise ValueError("it is not an image, or is damaged")
     pixels, changes = np.asarray(image, dtype=np.uint8), set()
     if pixels.ndim == 3 and not (np.ptp(pixels, axis=2) == 0).all():
         changes.add(COLOR)
@@ -57,17 +57,17 @@ def decode_face(data: bytes) -> tuple[Face, frozenset[str]]:
     return gray, frozenset(changes)
 
 
-def read_pictures(
+def read_images(
     container: Container, names: Sequence[PurePosixPath], faults: Faults
 ) -> tuple[Face, npt.NDArray[np.bool_], tuple[str, ...]]:
-    """Faces uint8 [M, 48, 48] of the pictures that can be read, which of `names` these are (bool [N]), and notes.
+    """Decode images on all cores; unreadable ones are added to `faults`.
 
-    The others are added to `faults`. Decoding runs on all cores.
+    Returns the M readable faces, uint8 [M, 48, 48], which of the N names they are, bool [N], and notes.
     """
     faces = np.empty((len(names), FACE_SIZE, FACE_SIZE), dtype=np.uint8)
     good = np.zeros(len(names), dtype=np.bool_)
     changed: Counter[str] = Counter()
-    jobs = [range(start, min(start + PICTURES_A_JOB, len(names))) for start in range(0, len(names), PICTURES_A_JOB)]
+    jobs = [range(start, min(start + IMAGES_PER_JOB, len(names))) for start in range(0, len(names), IMAGES_PER_JOB)]
 
     def work(job: range) -> tuple[range, Counter[str], list[tuple[int, str]]]:
         counted, bad = Counter[str](), []
@@ -84,24 +84,24 @@ def read_pictures(
                 counted.update(changes)
         return job, counted, bad
 
-    bar = tqdm(total=len(names), desc=f"Reading {container.path.name}", unit=" pictures", leave=False, disable=None)
-    with bar, ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="pictures") as pool:
+    bar = tqdm(total=len(names), desc=f"Reading {container.path.name}", unit=" images", leave=False, disable=None)
+    with bar, ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="images") as pool:
         try:
             for job, counted, bad in pool.map(work, jobs):
                 changed.update(counted)
-                for place, why in bad:
-                    faults.add(str(names[place]), why)
+                for place, reason in bad:
+                    faults.add(str(names[place]), reason)
                 bar.update(len(job))
-        except BaseException:  # a signal need not wait for the rest
+        except BaseException:  # on a signal, don't decode the rest
             pool.shutdown(cancel_futures=True)
             raise
     return (faces if good.all() else faces[good]), good, _notes(changed, int(good.sum()))
 
 
 def _notes(changed: Counter[str], total: int) -> tuple[str, ...]:
-    told = [
+    changes = [
         (SIZE, f"of another size were resized to {FACE_SIZE} x {FACE_SIZE}"),
         (SHAPE, "were not square: their middle square was taken"),
-        (COLOR, "had colour and were turned to grey"),
+        (COLOR, "were in color and were converted to gray"),
     ]
-    return tuple(f"{changed[what]:,} of {total:,} pictures {done}" for what, done in told if changed[what])
+    return tuple(f"{changed[what]:,} of {total:,} images {done}" for what, done in changes if changed[what])

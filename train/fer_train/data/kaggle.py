@@ -1,4 +1,4 @@
-"""Data sets from Kaggle, fetched by kagglehub and kept in its cache."""
+"""Download data sets from Kaggle with kagglehub, which keeps them in its cache."""
 
 import re
 import textwrap
@@ -9,18 +9,18 @@ from fer_edge.errors import DataError
 
 PREFIX = "kaggle:"
 HANDLE = re.compile(r"[\w.-]+(/[\w.-]+)?(/versions/\d+)?")
-MAX_REASON_SHOWN = 160
+MAX_REASON_SHOWN = 160  # characters
 
 
-def is_handle(path: Path) -> bool:
+def is_kaggle(path: Path) -> bool:
     """Whether `path` is kaggle:OWNER/NAME, a data set, or kaggle:NAME, a competition."""
     return str(path).startswith(PREFIX)
 
 
-def fetch(path: Path) -> Path:
-    """The folder or file that holds what `path`, a handle, names; downloaded unless it has been before.
+def download(path: Path) -> Path:
+    """Return the local folder or file of a kaggle: path, downloaded unless it is in kagglehub's cache.
 
-    Raises MissingExtraError without kagglehub, DataError if there is no such thing or no way to it.
+    Raises MissingExtraError without kagglehub, and DataError if the name is wrong or can't be reached.
     """
     handle = str(path).removeprefix(PREFIX)
     if not HANDLE.fullmatch(handle):
@@ -33,7 +33,7 @@ def fetch(path: Path) -> Path:
     except Exception as error:  # kagglehub's and requests' errors share no other base
         reason = textwrap.shorten(str(error), MAX_REASON_SHOWN, placeholder=" ...") or type(error).__name__
         raise DataError(
-            f"{path} can't be downloaded ({reason}): is this machine online, the name right, and for a competition "
-            "a Kaggle token set? Or download it in a browser and name the file"
+            f"{path} can't be downloaded ({reason}): check the connection, the name and, for a competition, "
+            "the Kaggle token; or download it in a browser and name the file"
         ) from error
     return Path(folder)

@@ -1,4 +1,4 @@
-"""Write labelled faces in another form: a CSV, or folders of PNGs."""
+"""Write labeled faces as a CSV or as folders of PNGs."""
 
 import gzip
 import lzma
@@ -16,11 +16,11 @@ from fer_edge.opencv import cv2
 from fer_train.data import FER2013_CLASSES, PRIVATE_TEST, PUBLIC_TEST, TRAINING, FaceData
 from fer_train.data.folders import split_of
 
-PICTURES = "fer{:07}.png"  # as FER+ calls FER2013's
+IMAGE_NAME = "fer{:07}.png"  # FER+'s names for FER2013's images
 
 
 def check_target(out: Path, overwrite: bool) -> None:
-    """OutputError if `out`, a CSV or a folder, can't or must not be written."""
+    """Raise OutputError if `out`, a CSV or a folder, can't be written or exists already."""
     if is_csv(out):
         check_writable(out, overwrite)
     elif out.exists() and not (out.is_dir() and not any(out.iterdir())):
@@ -30,12 +30,12 @@ def check_target(out: Path, overwrite: bool) -> None:
 
 
 def write_csv(data: FaceData, path: Path) -> None:
-    """Write `data` to `path`, whole or not at all, as fer2013.csv has it; compressed if the name ends in .gz or .xz.
+    """Write `data` in the format of fer2013.csv, whole or not at all; compressed if the name ends in .gz or .xz.
 
-    FER2013's seven classes become their numbers, others stay names. There is no Usage column if the data has no splits.
+    FER2013's seven classes become numbers, other classes stay names. Data without splits gets no Usage column.
     """
     if bad := [name for name in data.classes if set(name) & set(',"\r\n')]:
-        raise DataError(f"the class {bad[0]!r} of {data.path} can't stand in a CSV: rename it")
+        raise DataError(f"the class {bad[0]!r} of {data.path} can't be written to a CSV: rename it")
     numbered = set(data.classes) == set(FER2013_CLASSES)
     emotions = [str(FER2013_CLASSES.index(name)) if numbered else name for name in data.classes]
     has_splits = bool(data.usage.any())
@@ -48,56 +48,55 @@ def write_csv(data: FaceData, path: Path) -> None:
 
 
 def write_folders(data: FaceData, path: Path) -> None:
-    """Write `data` as PNGs to the new folder `path`, which appears when all of it is done."""
+    """Write `data` as PNGs to the new folder `path`, which appears when all of it is written."""
     folders = {usage: _split_folder(usage, data) for usage in np.unique(data.usage).tolist()}
     for name in data.classes:
         if "/" in name or name.startswith(".") or ("" in folders and split_of(name)):
-            raise DataError(f"the class {name!r} of {data.path} can't be a folder's name: rename it")
+            raise DataError(f"the class {name!r} of {data.path} can't be a folder name: rename it")
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as temporary:
             root = Path(temporary) / "faces"
             for folder in folders.values():
-                for name in data.classes:  # also those without a face, so that none gets lost
+                for name in data.classes:  # also classes without a face, so that none is lost
                     (root / folder / name).mkdir(parents=True)
-            _write_pictures(data, {usage: root / folder for usage, folder in folders.items()}, path.name)
+            _write_images(data, {usage: root / folder for usage, folder in folders.items()}, path.name)
             if path.is_dir():
-                path.rmdir()  # empty, see check_target
+                path.rmdir()  # check_target made sure that it is empty
             shutil.move(root, path)
     except OSError as error:
         raise OutputError(f"{path} can't be written: {error.strerror or error}") from error
 
 
 def _split_folder(usage: str, data: FaceData) -> str:
-    """The folder for a split, by names that are read back as the same; "" where there are no splits."""
-    # test/ alone would be read as PublicTest
+    """Return the folder name that load_faces reads as the same split; "" where there are no splits."""
+    # without validation/, a folder test/ would be read as PublicTest
     private = "test" if PUBLIC_TEST in data.usage else PRIVATE_TEST
     return {"": "", TRAINING: "train", PUBLIC_TEST: "validation", PRIVATE_TEST: private}[usage]
 
 
-def _write_pictures(data: FaceData, folders: dict[str, Path], title: str) -> None:
+def _write_images(data: FaceData, folders: dict[str, Path], title: str) -> None:
     jobs = zip(_numbers(data), data.images, data.labels.tolist(), data.usage.tolist(), strict=True)
     for number, image, label, usage in tqdm(
-        jobs, total=len(data), desc=f"Writing {title}", unit=" pictures", leave=False, disable=None
+        jobs, total=len(data), desc=f"Writing {title}", unit=" images", leave=False, disable=None
     ):
         content = cv2.imencode(".png", image)[1].tobytes()
-        (folders[usage] / data.classes[label] / PICTURES.format(number)).write_bytes(content)
+        (folders[usage] / data.classes[label] / IMAGE_NAME.format(number)).write_bytes(content)
 
 
 def _numbers(data: FaceData) -> list[int]:
-    """Each face's place in its source, from 0."""
+    """Return each face's position in its source, from 0."""
     if data.names is None or not _from_table(data):
         return list(range(len(data)))
     return [int(name.split()[1]) - 1 for name in data.names.tolist()]
 
 
 def _in_order(data: FaceData) -> list[int]:
-    """The faces in the order of their table, or of the pictures' names if no two are called the same."""
+    """Return the order to write: as in the table, or by file name if no two images have the same one."""
     if data.names is None or _from_table(data):
         return list(range(len(data)))
-    called = [PurePosixPath(name).name for name in data.names.tolist()]
-    return (
-        sorted(range(len(data)), key=called.__getitem__) if len(set(called)) == len(called) else list(range(len(data)))
-    )
+    names = [PurePosixPath(name).name for name in data.names.tolist()]
+    rows = range(len(data))
+    return sorted(rows, key=names.__getitem__) if len(set(names)) == len(names) else list(rows)
 
 
 def _from_table(data: FaceData) -> bool:
@@ -113,5 +112,5 @@ def _text(path: Path) -> TextIO:
 
 
 def is_csv(path: Path) -> bool:
-    """Whether `path` is called like a CSV file, maybe a compressed one."""
+    """Whether the name is that of a CSV file, maybe compressed."""
     return path.name.casefold().endswith((".csv", ".csv.gz", ".csv.xz"))

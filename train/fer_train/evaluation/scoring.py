@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_edge.errors import DataError
-from fer_train.data import TRAINING, FaceData, also_in, majority_labels, place
+from fer_train.data import TRAINING, FaceData, align_classes, also_in, majority_labels
 from fer_train.evaluation.metrics import cross_fitted_probabilities, expected_calibration_error, score
 from fer_train.evaluation.predictors import Predictor, Probabilities, logits_from, uncalibrated
 from fer_train.tables import aligned
@@ -97,7 +97,7 @@ def evaluate(predictor: Predictor, data: FaceData, split: str) -> Evaluation:
     The data's classes are placed by the network's own and by its class mapping.
     Raises DataError if the data has other classes, or no row of that split.
     """
-    placed = place(data, predictor.classes, predictor.class_mapping, str(predictor.path))
+    placed = align_classes(data, predictor.classes, predictor.class_mapping, str(predictor.path))
     chosen = placed if split == ALL else chosen_faces(placed, split)
     probabilities = predictor.predict(chosen.images, "evaluating")
     before = uncalibrated(probabilities, predictor.temperature)

@@ -1,4 +1,4 @@
-"""Faces without labels, which only teachers can teach about."""
+"""Faces without labels in an .npz file, which a student learns from through its teachers' predictions."""
 
 import zipfile
 from pathlib import Path
@@ -10,11 +10,14 @@ from fer_edge.errors import DataError
 from fer_edge.files import atomic_write
 from fer_train.data import FACE_SIZE
 
-HINT = "--unlabelled names an .npz file with `images`, uint8 [N, 48, 48]"
+HINT = "--unlabeled names an .npz file with `images`, uint8 [N, 48, 48]"
 
 
-def load_unlabeled(path: Path) -> npt.NDArray[np.uint8]:
-    """Read what save_unlabelled wrote: uint8 [N, 48, 48]. DataError for anything else; no code in it is run."""
+def load_npz_faces(path: Path) -> npt.NDArray[np.uint8]:
+    """Read the faces, uint8 [N, 48, 48], that save_npz_faces wrote; DataError for any other file.
+
+    Pickled objects are refused, so the file can't run code.
+    """
     if not path.is_file():
         raise DataError(f"{path} is not a file: {HINT}")
     try:
@@ -29,7 +32,7 @@ def load_unlabeled(path: Path) -> npt.NDArray[np.uint8]:
     return images
 
 
-def save_unlabeled(images: npt.NDArray[np.uint8], path: Path) -> None:
-    """Write faces, uint8 [N, 48, 48], to `path`, whole or not at all; OutputError if that can't be done."""
+def save_npz_faces(images: npt.NDArray[np.uint8], path: Path) -> None:
+    """Write faces, uint8 [N, 48, 48], to `path`, whole or not at all; OutputError on failure."""
     with atomic_write(path) as part, part.open("wb") as file:
         np.savez_compressed(file, images=images)
