@@ -70,7 +70,7 @@ def test_faces_come_back_as_they_were_saved(tmp_path: Path) -> None:
 
 def test_what_holds_no_faces_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "faces.npz"
-    with pytest.raises(DataError, match=r"is not a file: --unlabelled names an \.npz"):
+    with pytest.raises(DataError, match=r"is not a file: --unlabeled names an \.npz"):
         load_npz_faces(path)
     path.write_text("no archive")
     with pytest.raises(DataError, match="is not such a file"):
