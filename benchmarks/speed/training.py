@@ -34,7 +34,7 @@ from fer_train.networks import NETWORKS
 from fer_train.networks.normalization import MEAN, STD
 from fer_train.training.augment import Augmentation
 from fer_train.training.batches import Batch, Batches
-from fer_train.training.distributed import Shard
+from fer_train.training.distributed import Rank
 from fer_train.training.options import TrainOptions
 from fer_train.training.trainer import Trainer
 
@@ -115,7 +115,7 @@ def drawn_faces(count: int) -> FaceData:
 
 def our_batches(faces: FaceData, options: TrainOptions) -> Batches:
     """fer-train's batches."""
-    return Batches(faces, None, options, Shard())
+    return Batches(faces, None, options, Rank())
 
 
 class Tutorial:
@@ -130,8 +130,8 @@ class Tutorial:
     def epoch(self, _number: int) -> Iterator[Batch]:
         """The batches of an epoch."""
         for faces, labels in self._loader:
-            shares = torch.nn.functional.one_hot(labels, len(FER2013_CLASSES)).float()
-            yield Batch(faces.contiguous(memory_format=torch.channels_last), shares, None, len(faces))
+            targets = torch.nn.functional.one_hot(labels, len(FER2013_CLASSES)).float()
+            yield Batch(faces.contiguous(memory_format=torch.channels_last), targets, None)
 
 
 def _one_thread(_worker: int) -> None:

@@ -158,8 +158,6 @@ def without_init(modules: dict[str, Path]) -> Iterator[str]:
 
 
 PENDING = {  # imports that break a rule and are about to go
-    ("fer_train.training.trainer", "fer_train.training.resume"),
-    ("fer_train.training.trainer", "fer_train.training.epoch_scores"),
     ("fer_train.detection.synthesis.mosaic", "fer_train.detection.augment"),
     ("fer_train.detection.evaluate", "cv2"),
     *((f"fer_train.detection.synthesis.{name}", "cv2") for name in (

@@ -1,9 +1,7 @@
 """The command `fer-train`."""
 
-import csv
 import shlex
 import tempfile
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -11,7 +9,7 @@ import click
 
 from fer_edge.console import MainCommand, extra_required, run_main
 from fer_edge.errors import FerError, OutputError
-from fer_edge.files import atomic_write, write_json
+from fer_edge.files import write_json
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options as shared
 from fer_train.commands.convert import convert
@@ -26,7 +24,8 @@ from fer_train.training.tensorboard import Board, opened_board, require_tensorbo
 if TYPE_CHECKING:
     from fer_train.data import FaceData
     from fer_train.data.loading import FerplusLabels
-    from fer_train.training.trainer import EpochRecord, RunningMeans, Trainer
+    from fer_train.training.history import EpochRecord, RunningMeans
+    from fer_train.training.trainer import Trainer
 
 PICTURES = (
     "curves.png", "classes.png", "samples.png", "confusion.png", "reliability.png", "predictions.png", "mistakes.png",
@@ -68,31 +67,31 @@ def train(
         import torch
 
         from fer_train.data import check_trainable, load_faces
-        from fer_train.training.distributed import join, leave
+        from fer_train.training import distributed
     if tensorboard:
         require_tensorboard()
     options = train_options(given)
-    shard = join(options.device)
+    rank = distributed.init(options.device)
     try:
-        if shard.is_first:
+        if rank.is_first:
             _check_folder(out, resume, overwrite)
         faces = check_trainable(
             load_faces(data, ferplus, ferplus_labels=ferplus_labels, classes=classes, skip_bad=skip_bad_rows)
         )
-        trainer = make_trainer(faces, options, given, out, shard)
+        trainer = make_trainer(faces, options, given, out, rank)
         if resume:
             trainer.resume()
-        elif shard.is_first:
+        elif rank.is_first:
             _clear(out)
-        shard.wait()
-        if shard.is_first:
+        rank.barrier()
+        if rank.is_first:
             _train_and_tell(faces, trainer, data, skip_bad_rows, tensorboard)
         else:
             trainer.run(lambda _step, _means: None, lambda _record, _is_best: None)
     except torch.OutOfMemoryError as error:
         raise FerError("the GPU has too little free memory: give a smaller --batch-size, or --device cpu") from error
     finally:
-        leave(shard)
+        distributed.close(rank)
 # fmt: on
 
 
@@ -148,7 +147,7 @@ def _describe(faces: "FaceData", trainer: "Trainer") -> None:
         f"{options.model}: {trainer.network.num_parameters():,} parameters, "
         f"{trainer.network.num_macs() / 1e6:.0f} MMAC a face; {options.epochs} epochs on {options.device}"
         + (f", threads: {torch.get_num_threads()}" if options.device == "cpu" else "")
-        + (f", {trainer.shard.world} processes" if trainer.shard.world > 1 else "")
+        + (f", {trainer.rank.world_size} processes" if trainer.rank.world_size > 1 else "")
         + (", bfloat16" if options.amp else ""),
         err=True,
     )
@@ -239,15 +238,12 @@ def _write_results(faces: "FaceData", trainer: "Trainer") -> None:
     from fer_train.evaluation.scoring import evaluate as score
     from fer_train.networks.checkpoint import load_checkpoint
     from fer_train.plots import plot_classes, plot_curves, plot_evaluation, plot_samples
-    from fer_train.training.trainer import EpochRecord
+    from fer_train.training.history import write_history
 
     out = trainer.out
     best = load_checkpoint(out / "best.pt")
     write_json(out / "metrics.json", best.metrics | {"model": best.model, "options": best.options})
-    with atomic_write(out / "history.csv") as part, part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(EpochRecord)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(record) for record in trainer.history)
+    write_history(trainer.history, out / "history.csv")
     plot_curves(trainer.history, out / "curves.png")
     plot_classes(faces, out / "classes.png")
     plot_samples(faces, out / "samples.png")

@@ -61,7 +61,7 @@ def test_imagenet_weights_load_by_torchvisions_names(
     assert set(transfer.skipped) == set(shapes) - set(body)
     assert {"classifier.weight", "classifier.bias"} <= set(transfer.fresh)
     assert torch.equal(network.classifier.weight, head)
-    assert f"{len(body)} tensors loaded; {first} summed over RGB" in transfer.told()
+    assert f"{len(body)} tensors loaded; {first} summed over RGB" in transfer.summary()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Augmented faces: repeatable, in range, and changed as the options say."""
+"""Augmented faces are repeatable, in range, and changed as far as the options say."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fer_train.networks.normalization import MEAN, STD, normalize
-from fer_train.training.augment import NO_AUGMENTATION, STRONG_AUGMENTATION, Augmentation, _grid, apply, augment, draw
+from fer_train.training.augment import NO_AUGMENTATION, Augmentation, _sampling_grid, augment
 
 COUNT = 64
 
@@ -29,7 +29,7 @@ def _blob(y: int, x: int) -> Tensor:
 
 
 def _centroids(faces: Tensor) -> Tensor:
-    """Of the bright blob, relative to the picture's centre: [N, (y, x)] in pixels."""
+    """Of the bright blob, relative to the image's center: [N, (y, x)] in pixels."""
     weights = faces[:, 0] - faces[:, 0].amin(dim=(1, 2), keepdim=True)
     total = weights.sum(dim=(1, 2))
     places = torch.arange(48) - 23.5
@@ -38,7 +38,7 @@ def _centroids(faces: Tensor) -> Tensor:
     return torch.stack([y, x], dim=1)
 
 
-def test_normalising_maps_grey_values_as_the_exported_graph_does() -> None:
+def test_normalization_maps_gray_levels_as_the_exported_graph_does() -> None:
     gray = torch.tensor([0, 64, 128, 255], dtype=torch.uint8).repeat(1, 48, 12)
     assert normalize(gray)[0, 0, 0, :4].tolist() == [-2.0, -1.0, 0.0, 127 / 64]
     assert (MEAN, STD) == (128.0, 64.0)
@@ -51,27 +51,27 @@ def test_the_same_seed_gives_the_same_faces_and_another_seed_others(faces: Tenso
     assert (first != other).flatten(1).any(dim=1).all()
 
 
-def test_without_augmentation_faces_are_only_normalised(faces: Tensor) -> None:
+def test_without_augmentation_faces_are_only_normalized(faces: Tensor) -> None:
     assert torch.equal(_augment(faces), normalize(faces))
 
 
 def test_flipping_mirrors_about_half_the_faces_and_does_nothing_else(faces: Tensor) -> None:
     flipped = _augment(faces, flip=True)
-    as_they_were = normalize(faces)
-    kept = torch.isclose(flipped, as_they_were, atol=1e-3).flatten(1).all(dim=1)
-    mirrored = torch.isclose(flipped, as_they_were.flip(3), atol=1e-3).flatten(1).all(dim=1)
+    unchanged = normalize(faces)
+    kept = torch.isclose(flipped, unchanged, atol=1e-3).flatten(1).all(dim=1)
+    mirrored = torch.isclose(flipped, unchanged.flip(3), atol=1e-3).flatten(1).all(dim=1)
     assert (kept ^ mirrored).all()
     assert 0.25 < mirrored.float().mean() < 0.75
 
 
-def test_shifts_move_a_face_both_ways_and_no_farther_than_said() -> None:
+def test_shifts_move_a_face_both_ways_within_the_range() -> None:
     moved = _centroids(_augment(_blob(24, 24), shift=0.1)) - _centroids(normalize(_blob(24, 24)))
     assert moved.abs().max() <= 4.8 + 0.05
     assert (moved.amin(dim=0) < -3).all()
     assert (moved.amax(dim=0) > 3).all()
 
 
-def test_rotation_turns_about_the_centre_and_keeps_distances() -> None:
+def test_rotation_is_about_the_center_and_keeps_distances() -> None:
     before = _centroids(normalize(_blob(24, 38)))[0]
     after = _centroids(_augment(_blob(24, 38), rotation_deg=15))
     turned = torch.rad2deg(torch.atan2(after[:, 0], after[:, 1]) - torch.atan2(before[0], before[1]))
@@ -86,14 +86,14 @@ def test_a_mirrored_and_turned_face_is_not_sheared() -> None:
     assert {float(side) for side in after[:, 1].sign()} == {-1.0, 1.0}
 
 
-def test_scaling_goes_as_far_as_said() -> None:
+def test_scaling_fills_its_range() -> None:
     before = _centroids(normalize(_blob(24, 38)))[0, 1]
     scale = _centroids(_augment(_blob(24, 38), scale=0.12))[:, 1] / before
     assert 0.875 < scale.min() < 0.92
     assert 1.08 < scale.max() < 1.125
 
 
-def test_light_changes_stay_between_black_and_white(faces: Tensor) -> None:
+def test_brightness_and_contrast_stay_between_black_and_white(faces: Tensor) -> None:
     lit = _augment(faces, brightness=1.5, contrast=0.9)
     assert lit.min() == (0 - MEAN) / STD
     assert lit.max() == (255 - MEAN) / STD
@@ -102,7 +102,7 @@ def test_light_changes_stay_between_black_and_white(faces: Tensor) -> None:
     assert means.max() > 0.5
 
 
-def test_everything_but_the_noise_keeps_to_the_range_of_normalised_faces(faces: Tensor) -> None:
+def test_only_noise_leaves_the_range_of_normalized_faces(faces: Tensor) -> None:
     changed = augment(faces, replace(Augmentation(), erase=0), torch.Generator().manual_seed(0))
     assert changed.min() >= (0 - MEAN) / STD
     assert changed.max() <= (255 - MEAN) / STD
@@ -111,15 +111,15 @@ def test_everything_but_the_noise_keeps_to_the_range_of_normalised_faces(faces: 
 def test_erased_patches_are_rectangles_of_2_to_25_percent() -> None:
     gray = torch.full((400, 48, 48), 128, dtype=torch.uint8)
     erased = _augment(gray, erase=0.5)[:, 0] != 0
-    areas, shares = [], erased.flatten(1).any(dim=1)
-    for patch in erased[shares]:
+    areas, is_erased = [], erased.flatten(1).any(dim=1)
+    for patch in erased[is_erased]:
         rows, columns = patch.any(dim=1), patch.any(dim=0)
         assert patch.sum() == rows.sum() * columns.sum(), "a rectangle has no holes"
         areas.append(float(patch.float().mean()))
-    assert 0.4 < shares.float().mean() < 0.6
-    assert 0.01 < min(areas) < 0.06  # whole pixels: a border may be half a pixel off
+    assert 0.4 < is_erased.float().mean() < 0.6
+    assert 0.01 < min(areas) < 0.06  # borders are rounded to whole pixels
     assert 0.2 < max(areas) < 0.28
-    assert np.ptp(erased.float().mean(dim=0).numpy()[12:36, 12:36]) < 0.15, "every part of the face gets its share"
+    assert np.ptp(erased.float().mean(dim=0).numpy()[12:36, 12:36]) < 0.15, "patches are everywhere in the face"
 
 
 def test_erasing_leaves_the_rest_of_the_face_alone(faces: Tensor) -> None:
@@ -129,13 +129,13 @@ def test_erasing_leaves_the_rest_of_the_face_alone(faces: Tensor) -> None:
     assert (changed < 0.28).all()
 
 
-def test_the_sampling_grid_is_torchs_own() -> None:
+def test_the_sampling_grid_equals_torchs() -> None:
     matrix = torch.randn(5, 2, 3, generator=torch.Generator().manual_seed(0))
     expected = torch.nn.functional.affine_grid(matrix, [5, 1, 40, 48], align_corners=False)
-    assert torch.allclose(_grid(matrix, 40, 48), expected, atol=1e-5)
+    assert torch.allclose(_sampling_grid(matrix, 40, 48), expected, atol=1e-5)
 
 
-def test_aspect_widens_a_face_as_much_as_it_lowers_it() -> None:
+def test_aspect_keeps_the_area_of_a_face() -> None:
     across = _centroids(_augment(_blob(24, 38), aspect=0.3))[:, 1] / _centroids(normalize(_blob(24, 38)))[0, 1]
     down = _centroids(_augment(_blob(38, 24), aspect=0.3))[:, 0] / _centroids(normalize(_blob(38, 24)))[0, 0]
     assert torch.allclose(across * down, torch.ones(COUNT), atol=0.02)
@@ -143,7 +143,7 @@ def test_aspect_widens_a_face_as_much_as_it_lowers_it() -> None:
     assert 1.1 < across.max() < 1.15  # the root of 1.3
 
 
-def test_shear_leans_what_is_upright_and_keeps_its_height() -> None:
+def test_shear_slants_vertical_edges_and_keeps_heights() -> None:
     before, after = _centroids(normalize(_blob(38, 24)))[0], _centroids(_augment(_blob(38, 24), shear_deg=10))
     assert torch.allclose(after[:, 0], before[0].expand(COUNT), atol=0.05)
     lean = torch.rad2deg(torch.atan2(after[:, 1] - before[1], before[0]))
@@ -151,7 +151,7 @@ def test_shear_leans_what_is_upright_and_keeps_its_height() -> None:
     assert 7 < lean.max() < 10.3
 
 
-def test_blur_smooths_the_share_of_faces_that_is_asked_for(faces: Tensor) -> None:
+def test_blur_smooths_the_given_fraction_of_faces(faces: Tensor) -> None:
     before, after = normalize(faces), _augment(faces, blur=0.4)
     blurred = ~torch.isclose(after, before, atol=1e-4).flatten(1).all(dim=1)
     assert 0.2 < blurred.float().mean() < 0.6
@@ -160,16 +160,8 @@ def test_blur_smooths_the_share_of_faces_that_is_asked_for(faces: Tensor) -> Non
     assert torch.allclose(after.mean(dim=(1, 2, 3)), before.mean(dim=(1, 2, 3)), atol=0.03)
 
 
-def test_noise_is_as_strong_as_said_at_most(faces: Tensor) -> None:
+def test_noise_stays_below_its_largest_strength(faces: Tensor) -> None:
     strength = (_augment(faces, noise=0.4) - normalize(faces)).std(dim=(1, 2, 3))
     assert strength.max() < 0.42
     assert strength.max() > 0.3
     assert strength.min() < 0.1
-
-
-def test_drawing_for_all_and_changing_some_gives_those_faces(faces: Tensor) -> None:
-    options = replace(STRONG_AUGMENTATION, blur=0.5)
-    whole = augment(faces, options, torch.Generator().manual_seed(3))
-    draws = draw(faces.shape, options, torch.Generator().manual_seed(3))
-    some = apply(faces[5::3], {name: value[5::3] for name, value in draws.items()})
-    assert torch.allclose(some, whole[5::3], atol=1e-5)

@@ -1,46 +1,46 @@
-"""Losses against torch's own, and against values worked out by hand."""
+"""Losses against torch's own, and against values computed by hand."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from fer_train.training.losses import class_weights, cross_entropy_sum, distillation_sum, shares_of, smoothed
+from fer_train.training.losses import class_weights, cross_entropy_sum, distillation_sum, one_hot_targets, smooth_labels
 
 LOGITS = torch.randn(6, 7, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 3, 6, 3, 1, 2])
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_cross_entropy_is_torchs_own(smoothing: float) -> None:
-    ours = cross_entropy_sum(LOGITS, smoothed(shares_of(LABELS, 7), smoothing))
+def test_cross_entropy_equals_torchs(smoothing: float) -> None:
+    ours = cross_entropy_sum(LOGITS, smooth_labels(one_hot_targets(LABELS, 7), smoothing))
     assert float(ours) == pytest.approx(
         float(F.cross_entropy(LOGITS, LABELS, label_smoothing=smoothing, reduction="sum"))
     )
 
 
-def test_a_face_without_a_label_teaches_nothing() -> None:
+def test_a_face_without_a_label_has_no_gradient() -> None:
     labels = torch.tensor([0, -1, 6, 3, -1, 2])
     logits = LOGITS.clone().requires_grad_()
-    cross_entropy_sum(logits, smoothed(shares_of(labels, 7), 0.1)).backward()
+    cross_entropy_sum(logits, smooth_labels(one_hot_targets(labels, 7), 0.1)).backward()
     assert logits.grad is not None
     assert not logits.grad[labels < 0].any()
     assert logits.grad[labels >= 0].any(dim=1).all()
 
 
-def test_a_student_who_answers_as_the_teacher_has_no_loss() -> None:
+def test_a_student_that_agrees_with_the_teacher_has_no_loss() -> None:
     teacher = (LOGITS / 3).softmax(1)
     assert float(distillation_sum(LOGITS, teacher, 3.0)) == pytest.approx(0, abs=1e-5)
     assert float(distillation_sum(LOGITS.flip(0), teacher, 3.0)) > 1
 
 
-def test_distillation_is_the_divergence_as_worked_out_by_hand() -> None:
+def test_distillation_is_the_divergence_computed_by_hand() -> None:
     # At T = 2 logits (0, 2 ln 3) are probabilities 1/4 and 3/4; the teacher says 1/2 and 1/2.
     logits = torch.tensor([[0.0, 2 * torch.log(torch.tensor(3.0))]])
     divergence = 0.5 * torch.log(torch.tensor(0.5 / 0.25)) + 0.5 * torch.log(torch.tensor(0.5 / 0.75))
     assert float(distillation_sum(logits, torch.tensor([[0.5, 0.5]]), 2.0)) == pytest.approx(4 * float(divergence))
 
 
-def test_class_weights_even_out_the_classes_and_keep_the_mean() -> None:
+def test_class_weights_balance_the_classes_and_have_a_mean_of_1() -> None:
     labels = torch.tensor([0] * 16 + [1] * 4 + [2])  # of four classes, one without faces
     counts = torch.tensor([16.0, 4, 1, 0])
     assert class_weights(labels, 4, "none").tolist() == [1, 1, 1, 1]

@@ -163,14 +163,14 @@ def _train_once(trial: "optuna.Trial", space: list[Range], faces: "FaceData", gi
     """Train with the trial's settings; the best epoch's accuracy."""
     import optuna
 
-    from fer_train.training.distributed import Shard
-    from fer_train.training.trainer import EpochRecord
+    from fer_train.training.distributed import Rank
+    from fer_train.training.history import EpochRecord
 
     values = {item.name: item.suggested(trial) for item in space}
     settings = applied(given, values)
     folder = out / f"trial-{trial.number:04}"
     folder.mkdir(exist_ok=True)
-    trainer = make_trainer(faces, train_options(settings), settings, folder, Shard())
+    trainer = make_trainer(faces, train_options(settings), settings, folder, Rank())
 
     def on_epoch(record: EpochRecord, _is_best: bool) -> None:
         trial.report(record.test_accuracy, record.epoch)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fer_train.data import FaceData
-    from fer_train.training.distributed import Shard
+    from fer_train.training.distributed import Rank
     from fer_train.training.options import TrainOptions
     from fer_train.training.trainer import Trainer
 
@@ -131,7 +131,7 @@ def train_options(given: Given) -> "TrainOptions":
     )
 
 
-def make_trainer(faces: "FaceData", options: "TrainOptions", given: Given, out: Path, shard: "Shard") -> "Trainer":
+def make_trainer(faces: "FaceData", options: "TrainOptions", given: Given, out: Path, rank: "Rank") -> "Trainer":
     """The trainer of `options` in the folder `out`, with the teachers, faces and weights that were named."""
     from fer_edge.files import sha256_of
     from fer_train.networks import Network
@@ -148,8 +148,8 @@ def make_trainer(faces: "FaceData", options: "TrainOptions", given: Given, out: 
 
         def initial(network: Network) -> None:
             transfer = load_first_weights(network, options.model, faces.classes, weights)
-            if shard.is_first:
-                click.echo(f"{weights}: {transfer.told()}", err=True)
+            if rank.is_first:
+                click.echo(f"{weights}: {transfer.summary()}", err=True)
 
     return Trainer(
         faces,
@@ -158,7 +158,7 @@ def make_trainer(faces: "FaceData", options: "TrainOptions", given: Given, out: 
         teachers=teachers,
         unlabeled=_unlabeled(given["unlabelled"]),
         initial=initial,
-        shard=shard,
+        rank=rank,
     )
 
 

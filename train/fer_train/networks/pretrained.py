@@ -24,7 +24,7 @@ class Transfer:
     skipped: tuple[str, ...]
     fresh: tuple[str, ...]
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """One line for people."""
         parts = [f"{len(self.loaded)} tensors loaded"]
         if self.summed:

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fer_train.data import PUBLIC_TEST
 from fer_train.plots.style import TEST_COLOR, TRAIN_COLOR, open_frame, save
-from fer_train.training.trainer import EpochRecord
+from fer_train.training.history import EpochRecord
 
 FEW_EPOCHS = 12  # up to here, a dot marks every epoch
 

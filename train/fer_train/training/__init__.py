@@ -1,1 +1,19 @@
-"""Train an emotion network."""
+"""Training of an emotion network, on one process or several.
+
+options       TrainOptions: everything that decides how a network is trained
+trainer       Trainer: the epochs, best.pt and last.pt
+student       the network in training, with a second head for FER+ votes
+batches       the faces on the device, and the batches of an epoch
+augment       random changes of whole batches of faces
+losses        cross-entropy with soft targets, distillation, class weights
+distillation  teacher networks
+ema           moving average of the weights
+qat           quantization-aware training
+history       what is recorded per epoch; history.csv
+resume        last.pt
+distributed   several processes (torchrun)
+tensorboard   the epochs' figures for TensorBoard
+
+Networks and their files are in fer_train.networks, scores in fer_train.evaluation, the detector's training in
+fer_train.detection. Nothing here knows the command line; importing a module has no side effects.
+"""

@@ -1,7 +1,7 @@
 """Faces on the device, and the augmented batches of an epoch.
 
-All randomness of an epoch follows from (seed, epoch), whatever the number of processes: that makes a resumed run
-equal to an unbroken one. Nothing here makes a GPU wait.
+Everything random in an epoch follows from (seed, epoch, rank), so that a resumed run equals an uninterrupted one.
+Nothing here synchronizes with the GPU.
 """
 
 from collections.abc import Iterator
@@ -12,107 +12,107 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fer_edge.errors import FerError
 from fer_train.data import FaceData
-from fer_train.training.augment import Draws, apply, draw
-from fer_train.training.distributed import Shard
-from fer_train.training.losses import shares_of
+from fer_train.training.augment import augment
+from fer_train.training.distributed import Rank
+from fer_train.training.losses import one_hot_targets
 from fer_train.training.options import TrainOptions
+
+EPOCH_SEEDS = 100_003  # from one run's seed to the next: their epochs have different seeds
+RANK_SEEDS = 1_000_003  # from one process to the next; small, because torch's CPU generator uses 32 bits of a seed
 
 
 @dataclass(frozen=True)
 class Batch:
-    """This process's share of a batch of augmented faces; `total` counts the faces of all processes.
+    """Augmented faces, this process's share of a batch.
 
-    faces: float32 [N, 1, 48, 48], channels last. shares: float32 [N, classes], the targets, all 0 without a label.
-    votes: float32 [N, 10], shares of the FER+ votes, or None.
+    faces: float32 [N, 1, 48, 48], normalized, channels last.
+    soft_targets: float32 [N, classes]; a row sums to 1, or to 0 for a face without a label.
+    votes: float32 [N, 10], the FER+ votes as fractions, or None; a row of zeros for a face without votes.
     """
 
     faces: Tensor
-    shares: Tensor
+    soft_targets: Tensor
     votes: Tensor | None
-    total: int
 
 
 class Batches:
-    """Training faces as uint8 on a device; `labelled` is the share of them that has a label."""
+    """All training faces as uint8 on the device, and the batches that this process trains on.
+
+    faces: how many there are, with those without a label. labeled: fraction of them that has a label.
+    per_epoch: batches in an epoch.
+    Raises FerError if a batch has fewer than two faces per process.
+    """
 
     def __init__(
-        self, training: FaceData, unlabeled: npt.NDArray[np.uint8] | None, options: TrainOptions, shard: Shard
+        self, training: FaceData, unlabeled: npt.NDArray[np.uint8] | None, options: TrainOptions, rank: Rank
     ) -> None:
         device = torch.device(options.device)
         extra = np.empty((0, *training.images.shape[1:]), np.uint8) if unlabeled is None else unlabeled
         labels = np.concatenate([training.labels, np.full(len(extra), -1)])
-        self._options, self._shard = options, shard
+        self._options, self._rank = options, rank
         self._images = torch.from_numpy(np.concatenate([training.images, extra])).to(device)
         self._labels = torch.from_numpy(labels).to(device)
-        self._shares = shares_of(self._labels, len(training.classes))
-        self._votes = (
-            None if training.votes is None else torch.from_numpy(_vote_shares(training.votes, extra)).to(device)
-        )
+        self._soft_targets = one_hot_targets(self._labels, len(training.classes))
+        votes = training.votes
+        self._votes = None if votes is None else torch.from_numpy(_vote_fractions(votes, len(extra))).to(device)
         self.labeled = len(training) / len(labels)
         self.faces = len(labels)
-        full, rest = divmod(len(labels), options.recipe.batch_size)
-        # A face alone in the last batch gives batch normalisation nothing to compare: it sits the epoch out.
-        self.per_epoch = max(full + (rest > 1 and rest >= shard.world), 1)
+        least = 2 * rank.world_size  # batch normalization needs two faces to compare in each process
+        if rank.world_size > 1 and min(options.recipe.batch_size, self.faces) < least:
+            raise FerError(f"{rank.world_size} processes need {least} faces per batch: give a larger --batch-size")
+        full, rest = divmod(self.faces, options.recipe.batch_size)
+        self.per_epoch = max(full + (rest >= least), 1)  # a last batch that is too small is left out of the epoch
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of epoch `number`, counted from 0; also seeds torch's own generators, for dropout."""
-        seed = self._options.seed * 100_003 + number
-        torch.manual_seed(seed)
+        """The batches of epoch `number`, counted from 0; also seeds torch's global generators, which dropout uses."""
+        options, rank = self._options, self._rank
+        seed = options.seed * EPOCH_SEEDS + number
         generator = torch.Generator(self._images.device).manual_seed(seed)
-        order = torch.split(self._order(generator), self._options.recipe.batch_size)[: self.per_epoch]
-        ratios = torch.split(self._ratios(seed), self._options.recipe.batch_size)
+        order = torch.split(self._order(generator), options.recipe.batch_size)[: self.per_epoch]
+        ratios = torch.split(self._mixup_ratios(seed), options.recipe.batch_size)
+        if not rank.is_first:  # all processes have shuffled alike; each augments its faces in its own way
+            seed += rank.index * RANK_SEEDS
+            generator.manual_seed(seed)
+        torch.manual_seed(seed)
         for rows, ratio in zip(order, ratios, strict=False):
-            yield self._batch(rows, ratio, generator)
+            yield self._batch(rank.share(rows), rank.share(ratio), generator)
 
     def _order(self, generator: torch.Generator) -> Tensor:
-        device = self._images.device
+        """The epoch's faces as rows, int64 [faces]: each once, or drawn so that classes come equally often."""
         if not self._options.balanced_sampling:
-            return torch.randperm(self.faces, device=device, generator=generator)
-        counts = self._shares.sum(dim=0)
-        balanced = self._shares @ (
-            counts.sum() / (counts.clamp_min(1) * (counts > 0).sum())
-        )  # mean 1 over the labelled
-        weights = torch.where(self._labels < 0, 1.0, balanced)
+            return torch.randperm(self.faces, device=self._images.device, generator=generator)
+        counts = self._soft_targets.sum(dim=0)
+        class_weights = counts.sum() / (counts.clamp_min(1) * (counts > 0).sum())  # mean 1 over the labeled faces
+        weights = torch.where(self._labels < 0, 1.0, self._soft_targets @ class_weights)
         return torch.multinomial(weights, self.faces, replacement=True, generator=generator)
 
-    def _ratios(self, seed: int) -> Tensor:
-        """How much of itself each face keeps in mixup, float32 [faces]; drawn on the CPU and sent over once."""
+    def _mixup_ratios(self, seed: int) -> Tensor:
+        """The weight of each face in its mixed face, float32 [faces]; drawn on the CPU, because torch has no Beta."""
         alpha = self._options.mixup
-        kept = np.random.default_rng([seed, 1]).beta(alpha, alpha, self.faces) if alpha else np.ones(self.faces)
-        return torch.from_numpy(kept.astype(np.float32)).to(self._images.device, non_blocking=True)
+        ratios = np.random.default_rng([seed, 1]).beta(alpha, alpha, self.faces) if alpha else np.ones(self.faces)
+        return torch.from_numpy(ratios.astype(np.float32)).to(self._images.device, non_blocking=True)
 
     def _batch(self, rows: Tensor, ratios: Tensor, generator: torch.Generator) -> Batch:
         """The augmented faces `rows` (int64 [N]), each mixed with the face before it if mixup is on."""
-        shape = (len(rows), *self._images.shape[1:])
-        draws = draw(shape, self._options.augmentation, generator)
-        before = torch.arange(len(rows), device=rows.device).roll(1) if self._options.mixup else None
-        mine = self._shard.share(rows)
-        faces = self._view(mine, {name: self._shard.share(value) for name, value in draws.items()})
-        shares, votes = self._targets(mine)
-        if before is not None:
-            partner = self._shard.share(before)
-            kept = self._shard.share(ratios[: len(rows)]).unsqueeze(1)
-            # A partner may be another process's face: then its view is made here, too, from the same draws.
-            others = faces[partner] if self._shard.world == 1 else self._view(rows[partner], _chosen(draws, partner))
-            other_shares, other_votes = self._targets(rows[partner])
-            faces = torch.lerp(others, faces, kept.view(-1, 1, 1, 1))
-            shares = torch.lerp(other_shares, shares, kept)
-            votes = torch.lerp(other_votes, votes, kept) if votes is not None and other_votes is not None else None
-        return Batch(faces.contiguous(memory_format=torch.channels_last), shares, votes, len(rows))
-
-    def _view(self, rows: Tensor, draws: Draws) -> Tensor:
-        return apply(self._images[rows], draws)
-
-    def _targets(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        return self._shares[rows], None if self._votes is None else self._votes[rows]
+        faces = augment(self._images[rows], self._options.augmentation, generator)
+        soft_targets = self._soft_targets[rows]
+        votes = None if self._votes is None else self._votes[rows]
+        if self._options.mixup:
+            column = ratios[: len(rows)].unsqueeze(1)
+            faces = _mixed(faces, column.view(-1, 1, 1, 1))
+            soft_targets = _mixed(soft_targets, column)
+            votes = None if votes is None else _mixed(votes, column)
+        return Batch(faces.contiguous(memory_format=torch.channels_last), soft_targets, votes)
 
 
-def _chosen(draws: Draws, rows: Tensor) -> Draws:
-    return {name: value[rows] for name, value in draws.items()}
+def _mixed(values: Tensor, ratios: Tensor) -> Tensor:
+    """`ratios` of each row, the rest of the row before it."""
+    return torch.lerp(values.roll(1, 0), values, ratios)
 
 
-def _vote_shares(votes: npt.NDArray[np.float32], extra: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Votes [N, 10] as shares that sum to 1; an image nobody voted on, such as one of `extra`, has all 0."""
-    shares = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
-    return np.concatenate([shares, np.zeros((len(extra), votes.shape[1]))]).astype(np.float32)
+def _vote_fractions(votes: npt.NDArray[np.float32], unlabeled: int) -> npt.NDArray[np.float32]:
+    """Votes [N, 10] as fractions that sum to 1 per face, then `unlabeled` rows of zeros; zeros where nobody voted."""
+    fractions = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
+    return np.concatenate([fractions, np.zeros((unlabeled, votes.shape[1]))]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""An ensemble of trained networks that a student learns from."""
+"""Teachers: trained networks whose answers a student learns (Hinton et al. 2015)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +13,8 @@ from fer_train.networks.checkpoint import Checkpoint, load_checkpoint
 from fer_train.networks.normalization import MEAN, STD
 
 
-class Teachers(nn.Module):
-    """The mean of the probabilities of several networks, all of them frozen."""
+class TeacherEnsemble(nn.Module):
+    """The mean of the probabilities of several frozen networks."""
 
     def __init__(self, checkpoints: Sequence[Checkpoint], temperature: float, amp: bool) -> None:
         super().__init__()
@@ -23,18 +23,21 @@ class Teachers(nn.Module):
         self._temperature, self._amp = temperature, amp
 
     def forward(self, faces: Tensor) -> Tensor:
-        """Probabilities float32 [N, classes], at the temperature, of normalised faces [N, 1, 48, 48]."""
-        answers = []
+        """Probabilities float32 [N, classes], softened by the temperature, of normalized faces [N, 1, 48, 48]."""
+        probabilities = []
         for network in self.networks:
             assert isinstance(network, Network)
             with torch.autocast(faces.device.type, torch.bfloat16, enabled=self._amp):
                 features = network.forward_features(faces)
-            answers.append((network.classifier(features.float()) / self._temperature).softmax(dim=1))
-        return torch.stack(answers).mean(dim=0)
+            probabilities.append((network.classifier(features.float()) / self._temperature).softmax(dim=1))
+        return torch.stack(probabilities).mean(dim=0)
 
 
 def load_teachers(paths: Sequence[Path], data: FaceData) -> list[Checkpoint]:
-    """Read the checkpoints at `paths`; ModelError for one whose classes are not `data`'s or whose input differs."""
+    """Read the checkpoints at `paths`.
+
+    Raises ModelError for one that is damaged, has other classes than `data`, or takes another input than our networks.
+    """
     checkpoints = []
     for path in paths:
         checkpoint = load_checkpoint(path)
@@ -46,7 +49,7 @@ def load_teachers(paths: Sequence[Path], data: FaceData) -> list[Checkpoint]:
         if dict(checkpoint.class_mapping) != dict(data.class_mapping):
             raise ModelError(f"--teacher {path} was trained with other --classes: name a teacher of the same")
         if (checkpoint.input_size, checkpoint.mean, checkpoint.std) != (FACE_SIZE, MEAN, STD):
-            raise ModelError(f"--teacher {path} sees faces of another size or normalisation: train it anew")
+            raise ModelError(f"--teacher {path} takes another input size or normalization: name one of this version")
         try:
             checkpoint.network()
         except ModelError as error:

@@ -1,13 +1,16 @@
-"""The moving average of a network's weights, which is what gets evaluated and kept."""
+"""The exponential moving average (EMA) of a network's weights, which is what is tested and kept."""
 
 import torch
 from torch import Tensor, nn
 
 
 class WeightAverage:
-    """Keeps `average` an exponential moving average of `network`: batch-norm statistics too, counters copied.
+    """Keeps `average` the moving average of `network`, with batch-norm statistics; counters are copied.
 
-    The two must have the same state_dict names and lie on the same device; `average` starts as a copy.
+    Both must have the same state_dict names and lie on the same device; `average` starts as a copy.
+
+        ema = WeightAverage(average, network, decay=0.999)
+        ema.update(step)  # after each step of the optimizer
     """
 
     def __init__(self, average: nn.Module, network: nn.Module, decay: float) -> None:
@@ -19,10 +22,10 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Move the average towards the network, which has done `step` steps; closely at first."""
+        """Move the average towards the network, which has done `step` steps; faster during the first steps."""
         decay = min(self._decay, (1 + step) / (10 + step))
         averages, currents = _columns(self._floats)
-        torch._foreach_lerp_(averages, currents, 1 - decay)  # all tensors in one launch
+        torch._foreach_lerp_(averages, currents, 1 - decay)  # one kernel launch for all tensors
         if self._counters:
             torch._foreach_copy_(*_columns(self._counters))
 

@@ -1,7 +1,7 @@
-"""What is minimised. Every function sums over faces, so that shares of a batch can be added up over processes.
+"""The losses. Every function sums over faces.
 
-Targets are shares of classes, float [N, classes]: a row sums to 1, or to 0 for a face without a label, which then
-teaches nothing here. They may be mixed and weighted, since all of this is linear in them.
+Soft targets are float32 [N, classes]: a row sums to 1, or to 0 for a face without a label, which then adds nothing to
+the loss. They may be mixed and weighted, because the cross-entropy is linear in them.
 """
 
 import torch
@@ -9,34 +9,35 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def shares_of(labels: Tensor, num_classes: int) -> Tensor:
-    """Float [N, classes] of int64 labels [N]; -1 stands for no label."""
+def one_hot_targets(labels: Tensor, num_classes: int) -> Tensor:
+    """Soft targets float32 [N, classes] of int64 labels [N]; -1 stands for no label."""
     return F.one_hot(labels.clamp_min(0), num_classes).float() * (labels >= 0).unsqueeze(1)
 
 
-def smoothed(shares: Tensor, smoothing: float) -> Tensor:
-    """Spread the part `smoothing` of each row over all classes (Szegedy et al. 2016)."""
-    return (1 - smoothing) * shares + smoothing / shares.shape[1] * shares.sum(dim=1, keepdim=True)
+def smooth_labels(soft_targets: Tensor, smoothing: float) -> Tensor:
+    """Spread the fraction `smoothing` of each row over all classes (Szegedy et al. 2016)."""
+    spread = smoothing / soft_targets.shape[1] * soft_targets.sum(dim=1, keepdim=True)
+    return (1 - smoothing) * soft_targets + spread
 
 
-def cross_entropy_sum(logits: Tensor, shares: Tensor) -> Tensor:
-    """Cross-entropy of logits [N, classes] against shares, summed."""
-    return -(shares * F.log_softmax(logits, dim=1)).sum()
+def cross_entropy_sum(logits: Tensor, soft_targets: Tensor) -> Tensor:
+    """Cross-entropy of logits [N, classes] against soft targets [N, classes], a scalar."""
+    return -(soft_targets * F.log_softmax(logits, dim=1)).sum()
 
 
-def distillation_sum(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """KL divergence of the student, at `temperature`, from the teachers' probabilities [N, classes], summed.
+def distillation_sum(logits: Tensor, teacher_probabilities: Tensor, temperature: float) -> Tensor:
+    """KL divergence of the student's softmax(logits / temperature) from the teachers' [N, classes], a scalar.
 
-    Multiplied by the temperature squared, which keeps the gradient's size (Hinton et al. 2015).
+    It is multiplied by the temperature squared, which keeps the size of the gradient (Hinton et al. 2015).
     """
     student = F.log_softmax(logits / temperature, dim=1)
-    return F.kl_div(student, teacher, reduction="sum") * temperature**2
+    return F.kl_div(student, teacher_probabilities, reduction="sum") * temperature**2
 
 
 def class_weights(labels: Tensor, num_classes: int, kind: str) -> Tensor:
-    """Float [classes] by which a face's loss is multiplied; the mean over the faces `labels` (int64 [N]) is 1.
+    """The factor of each class's faces in the loss, float32 [classes]; its mean over the labels (int64 [N]) is 1.
 
-    kind: "none"; "balanced", which gives every class the same sum; "sqrt", half way there.
+    kind: "none"; "balanced", which gives every class the same sum; "sqrt", the square root of balanced weights.
     """
     if kind == "none":
         return torch.ones(num_classes)

@@ -1,33 +1,37 @@
 """Everything that decides how a network is trained."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from fer_train.networks import Recipe
 from fer_train.training.augment import Augmentation
+
+STORED_NAMES = {"quantized": "quantised"}  # field -> its key in best.pt, last.pt and metrics.json
 
 
 @dataclass(frozen=True)
 class TrainOptions:
     """How to train. Two runs with the same options and data give the same weights.
 
-    To the bit that holds on a CPU with the same number of threads; on a GPU they are nearly the same.
+    They are equal bit for bit on a CPU with the same number of threads, and nearly equal on a GPU.
 
-    batch_size in `recipe` counts the faces of all processes together.
-    amp: run convolutions in bfloat16. compiled: mode of torch.compile, "no" for none.
-    label_smoothing: share of the target spread over all classes.
-    ema_decay: of the moving average of the weights; the average is what is evaluated and kept.
-    mixup: alpha of the Beta distribution that two faces and their targets are mixed by (Zhang et al. 2018); 0: none.
-    class_weights: "none", "sqrt" or "balanced": how much more a face of a rare class weighs in the loss.
+    model: name of the network. epochs: passes over the training faces.
+    recipe: optimizer settings; its batch_size counts the faces of all processes together.
+    amp: run convolutions in bfloat16. compiled: mode of torch.compile, or "no".
+    label_smoothing: fraction of the target spread over all classes (Szegedy et al. 2016).
+    ema_decay: of the moving average of the weights; the average is what is tested and kept.
+    mixup: alpha of the Beta distribution that two faces and their targets are mixed by (Zhang et al. 2018); 0: off.
+    class_weights: "none", "sqrt" or "balanced": how much more a face of a rare class counts in the loss.
     balanced_sampling: draw every class equally often, with replacement.
     ferplus_weight: of the cross-entropy of a second head on the FER+ vote distribution, which is
         dropped after training; used when the data has votes.
-    teachers: SHA-256 of each teacher's checkpoint, which tells whether a resumed run has the same ones.
-    distill_weight: of the teachers' part of the loss; the labels' cross-entropy has the rest. Used with teachers.
-    distill_temperature: both sides' logits are divided by it (Hinton et al. 2015).
+    teachers: SHA-256 of each teacher's checkpoint, by which a resumed run recognizes them.
+    distill_weight: the teachers' fraction of the loss; the labels have the rest. Used with teachers.
+    distill_temperature: divides the logits of student and teachers (Hinton et al. 2015).
     patience: stop after this many epochs without a better one; 0: never.
-    save_every: epochs between two writings of last.pt.
-    quantised: train with int8's rounding in the forward pass, and test with it.
-    init: SHA-256 of the file that the first weights came from, or "".
+    save_every: epochs between two versions of last.pt.
+    quantized: train and test with int8's rounding (quantization-aware training).
+    init: SHA-256 of the file that the initial weights came from, or "".
     """
 
     model: str
@@ -51,3 +55,7 @@ class TrainOptions:
     save_every: int = 1
     quantized: bool = False
     init: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The options as files store them: nested dictionaries by field name, or by STORED_NAMES."""
+        return {STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}

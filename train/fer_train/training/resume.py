@@ -1,84 +1,65 @@
-"""The whole state of a training run in last.pt, so that a resumed run equals an unbroken one."""
+"""The state of a run in last.pt, so that a resumed run equals an uninterrupted one."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from fer_edge.errors import ModelError
 from fer_train.networks.checkpoint import load_tensors, save_tensors
 
-if TYPE_CHECKING:
-    from fer_train.training.trainer import Trainer
-
-ANEW = "train anew with --overwrite"
-# How often the state is saved, and how far a run may go without getting better, may change on the way.
+START_OVER = "start over with --overwrite"
+# The options that a resumed run may change: how often the state is saved, when a run ends early, how it is compiled.
 CHANGEABLE = ("save_every", "patience", "compiled")
 
 
-def save_state(trainer: "Trainer") -> None:
-    """Write last.pt, whole or not at all; OutputError if that can't be done."""
-    head = trainer.student.ferplus_head
-    state = {
-        "network": trainer.network.state_dict(),
-        "average": trainer.average.state_dict(),
-        "ferplus_head": None if head is None else head.state_dict(),
-        "ranges": None if trainer.student.ranges is None else trainer.student.ranges.state_dict(),
-        "optimizer": trainer.optimizer.state_dict(),
-        "schedule": trainer.schedule.state_dict(),
-        "history": [asdict(record) for record in trainer.history],
-        "best_accuracy": trainer.best_accuracy,
-        "options": asdict(trainer.options),
-        "classes": list(trainer.classes),
-        "images": len(trainer.labels),
-        "unlabelled": trainer.batches.faces - len(trainer.labels),
-    }
-    save_tensors(state, trainer.out / "last.pt")
+class Resumable(Protocol):
+    """A run whose state can be saved.
+
+    The state has the run's `options`, `classes`, `images` and `unlabelled` (numbers of training faces) and
+    `ferplus_head` (None without votes), by which a run recognizes its own.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a resumed run needs, as torch.save can store it."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what state_dict gave."""
+        ...
 
 
-def load_state(trainer: "Trainer") -> None:
-    """Take up the state in last.pt; ModelError if it belongs to other options or data."""
-    from fer_train.training.trainer import EpochRecord
+def save_state(run: Resumable, path: Path) -> None:
+    """Write the state of `run`, whole or not at all; OutputError if that can't be done."""
+    save_tensors(run.state_dict(), path)
 
-    path = trainer.out / "last.pt"
-    state = load_tensors(path, ANEW)
+
+def load_state(run: Resumable, path: Path) -> None:
+    """Restore the state in `path`; ModelError if it has other options or data than `run`, or is damaged."""
+    state = load_tensors(path, START_OVER)
     try:
-        _refuse_others(trainer, state)
-        trainer.network.load_state_dict(state["network"])
-        trainer.average.load_state_dict(state["average"])
-        if trainer.student.ferplus_head is not None:
-            trainer.student.ferplus_head.load_state_dict(state["ferplus_head"])
-        if trainer.student.ranges is not None:
-            trainer.student.ranges.load_state_dict(state["ranges"])
-        trainer.optimizer.load_state_dict(state["optimizer"])
-        trainer.schedule.load_state_dict(state["schedule"])
-        trainer.history = [EpochRecord(**record) for record in state["history"]]
-        trainer.best_accuracy = state["best_accuracy"]
-    except (KeyError, TypeError, RuntimeError) as error:  # a checkpoint, but of something else
-        raise ModelError(f"{path} is not the state of a training run: {ANEW}") from error
+        if difference := _difference(state, run.state_dict()):
+            raise ModelError(f"{path} was trained {difference}: give the same, or {START_OVER}")
+        run.load_state_dict(state)
+    except (KeyError, TypeError, RuntimeError) as error:  # a checkpoint of something else
+        raise ModelError(f"{path} is not the state of a training run: {START_OVER}") from error
 
 
-def _refuse_others(trainer: "Trainer", state: Mapping[str, Any]) -> None:
-    path = trainer.out / "last.pt"
-    if changes := _changes(state["options"], asdict(trainer.options)):
-        raise ModelError(f"{path} was trained with other options ({'; '.join(changes)}): give the same, or {ANEW}")
-    if state["classes"] != list(trainer.classes):
-        classes = f"{', '.join(state['classes'])}; now {', '.join(trainer.classes)}"
-        raise ModelError(f"{path} was trained on other classes ({classes}): give the same, or {ANEW}")
-    for what, was, now in (
-        ("training", state["images"], len(trainer.labels)),
-        ("unlabelled", state["unlabelled"], trainer.batches.faces - len(trainer.labels)),
-    ):
-        if was != now:
-            raise ModelError(
-                f"{path} was trained on other data ({was} {what} faces, now {now}): give the same, or {ANEW}"
-            )
-    if (state["ferplus_head"] is None) != (trainer.student.ferplus_head is None):
-        how = "without" if state["ferplus_head"] is None else "with"
-        raise ModelError(f"{path} was trained {how} --ferplus: give the same, or {ANEW}")
+def _difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """How the run of the state `was` differs from the run of the state `now`; None if they are the same run."""
+    if changes := _changes(was["options"], now["options"]):
+        return f"with other options ({'; '.join(changes)})"
+    if was["classes"] != now["classes"]:
+        return f"on other classes ({', '.join(was['classes'])}; now {', '.join(now['classes'])})"
+    for key, kind in (("images", "training"), ("unlabelled", "unlabeled")):
+        if was[key] != now[key]:
+            return f"on other data ({was[key]} {kind} faces, now {now[key]})"
+    if (was["ferplus_head"] is None) != (now["ferplus_head"] is None):
+        return f"{'without' if was['ferplus_head'] is None else 'with'} --ferplus"
+    return None
 
 
 def _changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two nested sets of options, as "epochs 48, now 36"."""
+    """The differences between two nested sets of options, such as "epochs 48, now 36"."""
     changes = []
     for name in {**was, **now}:
         before, after = was.get(name), now.get(name)

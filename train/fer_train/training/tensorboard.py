@@ -1,4 +1,4 @@
-"""The epochs' figures for TensorBoard, if it is asked for. Imports nothing heavy."""
+"""The epochs' figures for TensorBoard. Imports nothing heavy unless they are asked for."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 from fer_edge.console import extra_required
 
 if TYPE_CHECKING:
-    from fer_train.training.trainer import EpochRecord
+    from fer_train.training.history import EpochRecord
 
 
 class Board:
-    """Takes epochs' records; one without a writer does nothing with them."""
+    """Writes epochs' records to a SummaryWriter; without one it does nothing."""
 
     def __init__(self, writer: Any = None) -> None:
         self._writer = writer
 
     def add(self, record: "EpochRecord") -> None:
-        """Write every figure of an epoch: train/loss, test/accuracy and so on."""
+        """Write every figure of an epoch, under names such as train/loss and test/accuracy."""
         if self._writer is not None:
             for name, value in asdict(record).items():
                 if name != "epoch":
@@ -35,7 +35,7 @@ def require_tensorboard() -> None:
 
 @contextlib.contextmanager
 def opened_board(folder: Path | None, done: int) -> Iterator[Board]:
-    """A board that writes to `folder`, or nowhere; a resumed run goes on after `done` epochs there."""
+    """A board that writes to `folder`, or nowhere if it is None; what follows epoch `done` there is replaced."""
     if folder is None:
         yield Board()
         return
