@@ -215,8 +215,8 @@ def test_sigterm_keeps_the_results_so_far(
 ) -> None:
     save_state = training.save_state
 
-    def save_and_be_terminated(trainer: Trainer) -> None:
-        save_state(trainer)
+    def save_and_be_terminated(trainer: Trainer, path: Path) -> None:
+        save_state(trainer, path)
         if len(trainer.history) == 2:
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -117,7 +117,7 @@ def odd_files(teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (["--teacher", "mixed.pt"], 1, "--teacher mixed.pt: the weights are not those of the network cnn4"),
         (["--teacher", "gone.pt"], 1, "--teacher gone.pt: there is no network 'gone'"),
         (["--teacher", "merged.pt"], 1, "--teacher merged.pt was trained with other --classes"),
-        (["--teacher", "bright.pt"], 1, "sees faces of another input size or normalization"),
+        (["--teacher", "bright.pt"], 1, "takes another input size or normalization"),
         (["--teacher", "{teacher}", "--unlabelled", "text.pt"], 1, "text.pt is not such a file"),
         (["--unlabelled", "text.pt"], 2, "give a --teacher, too"),
         (["--init-weights", "cnn4.pt"], 1, "is a checkpoint of the network cnn4, not of edgeresnet-small"),

@@ -168,7 +168,7 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_0(data: FaceData, tmp_
 def test_a_loss_that_is_not_finite_ends_the_run_and_says_what_to_do(data: FaceData, tmp_path: Path) -> None:
     options = replace(OPTIONS, recipe=Recipe("sgd", learning_rate=1e30, batch_size=16))
     with pytest.raises(
-        ModelError, match=r"the loss is not finite at step 2 of epoch 1: train again with an --lr below 1e\+30"
+        ModelError, match=r"the loss is not finite at step 2 of epoch 1: train again with a lower --lr than 1e\+30"
     ):
         run(data, options, tmp_path)
     assert not list(tmp_path.iterdir())

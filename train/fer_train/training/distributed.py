@@ -58,11 +58,7 @@ def init(device: str) -> Rank:
         return Rank()
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-<<<<<<< HEAD
     skip_interpreter_shutdown()  # Gloo's threads may hold tensors and abort the process as Python ends
-=======
-    leave_abruptly()  # Gloo's threads may still hold tensors, and sometimes abort the process as Python ends
->>>>>>> 8cdf64c (Training on several processes is plain DistributedDataParallel; the trainer has a state_dict, history.csv is written by pandas)
     dist.init_process_group("nccl" if device == "cuda" else "gloo")
     return Rank(dist.get_rank(), dist.get_world_size())
 

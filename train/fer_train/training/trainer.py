@@ -240,7 +240,7 @@ class Trainer:
     def _not_finite(self, where: str) -> ModelError:
         kept = f"{self.out} keeps the state after epoch {len(self.history)}; " if self.history else ""
         rate = self.options.recipe.learning_rate
-        return ModelError(f"the loss is not finite {where}: {kept}train again with an --lr below {rate:g}")
+        return ModelError(f"the loss is not finite {where}: {kept}train again with a lower --lr than {rate:g}")
 
 
 def _to_device(module: M, device: torch.device) -> M:
