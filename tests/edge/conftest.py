@@ -1,4 +1,4 @@
-"""A tiny emotion network, fakes for the pipeline's stages, and pictures: no test here needs a file from outside."""
+"""A tiny emotion network, fakes for the pipeline's stages, and images: no test here needs a file from outside."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.results import Face, FrameResult
 from fer_edge.sources.base import Source, SourceFrame
 
-settings.register_profile("no deadline", deadline=None)  # a busy machine is no fault
+settings.register_profile("no deadline", deadline=None)  # tests may run on a busy machine
 settings.load_profile("no deadline")
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -31,7 +31,7 @@ CONTRACT = Contract(kind="classifier", labels=LABELS, input_size=(48, 48), color
 
 
 def _build_onnx(path: Path, contract: Contract | str | None, outputs: int = 7, batch: str | int = "batch") -> Path:
-    """Probabilities that follow the face's mean grey: dark faces are the first label, bright ones the last."""
+    """Probabilities that depend on the face's mean gray: dark faces are the first label, bright ones the last."""
     weights = np.linspace(-0.02, 0.02, outputs, dtype=np.float32)[None]
     bias = -weights[0] * 127
     graph = helper.make_graph(
@@ -68,8 +68,8 @@ def contract() -> Contract:
 @pytest.fixture
 def detector_contract() -> Contract:
     framing = {"of_width": 0.0, "of_height": 0.95, "right": 0.0, "down": 0.0}
-    terms = DetectorContract((8, 16), 4.0, 0.5, 12, framing)
-    return Contract("detector", (), (32, 32), "grey", output="boxes", detector=terms)
+    detector = DetectorContract((8, 16), 4.0, 0.5, 12, framing)
+    return Contract("detector", (), (32, 32), "grey", output="boxes", detector=detector)
 
 
 @pytest.fixture(scope="session")
@@ -93,8 +93,8 @@ def make_face() -> Callable[..., Face]:
     def make(
         box: tuple[float, float, float, float] = (10, 20, 30, 40), emotion: str = "happy", track_id: int = 0
     ) -> Face:
-        shares = dict.fromkeys(LABELS, 0.05) | {emotion: 0.7}
-        return Face(box, 0.9, emotion, 0.7, shares, track_id, 12.5)
+        probabilities = dict.fromkeys(LABELS, 0.05) | {emotion: 0.7}
+        return Face(box, 0.9, emotion, 0.7, probabilities, track_id, 12.5)
 
     return make
 
@@ -108,7 +108,7 @@ def make_result(make_face: Callable[..., Face]) -> Callable[..., FrameResult]:
 
 
 class FakeSource(Source):
-    """Blank frames whose first pixel holds their number; `before` is called with the number ahead of each."""
+    """Blank frames whose first pixel holds their number; `before` is called with the number before each."""
 
     name = "fake"
 
@@ -130,11 +130,11 @@ class FakeSource(Source):
         self.closed = True
 
 
-WARM_UP_SHAPE = (240, 320)  # of the blank picture that a pipeline begins a stream with
+WARM_UP_SHAPE = (240, 320)  # the blank image with which a pipeline warms up the detector
 
 
 class FakeDetector:
-    """The same boxes in every picture; `before` is called with the frame's number (None for the warm-up) ahead."""
+    """The same boxes in every image; `before` is called with the frame's number before each detection."""
 
     name = "fake"
     framing = Framing(of_width=1.0)
@@ -152,7 +152,7 @@ class FakeDetector:
 
 
 class FakeClassifier:
-    """Counts its calls; `before` is called with the frame's number ahead of each."""
+    """Records the size of each batch; `before` is called with the frame's number before each."""
 
     labels = LABELS
     contract = CONTRACT
@@ -170,7 +170,7 @@ class FakeClassifier:
 
 
 class Fakes:
-    """The fakes by short names, and a pipeline of them that keeps what it publishes."""
+    """The fakes under short names, and a pipeline of them that records its results."""
 
     Source, Detector, Classifier = FakeSource, FakeDetector, FakeClassifier
 
@@ -187,7 +187,7 @@ class Fakes:
 
     @staticmethod
     def finish(pipeline: Pipeline) -> Pipeline:
-        """Start it, wait for its end, release it; a deadlock fails the test and does not hang it."""
+        """Start the pipeline, wait for its end, release it; a deadlock fails the test."""
         pipeline.start()
         assert pipeline.wait(20), "the pipeline does not end"
         pipeline.release()
@@ -201,7 +201,7 @@ def fakes() -> Fakes:
 
 @pytest.fixture
 def no_threads_left() -> Iterator[None]:
-    """The test must leave no thread of the pipeline or a sink behind."""
+    """Fail if the test leaves a thread of the pipeline or of a sink behind."""
     yield
     left = [thread for thread in threading.enumerate() if thread.name.startswith("fer-")]
     for thread in left:
@@ -216,7 +216,7 @@ def fer_edge(model: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedP
     def run(*arguments: str, with_model: bool = True) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "fer_edge", *(["--model", str(model)] if with_model else []), *arguments]
         environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
-        environment.setdefault("FER_EDGE_DEFAULTS", "")  # what the user has tuned is not for tests
+        environment.setdefault("FER_EDGE_DEFAULTS", "")  # tests must not read the user's tuned defaults
         return subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
         )

@@ -12,7 +12,7 @@ def test_items_come_out_in_order() -> None:
     assert [channel.get(), channel.get(), channel.get()] == [0, 1, 2]
 
 
-def test_a_full_dropping_channel_keeps_the_newest_and_counts() -> None:
+def test_a_full_dropping_channel_keeps_the_newest_and_counts_the_dropped() -> None:
     channel: Channel[int] = Channel(2, drop_oldest=True)
     for item in range(5):
         channel.put(item)
@@ -20,7 +20,7 @@ def test_a_full_dropping_channel_keeps_the_newest_and_counts() -> None:
     assert channel.dropped == 3
 
 
-def test_a_closed_channel_gives_what_is_inside_and_then_ends() -> None:
+def test_a_closed_channel_returns_its_items_and_then_ends() -> None:
     channel: Channel[int] = Channel(2, drop_oldest=False)
     channel.put(1)
     channel.close()
@@ -31,7 +31,7 @@ def test_a_closed_channel_gives_what_is_inside_and_then_ends() -> None:
         channel.put(2)
 
 
-def test_an_aborted_channel_gives_nothing() -> None:
+def test_an_aborted_channel_returns_nothing() -> None:
     channel: Channel[int] = Channel(2, drop_oldest=False)
     channel.put(1)
     channel.abort()
@@ -45,7 +45,7 @@ def test_an_empty_channel_times_out() -> None:
 
 
 @pytest.mark.parametrize("ending", ["close", "abort"])
-def test_a_giver_that_waits_for_room_is_woken_by_the_end(ending: str) -> None:
+def test_a_waiting_producer_is_woken_by_the_end(ending: str) -> None:
     channel: Channel[int] = Channel(1, drop_oldest=False)
     channel.put(0)
     refused = threading.Event()
@@ -63,7 +63,7 @@ def test_a_giver_that_waits_for_room_is_woken_by_the_end(ending: str) -> None:
     assert refused.is_set()
 
 
-def test_a_taker_that_waits_is_woken_by_an_item_and_by_the_end() -> None:
+def test_a_waiting_consumer_is_woken_by_an_item_and_by_the_end() -> None:
     channel: Channel[int] = Channel(1, drop_oldest=False)
     taken: list[int | str] = []
 
@@ -84,7 +84,7 @@ def test_a_taker_that_waits_is_woken_by_an_item_and_by_the_end() -> None:
     assert taken == [7, "end"]
 
 
-def test_room_made_by_the_taker_lets_the_giver_go_on() -> None:
+def test_a_waiting_producer_continues_when_the_consumer_makes_room() -> None:
     channel: Channel[int] = Channel(1, drop_oldest=False)
     given = threading.Thread(target=lambda: [channel.put(item) for item in range(100)], daemon=True)
     given.start()

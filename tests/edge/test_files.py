@@ -23,7 +23,7 @@ def test_a_folder_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_what_must_not_be_written_is_refused(tmp_path: Path) -> None:
+def test_write_protected_paths_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch(mode=0o400)
     tmp_path.chmod(0o500)
     for name in ("file", "new"):
@@ -32,7 +32,7 @@ def test_what_must_not_be_written_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
-def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_file_appears_complete_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     path.write_text("old")
     with pytest.raises(RuntimeError), atomic_write(path) as part:
@@ -59,7 +59,7 @@ def test_a_device_is_written_and_not_replaced() -> None:
     assert device.is_char_device()
 
 
-def test_json_is_readable_and_knows_no_nan(tmp_path: Path) -> None:
+def test_json_is_indented_and_refuses_nan(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"a": 0.5})
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": 0.5}
     with pytest.raises(ValueError, match="JSON"):

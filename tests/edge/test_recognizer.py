@@ -49,7 +49,7 @@ def test_a_stream_takes_the_options_of_the_command_line(recognizer: EmotionRecog
     assert [result.frame for result in results if result.detected] == [0, 6]
 
 
-def test_a_face_says_where_it_is_and_what_it_shows(recognizer: EmotionRecognizer, face_image: Image) -> None:
+def test_a_face_has_a_box_and_probabilities(recognizer: EmotionRecognizer, face_image: Image) -> None:
     (face,) = recognizer.recognize(face_image)
     assert isinstance(face, Face)
     x, y, width, height = face.box
@@ -61,11 +61,11 @@ def test_a_face_says_where_it_is_and_what_it_shows(recognizer: EmotionRecognizer
     assert face.track_id is None
 
 
-def test_a_picture_without_a_face_gives_none(recognizer: EmotionRecognizer) -> None:
+def test_an_image_without_a_face_gives_an_empty_list(recognizer: EmotionRecognizer) -> None:
     assert recognizer.recognize(np.zeros((100, 100, 3), dtype=np.uint8)) == []
 
 
-def test_views_grey_and_read_only_pictures_are_fine(recognizer: EmotionRecognizer, face_image: Image) -> None:
+def test_views_gray_and_read_only_images_are_accepted(recognizer: EmotionRecognizer, face_image: Image) -> None:
     (expected,) = recognizer.recognize(np.ascontiguousarray(face_image[:, ::-1]))
     (face,) = recognizer.recognize(face_image[:, ::-1])
     assert face == expected
@@ -75,7 +75,7 @@ def test_views_grey_and_read_only_pictures_are_fine(recognizer: EmotionRecognize
 
 
 @pytest.mark.parametrize("wrong", [None, "a.jpg", [[0]], np.zeros((9, 9)), np.zeros((9, 9, 3), np.float32)])
-def test_what_is_no_uint8_array_is_a_type_error(recognizer: EmotionRecognizer, wrong: object) -> None:
+def test_anything_but_a_uint8_array_is_a_type_error(recognizer: EmotionRecognizer, wrong: object) -> None:
     with pytest.raises(TypeError, match="uint8"):
         recognizer.recognize(wrong)  # type: ignore[arg-type]
 
@@ -86,14 +86,14 @@ def test_an_array_of_another_shape_is_a_value_error(recognizer: EmotionRecognize
         recognizer.recognize(np.zeros(shape, dtype=np.uint8))
 
 
-def test_a_stream_of_pictures_gives_every_result_in_order(recognizer: EmotionRecognizer, face_image: Image) -> None:
+def test_a_stream_of_images_gives_every_result_in_order(recognizer: EmotionRecognizer, face_image: Image) -> None:
     results = list(recognizer.stream([face_image] * 7))
     assert [result.frame for result in results] == list(range(7))
     assert all(isinstance(result, FrameResult) and result.detected for result in results)
     assert {face.track_id for result in results for face in result.faces} == {0}
 
 
-def test_pictures_of_a_recording_keep_its_pace(recognizer: EmotionRecognizer, face_image: Image) -> None:
+def test_fps_sets_the_clock_of_an_iterable(recognizer: EmotionRecognizer, face_image: Image) -> None:
     results = list(recognizer.stream([face_image] * 5, fps=10))
     assert [result.t for result in results] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
     for source, fps in (([face_image], 0.0), ([face_image], float("nan")), ("demo:", 10.0)):
@@ -101,15 +101,15 @@ def test_pictures_of_a_recording_keep_its_pace(recognizer: EmotionRecognizer, fa
             next(recognizer.stream(source, fps=fps))
 
 
-def test_the_giver_of_a_stream_may_reuse_its_array(recognizer: EmotionRecognizer, face_image: Image) -> None:
-    def pictures() -> Iterator[Image]:
+def test_an_iterable_may_reuse_its_array(recognizer: EmotionRecognizer, face_image: Image) -> None:
+    def images() -> Iterator[Image]:
         buffer = face_image.copy()
         for _ in range(6):
             buffer[:] = face_image
             yield buffer
-            buffer[:] = 0  # while earlier pictures are still on their way
+            buffer[:] = 0  # while earlier images are still being processed
 
-    assert [len(result.faces) for result in recognizer.stream(pictures())] == [1] * 6
+    assert [len(result.faces) for result in recognizer.stream(images())] == [1] * 6
 
 
 def test_a_file_can_be_streamed_by_path_or_name(
@@ -123,7 +123,7 @@ def test_a_file_can_be_streamed_by_path_or_name(
         assert len(result.faces) == 1
 
 
-def test_leaving_a_stream_early_frees_its_threads_and_device(recognizer: EmotionRecognizer) -> None:
+def test_leaving_a_stream_early_ends_its_threads_and_frees_its_device(recognizer: EmotionRecognizer) -> None:
     before = threading.active_count()
     for result in recognizer.stream("demo:160x160,endless"):
         if result.frame == 3:
@@ -135,14 +135,14 @@ def test_leaving_a_stream_early_frees_its_threads_and_device(recognizer: Emotion
     assert threading.active_count() == before
 
 
-def test_an_error_of_the_giver_reaches_the_taker(recognizer: EmotionRecognizer, face_image: Image) -> None:
-    def pictures() -> Iterator[Image]:
+def test_an_error_in_the_iterable_reaches_the_caller(recognizer: EmotionRecognizer, face_image: Image) -> None:
+    def images() -> Iterator[Image]:
         yield face_image
-        raise LookupError("no more film")
+        raise LookupError("no more images")
 
     taken = []
-    with pytest.raises(LookupError, match="no more film"):
-        for result in recognizer.stream(pictures()):
+    with pytest.raises(LookupError, match="no more images"):
+        for result in recognizer.stream(images()):
             taken.append(result)
     assert len(taken) == 1
 
@@ -156,12 +156,12 @@ def test_wrong_sources_are_refused(recognizer: EmotionRecognizer, face_image: Im
         list(recognizer.stream([face_image, None]))  # type: ignore[list-item]
 
 
-def test_a_picture_may_be_recognised_while_a_stream_runs(recognizer: EmotionRecognizer, face_image: Image) -> None:
+def test_an_image_may_be_recognized_while_a_stream_runs(recognizer: EmotionRecognizer, face_image: Image) -> None:
     for result, _ in zip(recognizer.stream([face_image] * 5), range(5), strict=True):
         assert len(recognizer.recognize(face_image)) == len(result.faces) == 1
 
 
-def test_wrong_arguments_of_the_recogniser_are_refused(model: Path, tmp_path: Path) -> None:
+def test_wrong_arguments_of_the_recognizer_are_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="luma, yunet, haar"):
         EmotionRecognizer(model, "nonsense")
     with pytest.raises(FerError, match=r"missing\.onnx"):

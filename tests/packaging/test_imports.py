@@ -30,6 +30,11 @@ def test_importing_fer_edge_loads_nothing_of_the_training_side() -> None:
     assert loaded & HEAVY == set()
 
 
+def test_the_version_loads_no_heavy_module() -> None:
+    loaded = modules_after("import fer_edge; fer_edge.__version__; dir(fer_edge)")
+    assert loaded & (HEAVY | {"numpy", "click"}) == set()
+
+
 def test_the_recognizer_loads_nothing_of_the_training_side() -> None:
     loaded = modules_after("from fer_edge import EmotionRecognizer; EmotionRecognizer()")
     assert {"cv2", "onnxruntime"} <= loaded

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import fields as fields_of
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,11 +16,20 @@ import pytest
 from click.testing import CliRunner
 
 from fer_edge.cli import commands as cli
+from fer_edge.cli.options import OutputOptions, RunOptions, run_options
+from fer_edge.detectors import DEFAULT_MIN_FACE_PX
+from fer_edge.pipeline.options import Limits, StreamOptions
+from fer_models import default_model
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def test_the_demo_becomes_data_video_and_report(fer_edge: Run, tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def no_tuned_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_EDGE_DEFAULTS", "")
+
+
+def test_the_demo_gives_data_video_and_report(fer_edge: Run, tmp_path: Path) -> None:
     done = fer_edge(
         "--source", "demo:320x240", "--headless", "--max-frames", "25", "--json", "-", "--csv", "out.csv",
         "--output", "out.mp4", "--report", "out.json",
@@ -40,7 +51,9 @@ def test_the_demo_becomes_data_video_and_report(fer_edge: Run, tmp_path: Path) -
     assert "25 captured = 25 processed" in done.stderr
 
 
-def test_pictures_are_named_and_a_bad_one_is_an_error(fer_edge: Run, tmp_path: Path, face_image: np.ndarray) -> None:
+def test_results_name_their_image_and_an_unreadable_image_is_an_error(
+    fer_edge: Run, tmp_path: Path, face_image: np.ndarray
+) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a.png", "c.png"):
         cv2.imwrite(str(tmp_path / "in" / name), face_image)
@@ -64,7 +77,7 @@ def test_pictures_are_named_and_a_bad_one_is_an_error(fer_edge: Run, tmp_path: P
         ("--source", "demo:", "--model", "text.mp4", "--json", "old", "--overwrite"),
     ],
 )
-def test_a_run_that_can_not_begin_says_so_in_one_line_and_leaves_the_old_output(
+def test_a_run_that_can_not_start_prints_one_line_and_leaves_the_old_output(
     fer_edge: Run, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     (tmp_path / "old").write_text("old")
@@ -104,7 +117,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
         (("stray",), "stray"),
     ],
 )
-def test_a_wrong_command_line_is_exit_code_2(arguments: tuple[str, ...], told: str) -> None:
+def test_a_wrong_command_line_has_exit_code_2(arguments: tuple[str, ...], told: str) -> None:
     code, output = invoke(*arguments)
     assert code == 2
     assert told in output
@@ -126,6 +139,38 @@ def test_help_fits_a_terminal_and_shows_no_ranges() -> None:
         assert option in output
 
 
+def test_every_option_fills_a_field_of_the_run_options_or_is_used_by_the_command() -> None:
+    fields = {field.name for group in (RunOptions, StreamOptions, Limits, OutputOptions) for field in fields_of(group)}
+    parameters = {param.name for param in cli.edge.params if param.expose_value}
+    assert parameters - fields == {"camera", "precision", "list_cameras"}
+    assert fields - parameters == {"stream", "limits", "outputs"}
+
+
+def test_defaults_are_those_of_the_python_api() -> None:
+    options = run_options(**{name: value for name, value in parsed().items() if name != "list_cameras"})
+    assert options.stream == StreamOptions()
+    assert options.limits == Limits()
+    assert (options.source, options.detector, options.min_face_px) == ("0", "luma", DEFAULT_MIN_FACE_PX)
+    assert options.model == default_model()
+
+
+@pytest.mark.parametrize("flag", ["--no-track", "--no-follow"])
+def test_no_follow_is_a_hidden_alias_of_no_track(flag: str) -> None:
+    assert parsed()["track"] is True
+    assert parsed(flag)["track"] is False
+    assert "--no-follow" not in invoke("--help")[1]
+
+
+@pytest.mark.parametrize(("arguments", "lossless"), [((), None), (("--realtime",), False), (("--lossless",), True)])
+def test_realtime_and_lossless_set_one_option(arguments: tuple[str, ...], lossless: bool | None) -> None:
+    assert parsed(*arguments)["lossless"] is lossless
+
+
+def parsed(*arguments: str) -> dict[str, Any]:
+    """The values of the command line."""
+    return cli.edge.make_context("fer-edge", list(arguments)).params
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_run_with_complete_outputs(tmp_path: Path, model: Path, number: int, code: int) -> None:
     command = [
@@ -134,7 +179,7 @@ def test_a_signal_ends_the_run_with_complete_outputs(tmp_path: Path, model: Path
     ]  # fmt: skip
     process = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell may have it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores SIGINT
     )  # fmt: skip
     lines, deadline = tmp_path / "out.jsonl", time.monotonic() + 40
     while not (lines.exists() and lines.stat().st_size) and time.monotonic() < deadline:
@@ -153,7 +198,7 @@ def test_a_signal_ends_the_run_with_complete_outputs(tmp_path: Path, model: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "out.jsonl", "out.mp4"]
 
 
-def test_a_reader_that_has_had_enough_is_no_error(tmp_path: Path, model: Path) -> None:
+def test_a_reader_that_closes_stdout_ends_the_run_without_an_error(tmp_path: Path, model: Path) -> None:
     command = [
         sys.executable, "-m", "fer_edge", "--model", str(model), "--source", "demo:160x160,endless", "--headless",
         "--json", "-", "--report", "out.json",
@@ -167,7 +212,7 @@ def test_a_reader_that_has_had_enough_is_no_error(tmp_path: Path, model: Path) -
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")  # noqa: PTH110
-def test_a_full_disk_ends_one_output_and_not_the_run(fer_edge: Run, tmp_path: Path) -> None:
+def test_a_full_disk_ends_one_output_but_not_the_run(fer_edge: Run, tmp_path: Path) -> None:
     done = fer_edge(
         "--source", "demo:160x160", "--headless", "--max-frames", "8", "--json", "/dev/full", "--csv", "out.csv",
         "--report", "out.json",
@@ -183,7 +228,7 @@ def test_a_source_with_nothing_readable_leaves_nothing_behind(fer_edge: Run, tmp
     for name in ("a.jpg", "b.png"):
         (tmp_path / "broken" / name).write_text("x")
     (tmp_path / "old.csv").write_text("old")
-    for _ in range(2):  # the second finds nothing in its way
+    for _ in range(2):  # the first one leaves nothing in the way of the second
         done = fer_edge(
             "--source",
             "broken",
@@ -191,7 +236,7 @@ def test_a_source_with_nothing_readable_leaves_nothing_behind(fer_edge: Run, tmp
             "--json",
             "o.jsonl",
             "--output",
-            "pictures",
+            "images",
             "--csv",
             "old.csv",
             "--overwrite",
@@ -202,14 +247,14 @@ def test_a_source_with_nothing_readable_leaves_nothing_behind(fer_edge: Run, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "old.csv"]
 
 
-def test_a_command_may_end_past_pythons_own_shutdown() -> None:
+def test_a_command_may_skip_the_interpreter_shutdown() -> None:
     script = (
         "import atexit, sys, click\n"
         "from fer_edge.console import skip_interpreter_shutdown, run_main\n"
-        "atexit.register(print, 'amid the shutdown')\n"
+        "atexit.register(print, 'during the shutdown')\n"
         "if len(sys.argv) > 1: skip_interpreter_shutdown()\n"
         "run_main(click.Command('job', callback=lambda: print('done')), 'job', [])\n"
     )
-    for more, shown in (([], "done\namid the shutdown\n"), (["abruptly"], "done\n")):
+    for more, shown in (([], "done\nduring the shutdown\n"), (["skip"], "done\n")):
         ran = subprocess.run([sys.executable, "-c", script, *more], capture_output=True, text=True, check=False)
         assert (ran.returncode, ran.stdout) == (0, shown)

@@ -31,7 +31,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_machine_that_is_well_gets_exit_code_0_and_a_line_for_everything(fer_edge) -> None:
+def test_a_healthy_machine_gets_exit_code_0_and_a_line_per_check(fer_edge) -> None:
     ran = fer_edge("doctor", with_model=False)
     assert ran.returncode == 0, ran.stdout
     assert ran.stderr == ""
@@ -51,7 +51,7 @@ def test_a_machine_that_is_well_gets_exit_code_0_and_a_line_for_everything(fer_e
     assert all(line.startswith(("ok  ", "note")) for line in ran.stdout.splitlines())
 
 
-def test_an_illegal_instruction_becomes_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_illegal_instruction_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_RUN_MODEL", "import os, signal; os.kill(os.getpid(), signal.SIGILL)")
     ((level, what, text),) = findings("_network")
     assert (level, what) == ("bad", "inference")
@@ -112,7 +112,7 @@ def test_broken_defaults_are_bad_and_the_other_checks_run(
     assert "screen" in ran.stdout.splitlines()[-1], "the other checks run, too"
 
 
-def test_a_check_that_fails_itself_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_opencv() -> list[tuple[int, str]]:
         raise FerError("OpenCV can't be loaded: sudo apt-get install libgl1")
 

@@ -27,7 +27,7 @@ def test_the_report_of_a_run_has_the_documented_keys_and_is_json(fakes) -> None:
     assert made["warmup_frames"] > 0
 
 
-def test_the_settings_of_a_run_and_what_its_source_gave_are_told(fer_edge, tmp_path: Path) -> None:
+def test_the_report_has_the_settings_of_the_run_and_the_properties_of_its_source(fer_edge, tmp_path: Path) -> None:
     arguments = ("--headless", "--max-frames", "5", "--report")
     assert (
         fer_edge("--source", "demo:320x240", *arguments, "a.json", "--detect-hz", "5", "--rotate", "90").returncode == 0
@@ -48,14 +48,14 @@ def test_a_run_without_frames_has_a_report_too(fakes) -> None:
     assert "0 captured" in render_report(made)
 
 
-def test_the_text_names_what_a_reader_needs(fakes) -> None:
+def test_the_text_report_has_counts_latency_and_model(fakes) -> None:
     pipeline = fakes.finish(fakes.pipeline(fakes.Source(30)))
     text = render_report(build_report(pipeline, 2.0, {"csv": (28, 2)}))
     for part in ("30 captured = 30 processed", "p95", "csv", "28 written, 2 lost", "end of source", "fake.onnx"):
         assert part in text
 
 
-def test_a_machine_that_is_held_back_says_so(fakes) -> None:
+def test_throttling_is_reported(fakes) -> None:
     made = build_report(fakes.finish(fakes.pipeline(fakes.Source(3))), 1.0, {})
     made["machine"]["throttling"] = ["under-voltage now", "throttled since boot"]
     assert "throttled  under-voltage now, throttled since boot: these rates" in render_report(made)
@@ -63,7 +63,7 @@ def test_a_machine_that_is_held_back_says_so(fakes) -> None:
     assert "throttled" not in render_report(made)
 
 
-def test_a_machine_without_proc_is_described_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_proc_is_described_too(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(_path: Path, *_args: object, **_kwargs: object) -> str:
         raise FileNotFoundError
 

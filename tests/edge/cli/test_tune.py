@@ -1,4 +1,4 @@
-"""Tuning: what is chosen from given timings, and a short run of the real thing."""
+"""Tuning: the choice among given timings, and a short real run."""
 
 from pathlib import Path
 
@@ -16,35 +16,35 @@ def timing(
 
 
 @pytest.mark.parametrize(("cores", "choices"), [(1, [1]), (2, [1, 2]), (4, [1, 2, 4]), (64, [1, 2, 4, 8])])
-def test_threads_up_to_the_cores_are_tried(cores: int, choices: list[int]) -> None:
+def test_thread_counts_up_to_the_cores_are_tried(cores: int, choices: list[int]) -> None:
     assert thread_choices(cores) == choices
 
 
-def test_of_those_that_keep_up_the_one_that_finds_the_most_wins() -> None:
+def test_among_fast_enough_settings_the_one_that_finds_most_faces_wins() -> None:
     small, large = timing(size=320, detect_ms=3, found=(1.0, 0.5)), timing(size=480, detect_ms=20, found=(1.0, 0.9))
     slow = timing(detect_ms=50, found=(1.0, 1.0))
     assert best([small, large, slow]) is large
 
 
-def test_a_size_that_finds_as_many_in_less_time_wins() -> None:
+def test_a_size_that_finds_as_many_faces_in_less_time_wins() -> None:
     small, large = timing(size=320, detect_ms=3, found=(1.0, 0.93)), timing(size=640, detect_ms=20, found=(1.0, 0.96))
     assert best([small, large]) is small
 
 
-def test_where_none_keeps_up_speed_and_small_faces_are_weighed() -> None:
+def test_if_no_setting_is_fast_enough_speed_and_small_faces_are_weighed() -> None:
     fast, slow = timing(size=320, detect_ms=40, found=(1.0, 0.2)), timing(detect_ms=300)
     assert best([slow, fast]) is fast
     hardly_slower = timing(detect_ms=50)
     assert best([fast, hardly_slower]) is hardly_slower
 
 
-def test_a_size_that_misses_large_faces_is_out() -> None:
+def test_a_size_that_misses_large_faces_is_excluded() -> None:
     blind, seeing = timing(size=640, found=(0.5, 1.0)), timing(size=320, found=(1.0, 0.0))
     assert best([blind, seeing]) is seeing
-    assert best([blind]) is blind, "unless there is no other"
+    assert best([blind]) is blind, "unless there is no other one"
 
 
-def test_small_faces_are_looked_for_too() -> None:
+def test_small_faces_are_searched_for_too() -> None:
     grid = face_grid(draw_scenes(), 0, 3)
     assert grid.shape == (480, 640, 3)
     boxes = [found.box for found in LumaDetector(min_face_px=20).detect(grid)]
@@ -54,7 +54,7 @@ def test_small_faces_are_looked_for_too() -> None:
     assert fraction_found([(700.0, 10.0, 10.0, 10.0)], 1) == 0.0, "outside"
 
 
-def test_of_equally_fast_settings_the_one_with_fewer_threads_wins() -> None:
+def test_among_equally_good_settings_the_one_with_fewer_threads_wins() -> None:
     one, two, four = timing(1, detect_ms=41), timing(2, detect_ms=40), timing(4, detect_ms=60)
     assert best([four, two, one]) is one
     assert best([timing(1, detect_ms=80), two]) is two
@@ -73,7 +73,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "new" / "defaults.toml"
 
 
-def test_tuning_measures_all_settings_tells_the_best_and_keeps_it(file: Path, fer_edge) -> None:
+def test_tuning_measures_all_settings_and_saves_the_best(file: Path, fer_edge) -> None:
     ran = fer_edge("tune", "--seconds", "1", with_model=False)
     assert ran.returncode == 0, ran.stderr
     head, *rows = ran.stdout.splitlines()
@@ -84,22 +84,22 @@ def test_tuning_measures_all_settings_tells_the_best_and_keeps_it(file: Path, fe
         "precision": chosen[0], "threads": int(chosen[1]), "detect_size": int(chosen[2])
     }  # fmt: skip
     assert str(file) in ran.stderr
-    assert fer_edge("--source", "demo:160x160", "--max-frames", "1", "--headless").returncode == 0, "it is taken up"
+    assert fer_edge("--source", "demo:160x160", "--max-frames", "1", "--headless").returncode == 0, "the run uses it"
 
 
-def test_a_dry_run_keeps_nothing(file: Path, fer_edge) -> None:
+def test_a_dry_run_saves_nothing(file: Path, fer_edge) -> None:
     assert fer_edge("tune", "--seconds", "1", "--dry-run", with_model=False).returncode == 0
     assert not file.exists()
 
 
-def test_a_detector_s_file_is_yunet_s_unless_said_otherwise(tmp_path: Path, fer_edge) -> None:
+def test_a_detector_file_selects_yunet_by_default(tmp_path: Path, fer_edge) -> None:
     (tmp_path / "other.onnx").write_text("x")
     ran = fer_edge("tune", "--dry-run", "--detector-model", "other.onnx", with_model=False)
     assert ran.returncode == 1
     assert "YuNet" in ran.stderr
 
 
-def test_with_nowhere_to_keep_it_nothing_is_measured(monkeypatch: pytest.MonkeyPatch, fer_edge) -> None:
+def test_without_a_file_to_save_in_nothing_is_measured(monkeypatch: pytest.MonkeyPatch, fer_edge) -> None:
     monkeypatch.setenv("FER_EDGE_DEFAULTS", "")
     ran = fer_edge("tune", with_model=False)
     assert ran.returncode == 1

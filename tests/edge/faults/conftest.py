@@ -1,4 +1,4 @@
-"""A clip, servers that can be killed, silenced and made to lie, and a run of them in this process."""
+"""A clip, servers that can be killed, silenced and made to send garbage, and a run in this process."""
 
 import contextlib
 import shutil
@@ -27,14 +27,16 @@ def jpeg(t: float, size: tuple[int, int] = (320, 240)) -> bytes:
     return cv2.imencode(".jpg", draw_scene(t, size))[1].tobytes()
 
 
-def part(picture: bytes) -> bytes:
-    """One picture of a motion-JPEG stream."""
-    return b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(picture), picture)
+def part(image: bytes) -> bytes:
+    """One image of a motion-JPEG stream."""
+    return b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(image), image)
 
 
 class MjpegServer:
-    """A camera's motion JPEG over HTTP. `script` is called with each connection's number and gives its bytes piece by
-    piece; None as a piece means silence with the line open. `die` cuts every line and refuses new ones until `start`.
+    """Motion JPEG over HTTP, as cameras serve it.
+
+    `script` is called with each connection's number and yields its bytes piece by piece; None keeps the connection open
+    in silence. `die` cuts every connection and refuses new ones until `start`.
     """
 
     def __init__(self, script: Callable[[int], Iterator[bytes | None]], pause_s: float = 1 / FPS) -> None:
@@ -84,14 +86,14 @@ class MjpegServer:
                 if stopped.wait(self._pause_s):
                     return
         except OSError:
-            pass  # the other side has gone, or we were killed
+            pass  # the client left, or we were killed
         finally:
             line.close()
 
 
 @pytest.fixture
 def mjpeg() -> Iterator[Callable[..., MjpegServer]]:
-    """Make an MjpegServer; all die when the test ends."""
+    """Make MjpegServers, which stop when the test ends."""
     servers: list[MjpegServer] = []
 
     def make(script: Callable[[int], Iterator[bytes | None]], **options: float) -> MjpegServer:
@@ -126,7 +128,7 @@ def _free_port() -> int:
 
 
 class FfmpegServer:
-    """The real ffmpeg that plays `clip` over and over as MPEG-TS to the first who calls, and can be killed."""
+    """An ffmpeg that loops `clip` as MPEG-TS for one client, and can be killed."""
 
     def __init__(self, clip: Path, scheme: str) -> None:
         self.url = f"{scheme}://127.0.0.1:{_free_port()}" + ("/live.ts" if scheme == "http" else "")
@@ -162,7 +164,7 @@ def ffmpeg_server(clip: Path) -> Iterator[Callable[[str], FfmpegServer]]:
 
 
 class Watched:
-    """A pipeline of fakes on a real source; `until` waits for something to become true of it."""
+    """A pipeline of fakes on a real source; `until` waits for a condition."""
 
     def __init__(self, fakes, url: str, reconnect_policy: ReconnectPolicy) -> None:
         self.shapes: set[tuple[int, ...]] = set()
@@ -183,15 +185,15 @@ class Watched:
     def _publish(self, frame, _result) -> None:
         self.shapes.add(frame.image.shape[:2])
 
-    def until(self, true: Callable[[Pipeline], bool], timeout_s: float = 25) -> None:
+    def until(self, condition: Callable[[Pipeline], bool], timeout_s: float = 25) -> None:
         deadline = time.monotonic() + timeout_s
-        while not true(self.pipeline):
-            assert time.monotonic() < deadline, "it does not happen"
+        while not condition(self.pipeline):
+            assert time.monotonic() < deadline, "timed out"
             assert not self.pipeline.wait(0), f"the run has ended: {self.pipeline.error}"
             time.sleep(0.01)
 
     def more(self, frames: int) -> None:
-        """Wait for so many more processed frames."""
+        """Wait for this many more processed frames."""
         goal = self.pipeline.stats.processed + frames
         self.until(lambda pipeline: pipeline.stats.processed >= goal)
 

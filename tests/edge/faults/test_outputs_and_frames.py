@@ -1,4 +1,4 @@
-"""A full disk, frames of every size, a hundred faces, and clocks that jump."""
+"""A full disk, frames of any size, a hundred faces, and clocks that jump."""
 
 import ast
 import itertools
@@ -36,7 +36,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_lines_on_a_disk_that_fills_up_end_and_the_run_goes_on(fer_edge: Run, small_disk: Path, tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_json_output_and_the_run_goes_on(fer_edge: Run, small_disk: Path, tmp_path: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(250_000))
     done = fer_edge(
         "--source", "demo:160x160", "--headless", "--max-frames", "90", "--json", "small/out.jsonl",
@@ -44,7 +44,7 @@ def test_lines_on_a_disk_that_fills_up_end_and_the_run_goes_on(fer_edge: Run, sm
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert done.stderr.count("--json small/out.jsonl failed and is abandoned: No space left on device") == 1
-    assert "--json failed, as told above" in done.stderr.splitlines()[-1]
+    assert "--json failed, see above" in done.stderr.splitlines()[-1]
     report = json.loads((tmp_path / "out.json").read_text())
     assert report["frames"]["processed"] == 90
     lines = (small_disk / "out.jsonl").read_text().splitlines()
@@ -55,9 +55,7 @@ def test_lines_on_a_disk_that_fills_up_end_and_the_run_goes_on(fer_edge: Run, sm
 
 
 @pytest.mark.slow
-def test_a_video_on_a_disk_that_fills_up_is_left_out_and_the_run_goes_on(
-    fer_edge: Run, small_disk: Path, tmp_path: Path
-) -> None:
+def test_a_full_disk_ends_the_video_and_the_run_goes_on(fer_edge: Run, small_disk: Path, tmp_path: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(200_000))
     done = fer_edge(
         "--source", "demo:320x240", "--headless", "--max-frames", "60", "--output", "small/out.mp4",
@@ -70,9 +68,7 @@ def test_a_video_on_a_disk_that_fills_up_is_left_out_and_the_run_goes_on(
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 
 
-def test_rotated_lines_on_a_disk_that_fills_up_are_whole_in_every_piece(
-    fer_edge: Run, small_disk: Path, tmp_path: Path
-) -> None:
+def test_rotated_files_hold_whole_lines_on_a_full_disk(fer_edge: Run, small_disk: Path, tmp_path: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(235_000))
     done = fer_edge(
         "--source", "demo:160x160", "--headless", "--max-frames", "120", "--json", "small/out.jsonl",
@@ -88,7 +84,7 @@ def test_rotated_lines_on_a_disk_that_fills_up_are_whole_in_every_piece(
     assert written == len(frames)
 
 
-def test_bounded_output_never_fills_the_disk(fer_edge: Run, small_disk: Path, tmp_path: Path) -> None:
+def test_rotated_output_never_fills_the_disk(fer_edge: Run, small_disk: Path, tmp_path: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(220_000))
     done = fer_edge(
         "--source", "demo:160x160", "--headless", "--max-frames", "200", "--json", "small/out.jsonl",
@@ -105,14 +101,14 @@ SIZES = [(1, 1), (1, 10_000), (10_000, 1), (2, 3), (17, 4000), (6000, 8000)]
 @pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
-def test_a_frame_of_any_size_is_looked_at(classifier: Classifier, size: tuple[int, int], channels: int) -> None:
+def test_frames_of_any_size_are_processed(classifier: Classifier, size: tuple[int, int], channels: int) -> None:
     image = np.full(size if channels == 1 else (*size, 3), 90, dtype=np.uint8)
     faces = EmotionRecognizer(model=classifier.path).recognize(image)
     assert faces == []
     assert annotate(image, faces, "caption").shape == (*size, 3)
 
 
-def test_sizes_that_change_from_frame_to_frame_are_followed(fakes, classifier: Classifier, face_image: Image) -> None:
+def test_the_size_may_change_from_frame_to_frame(fakes, classifier: Classifier, face_image: Image) -> None:
     gray = np.asarray(cv2.cvtColor(face_image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
     images = [face_image, gray[:1, :1], gray, face_image[:, :40], cv2.resize(gray, (640, 480)), gray[:40], face_image]
     pipeline = fakes.finish(fakes.pipeline(IterableSource(images * 3), LumaDetector(), classifier))
@@ -125,7 +121,7 @@ def test_sizes_that_change_from_frame_to_frame_are_followed(fakes, classifier: C
     assert fakes.published[0].faces
 
 
-def test_pictures_of_any_size_pass_through_the_command(fer_edge: Run, tmp_path: Path) -> None:
+def test_the_command_takes_images_of_any_size(fer_edge: Run, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for index, (height, width) in enumerate(SIZES[:5]):
         cv2.imwrite(str(tmp_path / "in" / f"{index}.png"), np.full((height, width), 90, dtype=np.uint8))
@@ -136,7 +132,7 @@ def test_pictures_of_any_size_pass_through_the_command(fer_edge: Run, tmp_path: 
 
 
 class Crowd:
-    """Finds a hundred faces in every picture of 640x480."""
+    """Finds a hundred faces in every 640x480 image."""
 
     name, needs_color = "crowd", False
     framing = Framing(of_width=1.0)
@@ -147,7 +143,7 @@ class Crowd:
         ]
 
 
-def test_a_hundred_faces_of_a_frame_keep_their_ids_and_are_classified_as_one_batch(fakes, classifier) -> None:
+def test_a_hundred_faces_keep_their_ids_and_are_classified_in_one_batch(fakes, classifier) -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)
     pipeline = fakes.finish(fakes.pipeline(IterableSource([image] * 6), Crowd(), classifier))
@@ -158,7 +154,7 @@ def test_a_hundred_faces_of_a_frame_keep_their_ids_and_are_classified_as_one_bat
     assert annotate(image, fakes.published[0].faces).shape == image.shape
 
 
-def test_no_clock_that_may_jump_is_ever_read() -> None:
+def test_only_monotonic_clocks_are_read() -> None:
     jumping = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
     for path in Path(fer_edge.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

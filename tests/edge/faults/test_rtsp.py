@@ -1,4 +1,4 @@
-"""A camera that speaks RTSP, by a real server: killed and back, frozen, and asked for what it has not."""
+"""RTSP from a real server: killed and restarted, frozen, and asked for an unknown path."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ def _python_with_gi() -> str | None:
 
 
 class RtspServer:
-    """A process that serves a moving ball; it can be killed, started anew on the same port, and frozen."""
+    """A process that serves a moving ball; it can be killed, restarted on the same port, and frozen."""
 
     def __init__(self, python: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -74,7 +74,7 @@ def rtsp() -> Iterator[RtspServer]:
     server.die()
 
 
-def test_an_rtsp_server_that_is_killed_and_comes_back_is_joined_again(rtsp: RtspServer, watch) -> None:
+def test_an_rtsp_server_that_is_killed_and_comes_back_is_reconnected(rtsp: RtspServer, watch) -> None:
     run = watch(rtsp.url)
     run.more(10)
     rtsp.die()
@@ -89,7 +89,7 @@ def test_an_rtsp_server_that_is_killed_and_comes_back_is_joined_again(rtsp: Rtsp
     assert "secret" not in report["source"]
 
 
-def test_pictures_come_through_the_tcp_connection_which_passes_firewalls(rtsp: RtspServer, watch) -> None:
+def test_rtsp_frames_come_over_tcp(rtsp: RtspServer, watch) -> None:
     run = watch(rtsp.url)
     run.more(5)
     ours = {str(handle.readlink()) for handle in Path("/proc/self/fd").iterdir() if handle.is_symlink()}
@@ -102,12 +102,12 @@ def test_pictures_come_through_the_tcp_connection_which_passes_firewalls(rtsp: R
     run.end()
 
 
-def test_an_rtsp_server_that_freezes_is_a_read_that_never_returns_and_is_given_up(rtsp: RtspServer, watch) -> None:
+def test_an_rtsp_server_that_freezes_is_given_up(rtsp: RtspServer, watch) -> None:
     run = watch(rtsp.url, ReconnectPolicy(open_s=8, silent_s=0.5, first_retry_s=0.05, max_retry_s=0.2))
     run.more(10)
     rtsp.freeze()
-    run.until(lambda pipeline: pipeline.source._reader.source is None)  # another generation, which waits for an answer
-    run.until(lambda pipeline: pipeline.in_flight == 0)  # what had come before is processed
+    run.until(lambda pipeline: pipeline.source._reader.source is None)  # a new reader waits for an answer
+    run.until(lambda pipeline: pipeline.in_flight == 0)  # earlier frames are processed
     processed = run.pipeline.stats.processed
     time.sleep(0.3)
     assert run.pipeline.stats.processed == processed
@@ -117,7 +117,7 @@ def test_an_rtsp_server_that_freezes_is_a_read_that_never_returns_and_is_given_u
     run.end()
 
 
-def test_a_path_that_the_rtsp_server_does_not_know_is_exit_code_1(rtsp: RtspServer, fer_edge) -> None:
+def test_an_unknown_rtsp_path_has_exit_code_1(rtsp: RtspServer, fer_edge) -> None:
     done = fer_edge("--source", rtsp.url.replace("live", "other"), "--headless")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1, done.stderr
@@ -125,7 +125,7 @@ def test_a_path_that_the_rtsp_server_does_not_know_is_exit_code_1(rtsp: RtspServ
     assert "secret" not in done.stderr
 
 
-def test_rtsp_goes_through_the_command(rtsp: RtspServer, fer_edge) -> None:
+def test_the_command_reads_rtsp(rtsp: RtspServer, fer_edge) -> None:
     done = fer_edge("--source", rtsp.url, "--headless", "--max-frames", "40", "--json", "-")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") > 2

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM at any moment: the exit code tells, the files are closed and readable, the report is written."""
+"""SIGINT and SIGTERM at any moment: the exit code, complete and readable outputs, and the report."""
 
 import itertools
 import json
@@ -18,12 +18,12 @@ from fer_edge.console import signals_deferred
 from fer_edge.errors import Terminated
 
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
-LONGEST_S = 40
+TIMEOUT_S = 40
 
 
 @pytest.fixture
 def started(model: Path, tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
-    """Start the command in `tmp_path` with every output; it is killed if the test leaves it running."""
+    """Start the command in `tmp_path` with every output; kill it if the test leaves it running."""
     processes: list[subprocess.Popen[str]] = []
 
     def start(source: str, *arguments: str) -> "subprocess.Popen[str]":
@@ -34,7 +34,7 @@ def started(model: Path, tmp_path: Path) -> Iterator[Callable[..., "subprocess.P
         processes.append(
             subprocess.Popen(
                 command, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell may ignore it
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # in the background
             )
         )  # fmt: skip
         return processes[-1]
@@ -45,22 +45,22 @@ def started(model: Path, tmp_path: Path) -> Iterator[Callable[..., "subprocess.P
         process.communicate()
 
 
-def wait_for(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LONGEST_S
-    while not true():
-        assert time.monotonic() < deadline, "it does not happen"
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.005)
 
 
 def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
     """Exit code and stderr."""
-    stderr = process.communicate(timeout=LONGEST_S)[1]
+    stderr = process.communicate(timeout=TIMEOUT_S)[1]
     assert "Traceback" not in stderr
     return process.returncode, stderr
 
 
 def check_outputs(folder: Path) -> dict[str, object]:
-    """The outputs are whole and agree with the report, which is returned; nothing is left beside them."""
+    """The outputs are complete, agree with the returned report, and no temporary file is left."""
     report = json.loads((folder / "out.json").read_text())
     frames = report["frames"]
     assert frames["in_flight"] == 0
@@ -86,14 +86,14 @@ def test_a_signal_during_the_start(started, tmp_path: Path, number: int, code: i
     assert returned == code, stderr
     if (tmp_path / "out.json").exists():
         assert check_outputs(tmp_path)["exit_reason"] == word
-    else:  # the run had not begun
+    else:  # the run had not started
         assert not (tmp_path / "out.jsonl").exists() or not (tmp_path / "out.jsonl").read_text()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
 @pytest.mark.parametrize("delay_s", [0.0, 0.3])
-def test_a_signal_in_mid_run(started, tmp_path: Path, number: int, code: int, word: str, delay_s: float) -> None:
+def test_a_signal_during_the_run(started, tmp_path: Path, number: int, code: int, word: str, delay_s: float) -> None:
     process = started("demo:160x160,endless")
     wait_for(lambda: (tmp_path / "out.jsonl").exists() and (tmp_path / "out.jsonl").stat().st_size > 0)
     time.sleep(delay_s)
@@ -104,7 +104,7 @@ def test_a_signal_in_mid_run(started, tmp_path: Path, number: int, code: int, wo
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
-def test_a_signal_while_a_lost_stream_is_sought(
+def test_a_signal_during_a_reconnect(
     started, mjpeg, jpegs, part, tmp_path: Path, number: int, code: int, word: str
 ) -> None:
     server = mjpeg(lambda _number: map(part, itertools.cycle(jpegs)))
@@ -147,7 +147,7 @@ def test_a_signal_while_a_silent_server_is_opened(started, mjpeg, number: int, c
     sent = time.monotonic()
     process.send_signal(number)
     assert ended(process)[0] == code
-    assert time.monotonic() - sent < 5, "it waits for the server's time-out"
+    assert time.monotonic() - sent < 5, "it waits for the server's timeout"
 
 
 @pytest.mark.slow
@@ -159,20 +159,20 @@ def test_a_signal_while_the_outputs_are_completed_waits_for_them(
     wait_for(lambda: (tmp_path / "out.jsonl").exists() and len((tmp_path / "out.jsonl").read_text().splitlines()) >= 30)
     process.send_signal(number)
     returned, stderr = ended(process)
-    assert returned in (0, code), stderr  # 0: it was over before the signal came
+    assert returned in (0, code), stderr  # 0: it ended before the signal came
     assert check_outputs(tmp_path)["exit_reason"] == "max frames"
 
 
-def test_sigusr1_asks_for_the_report_and_the_run_goes_on(started, tmp_path: Path) -> None:
+def test_sigusr1_requests_a_report_and_the_run_goes_on(started, tmp_path: Path) -> None:
     process = started("demo:160x160,endless", "--realtime")
     reports = []
-    for asked in range(3):
+    for count in range(3):
         wait_for(lambda: (tmp_path / "out.jsonl").exists() and (tmp_path / "out.jsonl").stat().st_size > 0)
         process.send_signal(signal.SIGUSR1)
         wait_for(lambda: (tmp_path / "out.json").exists())
         reports.append(json.loads((tmp_path / "out.json").read_text()))
         (tmp_path / "out.json").unlink()
-        assert len(reports) == asked + 1
+        assert len(reports) == count + 1
     for report in reports:
         frames = report["frames"]
         assert report["exit_reason"] == "running"
@@ -187,14 +187,14 @@ def test_sigusr1_asks_for_the_report_and_the_run_goes_on(started, tmp_path: Path
     assert check_outputs(tmp_path)["exit_reason"] == "terminated"
 
 
-STRUCK_WHILE_IMPORTING = """
+SIGNALED_WHILE_IMPORTING = """
 import os, sys
 module, number = sys.argv[1:]
-class Strike:
+class SignalSender:
     def find_spec(self, name, path=None, target=None):
         if name == module:
             os.kill(os.getpid(), int(number))
-sys.meta_path.insert(0, Strike())
+sys.meta_path.insert(0, SignalSender())
 from fer_edge.__main__ import main
 sys.argv[1:] = ["--version"]
 main()
@@ -204,29 +204,29 @@ main()
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
 @pytest.mark.parametrize("module", ["fer_edge.cli.commands", "click", "logging"])
 def test_a_signal_during_the_first_imports(number: int, code: int, word: str, module: str) -> None:
-    command = [sys.executable, "-c", STRUCK_WHILE_IMPORTING, module, str(int(number))]
+    command = [sys.executable, "-c", SIGNALED_WHILE_IMPORTING, module, str(int(number))]
     default = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=False, **default)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, **default)
     assert (ran.returncode, ran.stdout, ran.stderr) == (code, "", f"fer-edge: {word}\n")
 
 
-def test_a_signal_that_our_starter_ignores_is_ignored_from_the_start() -> None:
-    command = [sys.executable, "-c", STRUCK_WHILE_IMPORTING, "click", str(int(signal.SIGINT))]
+def test_a_signal_that_the_parent_ignores_stays_ignored() -> None:
+    command = [sys.executable, "-c", SIGNALED_WHILE_IMPORTING, "click", str(int(signal.SIGINT))]
     ignored = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)}
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=False, **ignored)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, **ignored)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("fer-edge ")
 
 
-def test_a_report_asked_for_too_early_ends_nothing() -> None:
-    command = [sys.executable, "-c", STRUCK_WHILE_IMPORTING, "click", str(int(signal.SIGUSR1))]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=False)
+def test_a_report_request_during_the_imports_is_ignored() -> None:
+    command = [sys.executable, "-c", SIGNALED_WHILE_IMPORTING, "click", str(int(signal.SIGUSR1))]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("fer-edge ")
 
 
 @pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
-def test_one_signal_waits_for_the_end_of_the_block_and_a_second_does_not(number: int, raised: type) -> None:
+def test_deferred_signals_hold_back_one_signal_but_not_a_second(number: int, raised: type) -> None:
     def terminate(_number: int, _frame: object) -> None:
         raise Terminated
 

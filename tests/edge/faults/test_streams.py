@@ -1,4 +1,4 @@
-"""Streams from real servers that die, fall silent, send rubbish, change their size or end in the middle of a frame."""
+"""Streams of real servers that die, stop sending, send garbage, change their size or end in the middle of a frame."""
 
 import itertools
 import json
@@ -22,7 +22,7 @@ Pieces = Iterator[bytes | None]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["tcp", "http"])
-def test_a_server_that_is_killed_and_comes_back_is_joined_again(ffmpeg_server, watch, scheme: str) -> None:
+def test_a_server_that_is_killed_and_comes_back_is_reconnected(ffmpeg_server, watch, scheme: str) -> None:
     server = ffmpeg_server(scheme)
     run = watch(server.url)
     run.more(10)
@@ -38,7 +38,7 @@ def test_a_server_that_is_killed_and_comes_back_is_joined_again(ffmpeg_server, w
     assert report["frames"]["errors"] == 0
 
 
-def test_a_camera_that_dies_twice_is_joined_again_and_its_gaps_are_told(mjpeg, watch, jpegs, part) -> None:
+def test_a_camera_that_dies_twice_is_reconnected_and_its_gaps_are_reported(mjpeg, watch, jpegs, part) -> None:
     server = mjpeg(lambda _number: map(part, itertools.cycle(jpegs)))
     run = watch(server.url)
     for _ in range(2):
@@ -65,7 +65,7 @@ def test_frames_that_stop_without_an_error_are_noticed(mjpeg, watch, jpegs, part
     assert 0.4 < run.pipeline.source.gaps_s[0] < 10
 
 
-def test_a_server_that_stays_away_is_lost_for_good(mjpeg, watch, jpegs, part) -> None:
+def test_a_server_that_stays_away_is_reported_as_lost(mjpeg, watch, jpegs, part) -> None:
     server = mjpeg(lambda _number: map(part, itertools.cycle(jpegs)))
     run = watch(server.url, ReconnectPolicy(first_retry_s=0.05, max_retry_s=0.1, give_up_s=1))
     run.more(3)
@@ -76,19 +76,19 @@ def test_a_server_that_stays_away_is_lost_for_good(mjpeg, watch, jpegs, part) ->
     assert run.pipeline.in_flight == 0
 
 
-def test_corrupted_pictures_amid_a_stream_do_not_end_it(mjpeg, watch, jpegs, part) -> None:
+def test_corrupted_images_do_not_end_a_stream(mjpeg, watch, jpegs, part) -> None:
     rng = random.Random(1)
 
-    def spoilt(picture: bytes) -> bytes:
-        data = bytearray(picture)
+    def corrupted(image: bytes) -> bytes:
+        data = bytearray(image)
         for _ in range(20):
             data[rng.randrange(len(data))] = rng.randrange(256)
         return bytes(data[: rng.randrange(len(data) // 2, len(data))])
 
     def script(_number: int) -> Pieces:
-        for picture in itertools.cycle(jpegs):
-            yield part(picture)
-            yield part(spoilt(picture))
+        for image in itertools.cycle(jpegs):
+            yield part(image)
+            yield part(corrupted(image))
             yield part(rng.randbytes(500))
 
     run = watch(mjpeg(script, pause_s=0.01).url)
@@ -98,7 +98,7 @@ def test_corrupted_pictures_amid_a_stream_do_not_end_it(mjpeg, watch, jpegs, par
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
-def test_flipped_bytes_in_a_transport_stream_do_not_end_it(clip: Path, tmp_path: Path, watch) -> None:
+def test_flipped_bytes_do_not_end_a_transport_stream(clip: Path, tmp_path: Path, watch) -> None:
     stream = tmp_path / "clip.ts"
     subprocess.run(["ffmpeg", "-v", "quiet", "-i", str(clip), "-c:v", "mpeg2video", "-g", "5", str(stream)], check=True)
     rng, data = random.Random(2), stream.read_bytes()
@@ -107,12 +107,12 @@ def test_flipped_bytes_in_a_transport_stream_do_not_end_it(clip: Path, tmp_path:
         while True:
             try:
                 with server.accept()[0] as line:
-                    line.sendall(2 * data)  # whole, so that it opens
+                    line.sendall(2 * data)  # intact, so that it opens
                     while True:
-                        spoilt = bytearray(data)
+                        corrupted = bytearray(data)
                         for _ in range(len(data) // 500):
-                            spoilt[rng.randrange(len(data))] = rng.randrange(256)
-                        line.sendall(spoilt)
+                            corrupted[rng.randrange(len(data))] = rng.randrange(256)
+                        line.sendall(corrupted)
             except OSError:
                 if server.fileno() < 0:
                     return
@@ -125,7 +125,7 @@ def test_flipped_bytes_in_a_transport_stream_do_not_end_it(clip: Path, tmp_path:
         server.shutdown(socket.SHUT_RDWR)
 
 
-def test_a_size_that_changes_in_mid_stream_does_not_end_it(mjpeg, watch, jpegs, part, jpeg) -> None:
+def test_a_size_change_does_not_end_a_stream(mjpeg, watch, jpegs, part, jpeg) -> None:
     def script(_number: int) -> Pieces:
         for pictures in itertools.cycle([jpegs[:3], [jpeg(0.5, (640, 480))] * 3, [jpeg(0.5, (200, 160))] * 3]):
             yield from map(part, pictures)
@@ -134,10 +134,10 @@ def test_a_size_that_changes_in_mid_stream_does_not_end_it(mjpeg, watch, jpegs, 
     run.more(20)
     run.end()
     assert run.pipeline.source.reconnects == 0
-    assert run.shapes == {(240, 320)}, "FFmpeg's side of OpenCV scales to the size it began with"
+    assert run.shapes == {(240, 320)}, "OpenCV's FFmpeg backend scales to the first size"
 
 
-def test_a_stream_that_ends_in_the_middle_of_a_frame_is_joined_again(mjpeg, watch, jpegs, part) -> None:
+def test_a_stream_that_ends_in_the_middle_of_a_frame_is_reconnected(mjpeg, watch, jpegs, part) -> None:
     def script(_number: int) -> Pieces:
         yield from map(part, jpegs[:6])
         yield part(jpegs[6])[:-2000]
@@ -161,7 +161,7 @@ def test_a_file_that_ends_in_the_middle_of_a_frame_is_read_as_far_as_it_goes(
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "http", "rtsp"])
-def test_a_server_that_is_not_there_at_the_start_is_exit_code_1(fer_edge, tmp_path: Path, scheme: str) -> None:
+def test_a_missing_server_has_exit_code_1(fer_edge, tmp_path: Path, scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     done = fer_edge("--source", f"{scheme}://user:secret@127.0.0.1:{port}/x", "--headless", "--json", "out.jsonl")
@@ -172,7 +172,7 @@ def test_a_server_that_is_not_there_at_the_start_is_exit_code_1(fer_edge, tmp_pa
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
+def test_a_server_that_accepts_and_sends_nothing_is_given_up() -> None:
     def serve() -> None:
         lines.append(server.accept()[0])
 

@@ -1,4 +1,4 @@
-"""The command's options for flow, following and smoothing, seen from outside."""
+"""The command's options for detection rate, tracking and smoothing, seen from outside."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ def run(fer_edge, tmp_path: Path):
     return run
 
 
-def test_detect_hz_is_kept_in_the_file_s_own_time_and_faces_are_followed_in_between(run) -> None:
+def test_detect_hz_is_in_media_time_and_faces_are_tracked_in_between(run) -> None:
     lines, _report = run("--detect-hz", "5")
     assert [line["frame"] for line in lines if line["detected"]] == [0, 6, 12]
     assert all(line["faces"] for line in lines)
@@ -30,7 +30,7 @@ def test_detect_hz_is_kept_in_the_file_s_own_time_and_faces_are_followed_in_betw
     assert len({line["faces"][0]["score"] for line in lines[:6]}) == 1, "the score is the last detection's"
 
 
-def test_labels_are_smoothed_and_read_in_every_frame_unless_told_otherwise(run) -> None:
+def test_labels_are_smoothed_and_faces_classified_on_every_frame_by_default(run) -> None:
     def neutral(*arguments: str) -> list[float]:
         return [line["faces"][0]["probabilities"]["neutral"] for line in run(*arguments)[0]]
 
@@ -43,7 +43,7 @@ def test_labels_are_smoothed_and_read_in_every_frame_unless_told_otherwise(run) 
     assert len(set(seldom)) <= 3 < len(set(rough)), "at 0, 0.2 and 0.4 s"
 
 
-def test_realtime_counts_what_it_drops_and_the_sums_are_right(run) -> None:
+def test_realtime_counts_the_dropped_frames(run) -> None:
     lines, report = run("--realtime")
     frames = report["frames"]
     assert frames["captured"] == 13 == frames["processed"] + sum(frames["dropped"].values())

@@ -25,7 +25,7 @@ def test_every_frame_of_a_file_is_processed_in_order(fakes) -> None:
     assert pipeline.source.closed
 
 
-def test_of_a_live_source_the_newest_frame_wins_and_the_others_are_counted(fakes) -> None:
+def test_the_newest_frame_of_a_live_source_wins_and_the_others_are_counted(fakes) -> None:
     detector_has_0, captured_all = threading.Event(), threading.Event()
 
     def before_read(number: int) -> None:
@@ -47,7 +47,7 @@ def test_of_a_live_source_the_newest_frame_wins_and_the_others_are_counted(fakes
     assert pipeline.in_flight == 0
 
 
-def test_detection_and_classification_run_side_by_side_on_different_frames(fakes) -> None:
+def test_detection_and_classification_run_in_parallel_on_different_frames(fakes) -> None:
     detecting_1, classifying_0 = threading.Event(), threading.Event()
 
     def before_detect(number: int) -> None:
@@ -67,7 +67,7 @@ def test_detection_and_classification_run_side_by_side_on_different_frames(fakes
     assert pipeline.stats.processed == 3
 
 
-def test_all_faces_of_a_frame_are_classified_in_one_call(fakes) -> None:
+def test_all_faces_of_a_frame_are_classified_in_one_batch(fakes) -> None:
     classifier = fakes.Classifier()
     pipeline = fakes.finish(fakes.pipeline(fakes.Source(5), fakes.Detector(faces=3), classifier))
     assert classifier.batches == [3] * 5
@@ -86,44 +86,44 @@ def test_max_frames_counts_captured_frames(fakes, live: bool) -> None:
 
 def test_duration_is_media_time_for_a_file(fakes) -> None:
     pipeline = fakes.finish(fakes.pipeline(fakes.Source(100_000), limits=Limits(duration_s=0.5)))
-    assert pipeline.stats.captured == 15  # at 30 a second
+    assert pipeline.stats.captured == 15  # at 30 per second
     assert pipeline.exit_reason == "duration"
 
 
-def test_an_unreadable_picture_is_captured_and_an_error(fakes, caplog: pytest.LogCaptureFixture) -> None:
-    class Holey(Source):
-        name, grabs = "holey", iter([SourceFrame(np.zeros((9, 9), np.uint8)), SourceFrame(None, file="b.jpg"), None])
+def test_an_unreadable_image_counts_as_captured_and_as_an_error(fakes, caplog: pytest.LogCaptureFixture) -> None:
+    class Damaged(Source):
+        name, grabs = "damaged", iter([SourceFrame(np.zeros((9, 9), np.uint8)), SourceFrame(None, file="b.jpg"), None])
 
         def read(self) -> SourceFrame | None:
             return next(self.grabs)
 
-    pipeline = fakes.finish(fakes.pipeline(Holey()))
+    pipeline = fakes.finish(fakes.pipeline(Damaged()))
     assert (pipeline.stats.captured, pipeline.stats.processed, pipeline.stats.errors) == (2, 1, 1)
     assert "b.jpg" in caplog.text
 
 
-def test_frames_are_turned_and_mirrored_before_anything_else(fakes) -> None:
+def test_frames_are_rotated_and_mirrored_first(fakes) -> None:
     seen: list[Frame] = []
-    picture = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    image = np.arange(12, dtype=np.uint8).reshape(3, 4)
 
     class One(Source):
-        name, grabs = "one", iter([SourceFrame(picture), None])
+        name, grabs = "one", iter([SourceFrame(image), None])
 
         def read(self) -> SourceFrame | None:
             return next(self.grabs)
 
     publish = lambda frame, _result: seen.append(frame)  # noqa: E731
     fakes.finish(Pipeline(One(), fakes.Detector(), fakes.Classifier(), publish, mirror=True, rotate_deg=90))
-    np.testing.assert_array_equal(seen[0].image, np.rot90(picture, -1)[:, ::-1])
+    np.testing.assert_array_equal(seen[0].image, np.rot90(image, -1)[:, ::-1])
     with pytest.raises(ValueError, match="read-only"):
         seen[0].image[0, 0] = 1
 
 
-def test_a_label_that_changes_is_a_flip_and_a_lost_face_is_none(fakes) -> None:
-    class Fickle(fakes.Classifier):
+def test_label_changes_are_counted_and_a_lost_face_is_none(fakes) -> None:
+    class Changing(fakes.Classifier):
         def classify(self, image, squares):
             rows = super().classify(image, squares)
             return np.roll(rows, int(image.flat[0]) // 10 % 2, axis=1)  # another label every ten frames
 
-    pipeline = fakes.finish(fakes.pipeline(fakes.Source(50), fakes.Detector(faces=2), Fickle()))
+    pipeline = fakes.finish(fakes.pipeline(fakes.Source(50), fakes.Detector(faces=2), Changing()))
     assert pipeline.stats.label_changes == 2 * 4

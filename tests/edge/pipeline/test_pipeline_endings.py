@@ -39,7 +39,7 @@ def test_a_stage_that_fails_ends_the_run_and_its_error_surfaces(fakes, stage: st
     assert accounted(pipeline) == pipeline.stats.captured
 
 
-def test_what_was_captured_before_the_source_was_lost_is_processed(fakes) -> None:
+def test_frames_captured_before_the_source_was_lost_are_processed(fakes) -> None:
     def lose(number: int) -> None:
         if number == 7:
             raise SourceError("lost")
@@ -50,7 +50,7 @@ def test_what_was_captured_before_the_source_was_lost_is_processed(fakes) -> Non
     assert pipeline.in_flight == 0
 
 
-def test_stop_captures_no_more_and_drains_what_is_captured(fakes) -> None:
+def test_stop_ends_capturing_and_processes_the_captured_frames(fakes) -> None:
     pipeline = fakes.pipeline(
         fakes.Source(100_000),
         classifier=fakes.Classifier(before=lambda number: number == 5 and pipeline.stop("enough")),
@@ -70,7 +70,7 @@ def test_the_first_reason_to_stop_stays(fakes) -> None:
     assert pipeline.stats.captured == 0
 
 
-def test_a_source_that_hangs_is_left_behind(fakes) -> None:
+def test_a_source_that_hangs_is_abandoned(fakes) -> None:
     reached, freed = threading.Event(), threading.Event()
 
     def hang(number: int) -> None:
@@ -106,7 +106,7 @@ def test_a_classifier_that_fails_ends_a_run_whose_source_hangs(fakes) -> None:
     assert str(pipeline.error) == "broken"
 
 
-def test_a_giver_blocked_by_a_slow_classifier_is_stopped_and_its_frame_counted(fakes) -> None:
+def test_a_stage_blocked_by_a_slow_classifier_is_stopped_and_its_frame_counted(fakes) -> None:
     blocked, freed = threading.Event(), threading.Event()
 
     def slow(_number: int) -> None:

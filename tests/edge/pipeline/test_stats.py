@@ -59,7 +59,7 @@ def test_the_rate_of_an_even_stream_is_exact() -> None:
     assert rate.per_second() == pytest.approx(25)
 
 
-def test_the_rate_of_a_long_run_leaves_the_slow_start_out() -> None:
+def test_the_rate_of_a_long_run_excludes_the_slow_start() -> None:
     rate = Rate()
     for index in range(WARMUP_FRAMES):
         rate.add(index * 10.0)

@@ -1,4 +1,4 @@
-"""How frames pass: lossless or the newest wins, detection at its own rate, faces followed in between."""
+"""Stream options: lossless or newest frame, detection at its own rate, faces tracked in between."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ WALL = np.random.default_rng(0).integers(0, 255, (12, 16), dtype=np.uint8).repea
 
 
 class Still(Source):
-    """The same picture, `fps` times a second of media time."""
+    """The same image, `fps` times per second of media time."""
 
     name = "still"
 
@@ -27,21 +27,21 @@ class Still(Source):
 
 
 @pytest.mark.parametrize(("hz", "runs"), [(5, 10), (25, 50), (30, 60), (1000, 60), (0.1, 1), (None, 60)])
-def test_the_detector_is_due_at_its_rate_on_average_whatever_the_frame_rate(hz: float | None, runs: int) -> None:
+def test_the_detector_is_due_at_its_rate_on_average(hz: float | None, runs: int) -> None:
     schedule = Schedule(hz)
     due = [frame for frame in range(60) if schedule.is_due(frame / 30)]
     assert len(due) == runs
     assert due[0] == 0
 
 
-def test_a_schedule_survives_a_gap_and_a_clock_that_jumps_back() -> None:
+def test_a_schedule_survives_a_gap_and_a_clock_that_goes_back() -> None:
     schedule = Schedule(5)
     assert [schedule.is_due(t) for t in (0.0, 0.1, 9.0, 9.1, 9.2, 1.0, 1.1, 1.2)] == [
         True, False, True, False, True, True, False, True,
     ]  # fmt: skip
 
 
-def test_between_detections_faces_are_followed_and_the_flag_says_so(fakes) -> None:
+def test_faces_are_tracked_between_detections_and_results_say_so(fakes) -> None:
     pipeline = fakes.finish(fakes.pipeline(Still(61), options=StreamOptions(detect_hz=5)))
     detected = [result.frame for result in fakes.published if result.detected]
     assert detected == list(range(0, 61, 6))
@@ -55,8 +55,8 @@ def test_without_a_rate_every_frame_is_detected(fakes) -> None:
     assert all(result.detected for result in fakes.published)
 
 
-@pytest.mark.parametrize("follow", [True, False])
-def test_a_detector_that_blinks_loses_a_face_only_without_following(fakes, follow: bool) -> None:
+@pytest.mark.parametrize("track", [True, False])
+def test_a_detector_that_misses_frames_loses_a_face_only_without_tracking(fakes, track: bool) -> None:
     class Blinking(fakes.Detector):
         runs = 0
 
@@ -64,21 +64,21 @@ def test_a_detector_that_blinks_loses_a_face_only_without_following(fakes, follo
             self.runs += 1
             return super().detect(image) if self.runs < 15 or self.runs % 3 else []
 
-    pipeline = fakes.finish(fakes.pipeline(Still(60), Blinking(), options=StreamOptions(track=follow)))
+    pipeline = fakes.finish(fakes.pipeline(Still(60), Blinking(), options=StreamOptions(track=track)))
     without = [result.frame for result in fakes.published if not result.faces]
-    assert bool(without) is not follow
-    assert (pipeline.stats.tracks == 1) is follow
+    assert bool(without) is not track
+    assert (pipeline.stats.tracks == 1) is track
 
 
-def test_a_label_is_as_old_as_the_interval_lets_it_get(fakes) -> None:
+def test_a_face_is_classified_once_per_interval(fakes) -> None:
     classifier = fakes.Classifier()
     fakes.finish(fakes.pipeline(Still(31), None, classifier, options=StreamOptions(classify_interval_s=0.2)))
     assert len([batch for batch in classifier.batches if batch]) == 6  # at 0, 0.2, … 1.0 s
 
 
-def test_the_age_of_a_label_counts_from_its_own_frame_s_capture(fakes) -> None:
+def test_the_age_of_a_label_counts_from_the_capture_of_its_frame(fakes) -> None:
     class Late(Still):
-        """Frames that were captured 0.1 s after each other, the last one 5 s ago."""
+        """Frames captured 0.1 s apart, the first one 5 s ago."""
 
         def read(self) -> SourceFrame | None:
             grab = super().read()
@@ -93,7 +93,7 @@ def test_the_age_of_a_label_counts_from_its_own_frame_s_capture(fakes) -> None:
     assert all(5000 <= age <= 5000 + elapsed_ms for age in ages), "all show the first frame's label"
 
 
-def test_a_file_in_real_time_drops_what_the_detector_has_no_time_for_and_stays_in_time(fakes) -> None:
+def test_a_file_in_real_time_drops_frames_that_the_detector_has_no_time_for(fakes) -> None:
     slow = fakes.Detector(before=lambda _number: time.sleep(0.1))
     started = time.monotonic()
     pipeline = fakes.finish(fakes.pipeline(fakes.Source(20), slow, options=StreamOptions(lossless=False)))
@@ -105,7 +105,7 @@ def test_a_file_in_real_time_drops_what_the_detector_has_no_time_for_and_stays_i
     assert [result.t for result in fakes.published] == [pytest.approx(result.frame / 30) for result in fakes.published]
 
 
-def test_duration_ends_a_file_in_real_time_by_its_own_time(fakes) -> None:
+def test_duration_is_media_time_for_a_file_in_real_time(fakes) -> None:
     pipeline = fakes.finish(
         fakes.pipeline(fakes.Source(10**6), options=StreamOptions(lossless=False), limits=Limits(None, 0.2))
     )
@@ -113,14 +113,14 @@ def test_duration_ends_a_file_in_real_time_by_its_own_time(fakes) -> None:
     assert pipeline.exit_reason == "duration"
 
 
-def test_a_live_source_is_processed_whole_if_asked(fakes) -> None:
+def test_lossless_processes_every_frame_of_a_live_source(fakes) -> None:
     slow = fakes.Detector(before=lambda _number: time.sleep(0.002))
     pipeline = fakes.finish(fakes.pipeline(fakes.Source(50, live=True), slow, options=StreamOptions(lossless=True)))
     assert [result.frame for result in fakes.published] == list(range(50))
     assert not pipeline.dropped
 
 
-def test_of_pictures_each_is_detected_and_none_shares_a_face(fakes) -> None:
+def test_separate_images_are_all_detected_and_share_no_face(fakes) -> None:
     source = Still(4)
     source.image_count = 4
     pipeline = fakes.finish(fakes.pipeline(source, options=StreamOptions(detect_hz=0.1)))
@@ -129,7 +129,7 @@ def test_of_pictures_each_is_detected_and_none_shares_a_face(fakes) -> None:
     assert pipeline.stats.tracks == 4
 
 
-def test_grey_frames_stay_grey_and_are_not_copied(fakes) -> None:
+def test_gray_frames_stay_gray_and_are_not_copied(fakes) -> None:
     seen, given = [], []
 
     class Looking(fakes.Detector):
@@ -148,7 +148,7 @@ def test_grey_frames_stay_grey_and_are_not_copied(fakes) -> None:
     assert all(np.shares_memory(image, WALL) for image in (*seen[1:], *given))
 
 
-def test_a_stop_in_real_time_does_not_wait_for_the_next_frame_s_time(fakes) -> None:
+def test_stop_does_not_wait_for_the_next_frame_of_a_file_in_real_time(fakes) -> None:
     pipeline = fakes.pipeline(Still(3, fps=0.001), options=StreamOptions(lossless=False))
     pipeline.start()
     threading.Timer(0.05, pipeline.stop, ["interrupted"]).start()

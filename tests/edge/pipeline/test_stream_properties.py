@@ -1,4 +1,4 @@
-"""The frame-count invariant under random schedules (hypothesis): no order of events loses a frame unaccounted."""
+"""The frame-count invariant under random schedules (hypothesis): every lost frame is counted."""
 
 import threading
 import time
@@ -14,11 +14,11 @@ from fer_edge.pipeline.options import Limits, StreamOptions
 from fer_edge.sources.base import Source, SourceFrame
 
 delays_ms = st.lists(st.sampled_from([0, 0, 0, 1, 3]), min_size=1, max_size=5)
-FRAMES_AT_MOST = 30
+MAX_FRAMES = 30
 
 
 class Erratic(Source):
-    """Frames of which some can't be read, with pauses; at the end it may fail."""
+    """Frames, some of them unreadable, with pauses; the source may fail at the end."""
 
     name = "erratic"
 
@@ -30,20 +30,20 @@ class Erratic(Source):
         self.pause()
         if self.left:
             image = np.zeros((60, 80), dtype=np.uint8) if self.left.pop() else None
-            return SourceFrame(image, None if self.live else (FRAMES_AT_MOST - len(self.left)) / 200)
+            return SourceFrame(image, None if self.live else (MAX_FRAMES - len(self.left)) / 200)
         if self.fails:
             raise SourceError("gone")
         return None
 
 
 def pauses(delays: list[int]):
-    left = iter(delays * FRAMES_AT_MOST * 2)
+    left = iter(delays * MAX_FRAMES * 2)
     return lambda *_: time.sleep(next(left, 0) / 1000)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    readable=st.lists(st.booleans(), max_size=FRAMES_AT_MOST),
+    readable=st.lists(st.booleans(), max_size=MAX_FRAMES),
     live=st.booleans(),
     fails=st.booleans(),
     lossless=st.sampled_from([None, True, False]),
@@ -83,7 +83,7 @@ def test_every_captured_frame_is_accounted_for(
     ours.finish(pipeline)
     stats, dropped = pipeline.stats, pipeline.dropped
     assert stats.captured == stats.processed + dropped.total() + stats.errors + pipeline.in_flight
-    assert stats.captured <= min(len(readable), max_frames or FRAMES_AT_MOST)
+    assert stats.captured <= min(len(readable), max_frames or MAX_FRAMES)
     frames = [result.frame for result in ours.published]
     assert frames == sorted(set(frames)), "each once, in order"
     assert len(frames) == stats.processed
@@ -96,15 +96,17 @@ def test_every_captured_frame_is_accounted_for(
 
 @settings(max_examples=60)
 @given(
-    items=st.integers(0, 40), capacity=st.integers(1, 5), drops=st.booleans(), giver=delays_ms, taker=delays_ms,
+    items=st.integers(0, 40), capacity=st.integers(1, 5), drops=st.booleans(), producer=delays_ms, consumer=delays_ms,
     end=st.sampled_from(["close", "close", "abort"]),
 )  # fmt: skip
-def test_a_channel_gives_each_item_once_and_in_order_or_counts_it(items, capacity, drops, giver, taker, end) -> None:
+def test_a_channel_returns_each_item_once_and_in_order_or_counts_it(
+    items, capacity, drops, producer, consumer, end
+) -> None:
     channel: Channel[int] = Channel(capacity, drop_oldest=drops)
     taken: list[int] = []
 
     def take() -> None:
-        pause = pauses(taker)
+        pause = pauses(consumer)
         with pytest.raises(Closed):
             while True:
                 taken.append(channel.get(20))
@@ -112,7 +114,7 @@ def test_a_channel_gives_each_item_once_and_in_order_or_counts_it(items, capacit
 
     thread = threading.Thread(target=take)
     thread.start()
-    pause = pauses(giver)
+    pause = pauses(producer)
     for item in range(items):
         channel.put(item)
         assert len(channel) <= capacity

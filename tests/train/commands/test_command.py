@@ -197,7 +197,10 @@ def assert_results_are_kept(out: Path, lines: list[str], word: str) -> None:
 
 def test_ctrl_c_keeps_the_results_so_far(faces_csv: Path, tmp_path: Path) -> None:
     arguments = ["--data", faces_csv, "--out", tmp_path, "--epochs", "500", "--threads", "1", "--batch-size", "3"]
-    with subprocess.Popen([*COMMAND, *map(str, arguments)], stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*COMMAND, *map(str, arguments)], stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores SIGINT
+    ) as process:  # fmt: skip
         assert process.stderr is not None
         try:
             while not (line := process.stderr.readline()).startswith("epoch   2/500"):
