@@ -1,11 +1,11 @@
-"""The one place that imports cv2: quietly, and with a sentence instead of a traceback when it can't."""
+"""The only module that imports cv2: with its logs off, and with a one-line error if it can't be loaded."""
 
 import os
 
 from fer_edge.errors import FerError
 
-# OpenCV and FFmpeg write straight to the C stderr, thousands of lines for some streams. Both read
-# these at import; a user who wants them sets them before.
+# OpenCV and FFmpeg write to the C stderr, thousands of lines for some streams. Both read these variables at import;
+# a user who wants the logs sets them before.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
 

@@ -1,4 +1,4 @@
-"""What the machine tells of itself: processor features, temperature, clock, throttling. All optional, all cheap."""
+"""Readings of the machine: processor features, temperature, clock, throttling. Each is cheap, and may be missing."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ def _read(path: str) -> str | None:
 
 
 def cpu_flags() -> set[str]:
-    """The instruction-set extensions that the kernel names; empty where it names none."""
+    """Instruction-set extensions from /proc/cpuinfo; empty on a system without it."""
     flags: set[str] = set()
     for line in (_read("/proc/cpuinfo") or "").splitlines():
         key, _, value = line.partition(":")
@@ -31,13 +31,13 @@ def cpu_flags() -> set[str]:
 
 
 def dot_product_flag() -> str | None:
-    """The flag of an 8-bit dot-product instruction, with which int8 pays; None if there is none, or it is unknown."""
+    """The flag of an 8-bit dot-product instruction, which makes int8 fast; None if there is none or it is unknown."""
     flags = cpu_flags()
     return next((flag for flag in DOT_PRODUCT_FLAGS if flag in flags), None)
 
 
 def cpu_name() -> str:
-    """The board (Raspberry Pi) or processor as the kernel names it; "" if it doesn't."""
+    """The board (Raspberry Pi) or processor as the kernel names it; "" if unknown."""
     board = _read("/proc/device-tree/model")
     if board:
         return board
@@ -49,12 +49,12 @@ def cpu_name() -> str:
 
 
 def usable_cores() -> int:
-    """How many cores this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def temperature_c() -> float | None:
-    """The first thermal zone in degrees Celsius, on a Raspberry Pi the processor's."""
+    """Temperature of the first thermal zone in degrees Celsius (on a Raspberry Pi the processor); None if unknown."""
     text = _read("/sys/class/thermal/thermal_zone0/temp")
     try:
         return None if text is None else int(text) / 1000
@@ -63,7 +63,7 @@ def temperature_c() -> float | None:
 
 
 def clock_mhz() -> float | None:
-    """The first core's present clock."""
+    """Current clock of the first core in MHz; None if unknown."""
     text = _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")
     try:
         return None if text is None else int(text) / 1000
@@ -72,7 +72,7 @@ def clock_mhz() -> float | None:
 
 
 def throttling() -> list[str] | None:
-    """What holds a Raspberry Pi back now or did since boot; [] if nothing, None on other machines."""
+    """What throttles a Raspberry Pi now, or did since boot; [] if nothing, None on other machines."""
     command = shutil.which("vcgencmd")
     if command is None:
         return None
@@ -98,12 +98,12 @@ def package_version() -> str:
 
 
 def readings() -> dict[str, Any]:
-    """temperature_c, clock_mhz and throttling; None each where the machine doesn't tell."""
+    """temperature_c, clock_mhz and throttling; each None if unknown."""
     return {"temperature_c": temperature_c(), "clock_mhz": clock_mhz(), "throttling": throttling()}
 
 
 def machine_info() -> dict[str, Any]:
-    """Processor, cores this process may use, versions, and what it tells of temperature, clock and throttling now."""
+    """Processor, usable cores, versions, and the current `readings`: the "machine" of every report."""
     import numpy as np
     import onnxruntime
 

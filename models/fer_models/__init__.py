@@ -1,4 +1,7 @@
-"""The networks that ship with fer-edge, emotions and face detector, and where they lie."""
+"""The networks that ship with fer-edge (emotion classifier and face detector), their paths and their manifests.
+
+Running them lives in fer_edge; making them lives in fer_train and fer_export.
+"""
 
 import json
 from pathlib import Path
@@ -10,13 +13,13 @@ _HERE = Path(__file__).parent
 
 
 def manifest() -> dict[str, Any]:
-    """What is shipped: {"default": precision, "models": {precision: {"file", "sha256", "bytes", "accuracy", …}}, …}."""
+    """The shipped classifiers: {"default": precision, "models": {precision: {"file", "sha256", "accuracy", …}}, …}."""
     values: dict[str, Any] = json.loads((_HERE / "manifest.json").read_text(encoding="utf-8"))
     return values
 
 
 def model_path(precision: str) -> Path:
-    """The shipped file of that precision, "int8" or "fp32"; ValueError for another."""
+    """The shipped classifier of `precision`, "int8" or "fp32"; ValueError for another."""
     models = manifest()["models"]
     if precision not in models:
         raise ValueError(f"no shipped model is {precision!r}; there are {', '.join(models)}")
@@ -24,18 +27,18 @@ def model_path(precision: str) -> Path:
 
 
 def default_model() -> Path:
-    """The file that `fer-edge` runs unless it is given another."""
+    """The classifier that `fer-edge` runs without --model."""
     return model_path(manifest()["default"])
 
 
 def detector_manifest() -> dict[str, Any]:
-    """The face detector's files: {"default": precision, "models": {precision: {"file", "sha256", "bytes"}}, …}."""
+    """The shipped detectors: {"default": precision, "models": {precision: {"file", "sha256", "bytes"}}, …}."""
     values: dict[str, Any] = json.loads((_HERE / "detector.json").read_text(encoding="utf-8"))
     return values
 
 
 def detector_path(precision: str | None = None) -> Path:
-    """The shipped detector's file of that precision, "int8" or "fp32", or the default; ValueError for another."""
+    """The shipped detector of `precision`, "int8" or "fp32", None for the default; ValueError for another."""
     shipped = detector_manifest()
     name = precision or shipped["default"]
     if name not in shipped["models"]:

@@ -1,4 +1,4 @@
-"""The moving part of the `demo:` source's drawn person: eyes, brows, mouth, jaw and the folds that they make."""
+"""The moving part of the drawn person: eyes, brows, mouth, jaw, and the skin folds that they make."""
 
 import functools
 from typing import NamedTuple
@@ -6,20 +6,20 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.demo.head import LEFT, TOP, Floats, Grid, Picture, Points, blurred, bump, smooth, still_portrait
+from fer_edge.demo.head import LEFT, TOP, Floats, Grid, Image, Points, blurred, bump, smooth, still_portrait
 from fer_edge.opencv import cv2
 
 
 class Pose(NamedTuple):
-    """What moves in the face; lengths in units (1/100 of the face's height), strengths 0 to 1.
+    """The moving parameters of the face; lengths in units (1/100 of the face's height), strengths 0 to 1.
 
-    brow_inner, brow_outer: how far the ends of the brows are raised. brow_pinch: how far they close in.
-    lid_up, lid_low: eye opening above and below the line between its corners. lid_slant: how far the outer one sinks.
-    mouth_width: half of it. mouth_up, mouth_down: gap above and below the line between its corners.
-    corner: how far the corners are above the middle. mouth_raise: how far the whole mouth is.
-    square: 0 for an oval mouth, 1 for a box. lip: thickness, 1 at rest. teeth: how much of the upper ones is seen.
-    jaw: how far the chin drops. cheek: smile. fold: lines from nose to mouth. wrinkle: nose. furrow: between the
-    brows. forehead: lines across it. gaze_x, gaze_y: where the eyes look, right and down.
+    brow_inner, brow_outer: height of the brows' ends. brow_pinch: distance by which the brows approach each other.
+    lid_up, lid_low: eye opening above and below the line between its corners. lid_slant: drop of the outer corner.
+    mouth_width: half the width. mouth_up, mouth_down: gap above and below the line between the corners.
+    corner: height of the corners above the middle. mouth_raise: height of the whole mouth.
+    square: 0 for an oval mouth, 1 for a box. lip: thickness, 1 at rest. teeth: visible length of the upper teeth.
+    jaw: drop of the chin. cheek: strength of a smile. fold: lines from nose to mouth. wrinkle: on the nose.
+    furrow: between the brows. forehead: lines across it. gaze_x, gaze_y: gaze to the right and down.
     """
 
     brow_inner: float = 0.0
@@ -50,25 +50,25 @@ _SPAN = np.linspace(-1, 1, 25)
 _ARCH = (1 - np.abs(_SPAN) ** 2.2) ** 0.85
 _LIP_EDGE = (1 - np.abs(_SPAN) ** 2.4) ** 0.8
 _CUPIDS_BOW = 1 - 0.26 * np.exp(-((_SPAN / 0.16) ** 2))
-_TEETH = np.stack([0 * _SPAN, (1 - np.abs(_SPAN) ** 5) ** 0.7], axis=1)  # they end before the mouth's corners
-_EVEN = 200  # the shading mask's value where the skin keeps its colour
+_TEETH = np.stack([0 * _SPAN, (1 - np.abs(_SPAN) ** 5) ** 0.7], axis=1)  # ending before the corners of the mouth
+_EVEN = 200  # value of the shading mask where the skin keeps its color
 # Shadow on skin is warm: blue falls off faster than red.
 _TINT = np.stack([_EVEN * (np.arange(256) / _EVEN) ** power for power in (1.3, 1.22, 0.78)], axis=1).clip(0, 255)
 _TINT_TABLE = _TINT.astype(np.uint8)[None]
 
 
-def _blend(patch: Picture, over: Picture, mask: Floats) -> None:
-    """Paint `over` on `patch`, in place, where `mask` is."""
+def _blend(patch: Image, over: Image, mask: Floats) -> None:
+    """Blend `over` into `patch`, in place, with the opacity `mask`."""
     patch[:] = cv2.blendLinear(over, patch, mask, 1 - mask)
 
 
-def _drop_jaw(portrait: Picture, grid: Grid, drop: float) -> None:
-    """Stretch the lower face by `drop` units, in place; the neck below takes it up."""
+def _drop_jaw(portrait: Image, grid: Grid, drop: float) -> None:
+    """Stretch the lower face by `drop` units, in place, and compress the neck below it."""
     _, part = grid.window(portrait, -38, 64, 38, 118)
     rows, columns = part.shape[:2]
     y = np.linspace(64, 118, rows)
     moved = np.interp(y, (64, 74, 100 + drop, 118), (64, 74, 100, 118)) - y
-    # Less towards the sides, so that the collar stays where it is.
+    # Less toward the sides, so that the collar stays in place.
     share = np.interp(np.abs(np.linspace(-38, 38, columns)), (27, 37), (1, 0))
     map_y = (np.arange(rows)[:, None] + moved[:, None] * share * grid.px).astype(np.float32)
     map_x = np.repeat(np.arange(columns, dtype=np.float32)[None], rows, axis=0)
@@ -76,8 +76,8 @@ def _drop_jaw(portrait: Picture, grid: Grid, drop: float) -> None:
 
 
 @functools.lru_cache(maxsize=4)
-def _smile(px: float, left: float, top: float, shape: tuple[int, int]) -> Picture:
-    """How smiling cheeks change the shading mask, uint8 [H, W], 128 for not at all."""
+def _smile(px: float, left: float, top: float, shape: tuple[int, int]) -> Image:
+    """The change that smiling cheeks make to the shading mask, uint8 [H, W]; 128 is no change."""
     y, x = (np.indices(shape, dtype=np.float32) + 0.5) / np.float32(px) + np.array([top, left], np.float32)[
         :, None, None
     ]
@@ -87,7 +87,7 @@ def _smile(px: float, left: float, top: float, shape: tuple[int, int]) -> Pictur
 
 
 def _folds(pose: Pose) -> list[tuple[Points, float, float]]:
-    """The lines in the skin: points of the right half (x from the middle), depth 0 to 1, width in units."""
+    """The folds of the skin: points of the right half (x from the middle), depth 0 to 1, width in units."""
     w, mouth_y = pose.mouth_width, 80 - pose.mouth_raise - 0.5 * pose.corner
     lid, low, inner = 43 - pose.lid_up, 43 + pose.lid_low, 33 - pose.brow_inner
     pinched, rise = 3.2 - 0.2 * pose.brow_pinch, 0.45 * (pose.brow_outer - pose.brow_inner)
@@ -109,15 +109,15 @@ def _folds(pose: Pose) -> list[tuple[Points, float, float]]:
     return lines
 
 
-def _shade_folds(face: Picture, grid: Grid, pose: Pose) -> None:
-    """Darken and lighten `face`, in place, along the folds that the pose makes in the skin."""
-    half = Grid(grid.px / 2, grid.left, grid.top)  # soft lines need no more than half the pixels
+def _shade_folds(face: Image, grid: Grid, pose: Pose) -> None:
+    """Darken and lighten `face`, in place, along the skin folds of the pose."""
+    half = Grid(grid.px / 2, grid.left, grid.top)  # half the resolution is enough for soft lines
     mask = np.full(((face.shape[0] + 1) // 2, (face.shape[1] + 1) // 2), _EVEN, np.uint8)
     for points, depth, width in _folds(pose):
         if depth > 0.02:
             right = smooth(points, 5)
             for line in (right, right * (-1, 1)):
-                # Shallower at its outer end, where a fold runs out.
+                # Shallower at the outer end of a fold.
                 half.line(mask, line, (_EVEN * (1 - 0.55 * depth),), 0.7 * width)
                 half.line(mask, line[:-3], (_EVEN * (1 - depth),), width)
     mask = blurred(mask, 1.05 * half.px)
@@ -129,12 +129,12 @@ def _shade_folds(face: Picture, grid: Grid, pose: Pose) -> None:
     face[:] = cv2.multiply(face, tint, scale=1 / _EVEN)
 
 
-def _draw_eye(face: Picture, grid: Grid, pose: Pose, sign: int) -> None:
-    """One eye on `face`, in place; sign is -1 for the left."""
+def _draw_eye(face: Image, grid: Grid, pose: Pose, sign: int) -> None:
+    """Draw one eye on `face`, in place; `sign` is -1 for the left."""
     at_x, at_y = sign * 16.8, 43.0
     grid, patch = grid.window(face, at_x - 11, at_y - 10, at_x + 11, at_y + 8)
     slant = pose.lid_slant * (sign * _SPAN + 0.3)
-    # The highest point of the upper lid lies a little towards the nose.
+    # The highest point of the upper lid is slightly toward the nose.
     upper = at_y - pose.lid_up * _ARCH * (1 - 0.12 * sign * _SPAN) + slant
     lower = np.maximum(at_y + pose.lid_low * _ARCH + slant, upper + 0.2)
     x = at_x + 9.2 * _SPAN
@@ -157,8 +157,8 @@ def _draw_eye(face: Picture, grid: Grid, pose: Pose, sign: int) -> None:
     grid.fill(patch, lashes, (26, 30, 44))
 
 
-def _draw_brow(face: Picture, grid: Grid, pose: Pose, sign: int) -> None:
-    """One brow on `face`, in place; sign is -1 for the left."""
+def _draw_brow(face: Image, grid: Grid, pose: Pose, sign: int) -> None:
+    """Draw one brow on `face`, in place; `sign` is -1 for the left."""
     t = np.linspace(0, 1, 16)  # from the nose outwards
     x = sign * (7.2 - pose.brow_pinch * (1 - t) + 20.5 * t)
     arch = 2.8 + 0.14 * max(0.0, pose.brow_inner + pose.brow_outer)
@@ -173,20 +173,20 @@ def _draw_brow(face: Picture, grid: Grid, pose: Pose, sign: int) -> None:
 
 
 def _mouth_curves(pose: Pose) -> tuple[npt.NDArray[np.float64], ...]:
-    """Upper lip's outer and inner edge, lower lip's inner and outer edge, float64 [25, 2] each, in units."""
+    """Outer and inner edge of the upper lip, inner and outer edge of the lower lip: float64 [25, 2] each, in units."""
     line = 79.5 - pose.mouth_raise - pose.corner * (np.abs(_SPAN) ** 1.7 - 0.35)
     gap = np.sqrt(1 - _SPAN**2) * (1 - pose.square) + (1 - _SPAN**6) * pose.square
     upper, lower = line - pose.mouth_up * gap, line + pose.mouth_down * gap
     top = upper - 3.0 * pose.lip * _LIP_EDGE * _CUPIDS_BOW - 0.3
     bottom = lower + 4.2 * pose.lip * _LIP_EDGE + 0.3
-    # The lips go round the corners of an open mouth.
+    # The lips surround the corners of an open mouth.
     x = pose.mouth_width * _SPAN
     wide = x * (1 + 0.008 * (pose.mouth_up + pose.mouth_down))
     return tuple(np.stack([x, y], axis=1) for x, y in ((wide, top), (x, upper), (x, lower), (wide, bottom)))
 
 
-def _draw_mouth(face: Picture, grid: Grid, pose: Pose) -> None:
-    """The mouth on `face`, in place: lips, and what is seen between them."""
+def _draw_mouth(face: Image, grid: Grid, pose: Pose) -> None:
+    """Draw the mouth on `face`, in place: the lips and what is visible between them."""
     top, upper, lower, bottom = _mouth_curves(pose)
     reach = 1.15 * pose.mouth_width + 2
     grid, patch = grid.window(face, -reach, top[:, 1].min() - 2, reach, bottom[:, 1].max() + 2)
@@ -210,10 +210,10 @@ def _draw_mouth(face: Picture, grid: Grid, pose: Pose) -> None:
     grid.line(patch, upper[1:-1], (48, 44, 96), 0.6)
 
 
-def draw_portrait(pose: Pose, px: float) -> Picture:
-    """The person in `pose` at `px` pixels a unit, uint8 BGRA [H, W, 4] over LEFT..RIGHT and TOP..BOTTOM.
+def draw_portrait(pose: Pose, px: float) -> Image:
+    """The person in `pose` at `px` pixels per unit: uint8 BGRA [H, W, 4] over LEFT..RIGHT and TOP..BOTTOM.
 
-    The colours are premultiplied by alpha, so that resampling leaves no rim.
+    The colors are premultiplied by alpha, so that resampling leaves no rim.
     """
     portrait, grid = still_portrait(px).copy(), Grid(px, LEFT, TOP)
     if pose.jaw > 0.05:

@@ -1,7 +1,7 @@
-"""The still part of the `demo:` source's drawn person: hair, shaded head, neck, jumper; and the brushes for it all.
+"""The still part of the drawn person (hair, shaded head, neck, jumper), and the drawing primitives.
 
-Everything is measured in units of 1/100 of the resting face's height: x = 0 is the middle of the face, y = 0 the
-hairline and y = 100 the chin. "Left" and "right" are the picture's.
+Coordinates are in units of 1/100 of the resting face's height: x = 0 is the middle of the face, y = 0 the hairline and
+y = 100 the chin. "Left" and "right" are those of the image.
 """
 
 import functools
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fer_edge.opencv import cv2
 
-Picture = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]
 """uint8 [H, W, 3] BGR, [H, W, 4] BGRA, or [H, W] mask."""
 Floats = npt.NDArray[np.float32]
 Points = Sequence[tuple[float, float]] | npt.NDArray[np.float64]
@@ -21,12 +21,12 @@ Color = Sequence[float]
 """B, G, R (or one value for a mask), 0 to 255."""
 
 LEFT, TOP, RIGHT, BOTTOM = -104.0, -36.0, 104.0, 270.0
-"""What the portrait shows, in units."""
+"""The extent of the portrait, in units."""
 FACE_HALF_WIDTH = 38.0
 """From the middle of the face to a cheek, in units."""
 _SHIFT = 4  # fractional bits of cv2's drawing coordinates
 
-# Right halves, from top to bottom; the left mirrors them.
+# Right halves, from top to bottom; the left halves mirror them.
 _HEAD = ((0, -12), (18, -9), (31, 4), (37, 24), (38, 45), (36.5, 62), (31.5, 78), (23, 90.5), (12.5, 98), (0, 100))
 _HAIR_BACK = ((0, -28), (18, -26.5), (34, -15), (42, 5), (42.5, 24), (40.5, 39), (37, 46), (34, 46))
 _BODY = ((0, 108), (24, 110), (34, 117), (54, 124), (76, 133), (87, 149), (93, 178), (97, 230), (99, 300), (0, 300))
@@ -45,7 +45,7 @@ _JUMPER = np.array((122, 104, 52), np.float32)
 
 
 class Grid(NamedTuple):
-    """A raster over the portrait: `px` pixels a unit, its top left corner at (`left`, `top`) units."""
+    """A raster over the portrait: `px` pixels per unit, its top left corner at (`left`, `top`) units."""
 
     px: float
     left: float
@@ -56,21 +56,21 @@ class Grid(NamedTuple):
         pixels = (np.asarray(points, dtype=np.float64) - (self.left, self.top)) * self.px - 0.5
         return np.rint(pixels * (1 << _SHIFT)).astype(np.int32)
 
-    def fill(self, image: Picture, points: Points, color: Color) -> None:
+    def fill(self, image: Image, points: Points, color: Color) -> None:
         """Fill a polygon."""
         cv2.fillPoly(image, [self.fixed(points)], color, cv2.LINE_AA, _SHIFT)
 
-    def line(self, image: Picture, points: Points, color: Color, width: float) -> None:
-        """Draw a line through `points`, `width` units wide but at least a pixel."""
+    def line(self, image: Image, points: Points, color: Color, width: float) -> None:
+        """Draw a line through `points`, `width` units wide but at least one pixel."""
         cv2.polylines(image, [self.fixed(points)], False, color, max(1, round(width * self.px)), cv2.LINE_AA, _SHIFT)
 
-    def oval(self, image: Picture, center: tuple[float, float], radii: tuple[float, float], color: Color) -> None:
+    def oval(self, image: Image, center: tuple[float, float], radii: tuple[float, float], color: Color) -> None:
         """Fill an upright ellipse."""
         x, y = (int(value) for value in self.fixed([center])[0])
         rx, ry = (max(1, round(radius * self.px * (1 << _SHIFT))) for radius in radii)
         cv2.ellipse(image, (x, y), (rx, ry), 0, 0, 360, color, -1, cv2.LINE_AA, _SHIFT)
 
-    def window(self, image: Picture, x0: float, y0: float, x1: float, y1: float) -> tuple["Grid", Picture]:
+    def window(self, image: Image, x0: float, y0: float, x1: float, y1: float) -> tuple["Grid", Image]:
         """The part of `image` between two corners in units, as a view, and the grid over it."""
         a, b = round((x0 - self.left) * self.px), round((y0 - self.top) * self.px)
         c, d = round((x1 - self.left) * self.px), round((y1 - self.top) * self.px)
@@ -83,14 +83,14 @@ class Grid(NamedTuple):
         return np.multiply(blurred(drawn, soft * self.px), np.float32(1 / 255), dtype=np.float32)
 
 
-def blurred(image: Picture, sigma: float) -> Picture:
-    """`image` under a Gaussian of `sigma` pixels."""
+def blurred(image: Image, sigma: float) -> Image:
+    """`image` blurred by a Gaussian of `sigma` pixels."""
     return np.asarray(cv2.GaussianBlur(image, (0, 0), max(sigma, 0.3)), dtype=np.uint8)
 
 
 @functools.lru_cache(maxsize=64)
 def _spline(count: int, steps: int) -> npt.NDArray[np.float64]:
-    """The matrix [(count - 1) * steps + 1, count] that turns points into the Catmull-Rom curve through them."""
+    """The matrix [(count - 1) * steps + 1, count] that maps points to the Catmull-Rom curve through them."""
     ends = np.zeros((count + 2, count))
     ends[1:-1] = np.eye(count)
     ends[0, :2], ends[-1, -2:] = (2, -1), (-1, 2)
@@ -105,36 +105,36 @@ def smooth(points: Points, steps: int = 8) -> npt.NDArray[np.float64]:
 
 
 def _mirrored(half: Points) -> npt.NDArray[np.float64]:
-    """A closed outline from its right half."""
+    """A closed outline, float64 [M, 2], from its right half."""
     right = smooth(half)
     return np.vstack([right, right[::-1] * (-1, 1)])
 
 
 def _oval(x: float, y: float, rx: float, below: float, above: float) -> npt.NDArray[np.float64]:
-    """An outline of two half ellipses that differ in how far they reach below and above (x, y)."""
+    """An outline of two half ellipses with the radii `below` and `above` (x, y), float64 [64, 2]."""
     turn = np.linspace(0, 2 * np.pi, 64)
     return np.stack([x + rx * np.cos(turn), y + np.where(turn < np.pi, below, above) * np.sin(turn)], axis=1)
 
 
 def bump(x: Floats, y: Floats, at: tuple[float, float], radius: tuple[float, float]) -> Floats:
-    """A Gaussian hill of height 1."""
+    """A Gaussian of height 1 at `at`, float32 of the shape of `x`."""
     hill = np.exp(-(((x - at[0]) / radius[0]) ** 2) - ((y - at[1]) / radius[1]) ** 2)
     return np.asarray(hill, dtype=np.float32)
 
 
 def _over(canvas: Floats, mask: npt.ArrayLike, color: npt.ArrayLike) -> None:
-    """Paint `colour` on `canvas` [H, W, 3] where `mask` [H, W] is."""
+    """Blend `color` into `canvas` [H, W, 3], in place, with the opacity `mask` [H, W]."""
     canvas += (np.asarray(color, np.float32) - canvas) * np.asarray(mask, np.float32)[:, :, None]
 
 
 def _skin_tone(shade: Floats) -> Floats:
-    """BGR float32 [H, W, 3] of skin lit by `shade`, 0 to 1."""
+    """BGR float32 [H, W, 3] of skin at brightness `shade`, 0 to 1."""
     channels = [np.interp(shade, _SKIN_STOPS, [bgr[c] for bgr in _SKIN_BGR]) for c in range(3)]
     return np.stack(channels, axis=2).astype(np.float32)
 
 
 def _relief(x: Floats, y: Floats) -> Floats:
-    """The head's height towards the viewer, in units: an egg with nose, cheeks, chin and eye sockets."""
+    """The head's height toward the viewer, in units: an egg with nose, cheeks, chin and eye sockets."""
     outline = smooth(_HEAD)
     half = np.maximum(np.interp(y, outline[:, 1], outline[:, 0]), 14)
     egg = 30 * np.sqrt(np.clip(1 - (x / (half + 2.5)) ** 2, 0, 1)) * np.sqrt(np.clip(1 - ((y - 44) / 66) ** 2, 0, 1))
@@ -153,7 +153,7 @@ def _relief(x: Floats, y: Floats) -> Floats:
 def _skin(x: Floats, y: Floats, px: float) -> Floats:
     """The lit head, float32 BGR [H, W, 3]; the light comes from the upper left."""
     height = cv2.GaussianBlur(_relief(x, y) * px, (0, 0), 0.7 * px)
-    # A slope of 2 is steep enough: beyond it the rim of the head would go black.
+    # Limit the slope: a steeper rim of the head would turn black.
     slope_y, slope_x = (np.clip(slope, -2, 2) for slope in np.gradient(height))
     light = (0.42 * slope_x + 0.5 * slope_y + 0.76) / np.sqrt(1 + slope_x**2 + slope_y**2)
     side = np.abs(x)
@@ -165,7 +165,7 @@ def _skin(x: Floats, y: Floats, px: float) -> Floats:
 
 
 def _paint_hair(canvas: Floats, grid: Grid, x: Floats, y: Floats) -> Floats:
-    """The front hair with its strands and its soft shadow on the forehead; gives its mask."""
+    """Paint the front hair, its strands and its soft shadow on the forehead; return its mask."""
     mask = grid.mask(canvas.shape, smooth(_HAIR_FRONT), 0.5)
     shadow = cv2.GaussianBlur(np.roll(mask, round(2.4 * grid.px), axis=0), (0, 0), 2.2 * grid.px)
     _over(canvas, 0.45 * shadow, (58, 76, 124))
@@ -189,7 +189,7 @@ def _paint_hair(canvas: Floats, grid: Grid, x: Floats, y: Floats) -> Floats:
 
 
 def _paint_body(canvas: Floats, grid: Grid, x: Floats, y: Floats) -> Floats:
-    """Jumper and neck; gives their mask."""
+    """Paint jumper and neck; return their mask."""
     shape = canvas.shape
     body, neck = grid.mask(shape, _mirrored(_BODY), 0.5), grid.mask(shape, _mirrored(_NECK), 0.5)
     collar = grid.mask(shape, _oval(0, 114, 35, 21, 8), 0.45)
@@ -209,7 +209,7 @@ def _paint_body(canvas: Floats, grid: Grid, x: Floats, y: Floats) -> Floats:
 
 
 def _paint_ears(canvas: Floats, grid: Grid) -> Floats:
-    """Both ears; gives their mask."""
+    """Paint both ears; return their mask."""
     alpha = np.zeros(canvas.shape[:2], np.float32)
     for sign in (-1, 1):
         ear = grid.mask(canvas.shape, _oval(sign * 39, 50, 5.2, 10, 10), 0.4)
@@ -220,10 +220,10 @@ def _paint_ears(canvas: Floats, grid: Grid) -> Floats:
 
 
 @functools.lru_cache(maxsize=4)
-def still_portrait(px: float) -> Picture:
-    """All that does not move, at `px` pixels a unit, uint8 BGRA [H, W, 4] over LEFT..RIGHT and TOP..BOTTOM; read-only.
+def still_portrait(px: float) -> Image:
+    """All that does not move, at `px` pixels per unit: uint8 BGRA [H, W, 4] over LEFT..RIGHT and TOP..BOTTOM.
 
-    The colours are premultiplied by alpha.
+    Read-only; the colors are premultiplied by alpha.
     """
     grid = Grid(px, LEFT, TOP)
     shape = (round((BOTTOM - TOP) * px), round((RIGHT - LEFT) * px))
@@ -244,6 +244,6 @@ def still_portrait(px: float) -> Picture:
     hair = _paint_hair(canvas, grid, x, y)
     alpha = np.maximum.reduce([back, body, ears, head, hair])[:, :, None]
     opaque = np.concatenate([np.clip(canvas, 0, 255), np.full_like(alpha, 255)], axis=2)
-    portrait: Picture = (opaque * alpha).round().astype(np.uint8)
+    portrait: Image = (opaque * alpha).round().astype(np.uint8)
     portrait.setflags(write=False)
     return portrait

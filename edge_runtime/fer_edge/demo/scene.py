@@ -1,4 +1,4 @@
-"""The picture of the `demo:` source: a person drawn by the program, who moves about and acts the seven emotions."""
+"""Frames of the `demo:` source: a drawn person who moves and acts the seven emotions."""
 
 import functools
 import math
@@ -7,15 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_edge.demo.features import Pose, draw_portrait
-from fer_edge.demo.head import FACE_HALF_WIDTH, LEFT, TOP, Picture
+from fer_edge.demo.head import FACE_HALF_WIDTH, LEFT, TOP, Image
 from fer_edge.opencv import cv2
 
 CYCLE_S = 10.0
-"""Seconds after which everything repeats."""
+"""Length of the cycle, after which everything repeats."""
 SIZE = (640, 480)
-"""Default picture size, width and height in pixels."""
+"""Default frame size, width and height in pixels."""
 
-# In the order they are acted. Exaggerated, as actors do: the networks learned from posed and press pictures.
+# In the order they are acted. Exaggerated like an actor's: the networks learned from posed and press photos.
 _POSES = {
     "neutral": Pose(brow_inner=-0.6, lid_up=3.6, lid_low=2.7, lip=0.9),
     "happy": Pose(
@@ -48,33 +48,33 @@ _POSES = {
 _NAMES = tuple(_POSES)
 _SLOT_S = CYCLE_S / len(_NAMES)
 _BLEND_S = 0.5
-_START_S = 0.3  # into the round: the first frame shows a calm face, past the blend and the blink
-_BLINKS_S = (0.15, 2.8, 5.62, 8.5)  # mostly while the expression changes, as people do
+_START_S = 0.3  # into the cycle: the first frame shows a calm face, after the blend and the blink
+_BLINKS_S = (0.15, 2.8, 5.62, 8.5)  # mostly while the expression changes, as people blink
 _BLINK_S = 0.26
 
-_FACE_PX = 195.0  # the mean height of the face at 640 x 480
-_PORTRAIT_PX = 2.5  # pixels a unit of the portrait at 640 x 480: that of the largest face, and a little more
+_FACE_PX = 195.0  # mean height of the face at 640 x 480
+_PORTRAIT_PX = 2.5  # pixels per unit of the portrait at 640 x 480: slightly more than those of the largest face
 _NOISE_LEVELS = 7
 
 
 def _phase(t: float) -> float:
-    """Seconds into the round; rounded, so that t and t + CYCLE_S are the same moment in floats, too."""
+    """Seconds into the cycle; rounded, so that t and t + CYCLE_S are equal as floats, too."""
     return round((t + _START_S) % CYCLE_S, 6) % CYCLE_S
 
 
 def _ease(x: float) -> float:
-    """0 to 1 with no speed at both ends (smootherstep)."""
+    """Smootherstep: 0 to 1 with zero slope at both ends."""
     x = min(max(x, 0.0), 1.0)
     return x * x * x * (x * (6 * x - 15) + 10)
 
 
 def expression_at(t: float) -> str:
-    """The emotion that is acted at `t` seconds; it changes in the middle of the blend."""
+    """The emotion acted at `t` seconds; it changes in the middle of the blend."""
     return _NAMES[int(_phase(t) / _SLOT_S)]
 
 
 def _pose_at(t: float) -> Pose:
-    """The pose at `t` seconds: held, blended into its neighbours at the slot's borders, and blinking."""
+    """The pose at `t` seconds: held, blended into its neighbors at the ends of its slot, with blinks."""
     phase = _phase(t)
     slot = int(phase / _SLOT_S)
     into = phase - slot * _SLOT_S
@@ -94,18 +94,18 @@ def _pose_at(t: float) -> Pose:
 
 
 def _scale(size: tuple[int, int]) -> float:
-    """How much larger than at 640 x 480 all is drawn."""
+    """Drawing scale relative to 640 x 480."""
     return min(size) / SIZE[1]
 
 
 def _placement(t: float, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Where the resting face's centre is, pixels a unit, and the tilt in degrees."""
+    """Center x and y of the resting face in pixels, pixels per unit, and tilt in degrees."""
     width, height = size
     turn = 2 * math.pi * _phase(t) / CYCLE_S
     scale = _scale(size)
     unit = scale * (_FACE_PX + 36 * math.sin(turn - 1.1)) / 100
     x = width / 2 + 92 * scale * math.sin(turn)
-    # In a tall picture the person stands lower, so that the body reaches down to the edge.
+    # In a tall frame the person stands lower, so that the body reaches the lower border.
     y = max(height / 2, height - 300 * scale) + scale * (6 + 26 * math.sin(2 * turn + 0.6))
     return x, y, unit, 4.0 * math.sin(2 * turn + 1.9) + 1.5 * math.sin(3 * turn)
 
@@ -115,7 +115,7 @@ def face_box_at(t: float, size: tuple[int, int] = SIZE) -> tuple[float, float, f
     x, y, unit, degrees = _placement(t, size)
     turn = math.radians(degrees)
     jaw = _pose_at(t).jaw
-    # The upright box around the tilted face, which is much like an ellipse; the hair hides the top of the forehead.
+    # The upright box around the tilted face, taken as an ellipse; the hair hides the top of the forehead.
     across, along, below = FACE_HALF_WIDTH * unit, (96 + jaw) / 2 * unit, (4 + jaw) / 2 * unit
     half_width = math.hypot(across * math.cos(turn), along * math.sin(turn))
     half_height = math.hypot(along * math.cos(turn), across * math.sin(turn))
@@ -124,8 +124,8 @@ def face_box_at(t: float, size: tuple[int, int] = SIZE) -> tuple[float, float, f
 
 
 @functools.lru_cache(maxsize=4)
-def _background(size: tuple[int, int]) -> Picture:
-    """A calm wall with soft light on it, uint8 BGR [H, W, 3]; read-only."""
+def _background(size: tuple[int, int]) -> Image:
+    """A plain wall in soft light, uint8 BGR [H, W, 3]; read-only."""
     width, height = size
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     x, y = (x - width / 2) / height, y / height - 0.5
@@ -133,14 +133,14 @@ def _background(size: tuple[int, int]) -> Picture:
     warm = np.exp(-((x - 0.62) ** 2 + (y - 0.18) ** 2) / 0.20)
     channels = ((132, -16, 0), (124, -20, 8), (112, -26, 26))
     wall = np.stack([level + 62 * light + fall * y + glow * warm for level, fall, glow in channels], axis=2)
-    picture = np.clip(wall - _NOISE_LEVELS / 2, 0, 255).astype(np.uint8)
-    picture.setflags(write=False)
-    return picture
+    image = np.clip(wall - _NOISE_LEVELS / 2, 0, 255).astype(np.uint8)
+    image.setflags(write=False)
+    return image
 
 
 @functools.lru_cache(maxsize=4)
-def _noise(size: tuple[int, int]) -> Picture:
-    """Sensor noise, uint8 0 to _NOISE_LEVELS [H + 64, W + 64, 3]: each frame takes another window of it; read-only."""
+def _noise(size: tuple[int, int]) -> Image:
+    """Sensor noise, uint8 0 to _NOISE_LEVELS [H + 64, W + 64, 3], read-only; each frame takes another window of it."""
     width, height = size
     rng = np.random.default_rng(1)
     grain = rng.normal(_NOISE_LEVELS / 2, 1.6, (height + 64, width + 64, 3))
@@ -149,8 +149,8 @@ def _noise(size: tuple[int, int]) -> Picture:
     return table
 
 
-def _place(frame: Picture, portrait: Picture, to_frame: npt.NDArray[np.float64]) -> None:
-    """Put `portrait` (premultiplied BGRA) into `frame`, in place; `to_frame` [2, 3] maps its pixels to the frame's."""
+def _place(frame: Image, portrait: Image, to_frame: npt.NDArray[np.float64]) -> None:
+    """Draw `portrait` (premultiplied BGRA) on `frame`, in place; `to_frame` [2, 3] maps its pixels to the frame's."""
     rows, columns = portrait.shape[:2]
     corners = np.array([[0, 0, 1], [columns, 0, 1], [0, rows, 1], [columns, rows, 1]]) @ to_frame.T
     x0, y0 = (int(v) for v in np.maximum(np.floor(corners.min(axis=0)), 0))
@@ -161,8 +161,8 @@ def _place(frame: Picture, portrait: Picture, to_frame: npt.NDArray[np.float64])
     part[:] = cv2.add(cv2.multiply(part, clear, scale=1 / 255), cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR))
 
 
-def draw_scene(t: float, size: tuple[int, int] = SIZE) -> Picture:
-    """The picture at `t` seconds, uint8 BGR [H, W, 3] of `size` (width, height); the same t gives the same picture."""
+def draw_scene(t: float, size: tuple[int, int] = SIZE) -> Image:
+    """The frame at `t` seconds, uint8 BGR [H, W, 3] of `size` (width, height); equal t give equal frames."""
     x, y, unit, degrees = _placement(t, size)
     px = _PORTRAIT_PX * _scale(size)
     portrait = draw_portrait(_pose_at(t), px)
