@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from fer_edge.errors import DataError
+from fer_edge.opencv import cv2
 
 FOUND = 0.35  # overlap (intersection over union) from which an annotated face counts as found
 Boxes = npt.NDArray[np.float32]

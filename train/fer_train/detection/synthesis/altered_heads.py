@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from fer_edge.detectors.luma import PADDING_GRAY
 from fer_edge.errors import DataError
 from fer_edge.files import atomic_write
+from fer_edge.opencv import cv2
 from fer_train.detection.synthesis.solid import CLEARED, Head, Look, Pose, face_at, posed
 from fer_train.detection.synthesis.teacher import Teacher
 from fer_train.detection.synthesis.tiles import Boxes, FaceTiles, Pixels, how_turned

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor
 from fer_edge.detectors.luma import PADDING_GRAY, LumaDetector
 from fer_edge.errors import DataError
 from fer_edge.files import atomic_write
+from fer_edge.opencv import cv2
 from fer_train.detection.synthesis.altered_heads import BAD_FILE, seen_enlarged
 from fer_train.detection.synthesis.mosaic import coarser, flagged, sampled
 from fer_train.detection.synthesis.scenes import IGNORED

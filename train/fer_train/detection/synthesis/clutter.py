@@ -3,12 +3,12 @@
 from functools import cache
 from pathlib import Path
 
-import cv2
 import matplotlib
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from fer_edge.opencv import cv2
 from fer_train.detection.synthesis.tiles import Pixels
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789&%?!:.-()"

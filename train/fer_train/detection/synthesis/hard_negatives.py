@@ -4,10 +4,10 @@ Sleeves, coats, collars, ears and hands pass for faces more than anything that c
 already finds those among many (Sung and Poggio 1998, "Example-based learning for view-based human face detection").
 """
 
-import cv2
 import numpy as np
 
 from fer_edge.detectors.luma import LumaDetector
+from fer_edge.opencv import cv2
 from fer_train.detection.synthesis.scenes import BORDER_GRAY, relit
 from fer_train.detection.synthesis.teacher import Teacher
 from fer_train.detection.synthesis.tiles import TILE_PX, FaceTiles, Pixels

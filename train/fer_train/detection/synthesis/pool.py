@@ -17,7 +17,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -26,6 +25,7 @@ from torch import Tensor
 from fer_edge.detectors.luma import LumaDetector
 from fer_edge.errors import DataError, OutputError
 from fer_edge.files import atomic_write
+from fer_edge.opencv import cv2
 from fer_train.detection.synthesis.altered_heads import (
     SHARES,
     altered_tiles,

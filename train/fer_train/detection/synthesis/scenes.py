@@ -6,11 +6,11 @@ pixels of the scene, and how surely it is a face, up to 1, or IGNORED for one th
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from fer_edge.demo.scene import CYCLE_S, draw_scene, face_box_at
+from fer_edge.opencv import cv2
 from fer_train.detection.synthesis.clutter import draw_things
 from fer_train.detection.synthesis.textures import draw_texture
 from fer_train.detection.synthesis.tiles import TILE_PX, FaceTiles

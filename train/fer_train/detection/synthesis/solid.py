@@ -8,10 +8,10 @@ faces that a detector seeks, that passes.
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fer_edge.opencv import cv2
 from fer_train.detection.synthesis.tiles import Pixels
 
 Floats = npt.NDArray[np.float32]

@@ -7,12 +7,12 @@ sizes give back what it lacks (benchmarks/grey_teacher.py). Its score is kept: t
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from fer_edge.detectors.lighting import normalize_lighting
 from fer_edge.errors import ModelError
+from fer_edge.opencv import cv2
 from fer_train.detection.synthesis.scenes import IGNORED, MAX_FACES, MIN_FACE_PX, Faces, Pixels
 
 FAINT = 0.15  # the teacher's lowest score

@@ -1,8 +1,8 @@
 """Pictures without faces, drawn at random: what a detector must learn to pass over."""
 
-import cv2
 import numpy as np
 
+from fer_edge.opencv import cv2
 from fer_train.detection.synthesis.clutter import draw_things
 from fer_train.detection.synthesis.tiles import TILE_PX, FaceTiles, Pixels
 

@@ -4,11 +4,11 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from fer_edge.errors import DataError
+from fer_edge.opencv import cv2
 from fer_train.data import TRAINING, load_faces
 
 TILE_PX = 128
