@@ -1,8 +1,7 @@
-"""Write docs/benchmarks.md from the JSON files and plots of a folder: scorecard, tables, plots, machine and versions.
+"""Write docs/benchmarks.md from the results files and plots of a folder: scorecard, tables, plots, machine, versions.
 
-Takes whatever is there: files in the form that benchmarks/README.md describes, and others as far as they hold lists of
-figures or of records. With --again a second folder of the same benchmarks is compared with the first: how far
-the median ratios of two runs lie apart.
+Reads the form that benchmarks/README.md describes; of other JSON files it shows lists of figures and of records. With
+--again it compares the median ratios with those of a second run of the same benchmarks.
 
     python -m benchmarks.report build/bench --out docs/benchmarks.md --again build/bench-2
 """
@@ -16,24 +15,24 @@ from typing import Any
 
 import click
 
-from benchmarks.harness.measuring import Figure as Measured
-from benchmarks.harness.measuring import figure_table, noise_line
-from benchmarks.harness.presenting import machine_line, number
+from benchmarks.harness.results import Figure, figure_table, machine_line
 from benchmarks.harness.scorecard import Runs, our_rows, peer_rows, run_rows
+from benchmarks.harness.tables import number
+from benchmarks.harness.timing import noise_line
 from benchmarks.run_all import BENCHMARKS
 from fer_edge.console import run_main
 from fer_edge.errors import DataError
 from fer_edge.files import atomic_write
 
 ORDER = ("accuracy", "latency", "pipeline", "detector", "runtime", "footprint", "training", "soak", "framing")
-WITHIN = 0.15
-NAMED = ("cpu", "cores", "dot_product", "python", "onnxruntime", "opencv", "numpy", "torch")
-LONGEST_CELL, FEW = 100, 4
+WITHIN = 0.15  # two medians that differ less agree
+MACHINE_KEYS = ("cpu", "cores", "dot_product", "python", "onnxruntime", "opencv", "numpy", "torch")
+MAX_CELL_CHARS, MAX_LIST_VALUES = 100, 4
 ROOT = Path(__file__).parents[1]
 
 
 def read_runs(folder: Path) -> dict[str, dict[str, Any]]:
-    """The JSON objects of a folder by file name, in ORDER; DataError if there are none, or one is no JSON object."""
+    """The results files of a folder by name, in ORDER; DataError if there are none, or one is not a JSON object."""
     runs = {}
     for path in sorted(folder.glob("*.json"), key=lambda path: (place(path.stem), path.stem)):
         try:
@@ -49,53 +48,47 @@ def read_runs(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def place(name: str) -> int:
-    """Where a benchmark of that file name comes in the report."""
+    """The place of a results file in the report."""
     base = name.split("-")[0]
     return ORDER.index(base) if base in ORDER else len(ORDER)
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; a bar inside a cell is escaped."""
+    """A Markdown table; bars in cells are escaped."""
     cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in [columns, *rows]]
     rule = ["---" if index == 0 or not numeric(rows, index) else "---:" for index in range(len(columns))]
     return "\n".join("| " + " | ".join(row) + " |" for row in [cells[0], rule, *cells[1:]])
 
 
 def numeric(rows: Sequence[Sequence[str]], index: int) -> bool:
-    """Whether a column holds numbers and little else."""
+    """Whether a column holds numbers and short units only."""
     cells = [str(row[index]) for row in rows]
     return all(cell in ("", "-", "–") or (cell.lstrip("+-−")[:1].isdigit() and len(cell) < 12) for cell in cells)
 
 
-def figures_of(content: Mapping[str, Any]) -> list[Measured]:
-    """The figures of a run, under whatever key and with whatever else their records hold."""
+def figures_of(content: Mapping[str, Any]) -> list[Figure]:
+    """The figures of a run, under any key."""
     lists = [value for value in content.values() if isinstance(value, list)]
     return [to_figure(item) for items in lists for item in items if is_figure(item)]
 
 
 def is_figure(item: Any) -> bool:
-    """Whether a record is a figure: it has a name and a median."""
+    """Whether a record has a name and a median, and so is a figure."""
     return isinstance(item, Mapping) and "name" in item and isinstance(item.get("median"), (int, float))
 
 
-def to_figure(item: Mapping[str, Any]) -> Measured:
-    """A record with a name and a median as a figure; without "ratio", a name with " / " or an aim is one."""
+def to_figure(item: Mapping[str, Any]) -> Figure:
+    """A record as a figure. Old records have no "ratio": it is one if its name has " / ", or it has only a target."""
     low, high = (*item.get("quartiles", ()), item["median"], item["median"])[:2]
     ratio = bool(item.get("ratio", " / " in item["name"] or ("target" in item and "bound" not in item)))
-    note = ", ".join(filter(None, [str(item.get("note", "")), bound(item)]))
-    name, unit, samples = str(item["name"]), str(item.get("unit", "")), int(item.get("samples", 0))
-    return Measured(name, float(item["median"]), (low, high), samples, ratio, unit, note)
+    return Figure(
+        str(item["name"]), float(item["median"]), (low, high), int(item.get("samples", 0)), ratio,
+        str(item.get("unit", "")), str(item.get("note", "")), str(item.get("bound", ">=")), item.get("target"),
+    )  # fmt: skip
 
 
-def bound(item: Mapping[str, Any]) -> str:
-    """What a figure should be, and whether it is."""
-    if item.get("target") is None:
-        return ""
-    return f"aim {item.get('bound', '>=')} {item['target']:g}: {'met' if item.get('met') else 'missed'}"
-
-
-def figure_lines(figures: Sequence[Measured]) -> str:
-    """Figures as a Markdown table, ratios first; rounds and notes only where there are any."""
+def figure_lines(figures: Sequence[Figure]) -> str:
+    """Figures as a Markdown table, ratios first; without the columns for rounds and notes if those are empty."""
     table = figure_table(figures)
     keep = [index for index, name in enumerate(table.columns) if index < 4 or used(table.rows, index, name)]
     rows = [[row[index] for index in keep] for row in table.rows]
@@ -103,12 +96,12 @@ def figure_lines(figures: Sequence[Measured]) -> str:
 
 
 def used(rows: Sequence[Sequence[str]], index: int, name: str) -> bool:
-    """Whether a column says anything."""
+    """Whether a column holds anything."""
     return any(row[index] not in ("", "0") for row in rows) or name == "median"
 
 
 def other_tables(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Title and table of what is not in our form: lists of records (a row each), records of records (a column each)."""
+    """Title and table of other content: lists of records (a row each) and records of records (a column each)."""
     for key, value in content.items():
         if key in ("machine", "noise", "values"):
             continue
@@ -124,19 +117,19 @@ def other_tables(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def flattened(record: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """A record of records as one, its names joined; lists of more than a few values are left out."""
+    """Nested records as one, with joined names; long lists are left out."""
     found: dict[str, Any] = {}
     for name, value in record.items():
         if isinstance(value, Mapping):
             found |= flattened(value, f"{above}{name}, ")
-        elif not isinstance(value, list) or len(value) <= FEW:
+        elif not isinstance(value, list) or len(value) <= MAX_LIST_VALUES:
             found[f"{above}{name}"] = value
     return found
 
 
 def shown(cell: Any) -> bool:
     """Whether a value of a record fits a cell."""
-    return not isinstance(cell, list) and len(cell_of(cell)) <= LONGEST_CELL
+    return not isinstance(cell, list) and len(cell_of(cell)) <= MAX_CELL_CHARS
 
 
 def cell_of(value: Any) -> str:
@@ -161,7 +154,7 @@ def module_of(benchmark: str) -> str:
 
 
 def section(name: str, content: Mapping[str, Any], plot: str | None) -> str:
-    """One benchmark: question, conditions, tables, plot, what was left out."""
+    """One benchmark: question, command, conditions, plot, tables, what was left out."""
     title = content.get("benchmark", name)
     parts = [f"## {name}" if title == name else f"## {name} ({title})"]
     if content.get("question"):
@@ -188,21 +181,21 @@ def section(name: str, content: Mapping[str, Any], plot: str | None) -> str:
 
 
 def scorecard(runs: Runs) -> str:
-    """What decides, at the top."""
+    """The main figures, for the top of the page."""
     parts = [
         "## Scorecard",
-        "Of fer-edge all is measured here, by the benchmarks below; – was not measured in these runs.",
+        "All figures of fer-edge come from the benchmarks below; – was not measured in these runs.",
         markdown_table(("fer-edge", "int8 (default)", "fp32"), our_rows(runs)),
         markdown_table(("end to end, start, memory, disk", ""), run_rows(runs)),
-        "Others: what could be run was measured here on the same faces. † is what its authors published, on their own "
-        "data and machines, not measured here and not comparable digit by digit.",
+        "Others: what could be run was measured here on the same faces. † marks figures that the authors published, on "
+        "their own data and machines: they are not directly comparable.",
         markdown_table(("who", "what", "value", "where from"), peer_rows(runs)),
     ]
     return "\n\n".join(parts)
 
 
 def changes(runs: Runs, again: Runs) -> list[tuple[str, str, float, float]]:
-    """Benchmark, name, and the medians of both runs, of each ratio that both have."""
+    """Benchmark, name and both medians of each ratio that both runs have."""
     found = []
     for name, content in runs.items():
         second = {item.name: item for item in figures_of(again.get(name, {}))}
@@ -214,31 +207,31 @@ def changes(runs: Runs, again: Runs) -> list[tuple[str, str, float, float]]:
     return found
 
 
-def apart(first: float, second: float) -> float:
-    """How far two medians lie apart, relative to the smaller."""
+def difference(first: float, second: float) -> float:
+    """The difference of two medians, relative to the smaller."""
     low, high = sorted((abs(first), abs(second)))
     return high / low - 1 if low else 0.0
 
 
 def repeat_section(runs: Runs, again: Runs) -> str:
-    """How far two runs lie apart."""
+    """How much the ratios of two runs differ."""
     pairs = changes(runs, again)
-    within = sum(apart(first, second) <= WITHIN for *_, first, second in pairs)
+    within = sum(difference(first, second) <= WITHIN for *_, first, second in pairs)
     rows = [
-        (f"{name}: {item}", number(first), number(second), f"{apart(first, second):.1%}")
-        for name, item, first, second in sorted(pairs, key=lambda pair: -apart(pair[2], pair[3]))
+        (f"{name}: {item}", number(first), number(second), f"{difference(first, second):.1%}")
+        for name, item, first, second in sorted(pairs, key=lambda pair: -difference(pair[2], pair[3]))
     ]
     return "\n\n".join(
         [
             "## Two runs compared",
             f"Of {len(pairs)} ratios, {within} have medians within {WITHIN:.0%} of each other in two runs.",
-            markdown_table(("ratio, furthest apart first", "first run", "second run", "apart"), rows),
+            markdown_table(("ratio, largest difference first", "first run", "second run", "difference"), rows),
         ]
     )
 
 
 def copied_plots(folder: Path, names: Sequence[str], images: Path, out: Path) -> dict[str, str]:
-    """Copy the plots of `names` to `images`; the path of each as seen from `out`."""
+    """Copy the plots of `names` to `images`; their paths relative to the page `out`."""
     found = {}
     for name in names:
         plot = folder / f"{name}.png"
@@ -251,10 +244,10 @@ def copied_plots(folder: Path, names: Sequence[str], images: Path, out: Path) ->
 
 
 def machines_of(runs: Runs) -> list[str]:
-    """A line for each machine or set of versions; runs that differ only in what they name are one."""
+    """A line per machine or set of versions; runs that name other keys of the same machine share one."""
     found: list[dict[str, Any]] = []
     for content in runs.values():
-        machine = {name: value for name, value in (content.get("machine") or {}).items() if name in NAMED}
+        machine = {name: value for name, value in (content.get("machine") or {}).items() if name in MACHINE_KEYS}
         for other in found:
             if all(other.get(name, value) == value for name, value in machine.items()):
                 other.update(machine)
@@ -270,8 +263,8 @@ def noisy_runs(runs: Runs) -> list[str]:
     if not noisy:
         return []
     return [
-        f"**The machine was noisy during {', '.join(noisy)}**: it did other work, too. Frame rates, delays and start "
-        "times there are worse than the machine's own; ratios of single-threaded work suffer least."
+        f"**The machine was noisy during {', '.join(noisy)}**: it did other work too. Frame rates, delays and start "
+        "times are worse than on an idle machine; ratios of single-threaded work are affected least."
     ]
 
 
@@ -281,11 +274,11 @@ def document(runs: Runs, plots: Mapping[str, str], again: Runs | None) -> str:
     missing = [name for name in BENCHMARKS if not any(place(run) == place(name) for run in runs)]
     head = [
         "# Benchmarks",
-        "Made by `make report` from what `make bench DATA=fer2013.csv` measured (without DATA the parts that need "
-        "FER2013 say so and are left out or drawn). Each benchmark is a module under "
+        "Made by `make report` from the results of `make bench DATA=fer2013.csv` (without DATA, the parts that need "
+        "FER2013 are left out or use drawn faces, and say so). Each benchmark is a module under "
         "[benchmarks/](../benchmarks/README.md) with more options and larger sizes. Contestants take turns in one "
-        "process, the first round is not counted, and figures are medians over rounds. Ratios carry over to other "
-        "machines better than times do.",
+        "process, a first round warms up, and figures are medians over rounds. Ratios carry over to other machines "
+        "better than times.",
         "Measured on: " + "; and ".join(machines) + ".",
         *([f"Not in these runs: {', '.join(missing)}."] if missing else []),
         *noisy_runs(runs),
@@ -301,10 +294,10 @@ def document(runs: Runs, plots: Mapping[str, str], again: Runs | None) -> str:
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs" / "benchmarks.md", metavar="FILE",
               help="The page.  [default: docs/benchmarks.md]")  # fmt: skip
 @click.option("--images", type=click.Path(path_type=Path), default=ROOT / "docs" / "images" / "bench", metavar="DIR",
-              help="Where its plots go.  [default: docs/images/bench]")  # fmt: skip
-@click.option("--again", type=click.Path(path_type=Path), metavar="DIR", help="A second run, to compare with.")
+              help="Folder for its plots.  [default: docs/images/bench]")  # fmt: skip
+@click.option("--again", type=click.Path(path_type=Path), metavar="DIR", help="A second run to compare with.")
 def main(folder: Path, out: Path, images: Path, again: Path | None) -> None:
-    """Write the page and say how the two runs compare."""
+    """Write the page and log how two runs compare."""
     runs = read_runs(folder)
     second = read_runs(again) if again is not None else None
     plots = copied_plots(folder, list(runs), images, out)
@@ -313,8 +306,8 @@ def main(folder: Path, out: Path, images: Path, again: Path | None) -> None:
     click.echo(f"wrote {out} from {', '.join(runs)}", err=True)
     if second is not None:
         pairs = changes(runs, second)
-        worst = max((apart(first, again_median) for *_, first, again_median in pairs), default=0.0)
-        click.echo(f"{len(pairs)} ratios in both runs; medians at most {worst:.1%} apart", err=True)
+        worst = max((difference(first, again_median) for *_, first, again_median in pairs), default=0.0)
+        click.echo(f"{len(pairs)} ratios in both runs; medians differ by at most {worst:.1%}", err=True)
 
 
 if __name__ == "__main__":

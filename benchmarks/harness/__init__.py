@@ -1,1 +1,6 @@
-"""What benchmarks share."""
+"""What the benchmarks share.
+
+timing (jobs that take turns, the noise of the machine), results (figures, the results file), tables, plots, options of
+the command line, inputs (drawn faces and clips, PublicTest), streams (a clip through the pipeline), scorecard and
+published (for the report). A benchmark itself does not belong here.
+"""

@@ -1,11 +1,11 @@
-"""What others have published about their recognisers, word for word where from. Nothing here was measured by us."""
+"""Figures that others published about their recognizers, and where. Nothing here was measured by us."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Published:
-    """One figure: whose, about what (a row of the scorecard), the figure, and where it stands."""
+    """A published figure: whose, which row of the scorecard, its value, and where it was published."""
 
     peer: str
     row: str
@@ -13,7 +13,7 @@ class Published:
     source: str
 
 
-ACCURACY, LATENCY, SIZE = "accuracy", "network time a face", "network file"
+ACCURACY, LATENCY, SIZE = "accuracy", "network time per face", "network file"
 
 PUBLISHED = (
     Published("fer", ACCURACY, "66 % (FER2013)", "github.com/oarriaga/face_classification, README; its network"),

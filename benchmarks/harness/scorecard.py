@@ -1,11 +1,11 @@
-"""The scorecard: the figures that decide, ours as measured, those of others as measured here or published by them."""
+"""The scorecard of the report: the main figures of fer-edge, and of others as measured here or published by them."""
 
 import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.harness.presenting import number, percent
 from benchmarks.harness.published import ACCURACY, LATENCY, PUBLISHED, SIZE
+from benchmarks.harness.tables import number, percent
 
 Runs = Mapping[str, Mapping[str, Any]]
 """The JSON of each benchmark that was run, by its name."""
@@ -14,7 +14,7 @@ ABSENT = "–"
 
 
 def lookup(runs: Runs, *path: str) -> Any:
-    """What stands at runs[path[0]]["values"][path[1]]…; None if any of it is absent."""
+    """runs[path[0]]["values"][path[1]]…; None if any key is absent."""
     value: Any = runs.get(path[0], {}).get("values")
     for key in path[1:]:
         value = value.get(key) if isinstance(value, Mapping) else None
@@ -27,9 +27,9 @@ def with_unit(value: float | None, unit: str) -> str:
 
 
 def our_rows(runs: Runs) -> list[tuple[str, str, str]]:
-    """Name, int8 and fp32, of what was measured of our own."""
+    """Name, int8 and fp32 value of each figure of our networks."""
     scores = {} if lookup(runs, "accuracy", "drawn") else lookup(runs, "accuracy", "scores") or {}
-    split = lookup(runs, "accuracy", "split") or "FER2013, not run with --data"
+    split = lookup(runs, "accuracy", "split") or "FER2013, needs --data"
     latency = lookup(runs, "latency", "ms") or {}
     networks = lookup(runs, "footprint", "networks_mb") or {}
 
@@ -46,12 +46,12 @@ def our_rows(runs: Runs) -> list[tuple[str, str, str]]:
 
 
 def percent_or_absent(share: float | None) -> str:
-    """A share in percent."""
+    """A share in percent, or ABSENT."""
     return ABSENT if share is None else percent(share)
 
 
 def run_rows(runs: Runs) -> list[tuple[str, str]]:
-    """Name and value of what the whole program takes."""
+    """Name and value of each figure of the whole program."""
     rows = []
     for clip, of in (lookup(runs, "pipeline", "clips") or {}).items():
         for name, each in of.items():
@@ -70,7 +70,7 @@ def run_rows(runs: Runs) -> list[tuple[str, str]]:
 
 
 def peer_rows(runs: Runs) -> list[tuple[str, str, str, str]]:
-    """Peer, what, value, source; those measured here first."""
+    """Peer, what, value, source; figures measured here first."""
     rows = []
     for part in ("accuracy", "latency"):
         for run, content in runs.items():
@@ -80,7 +80,7 @@ def peer_rows(runs: Runs) -> list[tuple[str, str, str, str]]:
 
 
 def measured_accuracy(content: Mapping[str, Any], run: str) -> list[tuple[str, str, str, str]]:
-    """Of the peers in one run of accuracy.py on real faces."""
+    """Rows of the peers in one run of the accuracy benchmark on real faces."""
     values = content["values"]
     if values["drawn"]:
         return []
@@ -94,11 +94,11 @@ def measured_accuracy(content: Mapping[str, Any], run: str) -> list[tuple[str, s
 
 
 def measured_latency(content: Mapping[str, Any], run: str) -> list[tuple[str, str, str, str]]:
-    """Of the peers in one run of latency.py, beside ours in that run."""
+    """Rows of the peers in one run of the latency benchmark, beside ours in that run."""
     milliseconds = content["values"]["ms"]
     ours = milliseconds.get("fer-edge, int8", {}).get("1")
     return [
-        (name, "preprocessing and network, a face",
+        (name, "preprocessing and network, per face",
          f"{number(each['1'])} ms (fer-edge, int8, in turns with it: {number(ours)} ms)", f"measured here ({run})")
         for name, each in milliseconds.items()
         if name in content["values"].get("peers", []) and "1" in each and ours

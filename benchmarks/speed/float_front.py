@@ -7,13 +7,13 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-INPUT = "normalised_face"
+INPUT = "normalized_face"
 
 
 def without_front(path: Path) -> tuple[bytes, float, float]:
-    """The network of `path` as ONNX bytes, and the scale and zero point that its front had.
+    """The network of `path` as ONNX bytes, and the scale and zero point of its front.
 
-    It takes (x - zero point) * scale as float32 [N, C, H, W] under the name INPUT, and answers as before.
+    Its input INPUT is (x - zero point) * scale as float32 [N, C, H, W]; its output is the same as before.
     ValueError if the file does not begin with a DequantizeLinear.
     """
     model = onnx.load(str(path))
@@ -36,5 +36,5 @@ def without_front(path: Path) -> tuple[bytes, float, float]:
 
 
 def normalized(faces: npt.NDArray[np.uint8], scale: float, zero: float) -> npt.NDArray[np.float32]:
-    """What such a network takes, of uint8 faces."""
+    """The float input of such a network for uint8 faces."""
     return (faces.astype(np.float32) - np.float32(zero)) * np.float32(scale)

@@ -1,8 +1,8 @@
-"""How long does a network take for one face, and for a batch, in our hands and in those of others?
+"""How long does a network take for one face, and for a batch, in our runtime and in others?
 
-The same network through our Classifier (int8 and fp32), through a bare onnxruntime session, through OpenCV's DNN module
-and through PyTorch, eager and compiled, on the same ready faces, in turns. Each time is also given as a ratio to the
-bare session of the fp32 file. Every runtime's answers are compared with that session's, so that all do the same work.
+The same network through our Classifier (int8 and fp32), a bare onnxruntime session, OpenCV's DNN module and PyTorch,
+eager and compiled, on the same face crops; all take turns. Each time is also given as a ratio to the bare session of
+the fp32 file. Every runtime's probabilities are compared with that session's, to show that all do the same work.
 
     python -m benchmarks.speed.latency --json latency.json --plot latency.png
     python -m benchmarks.speed.latency --batch 1 --peer fer
@@ -10,7 +10,7 @@ bare session of the fp32 file. Every runtime's answers are compared with that se
 
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,13 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.accuracy.classifier import drawn_faces
-from benchmarks.harness.measuring import (
-    Figure,
-    Job,
-    Results,
-    check_outputs,
-    figure,
-    in_turns,
-    median_of,
-    pin_threads,
-    ratios,
-)
-from benchmarks.harness.presenting import COLORS, Table, new_figure, number, save_plot
-from benchmarks.peers import PEERS, open_all
+from benchmarks.harness.inputs import drawn_faces
+from benchmarks.harness.options import peers_option, results_command, rounds_option
+from benchmarks.harness.plots import COLORS, new_figure
+from benchmarks.harness.results import Figure, Results, figure
+from benchmarks.harness.tables import Table, number
+from benchmarks.harness.timing import Job, interleave, median_time, pin_threads, ratios
+from benchmarks.peers import open_all
 from benchmarks.speed.float_front import normalized, without_front
 from fer_edge.console import run_main
 from fer_edge.network.classifier import Classifier
@@ -42,18 +35,20 @@ from fer_models import model_path
 
 CHECKPOINT = Path(__file__).parents[2] / "models" / "checkpoints" / "fer2013.pt"
 BATCHES = (1, 4, 16)
-SAME = 1e-3  # probabilities this close are the same answer
+MAX_DIFFERENCE = 1e-3  # probabilities that differ less count as equal
 BASE = "onnxruntime alone, fp32"
-RUN_S = 0.06  # of each contestant in each round, so that slow and fast ones take equal time
+TURN_S = 0.06  # a turn repeats its batch for about this long, so that slow and fast runtimes get equal time
 Batch = npt.NDArray[np.uint8]
 """uint8 [N, 1, 48, 48]."""
 Run = Callable[[Batch], npt.NDArray[np.floating[Any]]]
-"""A batch of faces to probabilities [N, 7]."""
+"""Takes a batch of faces to probabilities [N, 7]."""
+Times = Mapping[int, Mapping[str, Sequence[float]]]
+"""Seconds per round, by batch size and runtime."""
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """A way of running a network: "fp32" and "int8" are the shipped ones; "other" is somebody else's."""
+    """A way of running a network. network: "fp32" or "int8" for the shipped ones, "other" for a peer's."""
 
     name: str
     run: Run
@@ -77,37 +72,38 @@ def ours(threads: int) -> list[Runtime]:
 
 
 def opencv_dnn(path: Path, faces: Batch, results: Results) -> Runtime:
-    """OpenCV's own inference of the fp32 file; cv2.error if it can't read it.
+    """OpenCV's own inference of the fp32 file; cv2.error if it cannot read it.
 
-    OpenCV 4.14 reads the file as it is, but misunderstands its uint8 front. If its answers on `faces` are not the
-    session's, it is given the same network with a float input.
+    OpenCV 4.14 reads the file but misinterprets its uint8 front. If its probabilities for `faces` differ from the
+    session's, it gets the same network with a float input.
     """
     session = open_session(path)
     expected = session.run(None, {session.get_inputs()[0].name: faces})[0]
     network = cv2.dnn.readNetFromONNX(str(path))
 
-    def as_it_is(batch: Batch) -> npt.NDArray[np.floating[Any]]:
+    def run(batch: Batch) -> npt.NDArray[np.floating[Any]]:
         network.setInput(batch)
         return np.array(network.forward())
 
-    if np.abs(as_it_is(faces) - expected).max() < SAME:
-        return Runtime("OpenCV DNN, fp32", as_it_is)
+    difference = np.abs(run(faces) - expected).max()
+    if difference < MAX_DIFFERENCE:
+        return Runtime("OpenCV DNN, fp32", run)
     data, scale, zero = without_front(path)
-    stripped = cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8))
+    float_network = cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8))
     results.skip(
-        f"OpenCV DNN with {path.name} as it is: OpenCV {cv2.__version__} gives other answers than onnxruntime then "
-        f"(up to {np.abs(as_it_is(faces) - expected).max():.2f}); measured with the same network behind a float input"
+        f"OpenCV DNN with {path.name} unchanged: OpenCV {cv2.__version__} differs from onnxruntime by up to "
+        f"{difference:.2f}; measured with the same network behind a float input"
     )
 
-    def with_floats(batch: Batch) -> npt.NDArray[np.floating[Any]]:
-        stripped.setInput(normalized(batch, scale, zero))
-        return np.array(stripped.forward())
+    def run_floats(batch: Batch) -> npt.NDArray[np.floating[Any]]:
+        float_network.setInput(normalized(batch, scale, zero))
+        return np.array(float_network.forward())
 
-    return Runtime("OpenCV DNN, fp32", with_floats)
+    return Runtime("OpenCV DNN, fp32", run_floats)
 
 
 def pytorch(threads: int, compiled: bool) -> Runtime:
-    """The checkpoint in PyTorch, from uint8 faces to probabilities, as it stands or compiled."""
+    """The checkpoint in PyTorch, from uint8 faces to probabilities, eager or compiled."""
     import torch
 
     from fer_train.networks.checkpoint import load_checkpoint
@@ -131,7 +127,7 @@ def pytorch(threads: int, compiled: bool) -> Runtime:
 
 
 def others(threads: int, with_compiled: bool, faces: Batch, results: Results) -> list[Runtime]:
-    """OpenCV DNN and PyTorch, as far as they can be had; the rest is skipped."""
+    """OpenCV DNN and PyTorch; what is not available is skipped."""
     found = []
     try:
         found.append(opencv_dnn(model_path("fp32"), faces, results))
@@ -158,7 +154,7 @@ def others(threads: int, with_compiled: bool, faces: Batch, results: Results) ->
 
 
 def working(runtimes: Sequence[Runtime], batch: Batch, results: Results) -> list[Runtime]:
-    """Those that run, after one run each that loads and compiles; the others are skipped."""
+    """The runtimes that run, after one run each that loads and compiles; the others are skipped."""
     found = []
     for each in runtimes:
         try:
@@ -171,7 +167,7 @@ def working(runtimes: Sequence[Runtime], batch: Batch, results: Results) -> list
 
 
 def differences(runtimes: Sequence[Runtime], faces: Batch) -> dict[str, tuple[float, float]]:
-    """How far each one's answers are from those of the first, per name: largest difference, share of equal labels."""
+    """By name, the largest difference to the first runtime's probabilities, and the share of equal labels."""
     expected = runtimes[0].run(faces)
     found = {}
     for each in runtimes:
@@ -182,7 +178,7 @@ def differences(runtimes: Sequence[Runtime], faces: Batch) -> dict[str, tuple[fl
 
 
 def timed(runtimes: Sequence[Runtime], batch: Batch, rounds: int, results: Results) -> dict[str, list[float]]:
-    """Seconds a batch of each, one value a round."""
+    """Seconds per batch of each runtime, one value per round."""
     jobs: dict[str, Job] = {}
     for each in runtimes:
 
@@ -190,15 +186,15 @@ def timed(runtimes: Sequence[Runtime], batch: Batch, rounds: int, results: Resul
             return each.run(batch)
 
         once()
-        expected = median_of(once, 3)()
-        jobs[each.name] = median_of(once, max(3, min(50, round(RUN_S / expected))))
-    return in_turns(jobs, rounds, results.reference, f"batch {len(batch)}")
+        expected = median_time(once, 3)()
+        jobs[each.name] = median_time(once, max(3, min(50, round(TURN_S / expected))))
+    return interleave(jobs, rounds, results.probe, f"batch {len(batch)}")
 
 
 def measure(
     batches: Sequence[int], rounds: int, peers: Sequence[str], threads: int, with_compiled: bool
 ) -> Results:  # fmt: skip
-    """Time everything on drawn faces: the time of these networks does not depend on what they see."""
+    """Time everything on drawn faces: the time of these networks does not depend on the image."""
     results = Results("latency", "How long does a network take for one face, and for a batch?")
     results.threads = pin_threads(threads)
     faces = drawn_faces().images[:, None]
@@ -222,8 +218,8 @@ def measure(
     return results
 
 
-def figures(times: dict[int, dict[str, list[float]]]) -> list[Figure]:
-    """Ratios to the bare fp32 session, then int8 against fp32 in our hands, then milliseconds."""
+def figures(times: Times) -> list[Figure]:
+    """Ratios to the bare fp32 session, then int8 against fp32 in our runtime, then milliseconds."""
     found = []
     for size, of in times.items():
         faces = f"batch {size}"
@@ -244,14 +240,12 @@ def figures(times: dict[int, dict[str, list[float]]]) -> list[Figure]:
     return found
 
 
-def summary(
-    times: dict[int, dict[str, list[float]]], runtimes: Sequence[Runtime], apart: dict[str, tuple[float, float]]
-) -> Table:
-    """A row a runtime: per batch size the milliseconds and the ratio."""
+def summary(times: Times, runtimes: Sequence[Runtime], apart: dict[str, tuple[float, float]]) -> Table:
+    """A row per runtime: the milliseconds and the ratio per batch size."""
     columns = [""]
     for size in times:
         columns += [f"batch {size}, ms", "/ bare fp32"]
-    columns += ["ms a face, best", "largest difference", "same labels"]
+    columns += ["ms per face, best", "largest difference", "same labels"]
     rows = []
     for each in runtimes:
         cells, per_face = [each.name], []
@@ -263,14 +257,14 @@ def summary(
         answers = ("another network", "–") if each.network == "other" else (f"{difference:.1e}", f"{equal:.1%}")
         rows.append((*cells, number(min(per_face)), *answers))
     note = (
-        "The same ready faces, uint8, for all. The differences are those of the probabilities to the bare fp32 "
-        f"session's, on {list(times)[-1]} drawn faces; int8 is another network by design."
+        "All get the same uint8 face crops. Differences are between the probabilities and those of the bare fp32 "
+        f"session, on {list(times)[-1]} drawn faces; int8 is another network by design."
     )
-    return Table("Time a batch", columns, rows, note)
+    return Table("Time per batch", columns, rows, note)
 
 
-def plot(results: Results, path: Path) -> None:
-    """Milliseconds a face per runtime, a bar a batch size."""
+def plot(results: Results) -> Any:
+    """Milliseconds per face of each runtime, a bar per batch size."""
     milliseconds: dict[str, dict[int, float]] = results.values["ms"]
     sizes = list(next(iter(milliseconds.values())))
     canvas = new_figure(9, 0.62 * len(milliseconds) + 1.4)
@@ -283,34 +277,25 @@ def plot(results: Results, path: Path) -> None:
         axes.bar_label(bars, [number(value) for value in values], padding=3, fontsize=7.5)
     axes.set_yticks(range(len(milliseconds)), list(milliseconds))
     axes.invert_yaxis()
-    axes.set(xlabel="ms a face (median), shorter is faster", title=results.threads)
+    axes.set(xlabel="ms per face (median), shorter is faster", title=results.threads)
     axes.title.set_fontsize(9)
     axes.margins(x=0.12)
     axes.grid(axis="x", alpha=0.3)
     axes.legend(frameon=False)
-    save_plot(canvas, path)
+    return canvas
 
 
 @click.command(help=__doc__)
 @click.option("--batch", "batches", multiple=True, type=click.IntRange(1), default=BATCHES, show_default=True,
-              help="Faces a batch.  Repeatable.")  # fmt: skip
-@click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="How often all take turns.")
-@click.option("--peer", "peers", multiple=True, metavar="NAME[=FILE,…]", help=f"Also {', '.join(PEERS)}.  Repeatable.")
+              help="Faces per batch.  Repeatable.")  # fmt: skip
+@rounds_option(15)
+@peers_option
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of every runtime.")
 @click.option("--compile/--no-compile", "with_compiled", default=True, help="Compiled PyTorch takes a minute more.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write everything here.")
-@click.option("--plot", "plot_file", type=click.Path(path_type=Path), metavar="FILE", help="Draw it here (.png).")
-def main(
-    batches: tuple[int, ...], rounds: int, peers: tuple[str, ...], threads: int, with_compiled: bool,
-    json_file: Path | None, plot_file: Path | None,
-) -> None:  # fmt: skip
+@results_command(plot)
+def main(**options: Any) -> Results:
     """Measure, print, write, draw."""
-    check_outputs(json_file, plot_file)
-    results = measure(batches, rounds, peers, threads, with_compiled)
-    results.show()
-    results.write(json_file)
-    if plot_file is not None:
-        plot(results, plot_file)
+    return measure(**options)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""Does a run of hours stay as it began? The endless demo, and beside it a stream whose server dies every minute.
+"""Does a run of hours stay stable? The endless demo, and beside it a stream whose server fails every minute.
 
-Memory, threads, file handles, the size of the (rotated) results and the frames in flight, which are what the sum
-captured = processed + dropped + errors + in flight leaves, are taken from both runs every few seconds and drawn over
-time.
+Both runs are sampled every few seconds: memory, threads, file handles, the size of the (rotated) results, and the
+frames in flight, that is captured - processed - dropped - errors.
 
     python -m benchmarks.speed.soak --minutes 60 --json soak.json --plot soak.png
 """
@@ -10,7 +9,6 @@ time.
 import contextlib
 import itertools
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -23,62 +21,65 @@ from typing import Any
 
 import click
 
+from benchmarks.harness.options import results_command
+from benchmarks.harness.plots import new_figure
+from benchmarks.harness.processes import MB, resident_mb
+from benchmarks.harness.results import Results
+from benchmarks.harness.tables import Table
 from fer_edge.console import run_main
 from fer_edge.demo.scene import draw_scene
-from fer_edge.files import write_json
 from fer_edge.opencv import cv2
 from fer_edge.sinks.rotation import numbered_pieces
-from fer_edge.system import machine_info
 
 FPS = 10
-ALIVE_S, DEAD_S = 60.0, 5.0
-WARM_S = 60.0  # from here on memory should stay as it is
-MOST_IN_FLIGHT = 4  # one for the detector, one in it, one between it and the classifier, one in that
+UP_S, DOWN_S = 60.0, 5.0
+WARM_UP_S = 60.0  # memory should not grow after it
+MAX_IN_FLIGHT = 4  # one waiting for the detector, one in it, one between it and the classifier, one in that
 ROTATE, KEEP = "1MB", 3
 
 
-class DyingServer:
-    """Motion JPEG over HTTP on 127.0.0.1; cuts every line and refuses new ones for DEAD_S every ALIVE_S."""
+class FailingServer:
+    """Motion JPEG over HTTP on 127.0.0.1. Every UP_S it closes all connections and refuses new ones for DOWN_S."""
 
     def __init__(self) -> None:
-        self._pictures = [cv2.imencode(".jpg", draw_scene(i / FPS, (320, 240)))[1].tobytes() for i in range(10 * FPS)]
+        self._jpegs = [cv2.imencode(".jpg", draw_scene(i / FPS, (320, 240)))[1].tobytes() for i in range(10 * FPS)]
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port: int = probe.getsockname()[1]
-        self.deaths = 0
-        self.alive = threading.Event()
-        threading.Thread(target=self._live_and_die, daemon=True).start()
+        self.failures = 0
+        self.up = threading.Event()
+        threading.Thread(target=self._serve, daemon=True).start()
 
-    def _live_and_die(self) -> None:
+    def _serve(self) -> None:
         while True:
-            with socket.create_server(("127.0.0.1", self.port)) as listening:
-                self.alive.set()
-                threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
-                time.sleep(ALIVE_S)
-                self.alive.clear()
-                self.deaths += 1
-                listening.shutdown(socket.SHUT_RDWR)  # wakes the accept
-            time.sleep(DEAD_S)
+            with socket.create_server(("127.0.0.1", self.port)) as listener:
+                self.up.set()
+                threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+                time.sleep(UP_S)
+                self.up.clear()
+                self.failures += 1
+                listener.shutdown(socket.SHUT_RDWR)  # wakes the accept
+            time.sleep(DOWN_S)
 
-    def _accept(self, listening: socket.socket) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
-                threading.Thread(target=self._send, args=(listening.accept()[0],), daemon=True).start()
+                threading.Thread(target=self._send, args=(listener.accept()[0],), daemon=True).start()
 
-    def _send(self, line: socket.socket) -> None:
+    def _send(self, connection: socket.socket) -> None:
         head = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n"
-        with line, contextlib.suppress(OSError):
-            line.recv(4096)
-            line.sendall(head)
-            for picture in itertools.cycle(self._pictures):
-                if not self.alive.is_set():
+        with connection, contextlib.suppress(OSError):
+            connection.recv(4096)
+            connection.sendall(head)
+            for jpeg in itertools.cycle(self._jpegs):
+                if not self.up.is_set():
                     return
-                line.sendall(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture))
-                line.sendall(picture + b"\r\n")
+                connection.sendall(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg))
+                connection.sendall(jpeg + b"\r\n")
                 time.sleep(1 / FPS)
 
 
 class Run:
-    """A fer-edge process and what was seen of it over time."""
+    """A fer-edge process and its samples over time."""
 
     def __init__(self, name: str, arguments: list[str], folder: Path) -> None:
         self.name, self.samples = name, list[dict[str, float]]()
@@ -89,30 +90,29 @@ class Run:
         self.process = subprocess.Popen([*command, *outputs, "--report", str(self._report)], stderr=subprocess.DEVNULL)
 
     def sample(self, t: float) -> None:
-        """Note memory in MB, threads, file handles, frames and the size of the results, if the process still runs.
+        """Record memory, threads, file handles, frames and the size of the results, if the process still runs.
 
-        The frames are those of the report that the last sample asked for.
+        The frames are those of the report that the previous sample requested.
         """
         folder = Path(f"/proc/{self.process.pid}")
         with contextlib.suppress(OSError):
             frames = json.loads(self._report.read_text())["frames"] if self._report.exists() else None
             if self._started():
                 self.process.send_signal(signal.SIGUSR1)
-            pages = int((folder / "statm").read_text().split()[1])
             self.samples.append(
                 {
                     "t": round(t, 1),
-                    "rss_mb": pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
+                    "rss_mb": resident_mb(self.process.pid),
                     "threads": len(list((folder / "task").iterdir())),
                     "handles": len(list((folder / "fd").iterdir())),
-                    "results_mb": sum(file.stat().st_size for file in self._pieces()) / 1e6,
+                    "results_mb": sum(file.stat().st_size for file in self._pieces()) / MB,
                     "in_flight": frames["in_flight"] if frames else 0,
                     "processed": frames["processed"] if frames else 0,
                 }
             )
 
     def _started(self) -> bool:
-        """Whether it has results, and so listens to SIGUSR1, which would end it before."""
+        """Whether it has results: from then on it handles SIGUSR1, which would end it before."""
         return self._lines.exists() and self._lines.stat().st_size > 0
 
     def _pieces(self) -> list[Path]:
@@ -120,7 +120,7 @@ class Run:
         return [*(numbered[number] for number in sorted(numbered)), self._lines]
 
     def end(self) -> dict[str, Any]:
-        """Stop it as systemd would; its figures, and whether its frames add up."""
+        """Stop it as systemd does; its figures, and whether its frame counts add up."""
         died_early = self.process.poll() is not None
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(60)
@@ -128,7 +128,7 @@ class Run:
         frames = report["frames"]
         parts = frames["processed"] + sum(frames["dropped"].values()) + frames["errors"] + frames["in_flight"]
         numbers = [json.loads(line)["frame"] for file in self._pieces() for line in file.read_text().splitlines()]
-        warm = [sample["rss_mb"] for sample in self.samples if sample["t"] >= WARM_S] or [0.0]
+        warm = [sample["rss_mb"] for sample in self.samples if sample["t"] >= WARM_UP_S] or [0.0]
         quarter = max(1, len(warm) // 4)
         return {
             "name": self.name,
@@ -138,7 +138,7 @@ class Run:
             "adds_up": parts == frames["captured"] and frames["in_flight"] == 0,
             "most_in_flight": max((sample["in_flight"] for sample in self.samples), default=0),
             "least_in_flight": min((sample["in_flight"] for sample in self.samples), default=0),
-            "in_flight_bound": MOST_IN_FLIGHT,
+            "in_flight_bound": MAX_IN_FLIGHT,
             "lines_lost": report["sinks"]["json"]["lost"],
             "kept_lines_in_order": numbers == sorted(set(numbers)),
             "reconnects": report["reconnects"],
@@ -148,58 +148,55 @@ class Run:
         }
 
 
-def plot(results: list[dict[str, Any]], path: Path) -> None:
-    """Memory, threads, handles and size of the results of each run over time."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
+def plot(results: Results) -> Any:
+    """Each quantity of both runs over time."""
     rows = {
         "rss_mb": "memory, MB", "threads": "threads", "handles": "file handles", "in_flight": "frames in flight",
         "processed": "frames processed", "results_mb": "results kept, MB",
     }  # fmt: skip
-    fig, axes = plt.subplots(len(rows), 1, sharex=True, figsize=(9, 11), layout="constrained")
-    for axis, (key, title) in zip(axes, rows.items(), strict=True):
-        for result in results:
-            minutes = [sample["t"] / 60 for sample in result["samples"]]
-            axis.plot(minutes, [sample[key] for sample in result["samples"]], label=result["name"])
-        axis.set_ylabel(title)
-        axis.set_ylim(0, 1.15 * axis.get_ylim()[1])
-        axis.grid(alpha=0.3)
-    axes[0].legend(loc="lower right")
-    axes[-1].set_xlabel("minutes")
-    fig.savefig(path, dpi=110)
+    canvas = new_figure(9, 11)
+    panels = canvas.subplots(len(rows), 1, sharex=True)
+    for axes, (key, title) in zip(panels, rows.items(), strict=True):
+        for run in results.values["runs"]:
+            minutes = [sample["t"] / 60 for sample in run["samples"]]
+            axes.plot(minutes, [sample[key] for sample in run["samples"]], label=run["name"])
+        axes.set_ylabel(title)
+        axes.set_ylim(0, 1.15 * axes.get_ylim()[1])
+        axes.grid(alpha=0.3)
+    panels[0].legend(loc="lower right")
+    panels[-1].set_xlabel("minutes")
+    return canvas
 
 
-def table(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """The figures of each run, for the report."""
+def table(runs: list[dict[str, Any]], failures: int) -> Table:
+    """A row per run."""
     rows = [
         [
-            result["name"], f"{result['samples'][-1]['t'] / 60:.1f}" if result["samples"] else "-",
-            str(result["frames"]["captured"]), str(result["frames"]["processed"]),
-            str(sum(result["frames"]["dropped"].values())), str(result["frames"]["errors"]),
-            f"{result['least_in_flight']} to {result['most_in_flight']}", "yes" if result["adds_up"] else "NO",
-            str(result["reconnects"]), str(result["lines_lost"]), f"{result['rss_growth_mb']:+.2f} MB",
+            run["name"], f"{run['samples'][-1]['t'] / 60:.1f}" if run["samples"] else "-", str(run["exit_code"]),
+            str(run["frames"]["captured"]), str(run["frames"]["processed"]),
+            str(sum(run["frames"]["dropped"].values())), str(run["frames"]["errors"]),
+            f"{run['least_in_flight']} to {run['most_in_flight']}", "yes" if run["adds_up"] else "NO",
+            str(run["reconnects"]), str(run["lines_lost"]), f"{run['rss_growth_mb']:+.2f} MB",
         ]
-        for result in results
+        for run in runs
     ]  # fmt: skip
     columns = [
-        "run", "minutes", "captured", "processed", "dropped", "errors", "in flight", "adds up", "reconnects",
-        "lines lost", "memory since the first minute",
+        "run", "minutes", "exit code", "captured", "processed", "dropped", "errors", "in flight", "adds up",
+        "reconnects", "lines lost", "memory since the first minute",
     ]  # fmt: skip
-    return {"title": "Soak", "columns": columns, "rows": rows}
+    note = f"The stream's server failed {failures} times. At most {MAX_IN_FLIGHT} frames may be in flight."
+    return Table("Soak", columns, rows, note)
 
 
 @click.command(help=__doc__)
-@click.option("--minutes", default=60.0, show_default=True, help="How long.")
+@click.option("--minutes", default=60.0, show_default=True, help="Duration.")
 @click.option("--every", default=2.0, show_default=True, metavar="S", help="Seconds between two samples.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write everything here.")
-@click.option("--plot", "plot_file", type=click.Path(path_type=Path), help="Draw it here (.png).")
-def main(minutes: float, every: float, json_file: Path | None, plot_file: Path | None) -> None:
-    """Run both, sample, end them, tell."""
-    server = DyingServer()
-    server.alive.wait()
+@results_command(plot)
+def main(minutes: float, every: float) -> Results:
+    """Run both, sample, stop them, report."""
+    results = Results("soak", "Does a run of hours stay stable?")
+    server = FailingServer()
+    server.up.wait()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         runs = [
@@ -213,21 +210,10 @@ def main(minutes: float, every: float, json_file: Path | None, plot_file: Path |
                     run.sample(t)
                 time.sleep(every)
         finally:
-            results = [run.end() for run in runs]
-    for result in results:
-        click.echo(
-            f"{result['name']:8} exit {result['exit_code']}, {result['frames']}, adds up: {result['adds_up']}, "
-            f"in flight {result['least_in_flight']} to {result['most_in_flight']} of {result['in_flight_bound']}, "
-            f"{result['lines_lost']} lines lost, {result['reconnects']} reconnects of {server.deaths} deaths, "
-            f"memory {result['rss_growth_mb']:+} MB"
-        )
-    if json_file is not None:
-        write_json(json_file, {
-            "benchmark": "soak", "question": "Does a run of hours stay as it began?", "tables": [table(results)],
-            "values": {"deaths": server.deaths, "runs": results}, "machine": machine_info(),
-        })  # fmt: skip
-    if plot_file is not None:
-        plot(results, plot_file)
+            ended = [run.end() for run in runs]
+    results.tables.append(table(ended, server.failures))
+    results.values = {"deaths": server.failures, "runs": ended}
+    return results
 
 
 if __name__ == "__main__":

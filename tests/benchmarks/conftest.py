@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.harness.inputs import drawn_faces
+from fer_train.data import FaceData
+
 ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
 class Ran:
-    """How a script ended, and the JSON and plot it wrote."""
+    """How a benchmark ended, and the results file and plot that it wrote."""
 
     code: int
     stdout: str
@@ -47,9 +50,15 @@ def run_benchmark(tmp_path: Path) -> Callable[..., Ran]:
     return run
 
 
+@pytest.fixture(scope="session")
+def drawn() -> FaceData:
+    """The drawn faces, which take seconds to draw."""
+    return drawn_faces()
+
+
 @pytest.fixture
 def faces_csv(tmp_path: Path) -> Path:
-    """Two Training faces and three PublicTest faces a class; one test face stands in Training too."""
+    """Two Training and three PublicTest faces per class, and a PublicTest copy of a Training face."""
     rng = np.random.default_rng(0)
     lines = ["emotion,pixels,Usage"]
     for usage, count in (("Training", 2), ("PublicTest", 3)):
@@ -63,5 +72,5 @@ def faces_csv(tmp_path: Path) -> Path:
 
 
 def is_png(path: Path) -> bool:
-    """Whether a picture of some size stands there."""
+    """Whether the file is a PNG of some size."""
     return path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and path.stat().st_size > 5000

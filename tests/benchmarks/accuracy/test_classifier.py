@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.accuracy.classifier import Contestant, clean_scores, corrupted_scores, drawn_faces, reliability, sampled
+from benchmarks.accuracy.classifier import Contestant, clean_scores, corrupted_scores, reliability, sampled
 from fer_train.data import FER2013_CLASSES, FaceData
 
 from ..conftest import Ran, is_png
 
 
-@pytest.fixture(scope="module")
-def faces() -> FaceData:
-    return drawn_faces()
+@pytest.fixture
+def faces(drawn: FaceData) -> FaceData:
+    return drawn
 
 
 def knowing(faces: FaceData, confidence: float = 1.0) -> Contestant:
-    """One that knows the untouched faces by heart, and calls all others angry."""
+    """A contestant that knows the original faces by heart, and labels all others angry."""
     known = {image.tobytes(): label for image, label in zip(faces.images, faces.labels, strict=True)}
 
     def predict(images: np.ndarray) -> np.ndarray:
@@ -36,13 +36,13 @@ def test_drawn_faces_are_of_all_classes_and_framed(faces: FaceData) -> None:
     assert faces.images.shape == (len(faces), 48, 48)
 
 
-def test_a_contestant_that_knows_everything_is_always_right(faces: FaceData) -> None:
+def test_a_contestant_that_knows_every_face_has_perfect_scores(faces: FaceData) -> None:
     scores = clean_scores(knowing(faces), faces, np.ones(len(faces), np.bool_))
     assert scores["accuracy"] == scores["accuracy_deduplicated"] == scores["macro_f1"] == 1
     assert scores["ece"] == 0
 
 
-def test_de_duplicated_counts_only_new_faces(faces: FaceData) -> None:
+def test_deduplicated_accuracy_counts_only_new_faces(faces: FaceData) -> None:
     new = np.arange(len(faces)) % 2 == 0
     wrong = replace(faces, labels=np.where(new, faces.labels, (faces.labels + 1) % 7))
     scores = clean_scores(knowing(faces), wrong, new)
@@ -51,25 +51,25 @@ def test_de_duplicated_counts_only_new_faces(faces: FaceData) -> None:
     assert scores["images_deduplicated"] == new.sum()
 
 
-def test_reliability_pairs_confidence_with_the_share_that_is_right(faces: FaceData) -> None:
+def test_reliability_pairs_confidence_with_accuracy(faces: FaceData) -> None:
     probabilities = knowing(faces, 0.7).predict(faces.images)
     labels = np.where(np.arange(len(faces)) % 4 == 0, (faces.labels + 1) % 7, faces.labels)
     assert reliability(probabilities, labels) == [(0.7, pytest.approx(0.75, abs=0.01), len(faces))]
 
 
-def test_corrupted_scores_begin_with_the_untouched_faces(faces: FaceData) -> None:
+def test_corrupted_scores_begin_with_the_original_faces(faces: FaceData) -> None:
     found = corrupted_scores([knowing(faces)], faces, ["noise"], seed=0)["knowing"]["noise"]
     assert found[0] == 1
     assert found[1:] == [pytest.approx((faces.labels == 0).mean())] * 5
 
 
-def test_a_sample_is_the_same_each_time_and_all_if_there_are_no_more(faces: FaceData) -> None:
+def test_a_sample_is_seeded_and_never_larger_than_the_faces(faces: FaceData) -> None:
     assert np.array_equal(sampled(faces, 10, 1).images, sampled(faces, 10, 1).images)
     assert len(sampled(faces, 10, 1)) == 10
     assert sampled(faces, 0, 1) is sampled(faces, 10**6, 1) is faces
 
 
-def test_without_data_the_script_draws_faces_and_says_so(run_benchmark: Callable[..., Ran]) -> None:
+def test_without_data_the_benchmark_uses_drawn_faces_and_says_so(run_benchmark: Callable[..., Ran]) -> None:
     ran = run_benchmark(
         "accuracy.classifier", "--corruption", "blur", "--faces", 20, "--peer", "no-such-weights-here=x"
     )
@@ -83,7 +83,7 @@ def test_without_data_the_script_draws_faces_and_says_so(run_benchmark: Callable
     assert is_png(ran.plot)
 
 
-def test_with_data_the_script_scores_the_split_plain_and_de_duplicated(
+def test_with_data_the_benchmark_scores_the_split_with_and_without_duplicates(
     run_benchmark: Callable[..., Ran], faces_csv: Path
 ) -> None:
     ran = run_benchmark("accuracy.classifier", "--data", faces_csv, "--corruption", "none")
@@ -94,7 +94,7 @@ def test_with_data_the_script_scores_the_split_plain_and_de_duplicated(
     assert str(faces_csv.parent) not in ran.json_file.read_text()
 
 
-def test_a_split_that_is_absent_is_refused_in_one_line(run_benchmark: Callable[..., Ran], faces_csv: Path) -> None:
+def test_a_missing_split_is_refused_in_one_line(run_benchmark: Callable[..., Ran], faces_csv: Path) -> None:
     ran = run_benchmark("accuracy.classifier", "--data", faces_csv, "--split", "PrivateTest")
     assert ran.code == 1
     assert len(ran.stderr.strip().splitlines()) == 1

@@ -1,15 +1,15 @@
-"""The seven corruptions: seeded, of five strengths, each worse than the one before."""
+"""The seven corruptions: seeded, with five strengths, each worse than the one before."""
 
 import numpy as np
 import pytest
 
-from benchmarks.accuracy.classifier import drawn_faces
 from benchmarks.accuracy.corruptions import CORRUPTIONS, STRENGTHS, corrupted
+from fer_train.data import FaceData
 
 
-@pytest.fixture(scope="module")
-def faces() -> np.ndarray:
-    return drawn_faces().images[::10]
+@pytest.fixture
+def faces(drawn: FaceData) -> np.ndarray:
+    return drawn.images[::10]
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -17,16 +17,16 @@ def test_each_strength_changes_faces_more_than_the_one_before(name: str, faces: 
     assert len(CORRUPTIONS[name].strengths) == STRENGTHS
     changes = []
     for level in range(STRENGTHS):
-        spoilt = corrupted(faces, CORRUPTIONS[name], level)
-        assert spoilt.shape == faces.shape
-        assert spoilt.dtype == np.uint8
-        changes.append(np.abs(spoilt.astype(float) - faces).mean())
+        changed = corrupted(faces, CORRUPTIONS[name], level)
+        assert changed.shape == faces.shape
+        assert changed.dtype == np.uint8
+        changes.append(np.abs(changed.astype(float) - faces).mean())
     assert changes[0] > 0
     assert changes == sorted(changes)
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_the_same_seed_gives_the_same_pictures(name: str, faces: np.ndarray) -> None:
+def test_the_same_seed_gives_the_same_images(name: str, faces: np.ndarray) -> None:
     before = faces.copy()
     first = corrupted(faces, CORRUPTIONS[name], 2, seed=1)
     assert np.array_equal(first, corrupted(faces, CORRUPTIONS[name], 2, seed=1))
@@ -34,7 +34,7 @@ def test_the_same_seed_gives_the_same_pictures(name: str, faces: np.ndarray) -> 
 
 
 @pytest.mark.parametrize("name", ["noise", "occlusion", "crop jitter"])
-def test_chance_depends_on_the_seed_and_differs_from_face_to_face(name: str, faces: np.ndarray) -> None:
+def test_randomness_depends_on_the_seed_and_differs_between_faces(name: str, faces: np.ndarray) -> None:
     same = np.repeat(faces[:1], 2, axis=0)
     first, second = corrupted(same, CORRUPTIONS[name], 3)
     assert not np.array_equal(first, second)

@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.speed.footprint import Install, closure, first_result, normal, runs, size_of, size_table, unpacked_bytes
-from fer_edge.demo.scene import draw_scene
-from fer_edge.opencv import cv2
+from benchmarks.harness.processes import first_result, write_face
+from benchmarks.speed.footprint import (
+    Install,
+    clean_environment,
+    closure,
+    normalized_name,
+    runs,
+    size_of,
+    size_table,
+    unpacked_bytes,
+)
 
 from ..conftest import Ran, is_png
 
@@ -28,7 +36,7 @@ def test_each_extra_adds_to_the_one_before() -> None:
 
 
 def test_names_are_compared_as_the_registry_does() -> None:
-    assert normal("Typing_Extensions") == normal("typing.extensions") == "typing-extensions"
+    assert normalized_name("Typing_Extensions") == normalized_name("typing.extensions") == "typing-extensions"
 
 
 def test_sizes_are_of_installed_files() -> None:
@@ -46,15 +54,13 @@ def test_the_wheel_counts_as_a_file_and_unpacked(tmp_path: Path) -> None:
 
 
 def test_starting_is_timed_to_the_first_result(tmp_path: Path) -> None:
-    picture = tmp_path / "face.png"
-    cv2.imwrite(str(picture), draw_scene(0.5))
-    took, peak_mb = first_result(Path(sys.executable), picture)
+    took, peak_mb = first_result(sys.executable, write_face(tmp_path), clean_environment())
     assert took > runs(Path(sys.executable), "-c", "pass")()
     assert 50 < peak_mb < 1000
 
 
 @pytest.mark.slow
-def test_the_script_measures_this_environment(run_benchmark: Callable[..., Ran]) -> None:
+def test_the_benchmark_measures_this_environment(run_benchmark: Callable[..., Ran]) -> None:
     ran = run_benchmark("speed.footprint", "--quick", "--rounds", 1)
     assert ran.code == 0, ran.stderr
     values = ran.content["values"]

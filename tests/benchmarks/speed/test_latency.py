@@ -1,4 +1,4 @@
-"""The runtimes that latency.py compares do the same work."""
+"""The compared runtimes do the same work."""
 
 from collections.abc import Callable
 
@@ -6,35 +6,45 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from benchmarks.accuracy.classifier import drawn_faces
-from benchmarks.harness.measuring import Results
+from benchmarks.harness.results import Results
 from benchmarks.speed.float_front import INPUT, normalized, without_front
-from benchmarks.speed.latency import BASE, SAME, Runtime, differences, figures, opencv_dnn, ours, timed, working
+from benchmarks.speed.latency import (
+    BASE,
+    MAX_DIFFERENCE,
+    Runtime,
+    differences,
+    figures,
+    opencv_dnn,
+    ours,
+    timed,
+    working,
+)
 from fer_edge.opencv import cv2
 from fer_models import model_path
+from fer_train.data import FaceData
 
 from ..conftest import Ran, is_png
 
 
-@pytest.fixture(scope="module")
-def faces() -> np.ndarray:
-    return np.ascontiguousarray(drawn_faces().images[::30, None])
+@pytest.fixture
+def faces(drawn: FaceData) -> np.ndarray:
+    return np.ascontiguousarray(drawn.images[::30, None])
 
 
-def test_our_classifier_and_the_bare_session_answer_alike(faces: np.ndarray) -> None:
+def test_our_classifier_and_the_bare_session_give_equal_probabilities(faces: np.ndarray) -> None:
     apart = differences(ours(1), faces)
     assert apart["fer-edge, fp32"] == (0.0, 1.0)
     assert apart["fer-edge, int8"] == apart["onnxruntime alone, int8"]
     assert 0 < apart["fer-edge, int8"][0] < 0.2
 
 
-def test_opencv_is_measured_only_with_the_right_answers(faces: np.ndarray) -> None:
+def test_opencv_is_only_measured_with_the_right_probabilities(faces: np.ndarray) -> None:
     results = Results("latency", "")
     found = opencv_dnn(model_path("fp32"), faces, results)
-    assert differences([ours(1)[0], found], faces)[found.name][0] < SAME
+    assert differences([ours(1)[0], found], faces)[found.name][0] < MAX_DIFFERENCE
 
 
-def test_the_network_with_a_float_input_answers_as_before(faces: np.ndarray) -> None:
+def test_the_network_with_a_float_input_gives_the_same_probabilities(faces: np.ndarray) -> None:
     data, scale, zero = without_front(model_path("fp32"))
     assert (scale, zero) == (1 / 64, 128)
     options = onnxruntime.SessionOptions()
@@ -43,7 +53,7 @@ def test_the_network_with_a_float_input_answers_as_before(faces: np.ndarray) -> 
     assert np.array_equal(answers, ours(1)[0].run(faces))
 
 
-def test_a_runtime_that_fails_is_skipped_and_the_others_go_on(faces: np.ndarray) -> None:
+def test_a_runtime_that_fails_is_skipped(faces: np.ndarray) -> None:
     def broken(_batch: np.ndarray) -> np.ndarray:
         raise RuntimeError("no compiler\nfound")
 
@@ -70,7 +80,7 @@ def test_each_runtime_is_timed_in_each_round(faces: np.ndarray) -> None:
 
 
 @pytest.mark.slow
-def test_the_script_times_every_runtime(run_benchmark: Callable[..., Ran]) -> None:
+def test_the_benchmark_times_every_runtime(run_benchmark: Callable[..., Ran]) -> None:
     cv2.setNumThreads(1)
     ran = run_benchmark("speed.latency", "--rounds", 1, "--batch", 2, "--no-compile")
     assert ran.code == 0, ran.stderr

@@ -1,13 +1,14 @@
-"""The loops that pipeline.py compares."""
+"""The compared pipelines and loops."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from benchmarks.harness.drawn_clip import draw_clip
-from benchmarks.harness.measuring import Results
-from benchmarks.speed.pipeline import OURS, Pass, figures, looped, one_thread, piped, summary, tutorial
+from benchmarks.harness.inputs import draw_clip
+from benchmarks.harness.results import Results
+from benchmarks.harness.streams import Pass, loop_over, one_thread
+from benchmarks.speed.pipeline import OURS, figures, full_speed, summary, tutorial
 from fer_edge.detectors import open_detector
 from fer_edge.errors import SourceError
 from fer_edge.network.classifier import Classifier
@@ -23,8 +24,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_all_contestants_find_the_drawn_face_in_every_frame(clip: Path) -> None:
     detector, classifier = open_detector("haar"), Classifier(default_model())
-    passes = [piped(clip, detector, classifier), one_thread(clip, detector, classifier), tutorial(clip, 1.1)]
-    assert [each.faces_a_frame for each in passes] == [1.0, 1.0, 1.0]
+    passes = [full_speed(clip, detector, classifier), one_thread(clip, detector, classifier), tutorial(clip, 1.1)]
+    assert [each.faces_per_frame for each in passes] == [1.0, 1.0, 1.0]
     assert all(each.fps > 0 and each.cpu_ms > 0 for each in passes)
 
 
@@ -35,14 +36,14 @@ def test_a_loop_sees_every_frame_with_its_time(clip: Path) -> None:
         seen.append(round(t, 4))
         return len(seen) % 2
 
-    assert looped(clip, step).faces_a_frame == 0.5
+    assert loop_over(clip, step).faces_per_frame == 0.5
     assert seen == [round(index / 30, 4) for index in range(12)]
 
 
-def test_a_file_that_is_no_video_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_video_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.mp4").write_text("nothing")
     with pytest.raises(SourceError, match=r"x\.mp4 gave 0 frames"):
-        looped(tmp_path / "x.mp4", lambda *_: 0)
+        loop_over(tmp_path / "x.mp4", lambda *_: 0)
 
 
 def test_ratios_and_delays_are_of_the_right_runs() -> None:
@@ -66,7 +67,7 @@ def test_results_name_the_clip_and_not_its_folder(run_benchmark: Callable[..., R
 
 
 @pytest.mark.slow
-def test_the_script_lets_all_take_turns(run_benchmark: Callable[..., Ran], clip: Path) -> None:
+def test_the_benchmark_lets_all_take_turns(run_benchmark: Callable[..., Ran], clip: Path) -> None:
     ran = run_benchmark("speed.pipeline", clip, "--rounds", 1)
     assert ran.code == 0, ran.stderr
     assert set(ran.content["values"]["clips"]) == {"drawn.mkv"}

@@ -1,4 +1,4 @@
-"""Measuring in turns, figures, noise and tables."""
+"""Jobs that take turns, noise, figures, results and tables."""
 
 import itertools
 import time
@@ -7,23 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.harness.measuring import (
-    Figure,
-    Reference,
-    Results,
-    check_outputs,
-    figure,
-    figure_table,
-    in_turns,
-    median_of,
-    noise_line,
-    ratios,
-)
-from benchmarks.harness.presenting import Table, number, shown_arguments
+from benchmarks.harness.options import check_outputs
+from benchmarks.harness.results import Figure, Results, arguments_without_folders, figure, figure_table
+from benchmarks.harness.tables import Table, number
+from benchmarks.harness.timing import NoiseProbe, interleave, median_time, noise_line, ratios
 from fer_edge.errors import OutputError
 
 
-def test_the_first_round_is_not_counted_and_every_other_round_goes_backwards() -> None:
+def test_a_first_round_warms_up_and_every_other_round_runs_backwards() -> None:
     order: list[str] = []
     counts = iter(range(100))
 
@@ -31,7 +22,7 @@ def test_the_first_round_is_not_counted_and_every_other_round_goes_backwards() -
         order.append(name)
         return float(next(counts))
 
-    taken = in_turns({"a": lambda: job("a"), "b": lambda: job("b")}, 3, Reference())
+    taken = interleave({"a": lambda: job("a"), "b": lambda: job("b")}, 3, NoiseProbe())
     assert order == ["a", "b", "b", "a", "a", "b", "b", "a"]
     assert taken == {"a": [3.0, 4.0, 7.0], "b": [2.0, 5.0, 6.0]}
 
@@ -49,48 +40,46 @@ def test_ratios_are_taken_round_by_round() -> None:
     ("times", "verdict"),
     [([1.0] * 20, "quiet"), ([1.0] * 10 + [1.1] * 10, "uneasy"), ([1.0] * 10 + [1.5] * 10, "noisy")],
 )
-def test_noise_is_the_spread_of_the_reference_kernel(
-    times: list[float], verdict: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_noise_is_the_spread_of_the_probe(times: list[float], verdict: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getloadavg", lambda: (0.1, 0.1, 0.1))
-    reference = Reference()
-    assert reference.noise() is None
-    reference.times = times
-    noise = reference.noise()
+    probe = NoiseProbe()
+    assert probe.noise() is None
+    probe.times = times
+    noise = probe.noise()
     assert noise is not None
     assert noise["verdict"] == verdict
     assert verdict in noise_line(noise)
 
 
-def test_a_crowded_machine_is_noisy_however_even_the_kernel_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loaded_machine_is_noisy_even_if_the_probe_is_steady(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getloadavg", lambda: (1000.0, 0.0, 0.0))
-    reference = Reference()
-    reference.times = [1.0] * 20
-    noise = reference.noise()
+    probe = NoiseProbe()
+    probe.times = [1.0] * 20
+    noise = probe.noise()
     assert noise is not None
     assert noise["verdict"] == "noisy"
 
 
-def test_the_reference_kernel_is_timed_in_every_round() -> None:
-    reference = Reference()
-    in_turns({"a": lambda: 1.0}, 4, reference)
-    assert len(reference.times) == 3 * 5
+def test_the_probe_is_timed_in_every_round() -> None:
+    probe = NoiseProbe()
+    interleave({"a": lambda: 1.0}, 4, probe)
+    assert len(probe.times) == 3 * 5
 
 
-def test_interrupted_runs_do_not_count_while_there_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_runs_do_not_count_if_there_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
     times, switches = iter([9.0, 1.0, 8.0, 2.0, 3.0]), iter([0, 1, 1, 1, 1, 2, 2, 2, 2, 2])
-    monkeypatch.setattr("benchmarks.harness.measuring.seconds", lambda _job: next(times))
-    monkeypatch.setattr("benchmarks.harness.measuring.interruptions", lambda: next(switches))
-    assert median_of(lambda: None, 3)() == 2.0
+    monkeypatch.setattr("benchmarks.harness.timing.elapsed_s", lambda _job: next(times))
+    monkeypatch.setattr("benchmarks.harness.timing.involuntary_switches", lambda: next(switches))
+    assert median_time(lambda: None, 3)() == 2.0
 
 
 def test_if_every_run_is_interrupted_their_processor_time_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     switches = itertools.count()
-    monkeypatch.setattr("benchmarks.harness.measuring.interruptions", lambda: next(switches))
-    assert median_of(lambda: time.sleep(0.02), 2)() < 0.01
+    monkeypatch.setattr("benchmarks.harness.timing.involuntary_switches", lambda: next(switches))
+    assert median_time(lambda: time.sleep(0.02), 2)() < 0.01
 
 
-def test_figures_stand_with_ratios_first() -> None:
+def test_a_table_of_figures_begins_with_the_ratios() -> None:
     figures = [Figure("time", 1.0, (1.0, 1.0), 3, unit="ms"), Figure("a / b", 2.0, (2.0, 2.0), 3, ratio=True)]
     assert [row[0] for row in figure_table(figures).rows] == ["a / b", "time"]
 
@@ -107,14 +96,17 @@ def test_numbers_have_three_digits(value: float, shown: str) -> None:
     assert number(value) == shown
 
 
-def test_the_command_line_is_told_without_folders() -> None:
-    assert shown_arguments(["--data", "/home/me/fer2013.csv", "--rounds", "3"]) == "--data fer2013.csv --rounds 3"
+def test_the_command_line_is_shown_without_folders() -> None:
+    assert (
+        arguments_without_folders(["--data", "/home/me/fer2013.csv", "--rounds", "3"])
+        == "--data fer2013.csv --rounds 3"
+    )
 
 
 def test_results_hold_what_the_report_needs() -> None:
     results = Results("x", "Why?", figures=[figure("a / b", [1.0], ratio=True)], tables=[Table("T", ("",), [("a",)])])
     results.skip("nothing")
-    results.reference.take()
+    results.probe.take()
     content = results.to_json()
     assert content["figures"][0] | {"note": ""} == {
         "name": "a / b", "median": 1.0, "quartiles": [1.0, 1.0], "samples": 1, "ratio": True, "unit": "", "note": "",
@@ -124,7 +116,7 @@ def test_results_hold_what_the_report_needs() -> None:
     assert content["noise"]["samples"] == 3
 
 
-def test_outputs_that_cannot_be_written_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
+def test_outputs_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     check_outputs(tmp_path / "x.json", tmp_path / "x.png")
     check_outputs(None, None)
     with pytest.raises(OutputError, match="is not a folder"):
