@@ -13,6 +13,7 @@ from fer_train.data import FER2013_CLASSES, PUBLIC_TEST, FaceData, load_faces
 
 CLIP_FPS = 30
 DRAWN_FACES = 210
+CASCADE = f"{getattr(cv2, 'data').haarcascades}haarcascade_frontalface_default.xml"  # noqa: B009 - it has no stub
 
 
 def draw_clip(path: Path, frame_count: int) -> Path:

@@ -1,4 +1,4 @@
-"""What the shipped networks say to the faces in a file. Runs on both machines: the runtime's packages alone are needed.
+"""Classify the faces in a file with the shipped networks. Runs on both machines, and only needs the runtime's packages.
 
 python answers.py CROPS.npz ANSWERS.npz
 """

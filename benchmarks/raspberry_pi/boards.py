@@ -1,8 +1,8 @@
-"""The Raspberry Pis that are imitated: what the emulator runs and what the kernel would say of the processor.
+"""The emulated Raspberry Pis: the emulator's processor, and what the kernel would report about it.
 
-onnxruntime chooses its kernels by /proc/cpuinfo and crashes at import where the file is missing; the emulator shows
-the guest the files that lie in its root. A processor file must fit the emulated processor: one that promises
-dot-product instructions to a Cortex-A72 ends in an illegal instruction.
+onnxruntime chooses its kernels by /proc/cpuinfo, and crashes on import where the file is missing. The emulator shows
+the guest the files in its root. /proc/cpuinfo must fit the emulated processor: if it lists dot-product instructions
+for a Cortex-A72, onnxruntime dies of an illegal instruction.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ CORES = 4
 class Board:
     """A Raspberry Pi.
 
-    name: as people call it. cpu: the emulator's name of its processor. features, variant, part, revision: what its
+    name: its common name. cpu: the emulator's name of its processor. features, variant, part, revision: what its
     kernel writes to /proc/cpuinfo (Arm's Main ID register, and the kernel's names of instruction-set extensions).
     """
 
@@ -28,7 +28,7 @@ class Board:
 
     @property
     def dot_product(self) -> bool:
-        """Whether the processor has 8-bit dot-product instructions, which int8 networks gain by."""
+        """Whether the processor has 8-bit dot-product instructions, which speed up int8 networks."""
         return "asimddp" in self.features
 
     def cpuinfo(self) -> str:
@@ -46,7 +46,7 @@ class Board:
         )
 
 
-# The features as Raspberry Pi OS (64 bit) lists them. The Pi 4's processor lacks even the cryptographic ones.
+# The features that Raspberry Pi OS (64 bit) lists. The Pi 4 even lacks the cryptographic extensions.
 BOARDS = {
     "pi4": Board("Raspberry Pi 4", "cortex-a72", ("fp", "asimd", "evtstrm", "crc32", "cpuid"), "0x0", "0xd08", "3"),
     "pi5": Board(
@@ -59,7 +59,7 @@ BOARDS = {
 
 
 def write_processor_files(root: Path, board: Board) -> None:
-    """Make programs that run in `root` see `board`'s processor."""
+    """Write the files that show programs in `root` the processor of `board`."""
     cores = root / "sys/devices/system/cpu"
     for folder in (root / "proc", cores):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Two machines' answers side by side: the same probabilities, the same faces, the same labels?"""
+"""Compare the outputs of two machines: probabilities, faces and labels."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fer_edge.framing import iou
+
 FP32_MAX_DIFFERENCE = 1e-4
 MIN_AGREEMENT = 0.99
 SAME_FACE_IOU = 0.9
-"""Boxes that overlap less (intersection over union) are not the same face."""
+"""Boxes with a lower intersection over union are not the same face."""
 
 Probabilities = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Check:
-    """A figure, and the bound it must keep: "<=" or ">=" `limit`; without a limit it is only told."""
+    """A figure and its bound, "<=" or ">=" `limit`; without a limit it is only reported."""
 
     name: str
     value: float
@@ -27,28 +29,28 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether it does; NaN, which means that nothing was compared, never does."""
+        """Whether the value keeps the bound. NaN, which means that nothing was compared, never passes."""
         if self.limit is None:
             return not math.isnan(self.value)
         return self.value <= self.limit if self.bound == "<=" else self.value >= self.limit
 
 
 def agreement(ours: Probabilities, theirs: Probabilities) -> float:
-    """The share of rows whose largest probability stands in the same column; NaN of no rows."""
+    """Share of rows with the largest probability in the same column; NaN without rows."""
     if not len(ours):
         return float("nan")
     return float(np.mean(ours.argmax(axis=1) == theirs.argmax(axis=1)))
 
 
 def largest_difference(ours: Probabilities, theirs: Probabilities) -> float:
-    """The largest absolute difference of two probabilities; NaN of no rows, or if one is NaN."""
+    """Largest absolute difference of two probabilities; NaN without rows, or if one is NaN."""
     return float(np.abs(ours.astype(np.float64) - theirs).max()) if len(ours) else float("nan")
 
 
 def compare_crops(ours: Mapping[str, Probabilities], theirs: Mapping[str, Probabilities]) -> list[Check]:
-    """Probabilities [faces, classes] by precision, of identical uint8 crops; ValueError if the shapes differ.
+    """Compare probabilities [faces, classes], by precision, of identical uint8 crops; ValueError if the shapes differ.
 
-    fp32 must be the same number but for rounding; int8 kernels may round elsewhere, and so only the label counts.
+    fp32 must agree up to rounding. int8 kernels may round differently, so only the label must agree.
     """
     for precision in ("fp32", "int8"):
         if ours[precision].shape != theirs[precision].shape:
@@ -61,26 +63,17 @@ def compare_crops(ours: Mapping[str, Probabilities], theirs: Mapping[str, Probab
     ]
 
 
-def overlap(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes x, y, width, height."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    shared = max(width, 0) * max(height, 0)
-    whole = a[2] * a[3] + b[2] * b[3] - shared
-    return shared / whole if whole > 0 else 0.0
-
-
 def compare_runs(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]) -> list[Check]:
-    """The JSON lines of two runs of `fer-edge --source demo:`: the same frames, faces and labels?
+    """Compare frames, faces and labels in the JSON lines of two runs of `fer-edge --source demo:`.
 
-    A face is the same if it has the same number (id) in the same frame and its boxes overlap by SAME_FACE_IOU. A
-    face that only one side has counts as different, in its place and in its label.
+    A face is the same if it has the same id in the same frame and its boxes overlap by SAME_FACE_IOU. A face that only
+    one side has differs in its place and in its label.
     """
     here, there = _faces(ours), _faces(theirs)
-    both = [key for key in here.keys() & there.keys() if overlap(here[key]["box"], there[key]["box"]) >= SAME_FACE_IOU]
+    both = [key for key in here.keys() & there.keys() if iou(here[key]["box"], there[key]["box"]) >= SAME_FACE_IOU]
     either = len(here.keys() | there.keys())
     same_label = sum(here[key]["emotion"] == there[key]["emotion"] for key in both)
-    apart = [
+    differences = [
         abs(here[key]["probabilities"][label] - there[key]["probabilities"].get(label, float("nan")))
         for key in both
         for label in here[key]["probabilities"]
@@ -93,7 +86,7 @@ def compare_runs(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str
         Check("same faces", len(both) / either if either else nothing, ">=", 1),
         Check("same label", same_label / either if either else nothing, ">=", MIN_AGREEMENT),
         Check("largest shift of a box, pixels", max(shifts, default=nothing)),
-        Check("largest difference", max(apart, default=nothing)),
+        Check("largest difference", max(differences, default=nothing)),
     ]
 
 

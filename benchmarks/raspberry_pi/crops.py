@@ -1,26 +1,25 @@
-"""The faces that both machines are asked about: drawn ones, moved and lit at random, and FER2013's if it is there."""
+"""The faces that both machines classify: drawn ones, shifted and lit at random, and PublicTest faces."""
 
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.harness.inputs import public_test
 from fer_edge.demo.scene import CYCLE_S, draw_scene, face_box_at
-from fer_edge.framing import Square, crop
-from fer_edge.opencv import cv2
-from fer_train.data import PUBLIC_TEST, load_faces
+from fer_edge.framing import Square, crop, to_gray
 
 SIZE = (48, 48)
 Crops = npt.NDArray[np.uint8]
 
 
 def drawn_crops(count: int, seed: int = 1) -> Crops:
-    """`count` faces uint8 [N, 1, 48, 48] of the drawn person: any moment, framed loosely, lit and blurred at random."""
+    """`count` drawn faces uint8 [N, 1, 48, 48]: random moments, framings, light and noise; seeded."""
     rng = np.random.default_rng(seed)
     crops = np.empty((count, 1, *SIZE), dtype=np.uint8)
     for face in crops:
         t = float(rng.uniform(0, CYCLE_S))
-        gray = np.asarray(cv2.cvtColor(draw_scene(t), cv2.COLOR_BGR2GRAY), dtype=np.uint8)
+        gray = to_gray(draw_scene(t))
         x, y, width, height = face_box_at(t)
         side = height * float(rng.uniform(0.8, 1.4))
         middle_x, middle_y = x + width / 2, y + height / 2
@@ -33,7 +32,7 @@ def drawn_crops(count: int, seed: int = 1) -> Crops:
 
 
 def public_test_crops(data: Path, count: int) -> Crops:
-    """`count` faces uint8 [N, 1, 48, 48] spread evenly over PublicTest of fer2013.csv, or DataError."""
-    images = load_faces(data).split(PUBLIC_TEST).images
+    """`count` faces uint8 [N, 1, 48, 48], evenly spaced in PublicTest of fer2013.csv; DataError if unreadable."""
+    images = public_test(data).images
     chosen = np.unique(np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int))
     return np.ascontiguousarray(images[chosen][:, None])

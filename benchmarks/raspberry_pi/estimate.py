@@ -1,17 +1,15 @@
-"""How long would a Raspberry Pi take? An estimate on paper, from one run here and others' published measurements.
+"""How long would a Raspberry Pi take? An estimate from one run here and published measurements of others.
 
-No Raspberry Pi was measured. The detectors and the networks are timed here, one thread, in turns; what others published
-of the same kernels on a Raspberry Pi makes a range of it, low to high. docs/raspberry-pi.md explains the method, and
-how to replace the estimate by a measurement.
+No Raspberry Pi was measured. The detectors and the networks are timed here, on one thread and in turns; published times
+of the same kernels on a Raspberry Pi turn that into a range. docs/raspberry-pi.md explains the method, and how to
+replace the estimate by a measurement.
 
     python -m benchmarks.raspberry_pi.estimate --yunet yunet.onnx --json pi-estimate.json
 """
 
 import math
 import statistics
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,24 +18,29 @@ import click
 import numpy as np
 import onnx
 
+from benchmarks.harness.inputs import CASCADE
+from benchmarks.harness.options import FILE, check_outputs, rounds_option, yunet_option
+from benchmarks.harness.timing import Job, NoiseProbe, elapsed_s, interleave, pin_threads, ratios
 from fer_edge.console import run_main
 from fer_edge.demo.scene import CYCLE_S, draw_scene
 from fer_edge.detectors import open_detector
 from fer_edge.detectors.haar import HaarDetector
 from fer_edge.files import write_json
+from fer_edge.framing import to_gray
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
 from fer_edge.system import machine_info
 from fer_models import detector_path, model_path
 
-FRAME_SIZE, SIZES = (640, 480), (640, 320)  # the demo's picture, and the detection sizes (--detect-size) told of
-Job = Callable[[], object]
-PICTURES = 4  # moments of the demo that a round takes in turn
+FRAME_SIZE, SIZES = (640, 480), (640, 320)  # of the demo's frames, and the detection sizes (--detect-size)
+FRAMES_PER_ROUND = 4  # different moments of the demo
+Times = Mapping[str, Sequence[float]]
+"""Milliseconds per frame or face, a value per round, by job."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """What a value lies between; products of ranges are the widest that their ends allow."""
+    """Bounds of a value; the product or quotient of ranges is the widest that their ends allow."""
 
     low: float
     high: float
@@ -50,13 +53,13 @@ class Range:
 
     @property
     def middle(self) -> float:
-        """The geometric mean of the ends: it errs by the same factor to both sides."""
+        """The geometric mean of the ends, which is off by the same factor on both sides."""
         return math.sqrt(self.low * self.high)
 
 
 @dataclass(frozen=True)
 class Published:
-    """A published measurement, as a range over what was published of it, and where."""
+    """A published measurement: its range over all published values, what it is, and where."""
 
     range: Range
     what: str
@@ -109,71 +112,58 @@ PUBLISHED = {
 }  # fmt: skip
 
 
-class Turns:
-    """Milliseconds of each job in each round. Jobs take turns, so that a busy machine hardly shows in a ratio."""
-
-    def __init__(self, jobs: Mapping[str, Job], rounds: int) -> None:
-        for job in jobs.values():
-            job()  # not counted
-        self._taken: dict[str, list[float]] = {name: [] for name in jobs}
-        with click.progressbar(range(rounds), label="measuring", file=sys.stderr) as bar:
-            for _ in bar:
-                for name, job in jobs.items():
-                    started = time.perf_counter()
-                    job()
-                    self._taken[name].append(1000 * (time.perf_counter() - started) / PICTURES)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._taken
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._taken)
-
-    def time(self, name: str) -> Range:
-        """The quartiles of the job's time, a picture or face."""
-        return _quartiles(self._taken[name])
-
-    def ratio(self, name: str, other: str) -> Range:
-        """The quartiles of how much longer `name` took than `other` in the same round."""
-        return _quartiles([a / b for a, b in zip(self._taken[name], self._taken[other], strict=True)])
-
-
-def _quartiles(values: Sequence[float]) -> Range:
-    low, _median, high = statistics.quantiles(values, n=4)
+def time_range(times: Sequence[float]) -> Range:
+    """The quartiles of the times."""
+    low, _median, high = statistics.quantiles(times, n=4)
     return Range(low, high)
 
 
-def make_jobs(yunet: Path | None) -> dict[str, Job]:
-    """The stages as fer-edge runs them, and the detectors as they were run where they were published."""
-    frames = [draw_scene(index * CYCLE_S / PICTURES, FRAME_SIZE) for index in range(PICTURES)]
-    grays = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), dtype=np.uint8) for frame in frames]
-    small = [np.asarray(cv2.resize(frame, (320, 320)), dtype=np.uint8) for frame in frames]
-    small_grays = [np.asarray(cv2.resize(gray, (320, 320)), dtype=np.uint8) for gray in grays]
-    cascade = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data/haarcascade_frontalface_default.xml"))
+def ratio_range(times: Times, name: str, other: str) -> Range:
+    """The quartiles of how much longer `name` took than `other` in the same round."""
+    return time_range(ratios(times[name], times[other]))
+
+
+def make_jobs(yunet: Path | None) -> dict[str, Callable[[], object]]:
+    """The stages as fer-edge runs them, and the detectors as they were run for the published figures.
+
+    Each job handles FRAMES_PER_ROUND frames or faces.
+    """
+    frames = [draw_scene(index * CYCLE_S / FRAMES_PER_ROUND, FRAME_SIZE) for index in range(FRAMES_PER_ROUND)]
+    grays = [to_gray(frame) for frame in frames]
+    small, small_grays = ([np.asarray(cv2.resize(one, (320, 320)), np.uint8) for one in of] for of in (frames, grays))
+    cascade = cv2.CascadeClassifier(CASCADE)
 
     def published_haar() -> None:
         for gray in small_grays:
             cascade.detectMultiScale3(gray, scaleFactor=1.1, minNeighbors=3, outputRejectLevels=True)
 
-    jobs: dict[str, Job] = {"haar, as published": published_haar}
+    def each_of(run: Callable[[Any], object], images: Sequence[Any]) -> Callable[[], object]:
+        return lambda: [run(image) for image in images]
+
+    jobs: dict[str, Callable[[], object]] = {"haar, as published": published_haar}
     for size in SIZES:
-        haar = HaarDetector(detect_size_px=size)
-        jobs[f"haar at {size}"] = lambda haar=haar: [haar.detect(gray) for gray in grays]  # type: ignore[misc]
+        jobs[f"haar at {size}"] = each_of(HaarDetector(detect_size_px=size).detect, grays)
     if yunet is not None:
-        published = open_detector("yunet", yunet, detect_size_px=320)
-        jobs["yunet, as published"] = lambda: [published.detect(frame) for frame in small]
+        jobs["yunet, as published"] = each_of(open_detector("yunet", yunet, detect_size_px=320).detect, small)
         for size in SIZES:
-            detector = open_detector("yunet", yunet, detect_size_px=size)
-            jobs[f"yunet at {size}"] = lambda detector=detector: [detector.detect(frame) for frame in frames]  # type: ignore[misc]
+            jobs[f"yunet at {size}"] = each_of(open_detector("yunet", yunet, detect_size_px=size).detect, frames)
     face = np.asarray(cv2.resize(grays[0][120:360, 200:440], (48, 48)), dtype=np.uint8)[None, None]
     for precision in ("fp32", "int8"):
-        classifier = Classifier(model_path(precision))
-        jobs[precision] = lambda classifier=classifier: [classifier.predict(face) for _ in range(PICTURES)]  # type: ignore[misc]
+        jobs[precision] = each_of(Classifier(model_path(precision)).predict, [face] * FRAMES_PER_ROUND)
     return jobs
 
 
+def measure(yunet: Path | None, rounds: int, probe: NoiseProbe) -> dict[str, list[float]]:
+    """Time the jobs in turns."""
+
+    def timed(job: Callable[[], object]) -> Job:
+        return lambda: 1000 * elapsed_s(job) / FRAMES_PER_ROUND
+
+    return interleave({name: timed(job) for name, job in make_jobs(yunet).items()}, rounds, probe)
+
+
 def multiplications(path: Path, height: int | None = None, width: int | None = None) -> int:
-    """Multiply-accumulates of the convolutions and matrix products for one face, or for a picture of that size."""
+    """Multiply-accumulates of the convolutions and matrix products, for one face or for an image of that size."""
     model = onnx.load(str(path))
     if height and width:
         for axis, size in zip(model.graph.input[0].type.tensor_type.shape.dim, (1, 1, height, width), strict=True):
@@ -194,19 +184,22 @@ def multiplications(path: Path, height: int | None = None, width: int | None = N
 
 
 def luma_gmac() -> dict[str, float]:
-    """What luma does on a frame of 640x480, by how it is searched: at 640 at half its size, too, for close-ups."""
+    """10^9 multiply-accumulates of luma per 640x480 frame, by detection size; at 640 it also searches at half size."""
     full, half = (multiplications(detector_path("fp32"), *size) / 1e9 for size in ((480, 640), (256, 320)))
     return {"luma at 640": full + half, "luma at 320": half}
 
 
-def estimate(here: Turns, gmac: float, luma: Mapping[str, float]) -> dict[str, dict[str, Range]]:
-    """Milliseconds by stage and board; `gmac`: the fp32 network's work for a face; `luma`: the detector's."""
+def estimate(times: Times, gmac: float, luma: Mapping[str, float]) -> dict[str, dict[str, Range]]:
+    """Milliseconds by stage and board.
+
+    gmac: 10^9 multiply-accumulates of the emotion network per face. luma: those of the detector per frame.
+    """
     known = {name: published.range for name, published in PUBLISHED.items()}
     stages: dict[str, dict[str, Range]] = {}
     for detector in ("yunet", "haar"):
         for size in SIZES:
-            if (name := f"{detector} at {size}") in here:
-                pi4 = known[detector] * here.ratio(name, f"{detector}, as published")
+            if (name := f"{detector} at {size}") in times:
+                pi4 = known[detector] * ratio_range(times, name, f"{detector}, as published")
                 stages[f"detect, {name}"] = {"Pi 4": pi4, "Pi 5": pi4 / known["pi5_over_pi4"]}
     work = Range(1000 * gmac, 1000 * gmac)
     fp32 = {"Pi 4": work / known["pi4_fp32"], "Pi 5": work / known["pi5_fp32"]}
@@ -215,21 +208,21 @@ def estimate(here: Turns, gmac: float, luma: Mapping[str, float]) -> dict[str, d
         "Pi 4": fp32["Pi 4"] / known["pi4_int8_gain"],
         "Pi 5": fp32["Pi 5"] / known["pi5_int8_gain"],
     }
-    for name, share in luma.items():  # the same kind of convolutions, so the same throughput
-        times = Range(share / gmac, share / gmac)
+    for name, work_gmac in luma.items():  # the same kind of convolutions, so the same throughput
+        factor = Range(work_gmac / gmac, work_gmac / gmac)
         stages[f"detect, {name}, int8"] = {
-            board: value * times for board, value in stages["classify a face, int8"].items()
+            board: value * factor for board, value in stages["classify a face, int8"].items()
         }
-    if "yunet, as published" in here:
-        # Another way to the same: as much slower than here as yunet is. This machine's fp32 kernels are dense and
-        # wide, yunet's are neither, so it says too little; it is told as a check.
-        pi4 = here.ratio("fp32", "yunet, as published") * known["yunet"]
+    if "yunet, as published" in times:
+        # A second estimate: as much slower than here as yunet is. Our fp32 kernels are dense and wide and yunet's are
+        # not, so it is too low; it serves as a check.
+        pi4 = ratio_range(times, "fp32", "yunet, as published") * known["yunet"]
         stages["(check: classify a face, fp32, by yunet's ratio)"] = {"Pi 4": pi4, "Pi 5": pi4 / known["pi5_over_pi4"]}
     return stages
 
 
 def shown(value: Range) -> str:
-    """Two figures each, as in "24 (15 to 41)"."""
+    """The middle and the ends with two digits, as in "24 (15 to 41)"."""
     middle, low, high = (
         f"{part:.0f}" if part >= 9.95 else f"{part:.1f}" for part in (value.middle, value.low, value.high)
     )
@@ -237,52 +230,49 @@ def shown(value: Range) -> str:
 
 
 def table(stages: dict[str, dict[str, Range]]) -> str:
-    """One row a stage, as Markdown."""
+    """A row per stage, as Markdown."""
     lines = ["| estimate, ms, one thread | Pi 4 (1.5 GHz) | Pi 5 (2.4 GHz) |", "|---|---|---|"]
     lines += [f"| {name} | {shown(boards['Pi 4'])} | {shown(boards['Pi 5'])} |" for name, boards in stages.items()]
     return "\n".join(lines)
 
 
 @click.command(help=__doc__)
-@click.option(
-    "--yunet", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
-    help="YuNet's ONNX file; without it nothing is said about it, and the classifier is estimated one way only.",
-)  # fmt: skip
-@click.option("--rounds", type=click.IntRange(4, 10_000), default=40, show_default=True, help="Turns of measuring.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="All of it (replaced).")
+@yunet_option()
+@rounds_option(40, least=4)
+@click.option("--json", "json_path", type=FILE, metavar="FILE", help="Write everything (replaces the file).")
 def main(yunet: Path | None, rounds: int, json_path: Path | None) -> None:
     """Measure, multiply, print."""
-    cv2.setNumThreads(1)
-    here = Turns(make_jobs(yunet), rounds)
-    gmac = multiplications(model_path("fp32")) / 1e9
-    luma = luma_gmac()
-    stages = estimate(here, gmac, luma)
+    check_outputs(json_path, None)
+    pin_threads(1)
+    times = measure(yunet, rounds, NoiseProbe())
+    gmac, luma = multiplications(model_path("fp32")) / 1e9, luma_gmac()
+    stages = estimate(times, gmac, luma)
     machine: dict[str, Any] = machine_info()
-    click.echo(f"Measured here ({machine['cpu']}, one thread; quartiles of {rounds} rounds, ms a picture or face):")
-    for name in here:
-        click.echo(f"  {name:20} {here.time(name).low:.2f} to {here.time(name).high:.2f}")
-    searched = ", ".join(f"{name} {1000 * share:.0f}" for name, share in luma.items())
-    click.echo(f"  million multiply-accumulates: {1000 * gmac:.1f} a face, {searched} a frame\n\nPublished:")
+    click.echo(f"Measured here ({machine['cpu']}, one thread; quartiles of {rounds} rounds, ms per frame or face):")
+    for name, values in times.items():
+        click.echo(f"  {name:20} {time_range(values).low:.2f} to {time_range(values).high:.2f}")
+    per_frame = ", ".join(f"{name} {1000 * work:.0f}" for name, work in luma.items())
+    click.echo(f"  million multiply-accumulates: {1000 * gmac:.1f} per face, {per_frame} per frame\n\nPublished:")
     for name, published in PUBLISHED.items():
         click.echo(f"  {name:14} {published.range.low:.3g} to {published.range.high:.3g} {published.what}")
         click.echo(f"  {'':14} [{published.source}]")
     click.echo(f"\n{table(stages)}\n\nEstimates, not measurements: no Raspberry Pi was run.")
     if json_path is not None:
-        write_json(json_path, as_json(here, gmac, stages, machine))
+        write_json(json_path, as_json(times, gmac, stages, machine))
 
 
-def as_json(here: Turns, gmac: float, stages: dict[str, dict[str, Range]], machine: dict[str, Any]) -> dict[str, Any]:
-    """All of it for a file."""
+def as_json(times: Times, gmac: float, stages: dict[str, dict[str, Range]], machine: dict[str, Any]) -> dict[str, Any]:
+    """Everything for the file."""
     return {
         "schema": 1,
         "estimate": True,
         "machine": machine,
         "gmac": gmac,
         "luma_gmac": luma_gmac(),
-        "here_ms": {name: asdict(here.time(name)) for name in here},
+        "here_ms": {name: asdict(time_range(values)) for name, values in times.items()},
         "published": {name: asdict(published) for name, published in PUBLISHED.items()},
         "stages_ms": {
-            name: {board: asdict(times) | {"middle": times.middle} for board, times in boards.items()}
+            name: {board: asdict(ms) | {"middle": ms.middle} for board, ms in boards.items()}
             for name, boards in stages.items()
         },
     }

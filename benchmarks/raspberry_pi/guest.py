@@ -1,4 +1,4 @@
-"""Python on a machine: this one, or a Raspberry Pi that qemu imitates in the root."""
+"""Python on a machine: this one, or a Raspberry Pi that qemu emulates in the root."""
 
 import json
 import os
@@ -14,11 +14,11 @@ import numpy as np
 from benchmarks.raspberry_pi.boards import Board, write_processor_files
 from benchmarks.raspberry_pi.compare import Probabilities
 from benchmarks.raspberry_pi.crops import Crops
-from benchmarks.raspberry_pi.root import REPOSITORY, SITE, last_line, need, python_version
+from benchmarks.raspberry_pi.root import REPOSITORY, SITE, last_line, python_version, required_program
 from fer_edge.errors import FerError
 
 EMULATOR = "qemu-aarch64-static"
-# A script, so that sys.executable is something that this machine's kernel can start: tests and doctor run children.
+# A script, so that this machine's kernel can start sys.executable: tests and doctor start child processes.
 LAUNCHER = """#!/bin/sh
 PYTHONHOME='{root}/usr' PYTHONPATH='{root}/{site}' PYTHONNOUSERSITE=1 PYTHONPYCACHEPREFIX='{root}/pycache' \\
     exec '{emulator}' -cpu {cpu} -0 "$0" -L '{root}' '{root}/usr/bin/python{version}' "$@"
@@ -28,14 +28,14 @@ TIMEOUT_S = 3600
 
 @dataclass(frozen=True)
 class Machine:
-    """Where to run: its name and its Python."""
+    """A machine: its name and its Python."""
 
     name: str
     python: Path
 
     def run(self, *arguments: str | Path, log: IO[str] | None = None) -> "subprocess.CompletedProcess[str]":
-        """Run Python with `arguments` in the repository; all it says is kept, or goes to `log`."""
-        environment = os.environ | {"FER_EDGE_DEFAULTS": ""}  # what the user has tuned is not for comparisons
+        """Run Python with `arguments` in the repository; its output is captured, or written to `log`."""
+        environment = os.environ | {"FER_EDGE_DEFAULTS": ""}  # the user's defaults must not affect the comparison
         for name in ("DISPLAY", "WAYLAND_DISPLAY", "PYTHONPATH", "PYTHONHOME"):
             environment.pop(name, None)
         command = [str(self.python), *map(str, arguments)]
@@ -46,10 +46,10 @@ class Machine:
                 text=True, timeout=TIMEOUT_S, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            raise FerError(f"{self.name}: nothing came of {' '.join(command[1:4])} in {TIMEOUT_S} s") from error
+            raise FerError(f"{self.name}: {' '.join(command[1:4])} did not end within {TIMEOUT_S} s") from error
 
     def must_run(self, *arguments: str | Path) -> str:
-        """Its stdout; FerError if it fails."""
+        """Run Python and return its stdout; FerError if it fails."""
         ran = self.run(*arguments)
         if ran.returncode != 0:
             why = f"signal {-ran.returncode}" if ran.returncode < 0 else f"exit code {ran.returncode}"
@@ -58,34 +58,35 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """The machine we run on, with the Python we run in."""
+    """This machine, with this Python."""
     return Machine("this machine", Path(sys.executable))
 
 
-def imitate(board: Board, root: Path, debs: Path) -> Machine:
-    """Turn the root into that board."""
+def emulate(board: Board, root: Path, debs: Path) -> Machine:
+    """Make the root look like that board."""
     write_processor_files(root, board)
     launcher = root / "usr/bin/python-pi"
     text = LAUNCHER.format(
         root=root, site=SITE, cpu=board.cpu, version=python_version(debs),
-        emulator=need(EMULATOR, "qemu-user-static"),
+        emulator=required_program(EMULATOR, "qemu-user-static"),
     )  # fmt: skip
     launcher.write_text(text, encoding="utf-8")
     launcher.chmod(0o755)
     return Machine(board.name, launcher)
 
 
-def ask(machine: Machine, crops: Crops, folder: Path) -> tuple[dict[str, Probabilities], dict[str, Any]]:
-    """Both shipped networks' probabilities of `crops`, by precision; and what the machine says of itself."""
-    asked, answered = folder / "crops.npz", folder / "answers.npz"
-    np.savez(asked, crops=crops)
-    about: dict[str, Any] = json.loads(machine.must_run(Path(__file__).with_name("answers.py"), asked, answered))
-    with np.load(answered) as archive:
+def classify(machine: Machine, crops: Crops, folder: Path) -> tuple[dict[str, Probabilities], dict[str, Any]]:
+    """Probabilities of `crops` by precision, and the machine's description of itself."""
+    inputs, outputs = folder / "crops.npz", folder / "answers.npz"
+    np.savez(inputs, crops=crops)
+    # By path: the guest has the runtime's packages, but not those that the benchmarks import.
+    about: dict[str, Any] = json.loads(machine.must_run(Path(__file__).with_name("answers.py"), inputs, outputs))
+    with np.load(outputs) as archive:
         return {precision: archive[precision] for precision in ("fp32", "int8")}, about
 
 
-def watch_demo(machine: Machine, frames: int, folder: Path, yunet: Path | None = None) -> list[dict[str, Any]]:
-    """The lines of `fer-edge --source demo: --json`, its first `frames`, with the int8 network; by luma, or yunet."""
+def run_demo(machine: Machine, frames: int, folder: Path, yunet: Path | None = None) -> list[dict[str, Any]]:
+    """The JSON lines of the first `frames` of `fer-edge --source demo:`, int8, with luma, or with yunet's file."""
     path = folder / "demo.jsonl"
     machine.must_run(
         "-m", "fer_edge", "--source", "demo:", "--lossless", "--headless", "--precision", "int8",
@@ -97,7 +98,7 @@ def watch_demo(machine: Machine, frames: int, folder: Path, yunet: Path | None =
 
 @dataclass(frozen=True)
 class TestRun:
-    """The edge test-suite's outcome; `failed`: failed twice; `repeated`: how many failed once."""
+    """The outcome of the edge tests. failed: names of those that failed twice; repeated: how many failed once."""
 
     passed: int
     skipped: int
@@ -106,9 +107,9 @@ class TestRun:
 
 
 def run_tests(machine: Machine, left_out: tuple[str, ...], log: Path) -> TestRun:
-    """Run tests/edge without the tests whose node ids begin so; pytest's output goes to `log`.
+    """Run tests/edge without those whose node ids begin with one of `left_out`; pytest's output goes to `log`.
 
-    What fails is run once more: some tests give a stream or a signal so many seconds, which emulation can outlast.
+    Failed tests run once more: some have time limits that emulation can exceed.
     """
     with log.open("w", encoding="utf-8") as file:
         first = _pytest(machine, left_out, log, file)
@@ -132,7 +133,7 @@ def _pytest(machine: Machine, left_out: tuple[str, ...], log: Path, file: IO[str
 
 
 def read_junit(text: str) -> TestRun:
-    """The outcome in pytest's JUnit XML; ParseError if it is none."""
+    """The outcome in pytest's JUnit XML; ParseError if it is not XML."""
     cases = list(ElementTree.fromstring(text).iter("testcase"))
     failed = tuple(
         f"{case.get('classname')}::{case.get('name')}"

@@ -1,10 +1,11 @@
-"""A throw-away Debian for aarch64 with the real wheels in it: downloaded once, unpacked, never installed.
+"""A throw-away Debian for aarch64 with the real wheels: downloaded once, unpacked, never installed.
 
-    FOLDER/debs-SUITE/     the .debs of Python and what it needs, as debootstrap chose and verified them
-    FOLDER/wheels-SUITE/   the aarch64 wheels, in the versions that this Python has
+    FOLDER/debs-SUITE/     the .debs of Python and its dependencies, chosen and verified by debootstrap
+    FOLDER/wheels-SUITE/   the aarch64 wheels, in the versions of this environment
     FOLDER/root-SUITE/     both unpacked; the wheels in opt/site
 
-Files that the root lacks are this machine's when a program runs in it (qemu's -L), so it must hold no /tmp or /home.
+A program in the root sees this machine's files where the root lacks them (qemu's -L), so the root must not have /tmp or
+/home.
 """
 
 import importlib.metadata
@@ -24,47 +25,47 @@ from fer_edge.errors import FerError
 REPOSITORY = Path(__file__).parents[2]
 SYSTEM_PACKAGES = ("python3", "libgomp1", "libstdc++6")
 TEST_PACKAGES = ("pytest", "hypothesis", "onnx")
-# The root has no libGL, and nobody looks at a window in it.
-INSTEAD = {"opencv-python": "opencv-python-headless"}
-KEPT = {"bin", "sbin", "lib", "lib64", "usr", "etc", "opt"}
+# The root has no libGL and needs no windows.
+REPLACEMENTS = {"opencv-python": "opencv-python-headless"}
+KEPT_FOLDERS = {"bin", "sbin", "lib", "lib64", "usr", "etc", "opt"}
 SITE = "opt/site"
-NEWEST_GLIBC_MINOR, OLDEST_GLIBC_MINOR = 36, 17  # Debian 12's; what manylinux2014 stands for
+NEWEST_GLIBC_MINOR, OLDEST_GLIBC_MINOR = 36, 17  # of Debian 12 and of manylinux2014
 
 
 def requirements(pyproject: Path, installed: Callable[[str], str] = importlib.metadata.version) -> list[str]:
-    """The runtime's and the tests' packages, each in the version that is installed here.
+    """The packages of the runtime and of the tests, in the versions that are installed here.
 
-    With the same versions on both sides only the architecture differs.
+    With equal versions, only the architecture differs.
     """
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
     names = [re.split(r"[^\w.-]", dependency)[0] for dependency in project["dependencies"]]
-    return [f"{INSTEAD.get(name, name)}=={installed(name)}" for name in (*names, *TEST_PACKAGES)]
+    return [f"{REPLACEMENTS.get(name, name)}=={installed(name)}" for name in (*names, *TEST_PACKAGES)]
 
 
-def make_root(folder: Path, suite: str, mirror: str | None, tell: Callable[[str], None]) -> Path:
-    """A root with Python, the wheels and this checkout's fer-edge; what was downloaded before is used again.
+def make_root(folder: Path, suite: str, mirror: str | None, log: Callable[[str], None]) -> Path:
+    """A root with Python, the wheels and this checkout's fer-edge; earlier downloads are reused.
 
-    Raises FerError where it can't be made: not root, no tools, no network.
+    Raises FerError if it cannot be made: not root, no tools, no network.
     """
     debs, wheels, root = (folder / f"{kind}-{suite}" for kind in ("debs", "wheels", "root"))
     if not list(debs.glob("*.deb")):
-        tell(f"downloading Debian {suite} for arm64")
+        log(f"downloading Debian {suite} for arm64")
         _download_debs(debs, suite, mirror)
     wanted = requirements(REPOSITORY / "pyproject.toml")
     if _read(wheels / "wanted.json") != wanted:
-        tell("downloading the aarch64 wheels")
+        log("downloading the aarch64 wheels")
         _download_wheels(wheels, wanted, python_version(debs))
     contents = sorted(path.name for path in (*debs.glob("*.deb"), *wheels.glob("*.whl")))
     if _read(root / "contents.json") != contents:
-        tell("unpacking")
+        log("unpacking")
         _unpack(root, debs, wheels, contents)
-    tell("building and unpacking fer-edge's own wheel")
+    log("building and unpacking fer-edge's own wheel")
     _unpack_own(root / SITE, folder / "own")
     return root
 
 
 def python_version(debs: Path) -> str:
-    """Such as "3.11": the Python among the .debs."""
+    """The version of the Python among the .debs, such as "3.11"."""
     found = [match[1] for path in debs.glob("*.deb") if (match := re.match(r"python(3\.\d+)_", path.name))]
     if not found:
         raise FerError(f"{debs} holds no Python: delete the folder and try again")
@@ -72,8 +73,8 @@ def python_version(debs: Path) -> str:
 
 
 def debian_mirror() -> str:
-    """The Debian archive that this machine's apt uses; FerError if it uses none."""
-    asked = [
+    """The URL of the Debian archive that apt uses here; FerError if there is none."""
+    command = [
         "apt-get",
         "indextargets",
         "--format",
@@ -83,16 +84,16 @@ def debian_mirror() -> str:
         "Label: Debian",
     ]
     try:
-        sites = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+        sites = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     except (OSError, subprocess.CalledProcessError):
         sites = []
     if not sites:
-        raise FerError("apt knows no Debian archive here (has apt-get update been run?): name one with --mirror")
+        raise FerError("apt uses no Debian archive here (has apt-get update been run?): name one with --mirror")
     return sites[0]
 
 
-def need(program: str, package: str) -> str:
-    """The path of `program`; FerError with how to get it."""
+def required_program(program: str, package: str) -> str:
+    """The path of `program`; FerError if it is not installed."""
     path = shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
     if path is None:
         raise FerError(f"{program} is not installed: sudo apt-get install {package}")
@@ -100,9 +101,9 @@ def need(program: str, package: str) -> str:
 
 
 def _download_debs(debs: Path, suite: str, mirror: str | None) -> None:
-    debootstrap = need("debootstrap", "debootstrap")
+    debootstrap = required_program("debootstrap", "debootstrap")
     if os.geteuid() != 0:
-        raise FerError("debootstrap must be root to download Debian for arm64: run this as root, once")
+        raise FerError("debootstrap needs root to download Debian for arm64: run this once as root")
     part = debs.with_name(f"{debs.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     command = [
@@ -141,13 +142,13 @@ def _unpack(root: Path, debs: Path, wheels: Path, contents: Sequence[str]) -> No
     part = root.with_name(f"{root.name}.part")
     for folder in (part, root):
         shutil.rmtree(folder, ignore_errors=True)
-    dpkg_deb = need("dpkg-deb", "dpkg")
+    dpkg_deb = required_program("dpkg-deb", "dpkg")
     for deb in sorted(debs.glob("*.deb")):
         ran = subprocess.run([dpkg_deb, "-x", str(deb), str(part)], capture_output=True, text=True, check=False)
         if ran.returncode != 0:
             raise FerError(f"{deb} can't be unpacked ({last_line(ran)}): delete {debs} and try again")
     for path in part.iterdir():
-        if path.name not in KEPT:
+        if path.name not in KEPT_FOLDERS:
             shutil.rmtree(path)
     for wheel in wheels.glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:
@@ -157,7 +158,7 @@ def _unpack(root: Path, debs: Path, wheels: Path, contents: Sequence[str]) -> No
 
 
 def _unpack_own(site: Path, folder: Path) -> None:
-    """Build this checkout's wheel and put it in place of an older one, without its dependencies."""
+    """Build this checkout's wheel and replace an older one by it, without its dependencies."""
     shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(REPOSITORY)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -178,6 +179,6 @@ def _read(path: Path) -> object:
 
 
 def last_line(ran: "subprocess.CompletedProcess[str]") -> str:
-    """The last that a command that failed has said."""
+    """The last line of output of a failed command."""
     lines = (ran.stderr + ran.stdout).strip().splitlines()
     return lines[-1].strip() if lines else f"exit code {ran.returncode}"

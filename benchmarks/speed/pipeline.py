@@ -20,7 +20,7 @@ import click
 import numpy as np
 import onnxruntime
 
-from benchmarks.harness.inputs import draw_clip
+from benchmarks.harness.inputs import CASCADE, draw_clip
 from benchmarks.harness.options import results_command, rounds_option, yunet_option
 from benchmarks.harness.plots import COLORS, new_figure
 from benchmarks.harness.results import Figure, Results, figure
@@ -37,7 +37,6 @@ from fer_edge.opencv import cv2
 from fer_edge.pipeline.options import StreamOptions
 from fer_models import default_model, model_path
 
-CASCADE = f"{getattr(cv2, 'data').haarcascades}haarcascade_frontalface_default.xml"  # noqa: B009 - it has no stub
 OURS, ONE_THREAD = "fer-edge", "one thread"
 TUTORIAL, TUTORIAL_FINE = "tutorial loop", "tutorial loop, step 1.1"
 OURS_8_HZ = f"{OURS}, finding faces at 8 Hz"

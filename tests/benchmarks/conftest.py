@@ -71,6 +71,6 @@ def faces_csv(tmp_path: Path) -> Path:
     return path
 
 
-def is_png(path: Path) -> bool:
+def is_png(path: Path, min_bytes: int = 5000) -> bool:
     """Whether the file is a PNG of some size."""
-    return path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and path.stat().st_size > 5000
+    return path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and path.stat().st_size > min_bytes

@@ -1,12 +1,15 @@
 """Scores on drawn and given faces."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from benchmarks.accuracy import classifier
 from benchmarks.accuracy.classifier import Contestant, clean_scores, corrupted_scores, reliability, sampled
 from fer_train.data import FER2013_CLASSES, FaceData
 
@@ -69,29 +72,35 @@ def test_a_sample_is_seeded_and_never_larger_than_the_faces(faces: FaceData) -> 
     assert sampled(faces, 0, 1) is sampled(faces, 10**6, 1) is faces
 
 
-def test_without_data_the_benchmark_uses_drawn_faces_and_says_so(run_benchmark: Callable[..., Ran]) -> None:
-    ran = run_benchmark(
-        "accuracy.classifier", "--corruption", "blur", "--faces", 20, "--peer", "no-such-weights-here=x"
-    )
-    assert ran.code == 2
-    assert "no peer is called" in ran.stderr
-    ran = run_benchmark("accuracy.classifier", "--corruption", "blur", "--faces", 20)
-    assert ran.code == 0, ran.stderr
-    assert "drawn" in ran.content["skipped"][0]
-    assert list(ran.content["values"]["scores"]) == ["fer2013.int8.onnx", "fer2013.onnx"]
-    assert len(ran.content["values"]["corruptions"]["fer2013.onnx"]["blur"]) == 6
-    assert is_png(ran.plot)
+def test_without_data_the_benchmark_uses_drawn_faces_and_says_so(
+    drawn: FaceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier, "drawn_faces", lambda: drawn)
+    outputs = ["--json", str(tmp_path / "accuracy.json"), "--plot", str(tmp_path / "accuracy.png")]
+    unknown = CliRunner().invoke(classifier.main, ["--corruption", "blur", "--peer", "no-such=x"])
+    assert unknown.exit_code == 2
+    assert "no peer is called" in unknown.output
+    options = ["--corruption", "blur", "--faces", "20", *outputs]
+    assert CliRunner().invoke(classifier.main, options, catch_exceptions=False).exit_code == 0
+    content = json.loads((tmp_path / "accuracy.json").read_text())
+    assert "drawn" in content["skipped"][0]
+    assert list(content["values"]["scores"]) == ["fer2013.int8.onnx", "fer2013.onnx"]
+    assert len(content["values"]["corruptions"]["fer2013.onnx"]["blur"]) == 6
+    assert is_png(tmp_path / "accuracy.png")
 
 
 def test_with_data_the_benchmark_scores_the_split_with_and_without_duplicates(
-    run_benchmark: Callable[..., Ran], faces_csv: Path
+    faces_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ran = run_benchmark("accuracy.classifier", "--data", faces_csv, "--corruption", "none")
-    assert ran.code == 0, ran.stderr
-    scores = ran.content["values"]["scores"]["fer2013.onnx"]
+    options = ["--data", str(faces_csv), "--corruption", "none", "--json", str(tmp_path / "accuracy.json")]
+    monkeypatch.setattr("sys.argv", ["accuracy", *options])
+    assert CliRunner().invoke(classifier.main, options, catch_exceptions=False).exit_code == 0
+    content = json.loads((tmp_path / "accuracy.json").read_text())
+    scores = content["values"]["scores"]["fer2013.onnx"]
     assert (scores["images"], scores["images_deduplicated"]) == (22, 21)
-    assert ran.content["skipped"] == []
-    assert str(faces_csv.parent) not in ran.json_file.read_text()
+    assert content["skipped"] == []
+    assert content["arguments"].startswith("--data faces.csv")
+    assert str(faces_csv.parent) not in (tmp_path / "accuracy.json").read_text()
 
 
 def test_a_missing_split_is_refused_in_one_line(run_benchmark: Callable[..., Ran], faces_csv: Path) -> None:

@@ -1,17 +1,23 @@
 """Jobs that take turns, noise, figures, results and tables."""
 
 import itertools
+import json
 import time
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from benchmarks.harness.options import check_outputs
+from benchmarks.harness.options import check_outputs, results_command, yunet_option
+from benchmarks.harness.plots import new_figure
 from benchmarks.harness.results import Figure, Results, arguments_without_folders, figure, figure_table
 from benchmarks.harness.tables import Table, number
 from benchmarks.harness.timing import NoiseProbe, interleave, median_time, noise_line, ratios
 from fer_edge.errors import OutputError
+
+from ..conftest import is_png
 
 
 def test_a_first_round_warms_up_and_every_other_round_runs_backwards() -> None:
@@ -123,3 +129,32 @@ def test_outputs_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
         check_outputs(tmp_path / "absent" / "x.json", None)
     with pytest.raises(OutputError, match="is a folder"):
         check_outputs(None, tmp_path)
+
+
+def test_a_figure_keeps_its_aim_or_misses_it() -> None:
+    kept, missed = (figure("a / b", [1.2], ratio=True, bound=bound, target=1.0) for bound in (">=", "<="))
+    assert (kept.met, kept.aim) == (True, "aim >= 1: met")
+    assert missed.to_json() | {"name": "", "quartiles": []} == {
+        "name": "", "median": 1.2, "quartiles": [], "samples": 1, "ratio": True, "unit": "", "note": "",
+        "bound": "<=", "target": 1.0, "met": False,
+    }  # fmt: skip
+    assert "met" not in figure("a", [1.0]).to_json()
+
+
+def test_a_results_command_prints_writes_and_draws(tmp_path: Path) -> None:
+    @click.command()
+    @yunet_option()
+    @results_command(lambda results: new_figure(len(results.tables), 1))
+    def measure(yunet: Path | None) -> Results:
+        return Results("x", "Why?", tables=[Table("T", ("",), [(str(yunet),)])], extra={"side": 1, "tables": "own"})
+
+    json_file, plot = tmp_path / "x.json", tmp_path / "x.png"
+    options = ["--json", str(json_file), "--plot", str(plot)]
+    ran = CliRunner().invoke(measure, options, env={"FER_YUNET": "yunet.onnx"}, catch_exceptions=False)
+    assert ran.exit_code == 0
+    assert ran.output.startswith("Why?") and "yunet.onnx" in ran.output
+    content = json.loads(json_file.read_text())
+    assert (content["benchmark"], content["side"], content["tables"]) == ("x", 1, "own")
+    assert is_png(plot, 100)
+    refused = CliRunner().invoke(measure, ["--json", str(tmp_path / "absent" / "x.json")])
+    assert isinstance(refused.exception, OutputError)

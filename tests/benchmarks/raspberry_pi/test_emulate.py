@@ -1,4 +1,4 @@
-"""What `make pi` does without its emulator: files for the guest, the comparison, what it needs, the table."""
+"""The parts of `make pi` that need no emulator: files for the guest, comparison, requirements, table."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks.raspberry_pi import guest, root
 from benchmarks.raspberry_pi.boards import BOARDS, CORES, write_processor_files
-from benchmarks.raspberry_pi.compare import Check, agreement, compare_crops, compare_runs, largest_difference, overlap
+from benchmarks.raspberry_pi.compare import Check, agreement, compare_crops, compare_runs, largest_difference
 from benchmarks.raspberry_pi.crops import drawn_crops
-from benchmarks.raspberry_pi.emulate import Answer, Question, as_json, passed, split, table
+from benchmarks.raspberry_pi.emulate import LEFT_OUT, Answer, Question, as_json, passed, split, table
 from fer_edge import system
 from fer_edge.errors import FerError
 
@@ -32,7 +32,7 @@ def lines(count: int = 4, x: float = 10.0, emotion: str = "happy", track_id: int
 
 
 @pytest.mark.parametrize(("key", "part", "flag"), [("pi4", "0xd08", None), ("pi5", "0xd0b", "asimddp")])
-def test_the_guest_sees_the_board_s_processor(
+def test_the_guest_sees_the_boards_processor(
     key: str, part: str, flag: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_processor_files(tmp_path, BOARDS[key])
@@ -41,7 +41,7 @@ def test_the_guest_sees_the_board_s_processor(
     for name in ("possible", "present"):
         assert (tmp_path / "sys/devices/system/cpu" / name).read_text() == "0-3\n"
     monkeypatch.setattr(system, "_read", lambda path: (tmp_path / path.lstrip("/")).read_text())
-    assert system.dot_product_flag() == flag  # what doctor would say of int8 there
+    assert system.dot_product_flag() == flag  # what doctor reports there
     assert BOARDS[key].dot_product == (flag is not None)
 
 
@@ -56,7 +56,7 @@ def test_equal_probabilities_pass(crops: np.ndarray) -> None:
     assert not missed(compare_crops(answers, answers))
 
 
-def test_one_probability_that_is_off_by_more_than_rounding_is_missed(crops: np.ndarray) -> None:
+def test_a_difference_beyond_rounding_misses_its_bound(crops: np.ndarray) -> None:
     other = crops.copy()
     other[17, 3] += 2e-4
     assert "fp32 largest difference" in missed(
@@ -65,7 +65,7 @@ def test_one_probability_that_is_off_by_more_than_rounding_is_missed(crops: np.n
     assert largest_difference(crops, other) == pytest.approx(2e-4, rel=1e-3)
 
 
-def test_int8_may_round_otherwise_but_not_say_otherwise(crops: np.ndarray) -> None:
+def test_int8_may_round_differently_but_must_give_the_same_label(crops: np.ndarray) -> None:
     rounded = crops + np.float32(1e-3) * (np.arange(7) == crops.argmax(1)[:, None])
     ours = {"fp32": crops, "int8": crops}
     assert not missed(compare_crops(ours, {"fp32": crops, "int8": rounded}))
@@ -83,25 +83,18 @@ def test_probabilities_that_are_not_numbers_never_pass(crops: np.ndarray) -> Non
     )
 
 
-def test_nothing_compared_is_nothing_passed() -> None:
+def test_an_empty_comparison_never_passes() -> None:
     none = {"fp32": np.empty((0, 7), np.float32), "int8": np.empty((0, 7), np.float32)}
     assert all(not check.passed for check in compare_crops(none, none))
     assert all(not check.passed for check in compare_runs([], []))
 
 
-def test_answers_of_other_shapes_are_no_comparison(crops: np.ndarray) -> None:
+def test_outputs_of_different_shapes_are_refused(crops: np.ndarray) -> None:
     with pytest.raises(ValueError, match="fp32"):
         compare_crops({"fp32": crops, "int8": crops}, {"fp32": crops[:5], "int8": crops})
 
 
-def test_overlap_is_intersection_over_union() -> None:
-    assert overlap((0, 0, 10, 10), (0, 0, 10, 10)) == 1
-    assert overlap((0, 0, 10, 10), (5, 0, 10, 10)) == pytest.approx(1 / 3)
-    assert overlap((0, 0, 10, 10), (10, 0, 10, 10)) == 0
-    assert overlap((0, 0, 0, 0), (0, 0, 0, 0)) == 0
-
-
-def test_runs_with_the_same_faces_pass_and_their_distance_is_told() -> None:
+def test_runs_with_the_same_faces_pass_and_report_the_shift() -> None:
     checks = compare_runs(lines(), lines(x=12.0))
     assert not missed(checks)
     assert {check.name: check.value for check in checks}["largest shift of a box, pixels"] == 2.0
@@ -116,13 +109,13 @@ def test_runs_with_the_same_faces_pass_and_their_distance_is_told() -> None:
         (lines(emotion="sad"), {"same label"}),
         ([{"frame": 0, "faces": []}, *lines()[1:]], {"same faces", "same label"}),
     ],
-    ids=["a frame less", "elsewhere", "another number", "another label", "a face less"],
+    ids=["missing frame", "moved", "other id", "other label", "missing face"],
 )
-def test_runs_that_differ_are_missed(theirs: list[dict[str, object]], misses: set[str]) -> None:
+def test_runs_that_differ_miss_a_bound(theirs: list[dict[str, object]], misses: set[str]) -> None:
     assert missed(compare_runs(lines(), theirs)) == misses
 
 
-def test_drawn_faces_are_many_and_always_the_same() -> None:
+def test_drawn_crops_differ_and_are_seeded() -> None:
     crops = drawn_crops(12)
     assert crops.shape == (12, 1, 48, 48) and crops.dtype == np.uint8
     assert (crops == drawn_crops(12)).all()
@@ -130,14 +123,14 @@ def test_drawn_faces_are_many_and_always_the_same() -> None:
     assert all(face.std() > 5 for face in crops)
 
 
-def test_answers_are_split_by_where_the_faces_come_from(crops: np.ndarray) -> None:
+def test_probabilities_are_split_by_the_origin_of_the_faces(crops: np.ndarray) -> None:
     asked = {"drawn": np.zeros((150, 1, 48, 48), np.uint8), "given": np.zeros((50, 1, 48, 48), np.uint8)}
     parts = split(asked, {"fp32": crops, "int8": -crops})
     assert (parts["drawn"]["fp32"] == crops[:150]).all()
     assert (parts["given"]["int8"] == -crops[150:]).all()
 
 
-def test_the_guest_gets_the_versions_that_are_here_without_a_window(tmp_path: Path) -> None:
+def test_the_guest_gets_the_installed_versions_and_headless_opencv(tmp_path: Path) -> None:
     pyproject = tmp_path / "pyproject.toml"
     pyproject.write_text('[project]\ndependencies = ["numpy>=1.26", "onnxruntime>=1.20,!=1.21.0", "opencv-python<5"]\n')
     assert root.requirements(pyproject, lambda name: f"1.{len(name)}") == [
@@ -146,7 +139,7 @@ def test_the_guest_gets_the_versions_that_are_here_without_a_window(tmp_path: Pa
     ]  # fmt: skip
 
 
-def test_the_guest_s_python_is_found_among_its_packages(tmp_path: Path) -> None:
+def test_the_guests_python_is_found_among_its_packages(tmp_path: Path) -> None:
     (tmp_path / "python3.11-minimal_3.11.2-6_arm64.deb").touch()
     with pytest.raises(FerError, match="holds no Python"):
         root.python_version(tmp_path)
@@ -154,27 +147,27 @@ def test_the_guest_s_python_is_found_among_its_packages(tmp_path: Path) -> None:
     assert root.python_version(tmp_path) == "3.11"
 
 
-def test_what_is_missing_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_program_is_reported_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FerError, match="no-such-emulator is not installed: sudo apt-get install its-package"):
-        root.need("no-such-emulator", "its-package")
-    with pytest.raises(FerError, match=r"apt knows no Debian archive here.*--mirror"):
+        root.required_program("no-such-emulator", "its-package")
+    with pytest.raises(FerError, match=r"apt uses no Debian archive here.*--mirror"):
         root.debian_mirror()
 
 
-def test_without_root_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(root, "need", lambda program, _package: program)
+def test_root_is_needed_for_the_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(root, "required_program", lambda program, _package: program)
     monkeypatch.setattr(root.os, "geteuid", lambda: 1000)
-    with pytest.raises(FerError, match="must be root"):
+    with pytest.raises(FerError, match="needs root"):
         root.make_root(tmp_path, "bookworm", "http://127.0.0.1:9/debian", lambda _text: None)
     assert not list(tmp_path.iterdir())
 
 
-def test_without_a_network_it_says_so_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_is_reported_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failing = tmp_path / "debootstrap"
     failing.write_text("#!/bin/sh\necho 'E: Failed getting release file' >&2\nexit 1\n")
     failing.chmod(0o755)
-    monkeypatch.setattr(root, "need", lambda _program, _package: str(failing))
+    monkeypatch.setattr(root, "required_program", lambda _program, _package: str(failing))
     monkeypatch.setattr(root.os, "geteuid", lambda: 0)
     folder = tmp_path / "pi"
     folder.mkdir()
@@ -183,19 +176,17 @@ def test_without_a_network_it_says_so_and_leaves_nothing(tmp_path: Path, monkeyp
     assert not list(folder.iterdir())
 
 
-def test_the_launcher_is_a_program_that_names_the_board_s_processor(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_launcher_names_the_boards_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "python3.11_3.11.2-6_arm64.deb").touch()
     (tmp_path / "root/usr/bin").mkdir(parents=True)
-    monkeypatch.setattr(guest, "need", lambda program, _package: f"/usr/bin/{program}")
-    machine = guest.imitate(BOARDS["pi4"], tmp_path / "root", tmp_path)
+    monkeypatch.setattr(guest, "required_program", lambda program, _package: f"/usr/bin/{program}")
+    machine = guest.emulate(BOARDS["pi4"], tmp_path / "root", tmp_path)
     text = machine.python.read_text()
     assert text.startswith("#!/bin/sh\n") and "-cpu cortex-a72" in text and "python3.11" in text
     assert machine.python.stat().st_mode & 0o111
 
 
-def test_pytest_s_report_is_read() -> None:
+def test_the_junit_report_is_read() -> None:
     case = '<testcase classname="tests.edge.test_x" name="{}">{}</testcase>'
     cases = (
         case.format("a", "")
@@ -208,9 +199,7 @@ def test_pytest_s_report_is_read() -> None:
 
 
 @pytest.mark.parametrize("second_fails", [False, True])
-def test_a_test_that_fails_is_run_once_more(
-    second_fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_tests_run_once_more(second_fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good, bad = '<testcase classname="t" name="good"/>', '<testcase classname="t" name="bad"><failure/></testcase>'
     reports = [good + bad, bad if second_fails else bad.replace("<failure/>", "")]
     options: list[tuple[str, ...]] = []
@@ -227,7 +216,7 @@ def test_a_test_that_fails_is_run_once_more(
     assert all("--deselect=tests/edge/test_x.py" in words for words in options)
 
 
-def test_a_missed_bound_is_marked_in_the_table_and_fails_the_whole() -> None:
+def test_a_missed_bound_is_marked_and_fails_the_run() -> None:
     good = [("demo:", Check("same label", 1.0, ">=", 0.99)), ("demo:", Check("largest difference", 0.02))]
     bad = [("demo:", Check("same label", 0.98, ">=", 0.99)), ("demo:", Check("largest difference", 0.02))]
     results = {"pi4": good, "pi5": bad}
@@ -237,8 +226,14 @@ def test_a_missed_bound_is_marked_in_the_table_and_fails_the_whole() -> None:
     assert not passed(results) and passed({"pi4": good})
 
 
-def test_a_value_that_could_not_be_compared_is_null_in_the_file() -> None:
+def test_a_value_that_could_not_be_compared_is_null_in_the_json() -> None:
     results = {"pi5": [("demo:", Check("same label", float("nan"), ">=", 0.99))]}
     written = as_json(results, Question({}, 3, None), Answer({}, {}, {"versions": {}}))
     (check,) = json.loads(json.dumps(written, allow_nan=False))["boards"]["pi5"]["checks"]
     assert check["value"] is None and not check["passed"] and not written["passed"]
+
+
+@pytest.mark.parametrize("node_id", LEFT_OUT)
+def test_the_tests_that_are_left_out_exist(node_id: str) -> None:
+    file, _, name = node_id.partition("::")
+    assert f"def {name.partition('[')[0]}(" in (root.REPOSITORY / file).read_text()
