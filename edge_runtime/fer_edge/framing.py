@@ -135,7 +135,9 @@ def iou(a: Box, b: Box) -> float:
     return float(iou_matrix([a], [b])[0, 0])
 
 
-def iou_matrix(a: Sequence[Box], b: Sequence[Box]) -> npt.NDArray[np.float64]:
+def iou_matrix(
+    a: Sequence[Box] | npt.NDArray[_Float], b: Sequence[Box] | npt.NDArray[_Float]
+) -> npt.NDArray[np.float64]:
     """Intersection over union of boxes (x, y, width, height): float64 [len(a), len(b)], 0 to 1."""
     first, second = (np.reshape(boxes, (-1, 4)).astype(np.float64) for boxes in (a, b))
     for boxes in (first, second):

@@ -15,7 +15,7 @@ from fer_export import detector as detector_export
 from fer_export.graph.detector import detector_contract, detector_to_onnx
 from fer_export.graph.onnx_file import save, with_contract
 from fer_export.int8.compact import compact
-from fer_train.detection.network import STRIDES, Luma, cells
+from fer_train.detection.network import STRIDES, Luma, cell_grid
 from fer_train.detection.synthesis import pool
 from fer_train.detection.synthesis.scenes import MAX_FACES, SCENE_PX
 from fer_train.detection.trainer import save_detector
@@ -44,7 +44,7 @@ def scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small pool of blotches, and an export that is content with it."""
     for name, count in (("CALIBRATION_SCENES", 4), ("TUNING_SCENES", 2), ("TEST_SCENES", 8)):
         monkeypatch.setattr(detector_export, name, count)
-    monkeypatch.setattr(pool, "SHARD", 14)
+    monkeypatch.setattr(pool, "SHARD_SIZE", 14)
     folder = tmp_path / "pool"
     folder.mkdir()
     coarse = np.random.default_rng(0).integers(0, 256, (14, 20, 20), dtype=np.uint8)
@@ -72,7 +72,7 @@ def test_the_graph_takes_any_batch_and_any_multiple_of_32(
         (answers,) = session.run(None, {"pictures": pictures})
         with torch.no_grad():
             expected = network((torch.from_numpy(pictures).float() - 128) / 64).numpy()
-        assert answers.shape == (shape[0], 5, len(cells(*shape[2:])))
+        assert answers.shape == (shape[0], 5, len(cell_grid(*shape[2:])))
         assert np.abs(answers - expected).max() < 1e-3
 
 

@@ -17,89 +17,90 @@ if TYPE_CHECKING:
 
 SETTINGS = {"show_default": True, "max_content_width": 110}
 RESULT_FILES = ("detector.pt", "last.pt", "history.csv")
-SHARD = 1000  # pool.SHARD, which --help must not wait for (it imports torch)
+SHARD_SIZE = 1000  # of synthesis.pool, which imports torch: --help must not wait for it
 PathType = click.Path(path_type=Path)
 
 
 # fmt: off
 @click.command(context_settings=SETTINGS)
 @click.option("--faces", type=PathType, required=True, metavar="DIR",
-              help="Photographs: tiles_NN.jpg, 40 x 40 tiles of 128x128 pixels each, and their faces in boxes.csv.")
+              help="Photos: sheets tiles_NN.jpg of 40 x 40 tiles of 128x128 pixels, and their faces in boxes.csv.")
 @click.option("--teacher", type=PathType, required=True, metavar="FILE",
-              help="YuNet (face_detection_yunet_2023mar.onnx of OpenCV's zoo), which corrects the boxes.")
+              help="YuNet (face_detection_yunet_2023mar.onnx of OpenCV's zoo), which labels the scenes.")
 @click.option("--fer", type=PathType, metavar="CSV",
-              help="FER2013's CSV: its Training faces become close-ups, on pictures and on other people's shoulders.")
+              help="FER2013's CSV: its Training faces become close-ups and get other people's shoulders.")
 @click.option("--out", type=PathType, required=True, metavar="DIR", help="Folder for the scenes; made if missing.")
 @click.option("--count", type=click.IntRange(1), metavar="N", default=24_000,
-              help=f"Scenes, rounded up to whole files of {SHARD}; what is there already is kept.")
+              help=f"Number of scenes, rounded up to files of {SHARD_SIZE}; existing files are kept.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", default=None,
-              show_default="all cores", help="Processes.")
+              show_default="all cores", help="Number of processes.")
 def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, workers: int | None) -> None:
-    """Compose scenes with faces to train a detector on: photographs over one another, near, far, dark, noisy, hidden.
+    """Compose scenes with faces to train a detector on: near, far, dark, noisy and partly hidden ones.
 
-    Each scene is 320x320 grey pixels with the boxes of its faces and how surely they are faces, on which composer and
-    teacher agree. First heads are altered and close-ups sought, in an hour of a core; then 1000 scenes take 106 MB
-    and two minutes of a core. A worker takes 3 GB of memory. A stopped run goes on where it was; scenes depend on their
-    number alone, and on the luma that is shipped, whose false alarms are among them.
+    Each scene is 320x320 gray pixels, with the boxes of its faces and how surely they are faces. Altering heads and
+    finding close-ups comes first and takes about half an hour on one core. Then 1000 scenes take 106 MB and two minutes
+    on one core. A worker needs 3 GB of memory. A stopped run continues where it was. A scene depends only on its number
+    and on the shipped luma, whose false alarms are used.
     """
     with extra_required("fer-train", "train"):
         from tqdm import tqdm
 
-        from fer_train.detection.synthesis.pool import PARTS, alter_heads, make_close_ups, make_pool
+        from fer_train.detection.synthesis.pool import PARTS, PoolInputs, alter_heads, find_close_ups, make_pool
 
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file: --out names a folder")
-    shards, workers = -(-count // SHARD), workers or os.cpu_count() or 1
+    shards, workers = -(-count // SHARD_SIZE), workers or os.cpu_count() or 1
+    inputs = PoolInputs(faces, fer, teacher)
     with tqdm(total=PARTS, desc="heads", unit="part", disable=None) as bar:
-        alter_heads(out, faces, fer, teacher, workers, lambda _part: bar.update())
+        alter_heads(out, inputs, workers, bar.update)
     if fer is not None:
         with tqdm(total=PARTS, desc="close-ups", unit="part", disable=None) as bar:
-            make_close_ups(out, fer, teacher, workers, lambda _part: bar.update())
-    with tqdm(total=shards * SHARD, desc="scenes", unit="scene", disable=None) as bar:
-        made = make_pool(out, shards, faces, fer, teacher, workers, lambda _shard: bar.update(SHARD))
-    click.echo(f"{out} holds {shards * SHARD:,} scenes, {made * SHARD:,} of them new", err=True)
+            find_close_ups(out, inputs, workers, bar.update)
+    with tqdm(total=shards * SHARD_SIZE, desc="scenes", unit="scene", disable=None) as bar:
+        made = make_pool(out, shards, inputs, workers, lambda: bar.update(SHARD_SIZE))
+    click.echo(f"{out} holds {shards * SHARD_SIZE:,} scenes, {made * SHARD_SIZE:,} of them new", err=True)
 
 
 @click.command(context_settings=SETTINGS)
-@click.option("--scenes", type=PathType, required=True, metavar="DIR", help="What fer-train scenes made.")
+@click.option("--scenes", type=PathType, required=True, metavar="DIR", help="Folder that fer-train scenes made.")
 @click.option("--mosaics-only", is_flag=True,
-              help="Train on the mosaics of photographs, half of the scenes, and on close-ups, if any, alone.")
+              help="Train only on the mosaics of photos, which are half of the scenes, and on close-ups, if any.")
 @click.option("--out", type=PathType, required=True, metavar="DIR", help="Folder for the results; made if missing.")
-@click.option("--steps", type=click.IntRange(1), metavar="N", default=20_000, help="Batches to train on.")
-@click.option("--batch-size", type=click.IntRange(1), metavar="N", default=16, help="Pictures a step.")
+@click.option("--steps", type=click.IntRange(1), metavar="N", default=20_000, help="Number of batches.")
+@click.option("--batch-size", type=click.IntRange(1), metavar="N", default=16, help="Images per step.")
 @click.option("--size", type=click.IntRange(64, 640), metavar="PX", default=288,
-              help="Side of the largest training pictures, a multiple of 32; steps take sides from half of it on.")
+              help="Side of the largest training images, a multiple of 32; each step draws a side from half of it on.")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), metavar="RATE", default=2e-3, help="Peak learning rate.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N", default=0, help="Seed of everything random.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N", default=0, help="Seed of all random numbers.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
-              help="Where to train; auto takes a GPU if there is one.")
+              help="Where to train; auto uses a GPU if there is one.")
 @click.option("--amp/--no-amp", default=True, help="Run convolutions in bfloat16.")
-@click.option("--threads", type=click.IntRange(1), metavar="N", show_default="all cores", help="CPU threads.")
-@click.option("--init-weights", type=PathType, metavar="FILE", help="A detector.pt to begin with, instead of chance.")
-@click.option("--resume", is_flag=True, help="Go on from DIR/last.pt; steps, size and scenes may be others.")
-@click.option("--overwrite", is_flag=True, help="Replace the results that DIR holds.")
+@click.option("--threads", type=click.IntRange(1), metavar="N", show_default="all cores", help="Number of CPU threads.")
+@click.option("--init-weights", type=PathType, metavar="FILE", help="Start from the weights of this detector.pt.")
+@click.option("--resume", is_flag=True, help="Continue from DIR/last.pt; steps, size and scenes may change.")
+@click.option("--overwrite", is_flag=True, help="Replace the results in DIR.")
 def detector(
     scenes: Path, mosaics_only: bool, out: Path, steps: int, batch_size: int, size: int, lr: float, seed: int,
     device: str, amp: bool, threads: int | None, init_weights: Path | None, resume: bool, overwrite: bool,
 ) -> None:
-    """Train our face detector `luma` on composed scenes, and on FER2013's close-ups laid on them, if there are any.
+    """Train our face detector `luma` on composed scenes, with FER2013's close-ups pasted on them, if there are any.
 
     Writes detector.pt (for fer-export detector), last.pt and history.csv to DIR.
     """
     if resume and overwrite:
-        raise click.UsageError("--resume goes on with what DIR holds, --overwrite replaces it: give one of them")
+        raise click.UsageError("--resume continues what DIR holds, --overwrite replaces it: give one of them")
     if resume and init_weights:
-        raise click.UsageError("--resume goes on with the weights that DIR holds: leave --init-weights out")
+        raise click.UsageError("--resume continues with the weights in DIR: leave --init-weights out")
     if size % 32:
-        raise click.BadParameter(f"{size} is no multiple of 32", param_hint="--size")
+        raise click.BadParameter(f"{size} is not a multiple of 32", param_hint="--size")
     with extra_required("fer-train", "train"):
         import torch
 
         from fer_train.commands.training_options import chosen_device
-        from fer_train.detection.synthesis.pool import close_ups_of, load_pool, whole_shards
+        from fer_train.detection.synthesis.pool import close_ups_of, complete_shards, load_pool
         from fer_train.detection.trainer import DetectorOptions, DetectorTrainer, load_detector
 
-    whole_shards(scenes)  # before anything is made or deleted
+    complete_shards(scenes)  # fails before anything is made or deleted
     close_ups = close_ups_of(scenes)
     first = load_detector(init_weights)[0] if init_weights else None  # before --overwrite deletes it
     _prepare(out, resume, overwrite)
@@ -135,7 +136,7 @@ def detector(
 
 
 def _prepare(out: Path, resume: bool, overwrite: bool) -> None:
-    """Make the folder, unless it holds results that must stay."""
+    """Make the folder and clear old results; OutputError if it holds results and neither flag is given."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file: --out names a folder")
     present = [name for name in RESULT_FILES if (out / name).exists()]
@@ -143,7 +144,7 @@ def _prepare(out: Path, resume: bool, overwrite: bool) -> None:
         return
     if present and not overwrite:
         raise OutputError(
-            f"{out} already holds {present[0]}: pass --resume to go on, --overwrite to replace it, "
+            f"{out} already holds {present[0]}: pass --resume to continue, --overwrite to replace it, "
             "or name another --out"
         )
     try:
@@ -155,7 +156,7 @@ def _prepare(out: Path, resume: bool, overwrite: bool) -> None:
 
 
 def _train(trainer: "DetectorTrainer") -> None:
-    """Train with a bar on stderr and a line a record; history.csv is renewed with each."""
+    """Train with a progress bar and a line per record on stderr; history.csv is rewritten with each record."""
     from tqdm import tqdm
 
     with tqdm(total=trainer.options.steps, initial=trainer.step, unit="step", disable=None) as bar:

@@ -1,4 +1,7 @@
-"""What the detector is trained by: which cells answer for which face, and the loss of scores and boxes."""
+"""The detector's loss: which cells are assigned to which face, and the loss of scores and boxes.
+
+The intersection over union here is differentiable and on the device; that of fer_edge.framing is numpy's.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -6,27 +9,29 @@ from torch import Tensor
 
 from fer_train.detection.network import decode
 
-CELLS_A_FACE = 10
-SCORE_POWER, OVERLAP_POWER = 0.5, 4.0
-CENTER = 0.35  # cells within this share of a box from its centre may answer for it, or within 0.75 strides
-SMALLEST, LARGEST = 1.1, 10.0  # geometric mean of a box's sides, in strides, that a cell of that stride may answer for
+CELLS_PER_FACE = 10
+SCORE_POWER, IOU_POWER = 0.5, 4.0  # of the assignment's metric
+CENTER_SHARE, CENTER_STRIDES = 0.35, 0.75  # candidate cells: within this share of a box, or strides, from its center
+MIN_STRIDES, MAX_STRIDES = 1.1, 10.0  # geometric mean of a box's sides, in strides of its candidate cells
 BOX_WEIGHT = 2.0
 
 
-def detection_loss(answers: Tensor, grid: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
-    """Loss of scores and loss of boxes, scalars, of answers [N, 5, cells] to faces [N, F, 5].
+def detection_loss(outputs: Tensor, grid: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
+    """Score loss and box loss, scalars, of outputs [N, 5, cells] for faces [N, F, 5].
 
-    faces: x, y, width, height and how surely it is a face (0 to 1), -1 (ignored) or 0 (none). Cells answer for faces
-    by task-aligned assignment (Feng et al. 2021, "TOOD"): for each face those whose score and overlap are best already.
-    The best one's score shall be how surely it is a face, the others' less in proportion, so that the best of its boxes
-    survives suppression. Unlike in TOOD the score does not say how well the box overlaps: that is poor for blurred,
-    turned and hidden faces, which would rank behind hands and ears. And it is learned by plain cross-entropy: a focal
-    loss (Lin et al. 2017), here with the power 2, left hard faces half learned (docs/experiments.md).
+    faces: x, y, width, height and how surely it is a face (0 to 1), -1 (ignored) or 0 (an empty row). grid: from
+    `cell_grid`.
+
+    Cells are assigned to faces by task-aligned assignment (Feng et al. 2021, "TOOD"): each face gets the cells whose
+    score and overlap are already the best. The best one's target is how surely it is a face, the others' is lower in
+    proportion, so that the best box survives suppression. Unlike in TOOD, the target does not depend on the overlap
+    itself: that is poor for blurred, turned and hidden faces, which would rank behind hands and ears. Scores are
+    learned by plain cross-entropy, since a focal loss (Lin et al. 2017) left hard faces half learned.
     """
-    logits, boxes = answers[:, 0].float(), decode(answers, grid)
+    logits, boxes = outputs[:, 0].float(), decode(outputs, grid)
     owners, quality = assign(logits.detach().sigmoid(), boxes.detach(), grid, faces)
-    sure = faces[..., 4].gather(1, owners.clamp(min=0))
-    target = (quality * sure).where(owners >= 0, 0)  # [N, cells]
+    certainty = faces[..., 4].gather(1, owners.clamp(min=0))
+    target = (quality * certainty).where(owners >= 0, 0)  # [N, cells]
     score_losses = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     ignored = in_ignored(grid, faces) & (owners < 0)
     total = target.sum().clamp(min=1)
@@ -39,22 +44,21 @@ def detection_loss(answers: Tensor, grid: Tensor, faces: Tensor) -> tuple[Tensor
 
 @torch.no_grad()
 def assign(scores: Tensor, boxes: Tensor, grid: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
-    """The face each cell answers for, int64 [N, cells] (-1: none), and the score it shall give, float32 [N, cells].
+    """The face of each cell, int64 [N, cells] (-1: none), and its share of the face's target, float32 [N, cells].
 
-    scores [N, cells] and boxes [N, cells, 4] are what the network says now. Only pairs of a face and a cell that may
-    answer for it are looked at: few of all, or this would take longer than the network.
+    scores [N, cells] and boxes [N, cells, 4] are the network's present outputs. Only candidate pairs of face and cell
+    are compared: comparing all would take longer than the network.
     """
     scene, place = (faces[..., 4] > 0).nonzero(as_tuple=True)  # [K], the faces to be found
     wanted = faces[scene, place]
-    face, cell = may_answer(grid, wanted).nonzero(as_tuple=True)  # [P], the pairs
+    face, cell = candidates(grid, wanted).nonzero(as_tuple=True)  # [P], the pairs
     overlap = iou(corners(wanted)[face], boxes[scene[face], cell])
-    metric = scores[scene[face], cell] ** SCORE_POWER * overlap**OVERLAP_POWER + 1e-9
-    best = _best(face, metric, len(wanted))
+    metric = scores[scene[face], cell] ** SCORE_POWER * overlap**IOU_POWER + 1e-9
+    best = _best_pairs(face, metric, len(wanted))
     face, cell, metric = face[best], cell[best], metric[best]
-    # The best cell of a face shall give 1, the others in proportion.
     highest = torch.zeros(len(wanted), device=grid.device).scatter_reduce(0, face, metric, "amax")
-    quality = metric / highest[face]
-    # A cell that several faces chose answers for the one it fits best, of equals for the first.
+    quality = metric / highest[face]  # 1 for a face's best cell
+    # A cell that several faces chose goes to the one it fits best; of equals, to the first
     at = scene[face] * len(grid) + cell
     strongest = torch.zeros(scores.numel(), device=grid.device).scatter_reduce(0, at, metric, "amax")
     fits = (metric == strongest[at]).nonzero()[:, 0]
@@ -63,35 +67,35 @@ def assign(scores: Tensor, boxes: Tensor, grid: Tensor, faces: Tensor) -> tuple[
     return owners.view_as(scores), torch.cat([quality, quality.new_zeros(1)])[winner].view_as(scores)
 
 
-def _best(face: Tensor, metric: Tensor, count: int) -> Tensor:
-    """Which pairs are among the CELLS_A_FACE best of their face (0 to `count` - 1), int64."""
+def _best_pairs(face: Tensor, metric: Tensor, count: int) -> Tensor:
+    """Which pairs are among the CELLS_PER_FACE best of their face (0 to `count` - 1), int64."""
     order = metric.argsort(descending=True, stable=True)
     order = order[face[order].argsort(stable=True)]
     sorted_face = face[order]
     first = torch.searchsorted(sorted_face, torch.arange(count, device=face.device))
     rank = torch.arange(len(order), device=face.device) - first[sorted_face]
-    return order[rank < CELLS_A_FACE]
+    return order[rank < CELLS_PER_FACE]
 
 
 def corners(faces: Tensor) -> Tensor:
-    """left, top, right, bottom [N, F, 4] of faces [N, F, 5]."""
+    """left, top, right, bottom [..., 4] of faces [..., 5]."""
     return torch.cat([faces[..., :2], faces[..., :2] + faces[..., 2:4]], dim=-1)
 
 
-def may_answer(grid: Tensor, faces: Tensor) -> Tensor:
-    """Whether each cell may answer for each face [K, 5] by its place and stride, bool [K, cells]."""
+def candidates(grid: Tensor, faces: Tensor) -> Tensor:
+    """Whether each cell may be assigned to each face [K, 5], by its place and stride, bool [K, cells]."""
     x, y, stride = grid.unbind(1)
     left, top, width, height, _ = (value[:, None] for value in faces.unbind(1))  # each [K, 1]
-    near_x = (x - left - width / 2).abs() <= (width * CENTER).maximum(0.75 * stride)
-    near_y = (y - top - height / 2).abs() <= (height * CENTER).maximum(0.75 * stride)
+    near_x = (x - left - width / 2).abs() <= (width * CENTER_SHARE).maximum(CENTER_STRIDES * stride)
+    near_y = (y - top - height / 2).abs() <= (height * CENTER_SHARE).maximum(CENTER_STRIDES * stride)
     side = (width * height).sqrt()
-    fits = (side >= stride * SMALLEST) & (side <= stride * LARGEST)
-    fits |= (side < SMALLEST * 8) & (stride == 8) | (side > LARGEST * 64) & (stride == 64)
+    fits = (side >= stride * MIN_STRIDES) & (side <= stride * MAX_STRIDES)
+    fits |= (side < MIN_STRIDES * 8) & (stride == 8) | (side > MAX_STRIDES * 64) & (stride == 64)
     return near_x & near_y & fits
 
 
 def in_ignored(grid: Tensor, faces: Tensor) -> Tensor:
-    """Whether the centre of each cell lies in a face that counts neither way, bool [N, cells]."""
+    """Whether the center of each cell lies in an ignored face, bool [N, cells]."""
     x, y, _ = grid.unbind(1)
     scene, place = (faces[..., 4] < 0).nonzero(as_tuple=True)
     left, top, right, bottom = (value[:, None] for value in corners(faces[scene, place]).unbind(1))
@@ -102,19 +106,19 @@ def in_ignored(grid: Tensor, faces: Tensor) -> Tensor:
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of boxes [..., 4] (left, top, right, bottom), broadcast."""
+    """Intersection over union of boxes [..., 4] (left, top, right, bottom), broadcast; differentiable."""
     shared = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
     areas = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1)
     return shared / (areas - shared).clamp(min=1e-6)
 
 
 def complete_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Complete IoU of boxes [K, 4] (Zheng et al. 2020): overlap less distance of centres and difference in shape."""
+    """Complete IoU of boxes [K, 4] (Zheng et al. 2020): overlap, less center distance and difference in shape."""
     overlap = iou(a, b)
     hull = torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])
-    apart = ((a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) ** 2).sum(1) / 4
+    distance = ((a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) ** 2).sum(1) / 4
     size_a, size_b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
     shape_a, shape_b = (torch.atan(size[:, 0] / size[:, 1].clamp(min=1e-3)) for size in (size_a, size_b))
     shape = 4 / torch.pi**2 * (shape_a - shape_b) ** 2
     weight = (shape / (1 - overlap + shape).clamp(min=1e-6)).detach()
-    return overlap - apart / (hull**2).sum(1).clamp(min=1e-6) - weight * shape
+    return overlap - distance / (hull**2).sum(1).clamp(min=1e-6) - weight * shape

@@ -1,7 +1,7 @@
-"""The network of the detector `luma`: grey picture in, for each cell of four grids a score and a box out.
+"""The network of the detector `luma`: a gray image in; a score and a box out for each cell of four grids.
 
-Dense 3x3 convolutions, ReLU, sums and nearest-neighbour enlarging only: what onnxruntime runs in int8. Channels are
-multiples of 16, and most of the work is done at stride 8, since the first layers, at full resolution, would dominate.
+It uses only what onnxruntime runs in int8: dense 3x3 convolutions, ReLU, sums and nearest-neighbor upsampling. Channels
+are multiples of 16. Most of the work is done at stride 8, because the first layers, at full resolution, would dominate.
 """
 
 import torch
@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 STRIDES = (8, 16, 32, 64)
-SIDE_IN_STRIDES = 4.0  # the side of a box for which the network gives 0
-PRIOR = 0.01  # the score that every cell starts with (Lin et al. 2017, "Focal loss", 4.1)
+SIDE_IN_STRIDES = 4.0  # side of a box for which the network outputs 0
+PRIOR = 0.01  # initial score of every cell (Lin et al. 2017, "Focal loss", 4.1)
 
 
 class ConvBlock(nn.Module):
-    """3x3 convolution, batch norm, ReLU; added to its input if `residual`."""
+    """3x3 convolution, batch norm, ReLU; with a skip connection if `residual`."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, residual: bool = False) -> None:
         super().__init__()
@@ -28,11 +28,14 @@ class ConvBlock(nn.Module):
 
 
 class Luma(nn.Module):
-    """Normalised grey pictures [N, 1, H, W], H and W multiples of 32, to raw answers float32 [N, 5, cells].
+    """Normalized gray images [N, 1, H, W], H and W multiples of 32, to raw outputs float32 [N, 5, cells].
 
-    The cells of stride 8 come first, row by row, then those of 16, 32 and 64 (whose grid is rounded up). The five:
-    score as a logit; the box's centre, right of and below the cell's centre, in strides; width and height as
+    The cells of stride 8 come first, row by row, then those of 16, 32 and 64 (whose grid is rounded up). The five
+    values: score as a logit; the box's center, right of and below the cell's center, in strides; width and height as
     logarithms, 0 for SIDE_IN_STRIDES strides.
+
+    >>> Luma().eval()(torch.zeros(1, 1, 64, 64)).shape
+    torch.Size([1, 5, 85])
     """
 
     def __init__(self) -> None:
@@ -42,8 +45,8 @@ class Luma(nn.Module):
             ConvBlock(48, 48, residual=True), ConvBlock(48, 48, residual=True),
         )  # fmt: skip
         self.to_16 = nn.Sequential(ConvBlock(48, 64, 2), ConvBlock(64, 64, residual=True))
-        # Used twice, to stride 32 and on to 64, and likewise `head` at four strides: hence without batch norm,
-        # whose statistics differ between the uses.
+        # Used twice, to stride 32 and on to 64, and `head` at four strides: therefore without batch norm, whose
+        # statistics would differ between the uses
         self.to_32 = nn.Conv2d(64, 64, 3, 2, 1)
         self.lateral_8 = nn.Conv2d(48, 32, 1)
         self.lateral_16 = nn.Conv2d(64, 32, 1)
@@ -67,19 +70,19 @@ class Luma(nn.Module):
         sum_32 = self.lateral_32(at_32)
         sum_16 = self.lateral_16(at_16) + F.interpolate(sum_32, scale_factor=2.0)
         sum_8 = self.lateral_8(at_8) + F.interpolate(sum_16, scale_factor=2.0)
-        answers = []
+        outputs = []
         for features in (sum_8, sum_16, sum_32, self.lateral_32(at_64)):
-            seen = F.relu(self.head(features))
-            answers.append(torch.cat([self.score(seen), self.box(seen)], dim=1).flatten(2))
-        return torch.cat(answers, dim=2)
+            hidden = F.relu(self.head(features))
+            outputs.append(torch.cat([self.score(hidden), self.box(hidden)], dim=1).flatten(2))
+        return torch.cat(outputs, dim=2)
 
     def num_parameters(self) -> int:
-        """How many numbers training fits."""
+        """The number of trained parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
 
 
-def cells(height: int, width: int, device: torch.device | None = None) -> Tensor:
-    """Centre x, centre y and stride, in pixels, of every cell of a picture, float32 [cells, 3], as the answers lie."""
+def cell_grid(height: int, width: int, device: torch.device | None = None) -> Tensor:
+    """Center x, center y and stride, in pixels, of every cell of an image, float32 [cells, 3], in output order."""
     grids = []
     for stride in STRIDES:
         rows, columns = -(-height // stride), -(-width // stride)
@@ -89,9 +92,9 @@ def cells(height: int, width: int, device: torch.device | None = None) -> Tensor
     return torch.cat(grids).to(device)
 
 
-def decode(answers: Tensor, grid: Tensor) -> Tensor:
-    """Boxes float32 [N, cells, 4] (left, top, right, bottom in pixels) of answers [N, 5, cells]; grid: `cells`."""
-    x, y, width, height = answers[:, 1:].float().unbind(1)
+def decode(outputs: Tensor, grid: Tensor) -> Tensor:
+    """Boxes float32 [N, cells, 4] (left, top, right, bottom, pixels) of outputs [N, 5, cells]; grid: `cell_grid`."""
+    x, y, width, height = outputs[:, 1:].float().unbind(1)
     stride = grid[:, 2]
     x, y = grid[:, 0] + x * stride, grid[:, 1] + y * stride
     half_w = width.clamp(-4, 4).exp() * (stride * SIDE_IN_STRIDES / 2)

@@ -11,27 +11,28 @@ import torch
 from torch import Tensor, nn
 
 from fer_edge.errors import ModelError
-from fer_train.detection.augment import augment, compressed, relight, sharpened
+from fer_train.detection.augment import augment, sharpen
 from fer_train.detection.loss import detection_loss
-from fer_train.detection.network import Luma, cells
+from fer_train.detection.network import Luma, cell_grid
+from fer_train.detection.synthesis.batches import relight
 from fer_train.detection.synthesis.closeups import CloseUps
 from fer_train.networks.checkpoint import load_tensors, save_tensors
 from fer_train.networks.normalization import MEAN, STD
+from fer_train.training.ema import WeightAverage
 
 SCHEMA = 1
-STEPS_A_RECORD = 100
+STEPS_PER_RECORD = 100
 CLIP_NORM = 10.0
-HELD_OUT = 0.005  # share of the pool, its first scenes, on which nothing is trained
+HELD_OUT = 0.005  # share of the pool, its first scenes, that is not trained on
 
 
 @dataclass(frozen=True)
 class DetectorOptions:
     """How to train a detector.
 
-    size: pixels a side of the largest training pictures, a multiple of 32; each step takes a side from half of it on.
-    warm_up: steps in which the rate rises.
-    ema_decay: of the moving average of the weights, which is what is kept. amp: convolutions in bfloat16.
-    mosaics_only, close_ups: what the scenes were chosen by and what was laid on them, for the record.
+    size: side of the largest training images in pixels, a multiple of 32; each step draws a side from half of it on.
+    warm_up: steps in which the learning rate rises. ema_decay: of the average of the weights, which is what is kept.
+    amp: convolutions in bfloat16. mosaics_only, close_ups: which scenes were used, for the record.
     """
 
     steps: int = 8000
@@ -50,7 +51,7 @@ class DetectorOptions:
 
 @dataclass(frozen=True)
 class DetectorRecord:
-    """A row of history.csv: means over the last STEPS_A_RECORD steps; seconds of wall time since the start."""
+    """A row of history.csv: means over the last STEPS_PER_RECORD steps; seconds of wall time since the start."""
 
     step: int
     learning_rate: float
@@ -60,10 +61,10 @@ class DetectorRecord:
 
 
 class DetectorTrainer:
-    """A training run: scenes uint8 [N, S, S] and faces [N, F, 5] on the device, results in the folder `out`.
+    """A training run on scenes uint8 [N, S, S] and faces [N, F, 5], both on the device; results go to the folder `out`.
 
-    close_ups are laid on them, if given. last.pt holds the run's whole state, detector.pt the averaged network for
-    fer-export.
+    close_ups: pasted on the scenes, if given. last.pt holds the run's whole state, detector.pt the averaged network
+    for fer-export.
     """
 
     def __init__(
@@ -76,71 +77,88 @@ class DetectorTrainer:
         torch.manual_seed(options.seed)
         self.network = Luma().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Luma().to(self.device)
-        self.average.load_state_dict(self.network.state_dict())
+        self._ema = WeightAverage(self.average, self.network, options.ema_decay)
         self.optimizer = _optimizer(self.network, options)
         self.sizes = range(-(-options.size // 64) * 32, options.size + 1, 32)
-        self.grids = {size: cells(size, size, self.device) for size in self.sizes}
+        self.grids = {size: cell_grid(size, size, self.device) for size in self.sizes}
         self.history: list[DetectorRecord] = []
         self.step = 0
 
+    def state_dict(self) -> dict[str, Any]:
+        """All that a run needs to continue, as last.pt holds it."""
+        return {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "history": [asdict(record) for record in self.history],
+            "step": self.step,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state`; KeyError, TypeError, RuntimeError or ValueError if it is not from `state_dict`."""
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.history = [DetectorRecord(**record) for record in state["history"]]
+        self.step = state["step"]
+
     def resume(self) -> None:
-        """Go on where last.pt ends, maybe with other steps or scenes; ModelError if it is missing or another's."""
+        """Continue from last.pt, with the same or other steps and scenes; ModelError if it is missing or damaged."""
         path = self.out / "last.pt"
         state = load_tensors(path, "train without --resume")
         try:
-            self.network.load_state_dict(state["network"])
-            self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.history = [DetectorRecord(**record) for record in state["history"]]
-            self.step = state["step"]
+            self.load_state_dict(state)
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise ModelError(f"{path} is not the state of a detector's training: train without --resume") from error
 
     def start_from(self, network: Luma) -> None:
-        """Take the weights of `network` to begin with."""
-        weights = network.state_dict()
-        self.network.load_state_dict(weights)
-        self.average.load_state_dict(weights)
+        """Start with the weights of `network`."""
+        for own in (self.network, self.average):
+            own.load_state_dict(network.state_dict())
 
     def run(self, on_step: Callable[[int], object], on_record: Callable[[DetectorRecord], None]) -> None:
-        """Train the steps that are left; last.pt and detector.pt are written at each record and at the end."""
-        sums, since = torch.zeros(2, device=self.device), 0
+        """Train the remaining steps; last.pt and detector.pt are written at each record and at the end.
+
+        Raises ModelError if the loss is no longer finite.
+        """
+        sums, count = torch.zeros(2, device=self.device), 0
         started = time.monotonic() - (self.history[-1].seconds if self.history else 0.0)
         while self.step < self.options.steps:
-            sums += self._step()
-            self.step, since = self.step + 1, since + 1
+            sums += self.train_step()
+            count += 1
             on_step(self.step)
-            if self.step % STEPS_A_RECORD == 0 or self.step == self.options.steps:
-                score, box = (sums / since).tolist()
+            if self.step % STEPS_PER_RECORD == 0 or self.step == self.options.steps:
+                score, box = (sums / count).tolist()
                 if not math.isfinite(score + box):
-                    raise ModelError("the loss is no number any more: train with a lower --lr")
+                    raise ModelError("the loss is no longer finite: train with a lower --lr")
                 rate, seconds = self.optimizer.param_groups[0]["lr"], round(time.monotonic() - started, 1)
                 self.history.append(DetectorRecord(self.step, rate, score, box, seconds))
-                sums, since = torch.zeros(2, device=self.device), 0
-                self._save()
+                sums, count = torch.zeros(2, device=self.device), 0
+                self.save()
                 on_record(self.history[-1])
 
-    def _step(self) -> Tensor:
-        """One step; its two losses [2], on the device."""
-        # Of the seed and the step alone, so that a resumed run sees what an unbroken one would
+    def train_step(self) -> Tensor:
+        """Train one step; returns score loss and box loss [2], on the device."""
+        # Seeded by run and step, so that a resumed run sees what an uninterrupted one would
         generator = torch.Generator().manual_seed(self.options.seed * 1_000_003 + self.step)
         size = self.sizes[int(torch.randint(len(self.sizes), (), generator=generator))]
         rows = torch.randint(len(self.scenes), (self.options.batch_size,), generator=generator).to(self.device)
-        pictures, faces = augment(self.scenes[rows], self.faces[rows], size, generator)
+        images, faces = augment(self.scenes[rows], self.faces[rows], size, generator)
         if self.close_ups:
-            pictures, faces = self.close_ups.lay(pictures, faces, generator)
-        pictures = compressed(relight(sharpened(pictures, generator), generator), generator)
+            images, faces = self.close_ups.paste(images, faces, generator)
+        images = relight(sharpen(images, generator), generator)
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.learning_rate * self._rate()
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.amp):
-            answers = self.network(((pictures - MEAN) / STD).contiguous(memory_format=torch.channels_last))
-        score_loss, box_loss = detection_loss(answers, self.grids[size], _packed(faces))
+            outputs = self.network(((images - MEAN) / STD).contiguous(memory_format=torch.channels_last))
+        score_loss, box_loss = detection_loss(outputs, self.grids[size], _without_empty_columns(faces))
         (score_loss + box_loss).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), CLIP_NORM)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self._follow()
+        self._ema.update(self.step)
+        self.step += 1
         return torch.stack([score_loss.detach(), box_loss.detach()])
 
     def _rate(self) -> float:
@@ -150,33 +168,15 @@ class DetectorTrainer:
             return (self.step + 1) / warm
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (self.step - warm) / max(1, total - warm)))
 
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Move the average towards the weights, faster at the beginning."""
-        keep = min(self.options.ema_decay, (1 + self.step) / (10 + self.step))
-        for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - keep)
-            else:
-                mean.copy_(value)
-
-    def _save(self) -> None:
-        save_tensors(
-            {
-                "network": self.network.state_dict(),
-                "average": self.average.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "history": [asdict(record) for record in self.history],
-                "step": self.step,
-            },
-            self.out / "last.pt",
-        )
+    def save(self) -> None:
+        """Write last.pt and detector.pt."""
+        save_tensors(self.state_dict(), self.out / "last.pt")
         trained = asdict(self.options) | {"step": self.step, "dataset": "composed scenes and mosaics of photographs"}
         save_detector(self.average, self.out / "detector.pt", trained)
 
 
-def _packed(faces: Tensor) -> Tensor:
-    """The faces [N, F, 5] without columns that hold none in any scene."""
+def _without_empty_columns(faces: Tensor) -> Tensor:
+    """The faces [N, F, 5] with the empty rows of each scene last, cut to the most that a scene has."""
     order = faces[..., 4].abs().argsort(dim=1, descending=True, stable=True)
     ordered = faces.gather(1, order[..., None].expand_as(faces))
     return ordered[:, : max(1, int((faces[..., 4] != 0).sum(1).max()))]
@@ -192,13 +192,13 @@ def _optimizer(network: nn.Module, options: DetectorOptions) -> torch.optim.Opti
 
 
 def save_detector(network: Luma, path: Path, options: dict[str, Any]) -> None:
-    """Write the network's weights, and what they were trained with, to `path`, whole or not at all."""
+    """Write the network's weights, and the options of its training, to `path`, whole or not at all."""
     weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
     save_tensors({"schema": SCHEMA, "detector": "luma", "state_dict": weights, "options": options}, path)
 
 
 def load_detector(path: Path) -> tuple[Luma, dict[str, Any]]:
-    """The network in evaluation mode, and its options; ModelError if `path` is no detector.pt."""
+    """The network in evaluation mode, and the options of its training; ModelError if `path` is not a detector.pt."""
     hint = "name the detector.pt that fer-train detector wrote"
     values = load_tensors(path, hint)
     if values.get("detector") != "luma" or values.get("schema") != SCHEMA:

@@ -1,7 +1,7 @@
-"""Pieces of photographs in which a detector sees faces where nobody is: what its successor must learn to pass over.
+"""Mine hard negatives: pieces of photos in which a trained detector sees faces although there are none.
 
-Sleeves, coats, collars, ears and hands pass for faces more than anything that can be drawn. A detector that is trained
-already finds those among many (Sung and Poggio 1998, "Example-based learning for view-based human face detection").
+Sleeves, coats, collars, ears and hands pass for faces more often than anything that can be drawn (Sung and Poggio 1998,
+"Example-based learning for view-based human face detection").
 """
 
 import numpy as np
@@ -10,52 +10,51 @@ from fer_edge.detectors.luma import LumaDetector
 from fer_edge.opencv import cv2
 from fer_train.detection.synthesis.scenes import BORDER_GRAY, relit
 from fer_train.detection.synthesis.teacher import Teacher
-from fer_train.detection.synthesis.tiles import TILE_PX, FaceTiles, Pixels
+from fer_train.detection.synthesis.tiles import TILE_PX, Boxes, FaceTiles, Pixels, uniform_tiles
 
-CELL_PX, ALONG = 80, 4  # so many pieces along a picture of 320 pixels are looked at in one go
-PIECE_PX = (20.0, 90.0)  # of a photograph's 128
-OF_A_PIECE, OF_A_FACE = 0.12, 0.3  # the most of a piece that a face may be, and the most of a face that it may show
-ALARM = 0.3  # the detector's score
-DOUBT = 0.25  # the teacher's, from which there may be somebody in a piece
-INSIDE = 0.8  # share of an alarm that lies in its piece
-UPRIGHT = 0.5  # share of the pieces that is not turned by quarters
+CELL_PX, COLUMNS = 80, 4  # pieces are searched in sheets of COLUMNS x COLUMNS
+PIECE_PX = (20.0, 90.0)  # side of a piece in its photo of 128 px
+MAX_FACE_IN_PIECE, MAX_SHOWN_FACE = 0.12, 0.3  # share of the piece that is face; share of a face that it may show
+MIN_DETECTOR_SCORE = 0.3  # from here on it is a false alarm
+MAX_TEACHER_SCORE = 0.25  # from here on the piece may show a face after all
+MIN_INSIDE = 0.8  # share of a false alarm that lies in its piece
+UPRIGHT = 0.5  # share of the pieces that are not rotated by quarter turns
 TRIES = 20
 
 
-def mined(tiles: FaceTiles, detector: LumaDetector, teacher: Teacher, pictures: int, seed: int) -> FaceTiles:
-    """The false alarms of `detector` in that many pictures of pieces, as tiles without faces, each as likely."""
+def mine_hard_negatives(
+    tiles: FaceTiles, detector: LumaDetector, teacher: Teacher, sheets: int, seed: int
+) -> FaceTiles:
+    """The false alarms of `detector` on that many sheets of pieces, as background tiles of equal weight."""
     rng = np.random.default_rng(seed)
     images: list[Pixels] = []
-    for _ in range(pictures if len(tiles) else 0):
-        pieces = [_piece(rng, tiles) for _ in range(ALONG * ALONG)]
+    for _ in range(sheets if len(tiles) else 0):
+        pieces = [_random_piece(rng, tiles) for _ in range(COLUMNS**2)]
         small = [cv2.resize(piece, (CELL_PX, CELL_PX), interpolation=cv2.INTER_AREA) for piece in pieces]
-        rows = [np.hstack(small[start : start + ALONG]) for start in range(0, len(small), ALONG)]
-        scene = np.asarray(np.vstack(rows), np.uint8)
-        corners, _ = detector.search(scene, ALARM)
+        sheet = np.asarray(np.vstack([np.hstack(small[row::COLUMNS]) for row in range(COLUMNS)]), np.uint8)
+        corners, _ = detector.search(sheet, MIN_DETECTOR_SCORE)
         if not len(corners):
             continue
         alarms = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
-        seen = teacher.faces(scene)
-        somebody = {_cell(face[:4], 0) for face in seen[seen[:, 4] >= DOUBT]}
-        for place in sorted({_cell(alarm, INSIDE) for alarm in alarms} - somebody - {-1}):
-            images.append(pieces[place])
-    nobody = (np.empty((0, 5), np.float32),) * len(images)
-    pixels = np.array(images, np.uint8).reshape(-1, TILE_PX, TILE_PX)
-    return FaceTiles(pixels, nobody, np.full(len(images), 1 / max(1, len(images))))
+        seen = teacher.detect(sheet)
+        faces = {_cell_of(face[:4]) for face in seen[seen[:, 4] >= MAX_TEACHER_SCORE]}
+        for column, row in sorted({_cell_of(alarm) for alarm in alarms if _in_one_cell(alarm)} - faces):
+            images.append(pieces[column * COLUMNS + row])
+    return uniform_tiles(images)
 
 
-def _piece(rng: np.random.Generator, tiles: FaceTiles) -> Pixels:
-    """A part of a photograph with at most the edge of a face, uint8 [128, 128]; some are turned, or blurred."""
+def _random_piece(rng: np.random.Generator, tiles: FaceTiles) -> Pixels:
+    """A part of a photo with at most the edge of a face, uint8 [128, 128]; some are rotated or blurred."""
     for _ in range(TRIES):
         tile = int(rng.integers(len(tiles)))
-        part = int(np.exp(rng.uniform(*np.log(PIECE_PX))))
-        x, y = (int(value) for value in rng.integers(0, TILE_PX - part, 2))
+        side = int(np.exp(rng.uniform(*np.log(PIECE_PX))))
+        x, y = (int(value) for value in rng.integers(0, TILE_PX - side, 2))
         boxes = tiles.boxes[tile][:, :4]
-        low, high = np.maximum(boxes[:, :2], (x, y)), np.minimum(boxes[:, :2] + boxes[:, 2:], (x + part, y + part))
-        shared = np.clip(high - low, 0, None).prod(axis=1)
-        piece = tiles.images[tile][y : y + part, x : x + part]
-        most = np.minimum(OF_A_PIECE * part * part, OF_A_FACE * boxes[:, 2:].prod(axis=1))
-        if (shared <= most).all() and (piece > BORDER_GRAY).mean() > 0.9:
+        low, high = np.maximum(boxes[:, :2], (x, y)), np.minimum(boxes[:, :2] + boxes[:, 2:], (x + side, y + side))
+        shown = np.clip(high - low, 0, None).prod(axis=1)
+        limit = np.minimum(MAX_FACE_IN_PIECE * side * side, MAX_SHOWN_FACE * boxes[:, 2:].prod(axis=1))
+        piece = tiles.images[tile][y : y + side, x : x + side]
+        if (shown <= limit).all() and (piece > BORDER_GRAY).mean() > 0.9:
             break
     else:
         piece = np.full((2, 2), 128, np.uint8)
@@ -69,13 +68,14 @@ def _piece(rng: np.random.Generator, tiles: FaceTiles) -> Pixels:
     return relit(rng, np.asarray(large, np.uint8))
 
 
-def _cell(box: np.ndarray[tuple[int], np.dtype[np.float32]], share: float) -> int:
-    """The number of the piece, row by row, in which the middle of a box (x, y, width, height) lies.
+def _cell_of(box: Boxes) -> tuple[int, int]:
+    """Column and row of the cell in which the center of a box (x, y, width, height) lies."""
+    column, row = np.clip((box[:2] + box[2:] / 2) // CELL_PX, 0, COLUMNS - 1).astype(int).tolist()
+    return column, row
 
-    -1 if less than `share` of the box does.
-    """
-    x, y, width, height = box.tolist()
-    column, row = (min(max(int(at // CELL_PX), 0), ALONG - 1) for at in (x + width / 2, y + height / 2))
-    across = min(x + width, (column + 1) * CELL_PX) - max(x, column * CELL_PX)
-    along = min(y + height, (row + 1) * CELL_PX) - max(y, row * CELL_PX)
-    return row * ALONG + column if across * along >= share * width * height else -1
+
+def _in_one_cell(box: Boxes) -> bool:
+    """Whether at least MIN_INSIDE of a box lies in the cell of its center."""
+    low = np.array(_cell_of(box)) * CELL_PX
+    inside = np.minimum(box[:2] + box[2:], low + CELL_PX) - np.maximum(box[:2], low)
+    return bool(inside.prod() >= MIN_INSIDE * box[2:].prod())

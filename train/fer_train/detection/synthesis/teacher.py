@@ -1,28 +1,30 @@
-"""Say which faces a composed scene shows, and how surely, by what a strong detector, YuNet, sees in it.
+"""Relabel scenes by what a strong detector, YuNet, sees in them: which faces they show, and how surely.
 
 Composing leaves errors: faces in the background that no list names, faces that a later layer hid, boxes of turned
-heads. YuNet learned from photographs in colour, and is weaker at grey ones; a tint like skin's and views of other
-sizes give back what it lacks (benchmarks/grey_teacher.py). Its score is kept: the network shall be as sure as YuNet.
+heads. YuNet learned from color photos and is weaker on gray ones; a skin tint and views at other sizes make up for it.
+Its score becomes the training target, so the network learns to be as sure as YuNet.
 """
 
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from fer_edge.detectors.lighting import normalize_lighting
 from fer_edge.errors import ModelError
+from fer_edge.framing import iou_matrix
 from fer_edge.opencv import cv2
 from fer_train.detection.synthesis.scenes import IGNORED, MAX_FACES, MIN_FACE_PX, Faces, Pixels
 
-FAINT = 0.15  # the teacher's lowest score
-TINT = (0.65, 0.92, 1.28)  # blue, green and red of grey 1
+MIN_SCORE = 0.15  # lowest score of the teacher's faces
+NMS_THRESHOLD, MAX_CANDIDATES = 0.3, 5000  # of cv2.FaceDetectorYN
+TINT = (0.65, 0.92, 1.28)  # blue, green and red of gray 1: a skin tone
 SCALES = (0.5, 1.0, 1.5, 2.0)
-AGREE = 2  # a face's score is the mean of so many views, those that see it best
-LARGE_PX = 100  # faces from here on are looked for in the half-sized view, too
-SURE = 0.45  # where a face was composed, this sure of it is enough
-NOBODY = 0.05  # less sure than this is nobody
-SAME = 0.4  # overlap from which two boxes are of one face
+VIEWS_AVERAGED = 2  # a face's score is the mean over this many scales, those that see it best
+LARGE_PX = 100  # faces this high are also taken from the half-sized view
+CONFIRMED_SCORE = 0.45  # at this score, a face that was composed there gets the full target
+MIN_TARGET = 0.05  # fainter detections where no face was composed count as background
+MATCH_IOU = 0.4  # two boxes that overlap this much are one face
+SCORE = 14  # column of the score in FaceDetectorYN's rows
 
 
 class Teacher:
@@ -32,85 +34,85 @@ class Teacher:
         if not file.is_file():
             raise ModelError(f"{file} is not a file: --teacher names face_detection_yunet_2023mar.onnx of OpenCV's zoo")
         try:
-            self._network = cv2.FaceDetectorYN.create(str(file), "", (320, 320), FAINT, 0.3, 5000)
+            self._network = cv2.FaceDetectorYN.create(
+                str(file), "", (320, 320), MIN_SCORE, NMS_THRESHOLD, MAX_CANDIDATES
+            )
         except cv2.error as error:
             raise ModelError(f"{file} is not YuNet's ONNX file: get it from OpenCV's zoo again") from error
 
-    def faces(self, scene: Pixels) -> Faces:
-        """float32 [faces, 5]: x, y, width, height and score, at least FAINT, of what it sees in uint8 [H, W]."""
-        scene = normalize_lighting(scene)  # as luma will see it: in bad light the teacher is unsure of everybody
-        seen = [self._detect(scene, scale) for scale in SCALES]
-        every = np.concatenate(seen)
-        view = np.repeat(np.arange(len(SCALES)), [len(one) for one in seen])
-        order = np.argsort(-every[:, 4], kind="stable")
-        every, view = every[order], view[order]
-        same = overlaps(every, every) >= SAME
-        free = np.ones(len(every), np.bool_)
-        faces = []
-        for place in range(len(every)):
-            if free[place]:
-                group = same[place] & free
-                free &= ~group
-                _, best = np.unique(view[group], return_index=True)  # the first of each view is its surest
-                scores = np.sort(every[group, 4][best])[-AGREE:]
-                box = np.average(every[group, :4], axis=0, weights=every[group, 4])
-                faces.append([*box, scores.sum() / AGREE])
-        result = np.array(faces, np.float32).reshape(-1, 5)
-        return result[result[:, 4] >= FAINT]
+    def detect(self, scene: Pixels) -> Faces:
+        """Faces in uint8 [H, W]: float32 [faces, 5], x, y, width, height and a score of at least MIN_SCORE.
 
-    def surest(self, picture: Pixels) -> Faces | None:
-        """What it sees most surely in uint8 [H, W], at its own size: float32 [15], or None.
-
-        x, y, width, height, then x and y of right eye, left eye, nose, right and left corner of the mouth; score.
+        Boxes that several scales find are merged into their mean, weighted by score.
         """
-        self._network.setInputSize((picture.shape[1], picture.shape[0]))
-        found = self._network.detect(tinted(normalize_lighting(picture)))[1]
-        return None if found is None else np.asarray(found[np.argmax(found[:, 14])], np.float32)
+        scene = normalize_lighting(scene)  # luma normalizes light too; in bad light the teacher is unsure of every face
+        views = [self._detect_at(scene, scale) for scale in SCALES]
+        boxes = np.concatenate(views)
+        view = np.repeat(np.arange(len(SCALES)), [len(one) for one in views])
+        order = np.argsort(-boxes[:, 4], kind="stable")
+        boxes, view = boxes[order], view[order]
+        same = iou_matrix(boxes[:, :4], boxes[:, :4]) >= MATCH_IOU
+        free = np.ones(len(boxes), np.bool_)
+        faces = []
+        for row in range(len(boxes)):
+            if free[row]:
+                group = same[row] & free
+                free &= ~group
+                _, best = np.unique(view[group], return_index=True)  # sorted by score: the first of each view
+                scores = np.sort(boxes[group, 4][best])[-VIEWS_AVERAGED:]
+                box = np.average(boxes[group, :4], axis=0, weights=boxes[group, 4])
+                faces.append([*box, scores.sum() / VIEWS_AVERAGED])
+        result = np.array(faces, np.float32).reshape(-1, 5)
+        return result[result[:, 4] >= MIN_SCORE]
 
-    def _detect(self, scene: Pixels, scale: float) -> Faces:
+    def detect_best(self, image: Pixels) -> Faces | None:
+        """The surest face in uint8 [H, W], at its own size: float32 [15], or None.
+
+        x, y, width, height; then x and y of right eye, left eye, nose, right and left corner of the mouth; score.
+        """
+        rows = self._run(normalize_lighting(image))
+        return rows[np.argmax(rows[:, SCORE])] if len(rows) else None
+
+    def _run(self, image: Pixels) -> Faces:
+        """FaceDetectorYN's rows [faces, 15]."""
+        self._network.setInputSize((image.shape[1], image.shape[0]))
+        rows = self._network.detect(tinted(image))[1]
+        return np.empty((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32)
+
+    def _detect_at(self, scene: Pixels, scale: float) -> Faces:
         if scale != 1:
-            how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-            scene = np.asarray(cv2.resize(scene, None, fx=scale, fy=scale, interpolation=how), np.uint8)
-        self._network.setInputSize((scene.shape[1], scene.shape[0]))
-        found = self._network.detect(tinted(scene))[1]
-        if found is None:
-            return np.empty((0, 5), np.float32)
-        faces = np.asarray(found, dtype=np.float32)[:, [0, 1, 2, 3, 14]]
+            interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+            scene = np.asarray(cv2.resize(scene, None, fx=scale, fy=scale, interpolation=interpolation), np.uint8)
+        faces = self._run(scene)[:, [0, 1, 2, 3, SCORE]]
         faces[:, :4] /= np.float32(scale)
         return faces if scale >= 1 else faces[faces[:, 3] >= LARGE_PX]
 
-    def correct(self, scene: Pixels, faces: Faces) -> Faces:
-        """`faces` (as scenes have them) and the teacher's, agreed; the last column is how surely each is a face."""
-        seen = self.faces(scene)
-        agreed = []
-        overlap = overlaps(faces, seen)
+    def relabel(self, scene: Pixels, faces: Faces) -> Faces:
+        """Merge `faces` (as scenes have them) with the teacher's: float32 [F, 5], surest first, at most MAX_FACES.
+
+        The last column is the training target: how surely each is a face, or IGNORED.
+        """
+        found = self.detect(scene)
+        overlap = iou_matrix(faces[:, :4], found[:, :4])
+        merged = []
         for face, row in zip(faces, overlap, strict=True):
-            if row.max(initial=0) >= SAME:
-                continue  # the teacher's box says it better
-            # Not seen by the teacher: composed with care, so a face if large and plain to see, else neither
-            agreed.append([*face[:4], 1.0 if face[4] > 0 and face[3] >= LARGE_PX * 1.5 else IGNORED])
-        for place, (*box, score) in enumerate(seen):
+            if row.max(initial=0) < MATCH_IOU:  # else the teacher's box is the better one
+                plain = face[4] > 0 and face[3] >= LARGE_PX * 1.5
+                merged.append([*face[:4], 1.0 if plain else IGNORED])
+        for place, (*box, score) in enumerate(found):
             column = overlap[:, place]
-            if column.max(initial=0) < SAME:
-                sure = score**2  # nobody was placed there
-                if sure < NOBODY:
-                    continue
+            if column.max(initial=0) >= MATCH_IOU:
+                certain = faces[column.argmax(), 4] > 0
+                target = min((1 + score) / (1 + CONFIRMED_SCORE), 1.0) if certain else score
             else:
-                sure = min((1 + score) / (1 + SURE), 1.0) if faces[column.argmax(), 4] > 0 else score
-            agreed.append([*box, sure if box[3] >= MIN_FACE_PX else IGNORED])
-        result = np.array(agreed, np.float32).reshape(-1, 5)
+                target = score**2  # no face was composed here
+                if target < MIN_TARGET:
+                    continue
+            merged.append([*box, target if box[3] >= MIN_FACE_PX else IGNORED])
+        result = np.array(merged, np.float32).reshape(-1, 5)
         return result[np.argsort(-result[:, 4], kind="stable")][:MAX_FACES]
 
 
 def tinted(gray: Pixels) -> Pixels:
-    """uint8 [H, W] in the colour of skin, BGR, [H, W, 3]."""
+    """uint8 [H, W] in the color of skin, BGR uint8 [H, W, 3]."""
     return np.asarray(cv2.merge([cv2.convertScaleAbs(gray, alpha=share) for share in TINT]), np.uint8)
-
-
-def overlaps(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Intersection over union of each box (x, y, width, height, …) in `first` with each in `second`: float32 [A, B]."""
-    a, b = first[:, None, :4], second[None, :, :4]
-    low = np.maximum(a[..., :2], b[..., :2])
-    high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    return np.asarray(shared / np.maximum(a[..., 2:].prod(axis=2) + b[..., 2:].prod(axis=2) - shared, 1e-6), np.float32)

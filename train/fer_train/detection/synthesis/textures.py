@@ -1,19 +1,20 @@
-"""Pictures without faces, drawn at random: what a detector must learn to pass over."""
+"""Images without faces, drawn at random, so that the detector learns what background looks like."""
 
 import numpy as np
 
 from fer_edge.opencv import cv2
-from fer_train.detection.synthesis.clutter import draw_things
-from fer_train.detection.synthesis.tiles import TILE_PX, FaceTiles, Pixels
+from fer_train.detection.synthesis.clutter import draw_clutter
+from fer_train.detection.synthesis.tiles import TILE_PX, FaceTiles, Pixels, mix_tiles, uniform_tiles
 
-DRAWN_SHARE = 0.12
+DRAWN_SHARE = 0.12  # weight of the drawn tiles among all
 
 
 def draw_texture(rng: np.random.Generator, size: int) -> Pixels:
-    """Some texture, uint8 [size, size]: a soft light, stripes, a lattice, clouds, grain or one grey."""
+    """A texture, uint8 [size, size]: a gradient, stripes, a lattice, clouds, noise or one gray."""
     kind = rng.integers(6)
     if kind == 0:
-        return _ramp(rng, size)
+        corners = rng.uniform(0, 255, (2, 2)).astype(np.float32)
+        return np.asarray(cv2.resize(corners, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
     if kind == 1:
         return _stripes(rng, size)
     if kind == 2:
@@ -21,14 +22,9 @@ def draw_texture(rng: np.random.Generator, size: int) -> Pixels:
     if kind == 3:
         return _clouds(rng, size)
     if kind == 4:
-        grain = rng.normal(rng.uniform(40, 215), rng.uniform(4, 45), (size, size))
-        return np.clip(grain, 0, 255).astype(np.uint8)
+        noise = rng.normal(rng.uniform(40, 215), rng.uniform(4, 45), (size, size))
+        return np.clip(noise, 0, 255).astype(np.uint8)
     return np.full((size, size), rng.integers(256), dtype=np.uint8)
-
-
-def _ramp(rng: np.random.Generator, size: int) -> Pixels:
-    corners = rng.uniform(0, 255, (2, 2)).astype(np.float32)
-    return np.asarray(cv2.resize(corners, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def _stripes(rng: np.random.Generator, size: int) -> Pixels:
@@ -41,7 +37,7 @@ def _stripes(rng: np.random.Generator, size: int) -> Pixels:
 
 
 def _clouds(rng: np.random.Generator, size: int) -> Pixels:
-    """Noise of several scales, as foliage, rock or cloth have."""
+    """Noise at several scales, like foliage, rock or cloth."""
     total = np.zeros((size, size), np.float32)
     for cells in (3, 6, 12, 25, 50, 100):
         noise = rng.normal(0, rng.uniform(4, 30), (cells, cells)).astype(np.float32)
@@ -49,13 +45,11 @@ def _clouds(rng: np.random.Generator, size: int) -> Pixels:
     return np.asarray(np.clip(total + rng.uniform(60, 195), 0, 255), dtype=np.uint8)
 
 
-def with_drawn(tiles: FaceTiles, count: int, seed: int) -> FaceTiles:
-    """`tiles` and `count` drawn ones that show nobody, DRAWN_SHARE of what is drawn by chance."""
+def with_drawn_tiles(tiles: FaceTiles, count: int, seed: int) -> FaceTiles:
+    """`tiles` and `count` drawn background tiles, which share the weight DRAWN_SHARE."""
     rng = np.random.default_rng(seed)
     drawn = np.empty((count, TILE_PX, TILE_PX), np.uint8)
     for tile in drawn:
         tile[:] = draw_texture(rng, TILE_PX)
-        draw_things(rng, tile, int(rng.integers(1, 9)))
-    weights = np.concatenate([tiles.weights * (1 - DRAWN_SHARE), np.full(count, DRAWN_SHARE / count)])
-    nobody = (np.empty((0, 5), np.float32),) * count
-    return FaceTiles(np.concatenate([tiles.images, drawn]), tiles.boxes + nobody, weights)
+        draw_clutter(rng, tile, int(rng.integers(1, 9)))
+    return mix_tiles(tiles, [uniform_tiles(drawn)], [DRAWN_SHARE])
