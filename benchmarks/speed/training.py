@@ -36,7 +36,7 @@ from fer_edge.console import run_main
 from fer_edge.system import machine_info
 from fer_train.data import FER2013_CLASSES, PUBLIC_TEST, TRAINING, FaceData
 from fer_train.network_names import network_names
-from fer_train.networks import NETWORKS
+from fer_train.networks import network_class
 from fer_train.networks.normalization import MEAN, STD
 from fer_train.training.augment import Augmentation
 from fer_train.training.batches import Batch, Batches
@@ -155,7 +155,7 @@ def images_per_s(faces: FaceData, batches: Callable[[], Iterator[Batch]], step: 
 def make_jobs(model: str, count: int, steps: int) -> dict[str, Callable[[], Rates]]:
     """The ways to measure: batches alone are made of `count` faces, training goes over `steps` batches."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    options = TrainOptions(model, 1_000_000, NETWORKS[model].recipe, device=device)
+    options = TrainOptions(model, 1_000_000, network_class(model).recipe, device=device)
     size = options.recipe.batch_size
     many, few = noise_faces(max(count // size, 1) * size), noise_faces(steps * size)
     trainer = Trainer(few, options, Path())

@@ -30,7 +30,7 @@ def test_a_checkpoint_comes_back_as_it_was_written(checkpoint: Checkpoint, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["best.pt"], "nothing may be left beside it"
 
 
-def test_its_network_is_rebuilt_for_inference(checkpoint: Checkpoint) -> None:
+def test_a_network_is_rebuilt_in_evaluation_mode(checkpoint: Checkpoint) -> None:
     network = checkpoint.network()
     assert not network.training
     faces = torch.randn(2, 1, 48, 48)
@@ -72,14 +72,14 @@ class _Intruder:
         return Path.touch, (self.target,)
 
 
-def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+def test_code_in_a_checkpoint_is_not_executed(tmp_path: Path) -> None:
     (tmp_path / "trap.pt").write_bytes(pickle.dumps(_Intruder(tmp_path / "sprung")))
     with pytest.raises(ModelError, match="is not a checkpoint"):
         load_checkpoint(tmp_path / "trap.pt")
     assert not (tmp_path / "sprung").exists()
 
 
-def test_a_newer_schema_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_another_schema_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "best.pt"
     save_checkpoint(checkpoint, path)
     torch.save(torch.load(path, weights_only=True) | {"schema": 2}, path)
@@ -87,7 +87,7 @@ def test_a_newer_schema_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> No
         load_checkpoint(path)
 
 
-def test_another_networks_weights_are_refused(checkpoint: Checkpoint) -> None:
+def test_the_weights_of_another_network_are_refused(checkpoint: Checkpoint) -> None:
     with pytest.raises(ModelError, match="the weights are not those of the network cnn4"):
         replace(checkpoint, model="cnn4").network()
     with pytest.raises(ModelError, match="the weights are not those of the network edgeresnet"):
@@ -101,6 +101,6 @@ def test_incomplete_weights_are_refused(checkpoint: Checkpoint) -> None:
         replace(checkpoint, state_dict=weights).network()
 
 
-def test_a_folder_that_is_gone_is_one_error(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_output_error(checkpoint: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="can't be written"):
         save_checkpoint(checkpoint, tmp_path / "gone" / "best.pt")

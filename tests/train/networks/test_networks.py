@@ -1,16 +1,24 @@
-"""The networks' sizes, shapes and names."""
+"""The networks' sizes, shapes and names, and how one is added."""
 
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
 import torch
 
 from fer_edge.errors import ModelError
-from fer_train.networks import NETWORKS, build_network
+from fer_train import network_names as names
+from fer_train import networks
+from fer_train.network_names import network_names
+from fer_train.networks import build_network, network_class
 from fer_train.networks.checkpoint import load_checkpoint
+from fer_train.training.options import TrainOptions
+from fer_train.training.trainer import Trainer
 
-SIZES = {  # parameters, multiply-accumulates a face
+from ..conftest import face_data
+
+SIZES = {  # parameters, multiply-accumulates per face
     "cnn4": (2_345_607, 77_326_464),
     "edgeresnet": (861_455, 81_783_904),
     "edgeresnet-deep": (903_119, 105_671_776),
@@ -23,17 +31,17 @@ SIZES = {  # parameters, multiply-accumulates a face
 
 
 def test_there_are_the_known_networks_with_their_sizes() -> None:
-    networks = {name: build_network(name, 7) for name in NETWORKS}
+    networks = {name: build_network(name, 7) for name in network_names()}
     assert {name: (network.num_parameters(), network.num_macs()) for name, network in networks.items()} == SIZES
 
 
-@pytest.mark.parametrize("name", sorted(set(NETWORKS) - {"cnn4"}))
-def test_a_networks_description_tells_its_size(name: str) -> None:
-    told = re.search(r"([\d.]+) M parameters, ([\d,]+) MMAC a face", NETWORKS[name].__doc__ or "")
-    assert told is not None
+@pytest.mark.parametrize("name", network_names())
+def test_a_networks_docstring_states_its_size(name: str) -> None:
+    stated = re.search(r"([\d.]+) M parameters, ([\d,]+) MMAC per face", network_class(name).__doc__ or "")
+    assert stated is not None
     parameters, macs = SIZES[name]
-    assert told[1] == f"{parameters / 1e6:.{len(told[1].partition('.')[2])}f}"
-    assert told[2] == f"{macs / 1e6:,.0f}"
+    assert stated[1] == f"{parameters / 1e6:.{len(stated[1].partition('.')[2])}f}"
+    assert stated[2] == f"{macs / 1e6:,.0f}"
 
 
 def test_counting_multiplications_leaves_the_network_as_it_was() -> None:
@@ -46,13 +54,13 @@ def test_counting_multiplications_leaves_the_network_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("name", ["edgeresnet", "edgeresnet-deep"])
-def test_what_may_be_shipped_keeps_to_its_budget(name: str) -> None:
+def test_networks_that_may_be_shipped_keep_to_their_budget(name: str) -> None:
     network = build_network(name, 7)
     assert network.num_parameters() <= 950_000
     assert network.num_macs() <= 110e6
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", network_names())
 @pytest.mark.parametrize("classes", [2, 7])
 def test_outputs_have_the_documented_shapes(name: str, classes: int) -> None:
     network = build_network(name, classes).eval()
@@ -72,3 +80,28 @@ def test_the_shipped_checkpoint_still_loads() -> None:
 def test_an_unknown_network_is_refused_with_the_list_of_known_ones() -> None:
     with pytest.raises(ModelError, match="there is no network 'resnet50': choose one of cnn4, edgeresnet, "):
         build_network("resnet50", 7)
+
+
+@pytest.fixture
+def added_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of the example in the docstring of networks/, as a file in a second folder of networks."""
+    example = (networks.__doc__ or "").partition("`--model linear-net`.\n")[2].partition("For int8")[0]
+    (tmp_path / "linear_net.py").write_text(textwrap.dedent(example))
+    monkeypatch.setattr(names, "FOLDERS", [*names.FOLDERS, tmp_path])
+    monkeypatch.setattr(networks, "__path__", [*networks.__path__, str(tmp_path)])
+    return "linear-net"
+
+
+def test_a_file_in_the_folder_is_a_network(added_network: str, tmp_path: Path) -> None:
+    assert added_network in network_names()
+    recipe = network_class(added_network).recipe
+    trainer = Trainer(face_data(train=8, test=2), TrainOptions(added_network, 1, recipe), tmp_path)
+    trainer.run(lambda _step, _means: None, lambda _record, _is_best: None)
+    checkpoint = load_checkpoint(tmp_path / "best.pt")
+    assert checkpoint.model == added_network
+    assert checkpoint.network().num_parameters() == 48 * 48 * 64 + 64 + 64 * 7 + 7
+
+
+def test_files_that_assign_no_network_are_not_networks() -> None:
+    assert {"base", "checkpoint", "inference", "normalization", "pretrained"}.isdisjoint(network_names())
+    assert set(network_names()) == set(SIZES)

@@ -1,4 +1,4 @@
-"""First weights from torchvision's state dicts and from checkpoints, and what is refused."""
+"""Initial weights from torchvision's state dicts and from checkpoints, and what is refused."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from fer_edge.errors import ModelError
 from fer_train.data import FER2013_CLASSES
 from fer_train.networks import build_network
 from fer_train.networks.checkpoint import Checkpoint, save_checkpoint
-from fer_train.networks.pretrained import fetch, load_first_weights
+from fer_train.networks.pretrained import fetch, load_initial_weights
 
 # torchvision's own names and shapes, from its model definitions.
 RESNET18 = {
@@ -33,7 +33,7 @@ VGG11_BN = {"features.0.weight": (64, 3, 3, 3), "features.25.weight": (512, 512,
 
 def _torchvision(shapes: dict[str, tuple[int, ...]], path: Path) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    # The dense layers' real sizes are of no matter here, since they are left out.
+    # The dense layers are skipped, so that they may be smaller than they really are.
     weights = {
         name: torch.randn(tuple(min(side, 600) for side in shape), generator=generator)
         for name, shape in shapes.items()
@@ -49,19 +49,19 @@ def test_imagenet_weights_load_by_torchvisions_names(
     weights = _torchvision(shapes, tmp_path / "imagenet.pth")
     network = build_network(model, 7)
     head = network.classifier.weight.clone()
-    transfer = load_first_weights(network, model, FER2013_CLASSES, tmp_path / "imagenet.pth")
+    loaded = load_initial_weights(network, model, FER2013_CLASSES, tmp_path / "imagenet.pth")
     own = network.state_dict()
     first = next(iter(shapes))
     body = [name for name in shapes if not name.startswith(("fc.", "classifier."))]
-    assert sorted(transfer.loaded) == sorted(body)
-    assert transfer.summed == (first,)
+    assert sorted(loaded.loaded) == sorted(body)
+    assert loaded.summed == (first,)
     assert torch.equal(own[first], weights[first].sum(1, keepdim=True))
     assert all(torch.equal(own[name].float(), weights[name].trunc() if weights[name].ndim == 0 else weights[name])
                for name in body if name != first)  # fmt: skip
-    assert set(transfer.skipped) == set(shapes) - set(body)
-    assert {"classifier.weight", "classifier.bias"} <= set(transfer.fresh)
+    assert set(loaded.skipped) == set(shapes) - set(body)
+    assert {"classifier.weight", "classifier.bias"} <= set(loaded.fresh)
     assert torch.equal(network.classifier.weight, head)
-    assert f"{len(body)} tensors loaded; {first} summed over RGB" in transfer.summary()
+    assert f"{len(body)} tensors loaded; {first} summed over RGB" in loaded.summary()
 
 
 @pytest.fixture
@@ -72,57 +72,59 @@ def best(tmp_path: Path) -> Path:
     return tmp_path / "best.pt"
 
 
-def test_a_checkpoint_of_the_same_classes_loads_whole(best: Path) -> None:
+def test_a_checkpoint_of_the_same_classes_loads_completely(best: Path) -> None:
     network = build_network("edgeresnet-small", 7)
-    transfer = load_first_weights(network, "edgeresnet-small", FER2013_CLASSES, best)
-    assert not transfer.skipped
-    assert not transfer.fresh
+    loaded = load_initial_weights(network, "edgeresnet-small", FER2013_CLASSES, best)
+    assert not loaded.skipped
+    assert not loaded.fresh
     torch.manual_seed(1)
     expected = build_network("edgeresnet-small", 7).state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
 
 
-def test_a_network_grown_by_blocks_answers_as_the_one_it_started_from(tmp_path: Path) -> None:
+def test_a_network_with_more_blocks_answers_as_the_one_it_started_from(tmp_path: Path) -> None:
     torch.manual_seed(1)
     before, grown = build_network("edgeresnet", 7).eval(), build_network("edgeresnet-deep", 7).eval()
     save_checkpoint(Checkpoint("edgeresnet", FER2013_CLASSES, before.state_dict()), tmp_path / "best.pt")
-    transfer = load_first_weights(grown, "edgeresnet-deep", FER2013_CLASSES, tmp_path / "best.pt")
-    assert not transfer.skipped
-    assert all(name.startswith("features.6_0.") for name in transfer.fresh)
+    loaded = load_initial_weights(grown, "edgeresnet-deep", FER2013_CLASSES, tmp_path / "best.pt")
+    assert not loaded.skipped
+    assert all(name.startswith("features.6_0.") for name in loaded.fresh)
     faces = torch.randn(4, 1, 48, 48)
     assert torch.equal(grown(faces), before(faces))
     with pytest.raises(ModelError, match="is a checkpoint of the network edgeresnet, not of edgeresnet-small"):
-        load_first_weights(
+        load_initial_weights(
             build_network("edgeresnet-small", 7), "edgeresnet-small", FER2013_CLASSES, tmp_path / "best.pt"
         )
 
 
 @pytest.mark.parametrize("classes", [("happy", "other"), tuple(reversed(FER2013_CLASSES))])
-def test_a_checkpoint_of_other_classes_gives_all_but_the_classifier(best: Path, classes: tuple[str, ...]) -> None:
+def test_a_checkpoint_of_other_classes_loads_without_its_classifier(best: Path, classes: tuple[str, ...]) -> None:
     network = build_network("edgeresnet-small", len(classes))
-    transfer = load_first_weights(network, "edgeresnet-small", classes, best)
-    assert transfer.skipped == ("classifier.weight", "classifier.bias") == transfer.fresh
+    loaded = load_initial_weights(network, "edgeresnet-small", classes, best)
+    assert loaded.skipped == ("classifier.weight", "classifier.bias") == loaded.fresh
 
 
-def test_what_does_not_fit_is_refused(best: Path, tmp_path: Path) -> None:
+def test_files_that_do_not_fit_are_refused(best: Path, tmp_path: Path) -> None:
     network = build_network("edgeresnet", 7)
     with pytest.raises(ModelError, match=r"is a checkpoint of the network edgeresnet-small, not of edgeresnet"):
-        load_first_weights(network, "edgeresnet", FER2013_CLASSES, best)
+        load_initial_weights(network, "edgeresnet", FER2013_CLASSES, best)
     _torchvision(RESNET18, tmp_path / "resnet18.pth")
-    with pytest.raises(ModelError, match="has no weights that are called as those of edgeresnet"):
-        load_first_weights(network, "edgeresnet", FER2013_CLASSES, tmp_path / "resnet18.pth")
+    with pytest.raises(ModelError, match="has no weights with the names of edgeresnet's"):
+        load_initial_weights(network, "edgeresnet", FER2013_CLASSES, tmp_path / "resnet18.pth")
     _torchvision({"conv1.weight": (64, 3, 3, 3)}, tmp_path / "other.pth")
     with pytest.raises(ModelError, match=r"conv1.weight has the shape \[64, 1, 3, 3\] where \[64, 1, 7, 7\] fits"):
-        load_first_weights(build_network("resnet18", 7), "resnet18", FER2013_CLASSES, tmp_path / "other.pth")
+        load_initial_weights(build_network("resnet18", 7), "resnet18", FER2013_CLASSES, tmp_path / "other.pth")
     torch.save({"state_dict": [1, 2]}, tmp_path / "list.pth")
     with pytest.raises(ModelError, match="holds no weights"):
-        load_first_weights(network, "edgeresnet", FER2013_CLASSES, tmp_path / "list.pth")
+        load_initial_weights(network, "edgeresnet", FER2013_CLASSES, tmp_path / "list.pth")
     (tmp_path / "text.pth").write_text("weights")
     with pytest.raises(ModelError, match="is not a checkpoint, or is damaged: name the weights that torchvision"):
-        load_first_weights(network, "edgeresnet", FER2013_CLASSES, tmp_path / "text.pth")
+        load_initial_weights(network, "edgeresnet", FER2013_CLASSES, tmp_path / "text.pth")
 
 
-def test_a_url_is_fetched_once_and_an_unreachable_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_is_fetched_once_and_an_unreachable_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
     asked = []
 

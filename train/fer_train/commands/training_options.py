@@ -92,7 +92,7 @@ def train_options(given: Given) -> "TrainOptions":
     with extra_required("fer-train", "train"):
         import torch
 
-        from fer_train.networks import NETWORKS
+        from fer_train.networks import network_class
         from fer_train.training.augment import parse_augmentation
         from fer_train.training.options import TrainOptions
 
@@ -100,7 +100,7 @@ def train_options(given: Given) -> "TrainOptions":
         raise click.UsageError("--unlabelled faces teach only what teachers say about them: give a --teacher, too")
     if given["qat"] and not given["init_weights"]:
         raise click.UsageError("--qat fine-tunes a trained network: name it with --init-weights BEST.PT")
-    own = NETWORKS[given["model"]].recipe
+    own = network_class(given["model"]).recipe
     if given["qat"]:
         own = replace(own, learning_rate=own.learning_rate * QAT_RATE)
     recipe = replace(
@@ -135,7 +135,7 @@ def make_trainer(faces: "FaceData", options: "TrainOptions", given: Given, out: 
     """The trainer of `options` in the folder `out`, with the teachers, faces and weights that were named."""
     from fer_edge.files import sha256_of
     from fer_train.networks import Network
-    from fer_train.networks.pretrained import fetch, load_first_weights
+    from fer_train.networks.pretrained import fetch, load_initial_weights
     from fer_train.training.distillation import load_teachers
     from fer_train.training.trainer import Trainer
 
@@ -147,7 +147,7 @@ def make_trainer(faces: "FaceData", options: "TrainOptions", given: Given, out: 
         options = replace(options, init=sha256_of(weights))
 
         def initial(network: Network) -> None:
-            transfer = load_first_weights(network, options.model, faces.classes, weights)
+            transfer = load_initial_weights(network, options.model, faces.classes, weights)
             if rank.is_first:
                 click.echo(f"{weights}: {transfer.summary()}", err=True)
 

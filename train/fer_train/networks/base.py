@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Recipe:
-    """Training settings that fit a network; each can be overridden on the command line.
+    """Training settings that suit a network; the command line can override each of them.
 
-    learning_rate: the peak of the one-cycle schedule.
+    learning_rate: the peak of the one-cycle schedule. batch_size: faces per step.
     """
 
     optimizer: Literal["sgd", "adamw"] = "sgd"
@@ -21,10 +21,11 @@ class Recipe:
 
 
 class Network(nn.Module):
-    """A classifier of normalised faces, float32 [N, 1, 48, 48]; its constructor takes the number of classes.
+    """A classifier of normalized faces, float32 [N, 1, 48, 48]; its constructor takes the number of classes.
 
-    num_features: width of `forward_features`' output, on which training may hang further heads.
-    recipe: the settings `fer-train` uses unless told otherwise.
+    num_features: width of the output of `forward_features`, to which training may attach more heads.
+    recipe: the settings that `fer-train` uses by default.
+    classifier: the dense layer from features to logits.
     """
 
     num_features: int
@@ -36,15 +37,15 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def forward(self, faces: Tensor) -> Tensor:
-        """Logits [N, num_classes]."""
+        """Logits [N, num_classes] of the faces [N, 1, 48, 48]."""
         return self.classifier(self.forward_features(faces))  # type: ignore[no-any-return]  # torch's modules are Any
 
     def num_parameters(self) -> int:
-        """How many weights are trained."""
+        """The number of trained weights."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def num_macs(self) -> int:
-        """Multiply-accumulates of one 48x48 face in convolutions and dense layers; nothing is left changed."""
+        """Multiply-accumulates per face in convolutions and dense layers. The network is left as it was."""
         counts: list[int] = []
 
         def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:

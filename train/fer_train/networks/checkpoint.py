@@ -1,4 +1,4 @@
-"""The checkpoint: weights, and all that is needed to rebuild, export and trust the network."""
+"""The checkpoint best.pt: weights, and all that is needed to rebuild, export and trust the network."""
 
 import io
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network as it is stored in best.pt.
+    """A trained network as best.pt stores it.
 
-    model: its name in NETWORKS; state_dict: its weights, on the CPU.
-    classes: labels in output order. class_mapping: what became of the classes of the training data, as in
-        FaceData.class_mapping; empty if these are the classes.
-    input_size: pixels a side; mean, std: of the input, in 0 to 255 units.
-    temperature: logits are divided by it before the softmax.
-    dataset: name of the data file; metrics: as in metrics.json; options: how it was trained.
+    model: its name for `--model`. state_dict: its weights, on the CPU.
+    classes: labels in output order. class_mapping: what each class of the training data became, as in
+        FaceData.class_mapping; empty if the data has these classes.
+    input_size: pixels per side. mean, std: of the input, in 0 to 255 units.
+    temperature: logits are divided by it before the softmax (Guo et al. 2017).
+    dataset: name of the data file. metrics: as in metrics.json. options: how the network was trained.
     """
 
     model: str
@@ -59,9 +59,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read what save_checkpoint wrote; nothing in the file is executed (weights_only).
+    """Read what save_checkpoint wrote; no code in the file is executed (weights_only).
 
-    Raises ModelError if `path` is missing, truncated, not a checkpoint of fer-train or of a newer schema.
+    Raises ModelError if `path` is missing, truncated, not a checkpoint of fer-train, or of another schema.
     """
     hint = "name the best.pt that fer-train wrote"
     values = load_tensors(path, hint)
@@ -76,7 +76,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def save_tensors(values: Mapping[str, Any], path: Path) -> None:
-    """torch.save to `path`, whole or not at all; OutputError if that can't be done."""
+    """Write `values` to `path` with torch.save, whole or not at all; OutputError if that can't be done."""
     buffer = io.BytesIO()  # torch's own writer raises a bare RuntimeError when the disk is full
     torch.save(dict(values), buffer)
     with atomic_write(path) as part:
@@ -84,7 +84,7 @@ def save_tensors(values: Mapping[str, Any], path: Path) -> None:
 
 
 def load_tensors(path: Path, hint: str) -> dict[str, Any]:
-    """What save_tensors wrote, on the CPU; a ModelError that ends in `hint` if `path` is no such file."""
+    """Read what save_tensors wrote, onto the CPU; a ModelError that ends in `hint` if `path` is another file."""
     if not path.is_file():
         raise ModelError(f"{path} is not a file: {hint}")
     try:

@@ -1,4 +1,4 @@
-"""The four-layer CNN of the field's tutorials, as the baseline everyone knows."""
+"""The four-layer CNN of the field's tutorials, as a well-known baseline."""
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,8 @@ from fer_train.networks.base import Network, Recipe
 class Cnn4(Network):
     """Four unpadded 3x3 convolutions (32, 64, 128, 128), max-pooling, dropout and a dense layer of 1024.
 
-    2.35 M parameters. The layers and dropout rates are those of the widely copied Keras tutorials,
-    which report 63.2 % after 50 epochs.
+    2.35 M parameters, 77 MMAC per face. Layers and dropout rates are those of widely copied Keras tutorials, which
+    report 63.2 % after 50 epochs.
     """
 
     num_features = 1024

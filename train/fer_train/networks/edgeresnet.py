@@ -14,7 +14,8 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions around an identity; ReLU after the sum, so that int8 fuses the Add.
 
-    is_identity: begin as the identity (a last scale of zero, Goyal et al. 2017), so that a network may grow by it.
+    is_identity: start as the identity, with a last scale of zero (Goyal et al. 2017), so that a trained network can
+    be extended by this block.
     """
 
     def __init__(self, channels: int, is_identity: bool = False) -> None:
@@ -32,13 +33,14 @@ class ResidualBlock(nn.Module):
 
 
 class EdgeResNet(Network):
-    """A stem and three stages, each a stride-2 convolution and one residual block.
+    """A stem and three stages, each a stride-2 convolution and one residual block (He et al. 2016).
 
-    0.86 M parameters, 82 MMAC a face: under 1 MB in int8. Dense 3x3 convolutions with plain ReLU and channels in
-    multiples of 16 are what onnxruntime's int8 kernels run fastest (depthwise, PReLU and squeeze-excite gain
-    little there). The other sizes differ in `stem` and `stages`, the channels, and in `more_blocks`, the blocks of
-    each stage beyond the first: these begin as the identity, and have names of their own, so that a network can
-    start from the weights of one without them.
+    0.86 M parameters, 82 MMAC per face: under 1 MB in int8. onnxruntime's int8 kernels are fastest with dense 3x3
+    convolutions, plain ReLU and channels in multiples of 16; depthwise convolutions, PReLU and squeeze-excite gain
+    little there.
+
+    stem, stages: channels. more_blocks: residual blocks of each stage beyond the first. These start as the identity
+    and do not change the other layers' names, so that a network can start from the weights of one without them.
     """
 
     num_features = 160
@@ -50,7 +52,7 @@ class EdgeResNet(Network):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         layers: list[nn.Module] = [_conv(1, self.stem), nn.BatchNorm2d(self.stem), nn.ReLU(inplace=True)]
-        names = ["0", "1", "2"]
+        names = ["0", "1", "2"]  # a stage adds four numbers, and number_index for each of its further blocks
         channels = self.stem
         for width, blocks in zip(self.stages, self.more_blocks, strict=True):
             first = int(names[-1].partition("_")[0]) + 1

@@ -1,4 +1,4 @@
-"""How pixel values become the numbers that networks see; exported graphs do the same."""
+"""Pixel values to network input. Exported graphs compute the same."""
 
 from torch import Tensor
 
@@ -9,5 +9,5 @@ STD = 64.0
 
 
 def normalize(images: Tensor) -> Tensor:
-    """uint8 [N, H, W] to the float32 [N, 1, H, W] that networks take."""
+    """uint8 [N, H, W], 0 to 255, to float32 [N, 1, H, W], -2 to 1.98."""
     return ((images.float() - MEAN) / STD).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""First weights for a network: torchvision's ImageNet weights, or an earlier run's checkpoint."""
+"""Initial weights for a network: torchvision's ImageNet weights, or an earlier run's checkpoint."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,16 @@ from fer_edge.errors import ModelError
 from fer_train.networks import Network
 from fer_train.networks.checkpoint import load_tensors
 
-HEADS = ("classifier.", "fc.")  # what torchvision calls the layers that name ImageNet's thousand classes
+HEADS = ("classifier.", "fc.")  # torchvision's names of the layers that end in ImageNet's thousand classes
 
 
 @dataclass(frozen=True)
-class Transfer:
-    """What became of the tensors in the file: names of the network's tensors, and of the file's."""
+class LoadedWeights:
+    """What was loaded, by the tensors' names.
+
+    loaded: the network's tensors that the file gave. summed: those of them that were summed over RGB.
+    skipped: the file's tensors that were not used. fresh: the network's tensors that keep their random start.
+    """
 
     loaded: tuple[str, ...]
     summed: tuple[str, ...]
@@ -30,14 +34,17 @@ class Transfer:
         if self.summed:
             parts.append(f"{', '.join(self.summed)} summed over RGB")
         if self.skipped:
-            parts.append(f"skipped: {_listed(self.skipped)}")
+            parts.append(f"skipped: {_first_names(self.skipped)}")
         if self.fresh:
-            parts.append(f"starting fresh: {_listed(self.fresh)}")
+            parts.append(f"starting fresh: {_first_names(self.fresh)}")
         return "; ".join(parts)
 
 
 def fetch(source: str) -> Path:
-    """The file that `source` names, a path or an http(s) URL, which torch.hub keeps in its cache."""
+    """The file that `source` names: a path, or an http(s) URL, which torch.hub downloads once to its cache.
+
+    Raises ModelError if there is no such file, or the URL can't be reached.
+    """
     if urlsplit(source).scheme not in ("http", "https"):
         path = Path(source)
         if not path.is_file():
@@ -49,7 +56,7 @@ def fetch(source: str) -> Path:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(source, str(path), progress=True)
-        except OSError as error:  # URLError is one, too
+        except OSError as error:  # includes URLError
             raise ModelError(
                 f"--init-weights {source} can't be fetched ({getattr(error, 'reason', error)}): "
                 "download it elsewhere and name the file"
@@ -57,30 +64,29 @@ def fetch(source: str) -> Path:
     return path
 
 
-def load_first_weights(network: Network, model: str, classes: Sequence[str], path: Path) -> Transfer:
-    """Give `network`, which is `model` in NETWORKS and answers with `classes`, the weights in `path`.
+def load_initial_weights(network: Network, model: str, classes: Sequence[str], path: Path) -> LoadedWeights:
+    """Load the weights in `path` into `network`, the network named `model` with the output `classes`.
 
-    A checkpoint of fer-train must be of the same model, or of one whose every tensor has its place in this one, as
-    edgeresnet's in edgeresnet-deep; its classifier is left out if it answers with other classes.
-    A torchvision state dict fits by its names: the first convolution is summed over RGB (a grey face shown to it as
-    RGB gives the same; ImageNet's normalisation is ours within 15 %), the head is left out.
-    ModelError if nothing fits, or a tensor has another shape.
+    A checkpoint of fer-train must be of the same network, or of one whose tensors all have a place in this one, as
+    edgeresnet's have in edgeresnet-deep. Its classifier is skipped if it has other classes.
+    A torchvision state dict is matched by its names. Its first convolution is summed over RGB: a gray face as RGB
+    would give the same, and ImageNet's normalization is ours within 15 %. Its head is skipped.
+    Raises ModelError if no name matches, or a tensor has another shape.
     """
     values = load_tensors(path, "name the weights that torchvision offers, or a best.pt")
     given = values.get("state_dict", values)
     if not isinstance(given, Mapping) or not all(isinstance(value, Tensor) for value in given.values()):
         raise ModelError(f"{path} holds no weights: name a state dict, or a best.pt of fer-train")
     own = network.state_dict()
-    if "schema" in values and values.get("model") != model and not _fits_whole(given, own):
+    if "schema" in values and values.get("model") != model and not _fits_completely(given, own):
         raise ModelError(f"{path} is a checkpoint of the network {values.get('model')}, not of {model}")
-    same_head = tuple(values.get("classes", classes)) == tuple(classes)
-    usable = {name: value for name, value in given.items() if same_head or not name.startswith(HEADS)}
-    chosen, summed = _fitting(usable, own, path)
-    body = [name for name in chosen if not name.startswith(HEADS) and name.endswith("weight")]
-    if not body:
-        raise ModelError(f"{path} has no weights that are called as those of {model}: is it of another network?")
+    same_classes = tuple(values.get("classes", classes)) == tuple(classes)
+    usable = {name: value for name, value in given.items() if same_classes or not name.startswith(HEADS)}
+    chosen, summed = _matching(usable, own, path)
+    if not any(name.endswith("weight") and not name.startswith(HEADS) for name in chosen):
+        raise ModelError(f"{path} has no weights with the names of {model}'s: is it of another network?")
     network.load_state_dict(own | chosen)
-    return Transfer(
+    return LoadedWeights(
         loaded=tuple(chosen),
         summed=tuple(summed),
         skipped=tuple(name for name in given if name not in chosen),
@@ -88,8 +94,10 @@ def load_first_weights(network: Network, model: str, classes: Sequence[str], pat
     )
 
 
-def _fitting(given: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> tuple[dict[str, Tensor], list[str]]:
-    """The tensors of `given` that have a place in `own`, and the names of those that were summed over RGB."""
+def _matching(
+    given: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors of `given` whose names `own` has, and the names of those that were summed over RGB."""
     chosen, summed = {}, []
     for name in own.keys() & given.keys():
         value = given[name]
@@ -107,12 +115,12 @@ def _fitting(given: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path)
     return {name: chosen[name] for name in own if name in chosen}, summed
 
 
-def _fits_whole(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
-    """Whether every tensor of `given`, but for the head, is one of `own` and has its shape."""
+def _fits_completely(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
+    """Whether every tensor of `given`, except for the head's, has the name and shape of one of `own`."""
     body = [name for name in given if not name.startswith(HEADS)]
     return all(name in own and given[name].shape == own[name].shape for name in body)
 
 
-def _listed(names: tuple[str, ...]) -> str:
+def _first_names(names: tuple[str, ...]) -> str:
     few = ", ".join(names[:4])
     return few if len(names) <= 4 else f"{few} and {len(names) - 4} more"

@@ -1,4 +1,4 @@
-"""ResNet18 (He et al. 2016) for 48x48 grey faces: a teacher."""
+"""ResNet18 (He et al. 2016) for 48x48 gray faces: a teacher."""
 
 from torch import Tensor, nn
 
@@ -28,11 +28,11 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(Network):
-    """11.2 M parameters, 1,253 MMAC a face.
+    """11.2 M parameters, 1,253 MMAC per face.
 
-    Layers are named as in torchvision, so that its ImageNet weights load. The first convolution keeps its 7x7 but
-    neither it nor a max-pooling shrinks the maps: a 48-pixel face then meets the later layers at nearly the size
-    (48x48) that a 224-pixel photograph has there (56x56).
+    Layers are named as in torchvision, so that its ImageNet weights load. The 7x7 convolution has no stride and no
+    max-pooling follows: a 48-pixel face then reaches the later layers at 48x48, nearly the 56x56 of a 224-pixel
+    photo.
     """
 
     num_features = 512

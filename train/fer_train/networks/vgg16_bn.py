@@ -1,4 +1,4 @@
-"""VGG16 with batch normalisation (Simonyan and Zisserman 2015) for 48x48 grey faces: a teacher."""
+"""VGG16 with batch normalization (Simonyan and Zisserman 2015) for 48x48 gray faces: a teacher."""
 
 from torch import Tensor, nn
 
@@ -6,10 +6,10 @@ from fer_train.networks.base import Network, Recipe
 
 
 class Vgg16(Network):
-    """14.7 M parameters, 702 MMAC a face.
+    """14.7 M parameters, 702 MMAC per face.
 
-    The convolutions are named as in torchvision, so that its ImageNet weights load. Its three dense layers (120 M
-    parameters for 224-pixel photographs) give way to an average over the maps and one dense layer.
+    The convolutions are named as in torchvision, so that its ImageNet weights load. An average over the maps and one
+    dense layer replace its three dense layers (120 M parameters for 224-pixel photos).
     """
 
     num_features = 512
