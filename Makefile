@@ -43,14 +43,15 @@ bench: .venv-dev/installed
 	$(DEV)/python -m benchmarks.run_all --out $(BENCH) $(if $(DATA),--data $(DATA)) \
 		$(if $(MEDIA),--media $(MEDIA)) $(if $(YUNET),--yunet $(YUNET)) $(PEERS:%=--peer %)
 
-# docs/benchmarks.md from what `make bench` measured; AGAIN=DIR compares it with a second run.
+# docs/benchmarks.md from the results of `make bench`; AGAIN=DIR compares them with those of a second run.
 report: .venv-dev/installed
 	$(DEV)/python -m benchmarks.report $(BENCH) $(if $(AGAIN),--again $(AGAIN))
 
 # The runtime under aarch64 emulation as a Pi 4 and a Pi 5, compared with this machine (needs root once, and apt's
 # debootstrap and qemu-user-static). `make pi DATA=fer2013.csv YUNET=face_detection_yunet_2023mar.onnx` compares more.
 pi: .venv-dev/installed
-	nice -n 10 $(DEV)/python -m benchmarks.raspberry_pi.emulate --json .pi/pi.json $(if $(DATA),--data $(DATA)) $(if $(YUNET),--yunet $(YUNET))
+	nice -n 10 $(DEV)/python -m benchmarks.raspberry_pi.emulate --json .pi/pi.json \
+		$(if $(DATA),--data $(DATA)) $(if $(YUNET),--yunet $(YUNET))
 
 # The light runtime, as on a device: reinstalled when a source file changes.
 .venv/installed: $(SOURCES)

@@ -1,1 +1,4 @@
-"""How good are the face detectors?"""
+"""How good are the face detectors?
+
+detectors compares all of them, misses looks at luma; contestants and drawings are their helpers.
+"""

@@ -1,6 +1,6 @@
-"""Other people's emotion recognisers, run as they document it, on the faces that ours is measured on.
+"""Other people's emotion recognizers, run as they document it, on the same faces as ours.
 
---peer NAME, or NAME=FILE[,FILE] for one whose network is a file of the user's. A peer that is not installed, or can't
+--peer NAME, or NAME=FILE[,FILE] for a peer whose network is a file of the user. A peer that is not installed, or cannot
 get its weights, raises PeerMissingError, and the benchmarks skip it with one line.
 """
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fer_train.data import FER2013_CLASSES
 
 Faces = npt.NDArray[np.uint8]
-"""uint8 [N, H, W], grey faces framed as FER2013's."""
+"""Gray faces with FER2013's framing, uint8 [N, H, W]."""
 Probabilities = npt.NDArray[np.float64]
 """float64 [N, 7], in the order of FER2013_CLASSES."""
 
@@ -27,18 +27,18 @@ PEERS = {
     "hsemotion-onnx": "hsemotion_package",
     "opencv-zoo": "opencv_zoo",
 }
-"""Names on the command line, and the module here that opens them."""
+"""Names on the command line, and the modules here that open them."""
 
 
 class PeerMissingError(Exception):
-    """The peer can't be run here; the message is a clause that says why."""
+    """The peer cannot be run here; the message is a clause that says why."""
 
 
 class Peer(Protocol):
-    """A recogniser.
+    """A recognizer.
 
-    version: its distribution's. file_mb: its network's file in 10^6 bytes, None if unknown. preprocessing: what its
-    own documentation does to a face, in words.
+    version: of its distribution. file_mb: size of its network's file in 10^6 bytes, None if unknown. preprocessing: how
+    it prepares a face, in words.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Peer(Protocol):
     preprocessing: str
 
     def predict(self, faces: Faces) -> Probabilities:
-        """Probabilities of the seven FER2013 classes, one row a face."""
+        """Probabilities of the seven FER2013 classes, a row per face."""
         ...
 
 
 def open_peer(spec: str) -> Peer:
-    """The peer that NAME or NAME=FILE[,FILE] names; PeerMissingError if it can't be run, ValueError if unknown."""
+    """The peer of a NAME or NAME=FILE[,FILE]; PeerMissingError if it cannot be run, ValueError if it is unknown."""
     name, _, files = spec.partition("=")
     if name not in PEERS:
         raise ValueError(f"no peer is called {name!r}; there are {', '.join(PEERS)}")
@@ -62,7 +62,7 @@ def open_peer(spec: str) -> Peer:
 
 
 def open_all(specs: Sequence[str], skip: Callable[[str], None]) -> Iterator[Peer]:
-    """Those of `specs` that can be run; `skip` gets a sentence for each of the others. UsageError for unknown names."""
+    """The peers that can be run; `skip` gets a sentence for each of the others. UsageError for unknown names."""
     for spec in specs:
         try:
             yield open_peer(spec)
@@ -75,8 +75,8 @@ def open_all(specs: Sequence[str], skip: Callable[[str], None]) -> Iterator[Peer
 def in_our_order(scores: npt.ArrayLike, labels: Sequence[str]) -> Probabilities:
     """Scores [N, k] of a peer's `labels` as probabilities in our order.
 
-    A label is known by its first three letters, since spellings differ (angry, anger; happy, happiness); one that
-    FER2013 lacks (contempt) is left out, and the rest is made to sum to 1.
+    Labels match by their first three letters, since spellings differ (angry, anger; happy, happiness). Labels that
+    FER2013 does not have (contempt) are left out, and the others are scaled to a sum of 1.
     """
     lowered = [label.lower() for label in labels]
     columns = [next(i for i, label in enumerate(lowered) if label[:3] == ours[:3]) for ours in FER2013_CLASSES]
@@ -84,9 +84,14 @@ def in_our_order(scores: npt.ArrayLike, labels: Sequence[str]) -> Probabilities:
     return np.asarray(chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1e-12))
 
 
+def one_line(error: Exception, max_chars: int = 120) -> str:
+    """The start of an error's message without line breaks."""
+    return " ".join(str(error).split())[:max_chars]
+
+
 def required(module: str, package: str) -> object:
-    """Import `module`; PeerMissingError with what to install if it can't be."""
+    """Import `module`; PeerMissingError that names the package to install if that fails."""
     try:
         return importlib.import_module(module)
     except Exception as error:
-        raise PeerMissingError(f"pip install {package} ({' '.join(str(error).split())[:120]})") from error
+        raise PeerMissingError(f"pip install {package} ({one_line(error)})") from error

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers import Faces, PeerMissingError, Probabilities, in_our_order, required
+from benchmarks.peers import Faces, PeerMissingError, Probabilities, in_our_order, one_line, required
 from fer_edge.opencv import cv2
 from fer_train.data import FER2013_CLASSES
 
 
 class DeepFacePackage:
-    """DeepFace.analyze with its detector skipped, since FER2013's faces are framed already."""
+    """DeepFace.analyze without its detector, since FER2013's faces are already cropped."""
 
     name, file_mb = "deepface", None
-    preprocessing = "DeepFace.analyze(detector_backend='skip'): resized to 224x224, then grey 48x48"
+    preprocessing = "DeepFace.analyze(detector_backend='skip'): resized to 224x224, then gray 48x48"
 
     def __init__(self, analyze: Any) -> None:
         self.version = importlib.metadata.version("deepface")
@@ -34,11 +34,11 @@ class DeepFacePackage:
 
 
 def open_peer(_name: str, _files: Sequence[Path]) -> DeepFacePackage:
-    """Open it, and try it on a grey face, since the weights are loaded at first use."""
+    """Open it, and run it once, because it loads its weights at first use."""
     module: Any = required("deepface.DeepFace", "deepface")
     peer = DeepFacePackage(module.analyze)
     try:
         peer.predict(np.full((1, 48, 48), 128, dtype=np.uint8))
     except Exception as error:  # downloads fail in many ways
-        raise PeerMissingError(f"deepface can't load its network ({' '.join(str(error).split())[:120]})") from error
+        raise PeerMissingError(f"deepface can't load its network ({one_line(error)})") from error
     return peer

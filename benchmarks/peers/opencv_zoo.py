@@ -1,6 +1,6 @@
-"""OpenCV's model zoo: facial_expression_recognition_mobilefacenet (trained on RAF-DB), a file of the user's.
+"""OpenCV's model zoo: facial_expression_recognition_mobilefacenet (trained on RAF-DB), a file of the user.
 
---peer opencv-zoo=FER.onnx gives it the face as it is; opencv-zoo=FER.onnx,YUNET.onnx aligns it by YuNet's landmarks
+--peer opencv-zoo=FER.onnx gives it unaligned faces; opencv-zoo=FER.onnx,YUNET.onnx aligns them by YuNet's landmarks
 first, as the zoo's demo does.
 """
 
@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.peers import Faces, PeerMissingError, Probabilities, in_our_order
+from benchmarks.peers import Faces, PeerMissingError, Probabilities, in_our_order, one_line
 from fer_edge.opencv import cv2
 from fer_train.evaluation.metrics import softmax
 
+Points = npt.NDArray[np.float64]
 LABELS = ("angry", "disgust", "fearful", "happy", "neutral", "sad", "surprised")
 SIDE = 112
-# Where the zoo's demo puts the eyes, the tip of the nose and the corners of the mouth in the 112 x 112 input.
+# The eyes, the tip of the nose and the corners of the mouth in the 112 x 112 input of the zoo's demo.
 POINTS = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
 ENLARGED, CANVAS = 192, 320
 
 
 class OpencvZoo:
-    """Its network through cv2.dnn, as the zoo runs it. unaligned: in how many faces YuNet found no landmarks."""
+    """The network in cv2.dnn, as the zoo runs it. unaligned: number of faces in which YuNet found no landmarks."""
 
     name = "opencv-zoo"
 
@@ -46,7 +47,7 @@ class OpencvZoo:
         return in_our_order(softmax(np.stack(rows)), LABELS)
 
     def _framed(self, face: Faces) -> Faces:
-        """The face as the network wants it framed, uint8 [112, 112]."""
+        """The face as the network's input, uint8 [112, 112]."""
         if self._detector is not None:
             canvas = np.full((CANVAS, CANVAS), int(face.mean()), dtype=np.uint8)
             start = (CANVAS - ENLARGED) // 2
@@ -60,10 +61,8 @@ class OpencvZoo:
         return np.asarray(cv2.resize(face, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
-def similarity(
-    points: npt.NDArray[np.float64], targets: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:  # fmt: skip
-    """The turn, scale and shift [2, 3] that brings `points` [N, 2] closest to `targets` (least squares)."""
+def similarity(points: Points, targets: Points) -> Points:
+    """The rotation, scale and shift [2, 3] that maps `points` [N, 2] closest to `targets` (least squares)."""
     x, y = points.T
     one, none = np.ones_like(x), np.zeros_like(x)
     rows = np.concatenate([np.stack([x, -y, one, none], axis=1), np.stack([y, x, none, one], axis=1)])
@@ -72,7 +71,7 @@ def similarity(
 
 
 def open_peer(_name: str, files: Sequence[Path]) -> OpencvZoo:
-    """Open its file, and YuNet's if that is given too."""
+    """Open its file, and YuNet's if that is given."""
     if not files:
         raise PeerMissingError("--peer opencv-zoo=FILE names facial_expression_recognition_mobilefacenet_2022july.onnx")
     for file in files:
@@ -82,4 +81,4 @@ def open_peer(_name: str, files: Sequence[Path]) -> OpencvZoo:
         detector = cv2.FaceDetectorYN.create(str(files[1]), "", (CANVAS, CANVAS), 0.6) if files[1:] else None
         return OpencvZoo(cv2.dnn.readNet(str(files[0])), detector, files[0])
     except cv2.error as error:
-        raise PeerMissingError(f"OpenCV can't read {files[0].name} ({' '.join(str(error).split())[:120]})") from error
+        raise PeerMissingError(f"OpenCV can't read {files[0].name} ({one_line(error)})") from error

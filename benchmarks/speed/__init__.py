@@ -1,1 +1,5 @@
-"""How fast is it, and what does it take?"""
+"""How fast is it, and what does it take?
+
+latency (the networks), pipeline (a clip to labels), runtime (overhead), camera_decode, footprint (disk, start, memory),
+soak (hours) and training. float_front is a helper of latency and pipeline. The Raspberry Pi has its own folder.
+"""

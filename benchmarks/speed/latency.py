@@ -25,7 +25,7 @@ from benchmarks.harness.plots import COLORS, new_figure
 from benchmarks.harness.results import Figure, Results, figure
 from benchmarks.harness.tables import Table, number
 from benchmarks.harness.timing import Job, interleave, median_time, pin_threads, ratios
-from benchmarks.peers import open_all
+from benchmarks.peers import one_line, open_all
 from benchmarks.speed.float_front import normalized, without_front
 from fer_edge.console import run_main
 from fer_edge.network.classifier import Classifier
@@ -132,7 +132,7 @@ def others(threads: int, with_compiled: bool, faces: Batch, results: Results) ->
     try:
         found.append(opencv_dnn(model_path("fp32"), faces, results))
     except cv2.error as error:
-        results.skip(f"OpenCV DNN can't read {model_path('fp32').name} ({' '.join(str(error).split())[:120]})")
+        results.skip(f"OpenCV DNN can't read {model_path('fp32').name} ({one_line(error)})")
     try:
         import torch
     except ImportError:
@@ -160,7 +160,7 @@ def working(runtimes: Sequence[Runtime], batch: Batch, results: Results) -> list
         try:
             each.run(batch)
         except Exception as error:  # noqa: BLE001 - compilers and peers fail in their own ways
-            results.skip(f"{each.name} ({' '.join(str(error).split())[:160]})")
+            results.skip(f"{each.name} ({one_line(error, 160)})")
         else:
             found.append(each)
     return found
