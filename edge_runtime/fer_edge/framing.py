@@ -40,7 +40,11 @@ class Framing(NamedTuple):
     down: float = 0.0
 
     def square(self, box: Box) -> Square:
-        """The FER2013 square of `box`."""
+        """The FER2013 square of `box`.
+
+        >>> Framing(of_height=0.95).square((100, 50, 80, 100))
+        Square(x=140.0, y=100.0, side=95.0)
+        """
         x, y, width, height = box
         return Square(
             x + width * (0.5 + self.right),
@@ -148,7 +152,8 @@ def iou_matrix(
 def iou_matrix_xyxy(a: npt.NDArray[_Float], b: npt.NDArray[_Float]) -> npt.NDArray[_Float]:
     """Intersection over union of boxes [N, 4] and [M, 4] (left, top, right, bottom): [N, M], 0 to 1, in their dtype.
 
-    iou_matrix_xyxy(np.float32([[0, 0, 2, 2]]), np.float32([[1, 0, 3, 2]]))  # [[0.3333]]
+    >>> iou_matrix_xyxy(np.float32([[0, 0, 2, 2]]), np.float32([[1, 0, 3, 2]]))
+    array([[0.33333334]], dtype=float32)
     """
     rows, columns = a[:, None], b[None]
     sides = np.minimum(rows[..., 2:], columns[..., 2:]) - np.maximum(rows[..., :2], columns[..., :2])

@@ -10,7 +10,7 @@ from fer_edge import system
 
 @pytest.fixture
 def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What /proc and /sys hold."""
+    """The contents of /proc and /sys, by path."""
     contents: dict[str, str] = {}
     monkeypatch.setattr(system, "_read", contents.get)
     return contents

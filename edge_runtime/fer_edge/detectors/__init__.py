@@ -1,8 +1,8 @@
 """Face detectors: one module each, found by listing this folder.
 
 To add one, write a module here with a function `create(options: DetectorOptions) -> Detector`; my_net.py becomes
-`--detector my-net`. `base` says what a detector is, `boxes` decodes a network's boxes, `filter` drops small and faint
-faces. Tracking and classification live in their own folders.
+`--detector my-net`. `base` is the interface, `boxes` decodes a network's output, `lighting` brightens frames, `filter`
+drops small and faint faces. Tracking and classification live in `tracking` and `network`.
 
 This module loads neither cv2 nor onnxruntime: the command line lists the names for `--help`.
 """
@@ -13,13 +13,13 @@ from pathlib import Path
 
 from fer_edge.detectors.defaults import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX
 
-TYPE_CHECKING = False  # the command line imports this module, and needs no types
+TYPE_CHECKING = False  # type checkers take it for true; importing typing would slow down --help
 if TYPE_CHECKING:
     from fer_edge.detectors.base import Detector
 
 __all__ = ["DEFAULT_DETECT_SIZE_PX", "DEFAULT_MIN_FACE_PX", "default_detector", "detector_names", "open_detector"]
 
-_FIRST = ("luma", "yunet", "haar")  # the shipped ones, the default first; others follow by name
+_FIRST = ("luma", "yunet", "haar")  # the default first; added ones follow, sorted by name
 _OTHER_MODULES = {"base", "boxes", "defaults", "filter", "lighting"}
 
 

@@ -1,4 +1,4 @@
-"""The interface of a face detector: what it is given, what it returns, and how a frame is downscaled for it."""
+"""The interface of a face detector: its options, its input and output, and the downscaling of frames for it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ class Detector(Protocol):
     """Finds faces in an image. Threads may share one instance: `detect` takes a lock where it must.
 
     name: as on the command line. framing: turns its box into the FER2013 square. needs_color: True if BGR gives better
-    results than gray; callers may then not convert.
+    results than gray, so that callers should pass BGR if they have it.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Detector(Protocol):
 
 @dataclass(frozen=True)
 class DetectorOptions:
-    """What a detector module's `create` gets; a detector uses what it can.
+    """The argument of a detector module's `create`; a detector uses the options that apply to it.
 
     model: the detector's file, None for its own. min_face_px: smaller faces (side of the FER2013 square, in source
     pixels) need not be searched; FilteredDetector drops those found anyway. detect_size_px: longest side of the

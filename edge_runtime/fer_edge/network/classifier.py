@@ -22,8 +22,9 @@ class Classifier:
 
     Raises ModelError or ContractError if the file can't be used.
 
-        classifier = Classifier(default_model())
-        classifier.predict(np.zeros((1, 1, 48, 48), np.uint8))  # float32 [1, 7]
+    >>> classifier = Classifier(fer_models.default_model())
+    >>> classifier.predict(np.zeros((1, 1, 48, 48), np.uint8)).shape
+    (1, 7)
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:

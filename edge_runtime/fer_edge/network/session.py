@@ -117,7 +117,7 @@ def run_in_batches(
 
     Arguments as in `iter_batches`; N must be at least 1. Raises onnxruntime's errors.
 
-        (probabilities,) = run_in_batches(session, faces, 64)
+    >>> (probabilities,) = run_in_batches(session, faces, 64)
     """
     return [np.concatenate(parts) for parts in zip(*iter_batches(session, inputs, batch_size, outputs), strict=True)]
 

@@ -76,7 +76,9 @@ class CsvFacesSource(Source):
 def parse_face(text: str) -> Image:
     """The square image, uint8 [side, side], whose gray levels `text` lists; ValueError if it lists none.
 
-    parse_face("10 20 30 40")  # array([[10, 20], [30, 40]], dtype=uint8)
+    >>> parse_face("10 20 30 40")
+    array([[10, 20],
+           [30, 40]], dtype=uint8)
     """
     try:
         levels = bytes(map(int, text.split()))

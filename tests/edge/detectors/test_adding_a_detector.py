@@ -1,4 +1,4 @@
-"""A module that is put into detectors/ is a detector: found by name in Python and on the command line."""
+"""A module in detectors/ is a detector: found by name in Python and on the command line."""
 
 import json
 import shutil

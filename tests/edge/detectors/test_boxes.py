@@ -7,7 +7,7 @@ from fer_edge.framing import iou_matrix_xyxy
 
 def test_the_grid_lists_every_cell_of_every_stride_finest_first() -> None:
     grid = cell_grid(64, 96, (8, 32, 64))
-    assert len(grid) == 8 * 12 + 2 * 3 + 1 * 2  # 96 is no multiple of 64: rounded up
+    assert len(grid) == 8 * 12 + 2 * 3 + 1 * 2  # 96 is not a multiple of 64: rounded up
     assert grid[0].tolist() == [4, 4, 8]
     assert grid[1].tolist() == [12, 4, 8]
     assert grid[96].tolist() == [16, 16, 32]
@@ -21,8 +21,8 @@ def test_outputs_of_zero_are_boxes_of_four_strides_around_their_cells() -> None:
 
 
 def test_outputs_move_and_stretch_a_box() -> None:
-    answers = np.array([[0], [1], [-0.5], [np.log(2)], [np.log(0.5)]], np.float32)
-    (box,) = decode(answers, np.array([[100, 100, 8]], np.float32), 4.0)
+    outputs = np.array([[0], [1], [-0.5], [np.log(2)], [np.log(0.5)]], np.float32)
+    (box,) = decode(outputs, np.array([[100, 100, 8]], np.float32), 4.0)
     assert box == pytest.approx([108 - 32, 96 - 8, 108 + 32, 96 + 8])
 
 
@@ -34,13 +34,15 @@ def test_boxes_of_extreme_outputs_stay_finite() -> None:
 def test_iou_of_corner_boxes_keeps_their_dtype() -> None:
     box = np.array([0, 0, 10, 10], np.float32)
     others = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [10, 0, 20, 10]], np.float32)
-    assert iou_matrix_xyxy(box[None], others)[0] == pytest.approx([1, 1 / 3, 0, 0])
+    ious = iou_matrix_xyxy(box[None], others)
+    assert (ious.shape, ious.dtype) == ((1, 4), np.float32)
+    assert ious[0] == pytest.approx([1, 1 / 3, 0, 0])
 
 
 def test_boxes_of_one_face_are_averaged_by_score() -> None:
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60]], np.float32)
     merged, scores = weighted_nms(boxes, np.array([0.6, 0.9, 0.7], np.float32))
-    assert scores == pytest.approx([0.9, 0.7])  # surest first
+    assert scores == pytest.approx([0.9, 0.7])  # highest first
     share = 0.9**2 / (0.9**2 + 0.6**2)
     assert merged[0] == pytest.approx([share, 0, 10 + share, 10])
     assert merged[1].tolist() == [50, 50, 60, 60]
@@ -51,7 +53,7 @@ def test_a_poor_box_of_a_face_is_dropped_and_a_neighbors_box_stays(shift: float,
     boxes = np.array([[0, 0, 10, 10], [shift, 0, 10 + shift, 10]], np.float32)
     merged, scores = weighted_nms(boxes, np.array([0.9, 0.7], np.float32))
     assert len(scores) == kept
-    assert merged[0].tolist() == [0, 0, 10, 10]  # not moved by it
+    assert merged[0].tolist() == [0, 0, 10, 10]  # the poor box does not move it
 
 
 def test_no_boxes_give_no_boxes() -> None:

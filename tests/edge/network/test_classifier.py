@@ -67,7 +67,7 @@ def test_dark_faces_are_brightened_and_others_are_not(classifier: Classifier, co
     np.testing.assert_array_equal(good[0], image[6:54, 66:114])
     assert dark.mean() == pytest.approx(MIN_MEAN, abs=1)
     assert dark.std() > MIN_DEVIATION / 2
-    np.testing.assert_array_equal(image, before)  # in the crop alone
+    np.testing.assert_array_equal(image, before)  # only the crop is normalized
     (raw,) = classifier.batch(frame, [Square(30, 30, 48)], normalize_light=False)
     np.testing.assert_array_equal(raw[0], image[6:54, 6:54])
 
@@ -88,13 +88,13 @@ def test_hash_and_precision_are_of_the_file_that_was_opened(tmp_path: Path, mode
     assert classifier.precision == "fp32"
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 48, 48), (1, 3, 7, 7)])  # the second doesn't fit
+@pytest.mark.parametrize("shape", [(1, 1, 48, 48), (1, 3, 7, 7)])  # the second is of the wrong shape
 def test_a_preloaded_model_is_the_same_as_any_other(model: Path, shape: tuple[int, ...]) -> None:
     preload(model, warm_up=shape)
-    begun, afresh = load_model(model), load_model(model)
-    assert begun.session is not afresh.session
-    assert begun.sha256 == afresh.sha256
-    assert begun.precision == "fp32"
+    preloaded, fresh = load_model(model), load_model(model)
+    assert preloaded.session is not fresh.session
+    assert preloaded.sha256 == fresh.sha256
+    assert preloaded.precision == "fp32"
 
 
 def test_a_preload_error_is_raised_when_the_model_is_asked_for(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The contract parser takes what to_json wrote, and refuses everything else in one line (hypothesis)."""
+"""The contract parser accepts what to_json writes and refuses everything else in one line (hypothesis)."""
 
 import json
 

@@ -71,8 +71,8 @@ def test_labels_keep_clear_of_each_other_and_of_bars(make_face: Callable[..., Fa
     drawn = annotate(np.full((480, 640, 3), 90, dtype=np.uint8), large + small)
     for label, panel in (
         ("happy", np.s_[82:96, 102:190]),
-        ("sad", np.s_[165:182, 155:220]),  # below, as there is no room above
-        ("fear", np.s_[340:356, 345:395]),  # up to the face's right edge, beside the bars of the one above
+        ("sad", np.s_[165:182, 155:220]),  # below, because there is no room above
+        ("fear", np.s_[340:356, 345:395]),  # up to the face's right edge, next to the bars of the face above
     ):
         assert (drawn[panel] == EMOTION_COLORS[label]).all(axis=2).mean() > 0.4, label
 
@@ -88,7 +88,7 @@ def test_labels_are_shortened_before_they_are_omitted(make_face: Callable[..., F
     (wide, high), (short, _) = (_text_size(text, 1.0) for text in ("happy 70%", "happy"))
     large = [make_face((20.0 + 210 * x, 20.0, 180.0, 180.0)) for x in range(3)]
     face = [make_face((100.0, 300.0, 60.0, 60.0))]
-    # over both ends of where its longer label has room
+    # covering both ends of the room for its longer label
     beside = [make_face((160.0 - wide - 50, 270.0, 60.0, 130.0)), make_face((100.0 + wide - 10, 270.0, 60.0, 130.0))]
     row = 300 - high + 3
     whole, shortened = ((annotate(image, large + faces)[row] != 90).any(axis=1) for faces in (face, face + beside))

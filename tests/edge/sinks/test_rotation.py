@@ -1,4 +1,4 @@
-"""Outputs of runs of months: pieces by size and age, the oldest deleted, nothing of before replaced."""
+"""Rotation of the outputs of long runs: by size and age, deleting the oldest pieces, overwriting none."""
 
 import csv
 import json
@@ -96,7 +96,7 @@ def test_the_oldest_pieces_are_deleted_and_numbers_increase(
     path, other = tmp_path / "out.jsonl", tmp_path / "out-backup.jsonl"
     other.write_text("mine")
     (tmp_path / "out-000001.csv").write_text("another output's")
-    for _ in range(2):  # the second run puts the first one's file aside
+    for _ in range(2):  # the second run rotates the first one's file
         feed(JsonSink(str(path), Rotation(max_bytes=10, keep=3)), [make_result(index) for index in range(5)])
     assert [file.name for file in pieces(path)] == [
         "out-000007.jsonl", "out-000008.jsonl", "out-000009.jsonl", "out.jsonl"
@@ -115,7 +115,7 @@ def test_a_piece_bounded_by_time_ends_with_the_next_result(
         clock.now = 1000.0 + at
         sink.write(Published(make_result(index), None))
         sink.flush()
-        sink.flush()  # time alone makes no piece
+        sink.flush()  # time alone starts no piece
     sink.close()
     assert [[line["frame"] for line in lines_in([file])] for file in pieces(path)] == [[0, 1, 2], [3, 4], [5, 6]]
 

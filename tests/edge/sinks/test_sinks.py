@@ -180,7 +180,7 @@ def test_a_video_has_as_many_frames_as_the_run(
 
 def test_a_live_video_plays_in_real_time(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
     path = tmp_path / "out.mp4"
-    # A second with six results in it, at 25 frames a second.
+    # One second with six results, at 25 frames per second.
     feed(open_image_sink(path, source(live=True), False, True), [make_result(index) for index in range(0, 31, 6)])
     assert frames_in(path) == 26
 
@@ -189,11 +189,11 @@ def test_a_video_of_a_file_keeps_every_frame_and_its_time(
     tmp_path: Path, make_result: Callable[..., FrameResult]
 ) -> None:
     path = tmp_path / "out.mp4"
-    # Frames of a file whose rate varies: some closer together than the video's, then a pause of a second.
+    # Frames of a file whose rate varies: some closer together than the video's, then a pause of one second.
     times = [0.0, 0.01, 0.02, 0.03, 1.03]
     results = [dataclasses.replace(make_result(index), t=t) for index, t in enumerate(times)]
     runner = feed(open_image_sink(path, source(), False, False), results)
-    assert (runner.written, frames_in(path)) == (5, 27)  # 25 a second, up to the one at 1.03 s
+    assert (runner.written, frames_in(path)) == (5, 27)  # 25 per second, up to the frame at 1.03 s
 
 
 def test_a_video_that_cannot_be_encoded_leaves_the_old_one(tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def test_a_hanging_sink_blocks_neither_a_live_pipeline_nor_other_sinks(fakes, tm
         for runner in runners:
             runner.offer(frame, result)
 
-    # Given one by one: none is dropped for being late, so that all losses are the sink's.
+    # Offered one by one: no frame is dropped for being late, so all losses are the sink's.
     source = fakes.Source(600, live=True)
     pipeline = Pipeline(source, fakes.Detector(), fakes.Classifier(), publish, options=StreamOptions(lossless=True))
     fakes.finish(pipeline)
@@ -325,7 +325,7 @@ def test_a_hanging_sink_does_not_block_the_end_of_a_file(
 
     pipeline = Pipeline(fakes.Source(600), fakes.Detector(), fakes.Classifier(), publish)
     pipeline.start()
-    assert not pipeline.wait(1.0)  # all wait for the sink, which may only be slow
+    assert not pipeline.wait(1.0)  # everything waits for the sink, which may just be slow
     assert not caplog.records
     since = time.monotonic()
     pipeline.release(while_waiting=lambda: [runner.abandon_if_hanging(since) for runner in runners])

@@ -40,7 +40,7 @@ def test_a_window_without_a_result_waits_and_stays_open() -> None:
 
 @pytest.fixture
 def screen() -> Iterator[str]:
-    """The DISPLAY of a screen in memory."""
+    """The DISPLAY of a virtual screen."""
     if shutil.which("Xvfb") is None:
         pytest.skip("no Xvfb: apt-get install xvfb")
     read_end, write_end = os.pipe()

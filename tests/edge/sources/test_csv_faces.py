@@ -1,4 +1,4 @@
-"""A CSV of face pixels in, predictions.csv out."""
+"""A CSV of face pixels as source, and the predictions CSV that it gives."""
 
 import contextlib
 import csv

@@ -1,4 +1,4 @@
-"""A video file's time goes on, whatever its time stamps do; the stamps are a stand-in's."""
+"""The media time of a video file increases even where timestamps repeat or restart; a stand-in gives the timestamps."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from fer_edge.sources.video import _Capture
 
 
 class Stamped:
-    """A VideoCapture of frames with these time stamps, in milliseconds."""
+    """A VideoCapture of frames with these timestamps, in milliseconds."""
 
     def __init__(self, stamps_ms: list[float], fps: float) -> None:
         self.stamps_ms, self.fps, self.at = stamps_ms, fps, -1

@@ -36,7 +36,7 @@ def write(data):
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Callable[[], list[list[str]]]]:
-    """Puts a program of that script on PATH; what is returned gives each of its runs: process id and arguments."""
+    """Put the script on PATH as a program; return a function that lists its runs: process id and arguments."""
 
     def install(script: str) -> Callable[[], list[list[str]]]:
         log, program = tmp_path / "runs", tmp_path / "bin" / "rpicam-vid"
@@ -50,7 +50,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
 
 
 def is_gone(pid: str) -> bool:
-    """Whether the process has ended and was waited for: a zombie is still there."""
+    """True if the process has ended and was waited for; a zombie is not gone."""
     return not Path("/proc", pid).exists()
 
 

@@ -23,7 +23,7 @@ SIZE = (320, 240)
 
 
 def as_sent(bgr: Image, letters: str) -> Image:
-    """`bgr` as V4L2 hands it over in the format of these letters, unconverted."""
+    """`bgr` as a V4L2 camera delivers it in the format `letters`, unconverted."""
     if letters == "MJPG":
         return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].reshape(1, -1)
     if letters == "YU12":
@@ -37,9 +37,9 @@ def as_sent(bgr: Image, letters: str) -> Image:
 
 
 class Capture:
-    """Stands in for cv2.VideoCapture on a V4L2 camera that grants only `letters`; `frames` until it is unplugged."""
+    """A stand-in for cv2.VideoCapture on a V4L2 camera of format `letters`, unplugged after `frames` frames."""
 
-    letters, frames, spoilt = "MJPG", 10**9, frozenset[int]()
+    letters, frames, damaged = "MJPG", 10**9, frozenset[int]()
     opened: list["Capture"]
 
     def __init__(self, camera: int | str, backend: int) -> None:
@@ -72,7 +72,7 @@ class Capture:
         if self.set_to[cv2.CAP_PROP_CONVERT_RGB]:
             return True, bgr
         sent = as_sent(bgr, self.letters)
-        return True, sent[:, :5] if self.grabbed in self.spoilt else sent
+        return True, sent[:, :5] if self.grabbed in self.damaged else sent
 
     def release(self) -> None:
         self.released = True
@@ -104,7 +104,7 @@ def test_only_the_luma_is_decoded_where_gray_is_enough(camera: type[Capture], le
         assert grab.image is not None
         assert grab.image.shape == (240, 320)
         expected = luma(index).astype(float)
-        if letters in ("YU12", "YUYV", "UYVY"):  # cv2 makes video range of them, 16 to 235
+        if letters in ("YU12", "YUYV", "UYVY"):  # cv2 converts to video range, 16 to 235
             expected = 16 + expected * 219 / 255
         assert np.abs(grab.image - expected).mean() < 2
 
@@ -128,7 +128,7 @@ def test_a_format_without_luma_stays_in_color(camera: type[Capture]) -> None:
 
 
 def test_a_damaged_jpeg_from_a_camera_is_an_error_and_the_stream_goes_on(camera: type[Capture]) -> None:
-    camera.spoilt = frozenset({2, 3})
+    camera.damaged = frozenset({2, 3})
     source = CameraSource(0, gray=True)
     readable = []
     for _ in range(5):
@@ -165,7 +165,7 @@ def test_an_unplugged_camera_that_stays_away_is_an_error(camera: type[Capture]) 
 
 @pytest.fixture
 def busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A device that another program streams from, as the kernel tells it."""
+    """A device that another program streams from, according to the kernel."""
     device = tmp_path / "video0"
     device.touch()
 
