@@ -36,22 +36,9 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "ContractError",
-    "DataError",
-    "Detection",
-    "Detector",
-    "EmotionRecognizer",
-    "Face",
-    "FerError",
-    "FrameResult",
-    "GateError",
-    "MissingExtraError",
-    "ModelError",
-    "OutputError",
-    "SourceError",
-    "StreamOptions",
-    "__version__",
-]
+    "ContractError", "DataError", "Detection", "Detector", "EmotionRecognizer", "Face", "FerError", "FrameResult",
+    "GateError", "MissingExtraError", "ModelError", "OutputError", "SourceError", "StreamOptions", "__version__",
+]  # fmt: skip
 
 _LAZY = {
     "Detection": "fer_edge.detectors.base",

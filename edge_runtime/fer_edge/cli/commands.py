@@ -12,12 +12,12 @@ from fer_edge.cli.defaults import load_defaults
 from fer_edge.cli.options import (
     DETECTOR_OPTIONS,
     MAIN_OPTIONS,
-    Number,
     RunOptions,
     add_options,
     check_usage,
     run_options,
 )
+from fer_edge.cli.parameters import Number
 from fer_edge.console import CLEAR_LINE, MainCommand, signals_deferred
 from fer_edge.detectors import default_detector
 

@@ -168,12 +168,12 @@ def _cameras() -> Iterator[Finding]:
     for number, name in cameras:
         code, output = _run_child(_OPEN_CAMERA, str(number), timeout_s=CAMERA_TIMEOUT_S)
         if code == 0:
-            granted = json.loads(output)
-            fps = f" at {granted['fps']:g} frames/s" if granted["fps"] else ""
-            what = f"{granted['size'][0]}x{granted['size'][1]} {granted['format']}".rstrip()
+            properties = json.loads(output)
+            fps = f" at {properties['fps']:g} frames/s" if properties["fps"] else ""
+            what = f"{properties['size'][0]}x{properties['size'][1]} {properties['format']}".rstrip()
             yield Finding("ok", f"camera {number}", f"{name}: delivers {what}{fps}")
         else:
-            yield Finding("note", f"camera {number}", f"{name}: {output or 'can not be opened'}")
+            yield Finding("note", f"camera {number}", f"{name}: " + (output or "can't be opened"))
 
 
 def _camera_module() -> Iterator[Finding]:

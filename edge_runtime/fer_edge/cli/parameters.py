@@ -1,0 +1,77 @@
+"""Types of command-line values: numbers within bounds, frame sizes, output sizes or ages."""
+
+import math
+import re
+from typing import Any
+
+import click
+
+SIZE_UNITS = {"kb": 1e3, "mb": 1e6, "gb": 1e9}
+HOUR_S = 3600.0
+
+
+class Number(click.ParamType):  # type: ignore[type-arg]
+    """A number within bounds. click's own ranges fill the help with "[1<=x<=64]"."""
+
+    name = "number"
+
+    def __init__(self, kind: type[int] | type[float], minimum: float, maximum: float) -> None:
+        self._kind, self._minimum, self._maximum = kind, minimum, maximum
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = self._kind(value)
+        except ValueError:
+            number = math.nan
+        if not self._minimum <= number <= self._maximum:
+            kind = "whole number" if self._kind is int else "number"
+            self.fail(f"{value!r} is not a {kind} from {self._minimum:,} to {self._maximum:,}", param, ctx)
+        return number
+
+
+class FrameSize(click.ParamType):  # type: ignore[type-arg]
+    """WIDTHxHEIGHT in pixels, as a tuple."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        match = re.fullmatch(r"(\d{2,5})x(\d{2,5})", value)
+        if not match:
+            self.fail(f"{value!r} is not WIDTHxHEIGHT, for example 640x480", param, ctx)
+        return int(match[1]), int(match[2])
+
+
+class SizeOrHours(click.ParamType):  # type: ignore[type-arg]
+    """(bytes, None) of a size such as 100MB, or (None, seconds) of a time such as 24h."""
+
+    name = "bound"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int | None, float | None]:
+        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*(kB|MB|GB|h)", value, re.ASCII | re.IGNORECASE)
+        amount = float(match[1]) if match else 0.0
+        if match is None or amount == 0:
+            self.fail(f"{value!r} is neither a size, for example 100MB, nor a time, for example 24h", param, ctx)
+        unit = match[2].lower()
+        return (None, amount * HOUR_S) if unit == "h" else (int(amount * SIZE_UNITS[unit]), None)
+
+
+def to_seconds(_ctx: click.Context, _param: click.Parameter, value_ms: float | None) -> float | None:
+    """A callback for an option in milliseconds."""
+    return None if value_ms is None else value_ms / 1000
+
+
+def to_int(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
+    """A callback for a choice of numbers."""
+    return int(value)
+
+
+def negated(_ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
+    """A callback for a flag --no-x that turns the setting x off."""
+    return not value
+
+
+def yes_or_no(_ctx: click.Context, _param: click.Parameter, value: str | None) -> bool | None:
+    """A callback for two flags with one name and the values "yes" and "no"; None if neither is given."""
+    return None if value is None else value == "yes"
