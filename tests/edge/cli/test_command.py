@@ -19,6 +19,8 @@ from fer_edge.cli import commands as cli
 from fer_edge.cli.options import OutputOptions, RunOptions, run_options
 from fer_edge.detectors import DEFAULT_MIN_FACE_PX
 from fer_edge.pipeline.options import Limits, StreamOptions
+from fer_edge.sinks.rotation import Rotation
+from fer_edge.sources.reconnect import ReconnectPolicy
 from fer_models import default_model
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -152,6 +154,8 @@ def test_defaults_are_those_of_the_python_api() -> None:
     assert options.limits == Limits()
     assert (options.source, options.detector, options.min_face_px) == ("0", "luma", DEFAULT_MIN_FACE_PX)
     assert options.model == default_model()
+    assert options.give_up_s == ReconnectPolicy().give_up_s
+    assert options.outputs.keep_output == Rotation().keep
 
 
 @pytest.mark.parametrize("flag", ["--no-track", "--no-follow"])
