@@ -1,14 +1,13 @@
-"""Run a whole export: a checkpoint in, two ONNX files and a report out, or nothing at all."""
+"""Export an emotion classifier: a checkpoint in, one or two ONNX files and a report out, or nothing at all."""
 
-import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 
 from fer_edge.errors import DataError
-from fer_edge.files import sha256_of
 from fer_edge.network.classifier import Classifier
 from fer_edge.network.contract import Contract
 from fer_export.checks.gates import (
@@ -17,50 +16,38 @@ from fer_export.checks.gates import (
     accuracy_gates,
     agreement_gate,
     consistency_gates,
-    enforce,
-    failed_names,
-    folding_gate,
-    fusion_gates,
     parity_gates,
 )
-from fer_export.checks.measure import Latency, agreement, measure_latency, predict
-from fer_export.checks.parity import Faces, Parity, Runs, measure_parity, probe_faces, run_in_batches
-from fer_export.graph.classifier import to_onnx, usable_network
-from fer_export.graph.onnx_file import contract_of, save, with_contract
-from fer_export.graph.operators import running_operators, stored_operators
-from fer_export.int8.calibrator_search import AUTO, MIN_TUNING_IMAGES, tune
-from fer_export.int8.pack_first_conv import packed
-from fer_export.int8.quantize import DEFAULT_TUNING_IMAGES, choose_faces
-from fer_export.int8.temperature import MIN_IMAGES, Refit, refit, with_temperature
-from fer_export.outputs import Outputs
-from fer_export.report import Calibration, Report, WrittenFile
+from fer_export.checks.measure import agreement, measure_latency, predict
+from fer_export.checks.parity import Consistency, Faces, measure_consistency, measure_parity, probe_faces
+from fer_export.graph.classifier import classifier_contract, classifier_to_onnx, usable_network
+from fer_export.graph.onnx_file import to_bytes
+from fer_export.int8.calibrator_search import MIN_TUNING_IMAGES, search_for_classifier
+from fer_export.int8.faces import TUNING_IMAGES, choose_faces
+from fer_export.int8.pack_first_conv import pack_first_conv
+from fer_export.int8.settings import AUTO, MIN_CALIBRATION_IMAGES
+from fer_export.int8.temperature import MIN_IMAGES, TemperatureFit, refit_temperature, with_temperature
+from fer_export.job import ExportJob, JobOptions, Log
+from fer_export.report import Calibration, Report, WrittenFile, accuracy_fields, classifier_rows, latency_advice
 from fer_train.data import PUBLIC_TEST, FaceData, align_classes, load_faces
 from fer_train.evaluation.scoring import Accuracy, measure_accuracy
-from fer_train.networks import Network
 from fer_train.networks.checkpoint import Checkpoint, load_checkpoint
 
-Say = Callable[[str], None]
-"""Takes a line that tells the user what is being done."""
 
+@dataclass(frozen=True, kw_only=True)
+class ClassifierExportOptions(JobOptions):
+    """The settings of a classifier's export.
 
-@dataclass(frozen=True)
-class ExportOptions:
-    """What to export and how.
-
-    data: a FER2013 CSV, whose Training rows calibrate and whose PublicTest rows measure; needed to quantise.
-    calibration_images: how many Training faces the int8 ranges are taken from. calibrator: how, or "auto".
-    seed: of every random choice. force: write even if a gate fails. skip_bad: do without rows that can't be read.
+    quantize: make int8, too. data: whose Training rows calibrate and whose PublicTest rows measure; quantizing needs
+    it. calibration_images: how many Training faces the int8 ranges are measured on. calibrator: one of
+    int8.settings.CALIBRATORS, or AUTO. seed: of every random choice. skip_bad: leave out rows that can't be read.
     """
 
-    checkpoint: Path
-    out: Path
-    quantize: bool
-    data: Path | None
-    calibration_images: int
+    quantize: bool = False
+    data: Path | None = None
+    calibration_images: int = MIN_CALIBRATION_IMAGES
     calibrator: str = AUTO
     seed: int = 0
-    overwrite: bool = False
-    force: bool = False
     skip_bad: bool = False
 
     def __post_init__(self) -> None:
@@ -68,52 +55,15 @@ class ExportOptions:
             raise ValueError("quantizing needs data to calibrate on")
 
 
-def run_export(options: ExportOptions, say: Say) -> tuple[Report, list[Path]]:
-    """Export, measure, and write the files; returns the report and the paths written.
+def load_data(path: Path, checkpoint: Checkpoint, skip_bad: bool, log: Log) -> FaceData:
+    """The faces in `path` with the checkpoint's classes, mapped as for its training.
 
-    Raises OutputError before any work if an output can't be written, ModelError for a bad checkpoint,
-    DataError for bad data, and GateError if a bound was not kept; then nothing has been written.
+    Raises DataError if a class has no place in the mapping, or the faces are not of the checkpoint's size.
     """
-    outputs = Outputs.named_after(options.out, options.quantize)
-    outputs.check(options.overwrite)
-    checkpoint = load_checkpoint(options.checkpoint)
-    network = usable_network(checkpoint, options.checkpoint.name)
-    data = None if options.data is None else load_data(options.data, checkpoint, options.skip_bad, say)
-    with tempfile.TemporaryDirectory(prefix="fer-export-") as folder:
-        export = Export(options, say, Path(folder), checkpoint, network, data)
-        parity = export.convert()
-        calibration = export.quantize() if options.quantize else None
-        accuracy, agreed = export.measure()
-        latency = export.time()
-        files = export.stamp(export.final_contracts(accuracy))
-        report = Report(
-            checkpoint={"file": options.checkpoint.name, "sha256": export.checkpoint_sha256, "model": checkpoint.model},
-            files={name: _written_file(path, outputs.models[name].name) for name, path in files.items()},
-            parity=parity,
-            operators=export.operators,
-            convolutions=export.convolutions,
-            latency=latency,
-            gates=export.gates,
-            accuracy=accuracy,
-            agreement=agreed,
-            calibration=calibration,
-            consistency=export.consistency,
-            temperature=export.temperature,
-            notes=export.notes,
-        )
-        outputs.write(files, report.to_json())
-    return report, outputs.paths
-
-
-def load_data(path: Path, checkpoint: Checkpoint, skip_bad: bool, say: Say) -> FaceData:
-    """The faces in `path` with the checkpoint's classes, placed by its class mapping.
-
-    Raises DataError if there is no place for a class, or the faces are not of the checkpoint's size.
-    """
-    say(f"Reading {path} ...")
+    log(f"Reading {path} ...")
     data = load_faces(path, skip_bad=skip_bad)
     for note in data.notes:
-        say(f"note: {note}")
+        log(f"note: {note}")
     data = align_classes(data, checkpoint.classes, checkpoint.class_mapping, "the checkpoint")
     if data.images.shape[1] != checkpoint.input_size:
         sizes = f"{data.images.shape[1]} pixels wide, but the checkpoint takes {checkpoint.input_size}"
@@ -121,130 +71,127 @@ def load_data(path: Path, checkpoint: Checkpoint, skip_bad: bool, say: Say) -> F
     return data
 
 
-@dataclass
-class Export:
-    """One export under way: what it works on, and what its steps have made and found so far.
+class ClassifierExport(ExportJob):
+    """The export of a checkpoint of fer-train."""
 
-    folder: for temporary files. models: by precision, without contract. contracts: by precision, without what
-    is only known at the end. operators: by precision, as onnxruntime runs them. convolutions: in the network.
-    gates: all that were checked. consistency, temperature: of int8. notes: what the user should know.
-    """
+    def __init__(self, options: ClassifierExportOptions, log: Log) -> None:
+        super().__init__(options, log, options.quantize)
+        self.options = options
+        self.checkpoint = load_checkpoint(options.checkpoint)
+        self.network = usable_network(self.checkpoint, options.checkpoint.name)
+        self.data = None if options.data is None else load_data(options.data, self.checkpoint, options.skip_bad, log)
+        contract = classifier_contract(self.checkpoint, self.checkpoint_sha256())
+        self.contracts = dict.fromkeys(self.outputs.models, contract)
+        self.calibration: Calibration | None = None
+        self.temperature: TemperatureFit | None = None
+        self.consistency: Consistency | None = None
+        self.accuracy: dict[str, Accuracy] = {}
+        self.agreement: float | None = None
+        self.notes: list[str] = []
 
-    options: ExportOptions
-    say: Say
-    folder: Path
-    checkpoint: Checkpoint
-    network: Network
-    data: FaceData | None
-    models: dict[str, onnx.ModelProto] = field(default_factory=dict)
-    contracts: dict[str, Contract] = field(default_factory=dict)
-    operators: dict[str, dict[str, int]] = field(default_factory=dict)
-    convolutions: int = 0
-    gates: list[Gate] = field(default_factory=list)
-    consistency: Runs | None = None
-    temperature: Refit | None = None
-    notes: list[str] = field(default_factory=list)
+    def trace(self) -> onnx.ModelProto:
+        return classifier_to_onnx(self.network, self.checkpoint)
 
-    def __post_init__(self) -> None:
-        self.checkpoint_sha256 = sha256_of(self.options.checkpoint)
-        contract = contract_of(self.checkpoint, self.checkpoint_sha256)
-        self.contracts |= dict.fromkeys(("fp32", "int8") if self.options.quantize else ("fp32",), contract)
+    def fp32_gates(self) -> list[Gate]:
+        model, temperature = self.models["fp32"], self.checkpoint.temperature
+        self.parity = measure_parity(model, self.network, temperature, self._probes())
+        return parity_gates(self.parity)
 
-    def check(self, *gates: Gate) -> None:
-        """Record the gates; GateError if one failed, unless forced."""
-        self.gates += gates
-        enforce(gates, self.options.force)
-        for gate in gates:
-            if not gate.passed:
-                self.say(f"gate failed, going on because of --force: {gate}")
-
-    def convert(self) -> Parity:
-        """Make the fp32 model and compare it with PyTorch."""
-        self.say(f"Converting {self.options.checkpoint} ({self.checkpoint.model}) to ONNX ...")
-        model = self.models["fp32"] = to_onnx(self.network, self.checkpoint)
-        stored = stored_operators(model)
-        self.convolutions = stored.get("Conv", 0)
-        self.operators["fp32"] = running_operators(save(model, self.folder / "plain.onnx"))
-        parity = measure_parity(model, self.network, self.checkpoint.temperature, self.probes(), self.folder)
-        self.check(folding_gate(stored), *parity_gates(parity))
-        return parity
-
-    def probes(self) -> Faces:
+    def _probes(self) -> Faces:
         """Faces to compare answers on."""
         real = None if self.data is None else self.data.split(PUBLIC_TEST).images
         return probe_faces(self.options.seed, self.checkpoint.input_size, real)
 
-    def quantize(self) -> Calibration:
-        """Make the int8 model, fit its temperature, and see that all its convolutions run in int8."""
-        assert self.data is not None  # ExportOptions sees to it
+    def quantize(self) -> onnx.ModelProto:
+        """The int8 graph with the best calibrator, calibrated on Training faces."""
+        assert self.data is not None  # its options make sure
         options = self.options
-        faces, judges = choose_faces(self.data, options.calibration_images, DEFAULT_TUNING_IMAGES, options.seed)
-        self.say(f"Quantising with {len(faces)} training faces, judged by {len(judges)} others ...")
-        tuned = tune(self.models["fp32"], faces.images, judges.images, options.calibrator, self.folder, self.say)
-        if tuned.chosen.agreement is None:
+        faces, tuning = choose_faces(self.data, options.calibration_images, TUNING_IMAGES, options.seed)
+        self.log(f"Quantizing on {len(faces)} training faces, measuring on {len(tuning)} others ...")
+        fp32 = self.models["fp32"]
+        found = search_for_classifier(fp32, faces.images, tuning.images, options.calibrator, self.log)
+        if found.chosen.agreement is None:
             self.notes.append(
-                f"calibrator not chosen by agreement, nor biases corrected: {len(judges)} training faces are left for "
-                f"that, and {MIN_TUNING_IMAGES} are needed"
+                f"calibrator not chosen by agreement and biases not corrected: {len(tuning)} training faces are left "
+                f"for that, and {MIN_TUNING_IMAGES} are needed"
             )
-        self.models["int8"] = packed(tuned.model)
-        self.operators["int8"] = running_operators(save(self.models["int8"], self.folder / "plain.int8.onnx"))
-        self.check(*fusion_gates(self.convolutions, self.operators["int8"]))
-        self.refit_temperature(self.data.split(PUBLIC_TEST))
-        self.consistency = run_in_batches(self.models["int8"], self.probes(), self.folder)
-        self.check(*consistency_gates(self.consistency))
-        return Calibration(len(faces), faces.counts(), options.seed, len(judges), tuned.chosen, tuned.candidates)
+        self.calibration = Calibration(
+            len(faces), faces.counts(), options.seed, len(tuning), found.chosen, found.candidates
+        )
+        return pack_first_conv(found.model)
 
-    def refit_temperature(self, test: FaceData) -> None:
-        """Give int8 a temperature of its own, fitted on the split on which fer-train fitted the checkpoint's."""
+    def measure(self) -> None:
+        """Fit int8's temperature, then compare int8 with fp32, score every model on the test faces, and time them."""
+        if "int8" in self.models:
+            assert self.data is not None
+            self._refit_temperature(self.data.split(PUBLIC_TEST))
+            self.consistency = measure_consistency(self.models["int8"], self._probes())
+            self.check(*consistency_gates(self.consistency))
+        classifiers = {name: Classifier(to_bytes(model)) for name, model in self.stamped(self.contracts).items()}
+        if self.data is None:
+            self.notes.append("accuracy not measured: no --calibration-data was given")
+        else:
+            self._score(classifiers, self.data)
+        self.log("Timing ...")
+        face = probe_faces(self.options.seed, self.checkpoint.input_size)[-1]
+        self.latency = measure_latency(classifiers, face)
+
+    def _refit_temperature(self, test: FaceData) -> None:
+        """Give int8 its own temperature, fitted on the split on which fer-train fitted the checkpoint's."""
         if len(test) < MIN_IMAGES:
             self.notes.append(f"temperature not refitted for int8: {len(test)} test faces, and {MIN_IMAGES} are needed")
             return
-        self.temperature = refit(self.models["int8"], self.checkpoint.temperature, test, PUBLIC_TEST, self.folder)
-        self.models["int8"] = with_temperature(self.models["int8"], self.temperature.after)
-        self.contracts["int8"] = replace(self.contracts["int8"], temperature=self.temperature.after)
+        fit = refit_temperature(self.models["int8"], self.checkpoint.temperature, test, PUBLIC_TEST)
+        self.temperature = fit
+        self.models["int8"] = with_temperature(self.models["int8"], fit.after)
+        self.contracts["int8"] = replace(self.contracts["int8"], temperature=fit.after)
 
-    def measure(self) -> tuple[dict[str, Accuracy], float | None]:
-        """Score every model on the test faces, as the runtime runs it, and compare int8 with fp32."""
-        files = self.stamp(self.contracts)
-        if self.data is None:
-            self.notes.append("accuracy not measured: no --calibration-data was given")
-            return {}, None
-        test = self.data.split(PUBLIC_TEST)
-        self.say(f"Measuring on {len(test)} test faces ...")
-        probabilities = {name: predict(Classifier(path), test, name) for name, path in files.items()}
-        accuracy = {name: measure_accuracy(values, self.data, PUBLIC_TEST) for name, values in probabilities.items()}
-        if "int8" not in files:
-            return accuracy, None
-        agreed = agreement(probabilities["fp32"], probabilities["int8"])
-        self.check(agreement_gate(agreed), *accuracy_gates(accuracy["fp32"], accuracy["int8"]))
+    def _score(self, classifiers: Mapping[str, Classifier], data: FaceData) -> None:
+        test = data.split(PUBLIC_TEST)
+        self.log(f"Measuring on {len(test)} test faces ...")
+        answers = {name: predict(classifier, test, name) for name, classifier in classifiers.items()}
+        self.accuracy = {name: measure_accuracy(rows, data, PUBLIC_TEST) for name, rows in answers.items()}
+        if "int8" not in answers:
+            return
+        self.agreement = agreement(answers["fp32"], answers["int8"])
+        self.check(agreement_gate(self.agreement), *accuracy_gates(self.accuracy["fp32"], self.accuracy["int8"]))
         if len(test) < MIN_IMAGES_FOR_ACCURACY_DROP:
             self.notes.append(
                 f"accuracy drop not judged: {len(test)} test faces are too few to tell one from chance "
                 f"({MIN_IMAGES_FOR_ACCURACY_DROP} are needed)"
             )
-        return accuracy, agreed
 
-    def time(self) -> Latency:
-        """Time the models against each other, one face at a time."""
-        self.say("Timing ...")
-        face = probe_faces(self.options.seed, self.checkpoint.input_size)[-1]
-        files = self.stamp(self.contracts)
-        return measure_latency({name: Classifier(path) for name, path in files.items()}, face)
-
-    def final_contracts(self, accuracy: dict[str, Accuracy]) -> dict[str, Contract]:
-        """What each file says of itself, with its measured accuracy and, if forced, its failed gates."""
+    def final_contracts(self) -> dict[str, Contract]:
         return {
-            name: replace(
-                contract, accuracy=_for_contract(accuracy.get(name)), failed_gates=failed_names(self.gates, name)
-            )
-            for name, contract in self.contracts.items()
+            name: replace(contract, accuracy=_for_contract(self.accuracy.get(name)))
+            for name, contract in super().final_contracts().items()
         }
 
-    def stamp(self, contracts: Mapping[str, Contract]) -> dict[str, Path]:
-        """Write every model with its contract; paths by precision."""
+    def report(self, written: Mapping[str, WrittenFile]) -> Report:
+        file, sha256 = self.options.checkpoint.name, self.contracts["fp32"].checkpoint_sha256
+        made = [str(part) for part in (self.calibration, self.temperature) if part]
+        return Report(
+            checkpoint={"file": file, "sha256": sha256, "model": self.checkpoint.model},
+            files=written,
+            gates=self.gates,
+            measured=self._measured(),
+            rows=classifier_rows(written, self.accuracy, self.agreement, self.latency),
+            lines=[line for line in (*made, latency_advice(self.latency), *self.notes) if line],
+        )
+
+    def _measured(self) -> dict[str, Any]:
+        consistency, ratio = self.consistency, self.latency.ratio
         return {
-            name: save(with_contract(model, contracts[name]), self.folder / f"{name}.onnx")
-            for name, model in self.models.items()
+            "parity": self.parity.to_json(),
+            "agreement": self.agreement,
+            "accuracy": accuracy_fields(self.accuracy),
+            "calibration": self.calibration and asdict(self.calibration),
+            "int8_consistency": consistency and consistency.to_json(),
+            "temperature": self.temperature and asdict(self.temperature),
+            "latency_ms": {name: asdict(spread) for name, spread in self.latency.milliseconds.items()},
+            "latency_ratio": ratio and asdict(ratio),
+            "fused_operators": {"convolutions": self.convolutions, **self.operators},
+            "notes": self.notes,
         }
 
 
@@ -253,7 +200,3 @@ def _for_contract(accuracy: Accuracy | None) -> dict[str, object] | None:
         return None
     images, share = accuracy.metrics["images"], accuracy.metrics["accuracy"]
     return {"split": accuracy.split, "images": images, "accuracy": round(share, 6)}
-
-
-def _written_file(path: Path, name: str) -> WrittenFile:
-    return WrittenFile(name, path.stat().st_size, sha256_of(path))

@@ -8,15 +8,19 @@ from typing import NoReturn
 import click
 
 from fer_edge.console import MainCommand, RenamedOption, extra_required, run_main
+from fer_export.int8.settings import AUTO, CALIBRATORS, MIN_CALIBRATION_IMAGES
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options as shared
 from fer_train.commands.data_options import SETTINGS, PathType
 
 SPLITS = click.Choice(shared.SPLITS)
-# quantise.MIN_CALIBRATION_IMAGES and tuning's calibrators; importing them would make --help load torch.
-CALIBRATION_RANGE = click.IntRange(512)
-CALIBRATORS = click.Choice(["auto", "minmax", "percentile-99.999", "percentile-99.99", "entropy"])
-DATA_HELP = "fer2013.csv, or any data fer-train takes: Training faces calibrate int8, PublicTest faces measure."
+FILE_NAMES_OTHERS = "The fp32 file; the other files get their names from it."
+DATA_HELP = "fer2013.csv, or any data that fer-train takes: Training faces calibrate int8, PublicTest faces measure."
+FORCE_HELP = "Write even if a gate fails; the files are marked as failed."
+
+out_option = click.option("--out", type=PathType, required=True, metavar="FILE.onnx", help=FILE_NAMES_OTHERS)
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+force_option = click.option("--force", is_flag=True, help=FORCE_HELP)
 
 
 class ColorType(click.Choice[str]):
@@ -33,57 +37,61 @@ class ColorType(click.Choice[str]):
 
 @click.command(cls=MainCommand, context_settings=SETTINGS)
 @click.argument("checkpoint", type=PathType)
-@click.option("--out", type=PathType, required=True, metavar="FILE.onnx", help="The fp32 file; names the others too.")
+@out_option
 @click.option("--quantize", is_flag=True, help="Write FILE.int8.onnx too: smaller, and faster on most machines.")
 @click.option("--calibration-data", type=PathType, metavar="DATA", help=DATA_HELP)
-@click.option("--calibration-images", type=CALIBRATION_RANGE, default=512, help="Training faces to calibrate on.")
-@click.option("--calibrator", type=CALIBRATORS, default="auto", help="auto: the one that agrees best with fp32.")
-@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the faces that are drawn.")
+@click.option(
+    "--calibration-images", type=click.IntRange(MIN_CALIBRATION_IMAGES), default=MIN_CALIBRATION_IMAGES,
+    help="How many Training faces calibrate int8.",
+)  # fmt: skip
+@click.option(
+    "--calibrator", type=click.Choice([AUTO, *CALIBRATORS]), default=AUTO,
+    help="How int8 ranges are chosen; auto: the way that agrees best with fp32.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed for drawing calibration faces.")
 @shared.skip_bad_rows
-@click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
-@click.option("--force", is_flag=True, help="Write even if a gate fails; the file is marked as failed.")
+@overwrite_option
+@force_option
 def export(
     checkpoint: Path, out: Path, quantize: bool, calibration_data: Path | None, calibration_images: int,
     calibrator: str, seed: int, skip_bad_rows: bool, overwrite: bool, force: bool,
 ) -> None:  # fmt: skip
     """Turn CHECKPOINT (the best.pt of fer-train) into one ONNX file that fer-edge runs.
 
-    Writes FILE.onnx, with --quantize also FILE.int8.onnx, and FILE.export.json with all that was
-    measured: parity with PyTorch, accuracy, agreement of int8 with fp32, and the time a face.
-    Nothing is written if a figure is out of bounds, unless --force is given; fer-edge then warns.
+    Writes FILE.onnx, with --quantize also FILE.int8.onnx, and FILE.export.json with every measurement: parity with
+    PyTorch, accuracy, agreement of int8 with fp32, and the time per face. Writes nothing if a measurement is out of
+    bounds (a gate fails), unless --force is given; fer-edge warns about such a file.
     """
-    if out.suffix != ".onnx":
-        raise click.BadParameter(f"{out} must end in .onnx", param_hint="--out")
+    _check_onnx_name(out)
     if quantize and calibration_data is None:
         raise click.UsageError("--quantize needs faces to calibrate on: add --calibration-data fer2013.csv")
     with extra_required("fer-export", "export"):
-        import onnxscript  # noqa: F401 - torch's exporter wants it, and would say so less clearly
+        import onnxscript  # noqa: F401 - torch's exporter needs it, and its own message is less clear
 
-        from fer_export.classifier import ExportOptions, run_export
-        from fer_export.report import table
+        from fer_export.classifier import ClassifierExport, ClassifierExportOptions
 
-    options = ExportOptions(
-        checkpoint,
-        out,
-        quantize,
-        calibration_data,
-        calibration_images,
-        calibrator,
-        seed,
-        overwrite,
-        force,
-        skip_bad_rows,
+    options = ClassifierExportOptions(
+        checkpoint=checkpoint,
+        out=out,
+        quantize=quantize,
+        data=calibration_data,
+        calibration_images=calibration_images,
+        calibrator=calibrator,
+        seed=seed,
+        overwrite=overwrite,
+        force=force,
+        skip_bad=skip_bad_rows,
     )
-    report, written = run_export(options, _say)
-    click.echo(table(report, written))
+    report, written = ClassifierExport(options, _log).run()
+    click.echo(report.table(written))
 
 
 @click.command(context_settings=SETTINGS)
 @click.argument("file", type=PathType)
 def inspect(file: Path) -> None:
-    """Tell what an ONNX file holds: contract, operators, size.
+    """Show an ONNX file's contract, operators and size.
 
-    "stored" counts the operators in the file, "running" those that onnxruntime makes of them on this machine.
+    "stored" counts the operators in the file, "running" those that onnxruntime runs on this machine.
     """
     with extra_required("fer-export", "export"):
         from fer_export.inspection import describe
@@ -98,15 +106,15 @@ def inspect(file: Path) -> None:
 @shared.skip_bad_rows
 @click.option("--split", type=SPLITS, default="PublicTest", help="Rows to score.")
 @shared.threads
-@click.option("--json", "json_file", type=PathType, metavar="FILE", help="Write the scores there too.")
+@click.option("--json", "json_file", type=PathType, metavar="FILE", help="Write the scores to FILE, too.")
 @click.option("--overwrite", is_flag=True, help="Replace the --json file if it exists.")
 def evaluate(
     file: Path, data: Path, classes: ClassChoice | None, skip_bad_rows: bool, split: str, threads: int,
     json_file: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
-    """Score an ONNX file on labelled faces.
+    """Score an ONNX file on labeled faces.
 
-    `fer-train evaluate` scores checkpoints as well, and draws pictures.
+    `fer-train evaluate` also scores checkpoints, and draws plots.
     """
     from fer_edge.files import check_writable, write_json
 
@@ -134,7 +142,7 @@ def evaluate(
 @shared.skip_bad_rows
 @click.option("--split", type=SPLITS, default="PublicTest", help="Rows to score.")
 @shared.threads
-@click.option("--json", "json_file", type=PathType, metavar="FILE", help="Write the comparison there too.")
+@click.option("--json", "json_file", type=PathType, metavar="FILE", help="Write the comparison to FILE, too.")
 @click.option("--overwrite", is_flag=True, help="Replace the --json file if it exists.")
 def compare(
     first: Path, second: Path, data: Path, classes: ClassChoice | None, skip_bad_rows: bool, split: str, threads: int,
@@ -142,7 +150,7 @@ def compare(
 ) -> None:  # fmt: skip
     """Compare two ONNX files: accuracy, agreement, time, and where they differ.
 
-    Both are timed in turns in this process, on one face at a time.
+    Times both in turns, in this process, on one face at a time.
     """
     from fer_edge.files import check_writable, write_json
 
@@ -160,28 +168,31 @@ def compare(
 @click.command(context_settings=SETTINGS)
 @click.argument("file", type=PathType, metavar="FILE.onnx")
 @click.option("--labels", required=True, metavar="A,B,...", help="The emotions, in the order of the network's output.")
-@click.option("--input-size", required=True, metavar="N|HxW", help="Pixels a side, or height x width.")
-@click.option("--mean", required=True, metavar="M[,M,M]", help="Subtracted from pixels 0 to 255; one a channel.")
-@click.option("--std", required=True, metavar="S[,S,S]", help="What the difference is divided by; one a channel.")
+@click.option("--input-size", required=True, metavar="N|HxW", help="Height and width in pixels.")
+@click.option("--mean", required=True, metavar="M[,M,M]", help="Subtracted from pixels 0 to 255; one per channel.")
+@click.option("--std", required=True, metavar="S[,S,S]", help="Divides the difference; one per channel.")
 @click.option(
     "--color", cls=RenamedOption, former=["--colour"], type=ColorType(), required=True,
     help="Channels that the network takes, in its order.",
 )  # fmt: skip
 @click.option("--layout", type=click.Choice(["nchw", "nhwc"]), default="nchw", help="Order of the network's input.")
-@click.option("--softmax/--no-softmax", default=None, help="Add one or not.  [default: if the answers need it]")
-@click.option("--framing", type=float, default=1.0, help="Side of the view, as a multiple of FER2013's square.")
-@click.option("--dataset", default="", help="What it was trained on, for the contract.")
+@click.option(
+    "--softmax/--no-softmax", default=None, help="Whether to add a softmax.  [default: if the output needs one]"
+)
+@click.option(
+    "--framing", type=float, default=1.0, help="Side of the square that the network sees, as a multiple of FER2013's."
+)
+@click.option("--dataset", default="", help="Name of its training data, for the contract.")
 @click.option("--out", type=PathType, required=True, metavar="FILE.onnx", help="The file to write.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 def adopt(
     file: Path, labels: str, input_size: str, mean: str, std: str, color: str, layout: str, softmax: bool | None,
     framing: float, dataset: str, out: Path, overwrite: bool,
 ) -> None:  # fmt: skip
-    """Make a third-party emotion network one that fer-edge runs.
+    """Turn a third-party emotion network into a file that fer-edge runs.
 
-    Puts a front that takes uint8 faces and normalises them before the network, a softmax behind it if
-    it has none, and a contract into the file. For pixels / 255 say --mean 0 --std 255, for -1 to 1
-    say --mean 127.5 --std 127.5.
+    Adds normalization of uint8 faces before the network, a softmax behind it if it has none, and a contract. For
+    pixels / 255 use --mean 0 --std 255, for -1 to 1 use --mean 127.5 --std 127.5.
     """
     with extra_required("fer-export", "export"):
         from fer_export.adopt import Adoption
@@ -203,26 +214,39 @@ def adopt(
 
 @click.command(context_settings=SETTINGS)
 @click.argument("checkpoint", type=PathType, metavar="DETECTOR.pt")
-@click.option("--scenes", type=PathType, required=True, metavar="DIR", help="Of fer-train scenes: calibrate int8.")
-@click.option("--out", type=PathType, required=True, metavar="FILE.onnx", help="The fp32 file; names the others too.")
-@click.option("--score-threshold", type=click.FloatRange(0.01, 0.99), default=0.5, help="Score of what is a face.")
-@click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
-@click.option("--force", is_flag=True, help="Write even if a gate fails; the file is marked as failed.")
+@click.option(
+    "--scenes", type=PathType, required=True, metavar="DIR",
+    help="Folder made by fer-train scenes: calibrates and measures int8.",
+)  # fmt: skip
+@out_option
+@click.option(
+    "--score-threshold", type=click.FloatRange(0.01, 0.99), default=0.5,
+    help="Score from which a detection is a face.",
+)  # fmt: skip
+@overwrite_option
+@force_option
 def detector(checkpoint: Path, scenes: Path, out: Path, score_threshold: float, overwrite: bool, force: bool) -> None:
-    """Turn the face detector of fer-train detector into ONNX files that fer-edge runs.
+    """Turn DETECTOR.pt (of fer-train detector) into ONNX files that fer-edge runs.
 
-    Writes FILE.onnx, FILE.int8.onnx and FILE.export.json. Nothing is written if a figure is out of
-    bounds (parity with PyTorch, convolutions that stay float, boxes that differ, size), unless --force is given.
+    Writes FILE.onnx, FILE.int8.onnx and FILE.export.json. Writes nothing if a measurement is out of bounds (parity
+    with PyTorch, convolutions left in float, boxes that differ, size), unless --force is given.
     """
-    if out.suffix != ".onnx":
-        raise click.BadParameter(f"{out} must end in .onnx", param_hint="--out")
+    _check_onnx_name(out)
     with extra_required("fer-export", "export"):
-        import onnxscript  # noqa: F401 - torch's exporter wants it, and would say so less clearly
+        import onnxscript  # noqa: F401 - torch's exporter needs it, and its own message is less clear
 
-        from fer_export.detector import DetectorExportOptions, export_detector, table
+        from fer_export.detector import DetectorExport, DetectorExportOptions
 
-    options = DetectorExportOptions(checkpoint, out, scenes, score_threshold, overwrite, force)
-    click.echo(table(*export_detector(options, _say)))
+    options = DetectorExportOptions(
+        checkpoint=checkpoint,
+        out=out,
+        scenes=scenes,
+        score_threshold=score_threshold,
+        overwrite=overwrite,
+        force=force,
+    )
+    report, written = DetectorExport(options, _log).run()
+    click.echo(report.table(written))
 
 
 for command in (inspect, evaluate, compare, adopt, detector):
@@ -233,7 +257,7 @@ def _size(text: str) -> tuple[int, int]:
     """(height, width) of "112" or "64x48"."""
     sides = text.lower().split("x")
     if not (len(sides) <= 2 and all(side.isascii() and side.isdigit() and int(side) > 0 for side in sides)):
-        raise click.BadParameter(f"{text!r} is neither pixels a side nor HEIGHTxWIDTH", param_hint="--input-size")
+        raise click.BadParameter(f"{text!r} is neither a number of pixels nor HEIGHTxWIDTH", param_hint="--input-size")
     return int(sides[0]), int(sides[-1])
 
 
@@ -241,11 +265,16 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(float(value) for value in text.split(","))
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no list of numbers", param_hint=option) from error
+        raise click.BadParameter(f"{text!r} is not a list of numbers", param_hint=option) from error
 
 
-def _say(line: str) -> None:
-    if sys.stderr.isatty():  # in a log an error must stand alone
+def _check_onnx_name(out: Path) -> None:
+    if out.suffix != ".onnx":
+        raise click.BadParameter(f"{out} must end in .onnx", param_hint="--out")
+
+
+def _log(line: str) -> None:
+    if sys.stderr.isatty():  # in a log file an error must stand alone
         click.echo(line, err=True)
 
 

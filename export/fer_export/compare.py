@@ -1,4 +1,4 @@
-"""Compare two ONNX files on labelled faces: how good each is, how fast, and where their answers differ."""
+"""Compare two ONNX files on labeled faces: how accurate each is, how fast, and where their answers differ."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ CHANGES_SHOWN = 8
 
 @dataclass(frozen=True)
 class Change:
-    """Faces that A calls `first` and B calls `second`, and for how many of them which one is right."""
+    """Faces for which A predicts `first` and B `second`, and for how many of them each is right."""
 
     first: str
     second: str
@@ -33,7 +33,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two files, A and B, on one split; `accuracy` of each, `changes` by how often they occur, most often first."""
+    """Two files, A and B, on one split. accuracy: of each. changes: the most frequent first."""
 
     classifiers: tuple[Classifier, Classifier]
     data: Path
@@ -44,7 +44,7 @@ class Comparison:
     latency: Latency
 
     def to_json(self) -> dict[str, Any]:
-        """For --json; fractions 0 to 1, times in ms, `latency_ratio`: A's time / B's."""
+        """The content of --json; fractions 0 to 1, times in ms, `latency_ratio`: A's time / B's."""
         a, b = self.accuracy
         return {
             "schema": SCHEMA,
@@ -80,7 +80,7 @@ class Comparison:
     def __str__(self) -> str:
         a, b = self.classifiers
         images, ratio = self.accuracy[0].metrics["images"], self.latency.ratio
-        assert ratio is not None  # there are two files
+        assert ratio is not None  # since there are two files
         differ = sum(change.faces for change in self.changes)
         only = [sum(getattr(change, name) for change in self.changes) for name in ("first_right", "second_right")]
         head = [
@@ -134,8 +134,8 @@ def compare(
 ) -> Comparison:  # fmt: skip
     """Score and time both ONNX files on the rows of `data` (as load_faces takes it) whose Usage is `split`.
 
-    The data's classes are placed by A's contract; B must have the same labels, in whatever order.
-    Raises ModelError or ContractError for a file, DataError for the data, as `evaluate` does.
+    A's contract maps the data's classes; B must have the same labels, in any order. Raises ModelError or
+    ContractError for a file, DataError for the data.
     """
     a, b = Classifier(first, threads), Classifier(second, threads)
     faces = load_faces(data, classes=classes, skip_bad=skip_bad)
@@ -154,7 +154,7 @@ def compare(
 
 
 def changes(first: Probabilities, second: Probabilities, data: FaceData) -> tuple[Change, ...]:
-    """Every pair of different answers to one of `data`'s faces, the most frequent first."""
+    """Every pair of different predictions for `data`'s faces, the most frequent first."""
     before, after = first.argmax(axis=1), second.argmax(axis=1)
     counted, right = Counter[tuple[int, int]](), Counter[tuple[int, int, int]]()
     for row in np.flatnonzero(before != after):

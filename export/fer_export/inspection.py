@@ -1,11 +1,11 @@
-"""Tell what an ONNX file is: its contract, its operators, and how onnxruntime runs them."""
+"""Describe an ONNX file: its contract, its operators, and how onnxruntime runs them."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import onnx
 
-from fer_edge.files import sha256_of
 from fer_edge.network.contract import METADATA_KEY
 from fer_edge.network.session import open_session
 from fer_export.graph.operators import running_operators, stored_operators
@@ -16,16 +16,17 @@ MAX_GARBLED_SHOWN = 60
 def describe(path: Path) -> str:
     """Plain text about the ONNX file `path`, with or without a contract; ModelError if it can't be run."""
     session = open_session(path)
-    model = onnx.load(path)
+    data = path.read_bytes()
+    model = onnx.load_from_string(data)
     contract = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     facts = [
-        ("size", f"{path.stat().st_size / 1e6:.2f} MB"),
-        ("sha256", sha256_of(path)),
+        ("size", f"{len(data) / 1e6:.2f} MB"),
+        ("sha256", hashlib.sha256(data).hexdigest()),
         ("opset", ", ".join(f"{entry.domain or 'ai.onnx'} {entry.version}" for entry in model.opset_import)),
         *(("input", f"{item.name} {item.type} {item.shape}") for item in session.get_inputs()),
         *(("output", f"{item.name} {item.type} {item.shape}") for item in session.get_outputs()),
         ("stored", _listed(stored_operators(model))),
-        ("running", _listed(running_operators(path))),
+        ("running", _listed(running_operators(data))),
     ]
     lines = [str(path), *(f"{name:10}{value}" for name, value in facts)]
     return "\n".join([*lines, *_contract_lines(contract)])
@@ -37,7 +38,7 @@ def _listed(operators: dict[str, int]) -> str:
 
 def _contract_lines(text: str | None) -> list[str]:
     if text is None:
-        return [f"contract  none (no metadata {METADATA_KEY}), so fer-edge will refuse it"]
+        return [f"contract  none (no metadata {METADATA_KEY}): fer-edge will refuse the file"]
     try:
         values = json.loads(text)
     except ValueError:

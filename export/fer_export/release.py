@@ -1,26 +1,81 @@
-"""Put an export into the package: copy its two ONNX files to fer_models/ and write their manifest.
+"""Copy an export into the package fer_models: its two ONNX files and their manifest.
 
-    python models/release.py runs/shipped/fer2013.export.json
-    python models/release.py runs/luma/luma.export.json
+    python -m fer_export.release runs/shipped/fer2013.export.json
+    python -m fer_export.release runs/luma/luma.export.json
 
-Every figure in the manifest is taken from the export's own report.
+Every figure of the manifest comes from the export's report.
 """
 
 import json
 import shutil
-import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+import click
 
 import fer_models
-from fer_edge.files import sha256_of, write_json
+from fer_edge.console import run_main
+from fer_edge.errors import DataError, GateError
+from fer_edge.files import atomic_write, sha256_of, write_json
 
 PACKAGE = Path(fer_models.__file__).parent
-RECIPE, DETECTOR_RECIPE = "train/recipes/shipped.sh", "train/recipes/luma.sh"
+CLASSIFIER_RECIPE, DETECTOR_RECIPE = "train/recipes/shipped.sh", "train/recipes/luma.sh"
+HINT = "name the export.json that fer-export wrote"
 
 
-def manifest(report: dict[str, Any]) -> dict[str, Any]:
-    """The content of manifest.json from that of an export.json."""
+@click.command()
+@click.argument("report", type=click.Path(path_type=Path), metavar="EXPORT.json")
+def command(report: Path) -> None:
+    """Copy the ONNX files that EXPORT.json describes, from its folder, into the package fer_models.
+
+    Writes their manifest, too. Refuses an export whose gates failed, and files that EXPORT.json does not describe.
+    """
+    for path in release(report, PACKAGE):
+        click.echo(f"wrote {path}")
+
+
+def release(report_file: Path, package: Path) -> list[Path]:
+    """Copy the models that `report_file` describes into `package`, and write their manifest; returns the new files.
+
+    Raises DataError if the report or a model can't be read or they don't belong together, GateError if a gate failed;
+    then nothing is written.
+    """
+    report = _read(report_file)
+    try:
+        failed = [gate["name"] for gate in report["gates"] if not gate["passed"]]
+        is_detector = report.get("kind") == "detector"
+        content = detector_manifest(report) if is_detector else classifier_manifest(report)
+        models = {report_file.parent / entry["file"]: entry["sha256"] for entry in report["files"].values()}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise DataError(f"{report_file} lacks or garbles {error}: {HINT}") from error
+    if failed:
+        raise GateError(f"{report_file}: not released, since gates failed: {', '.join(failed)}. Export again")
+    for source, sha256 in models.items():
+        if not source.is_file() or sha256_of(source) != sha256:
+            raise DataError(f"{source} is missing or not the file that {report_file.name} describes: export again")
+    written = []
+    for source in models:
+        with atomic_write(package / source.name) as part:
+            shutil.copyfile(source, part)
+        written.append(package / source.name)
+    manifest = package / ("detector.json" if is_detector else "manifest.json")
+    write_json(manifest, content)
+    return [*written, manifest]
+
+
+def _read(report_file: Path) -> dict[str, Any]:
+    try:
+        report = json.loads(report_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{report_file} can't be read as JSON ({error}): {HINT}") from error
+    if not isinstance(report, dict):
+        raise DataError(f"{report_file} is not a JSON object: {HINT}")
+    return report
+
+
+def classifier_manifest(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of manifest.json, from that of a classifier's export.json."""
     accuracy = report["accuracy"]
     return {
         "default": "int8",
@@ -37,13 +92,13 @@ def manifest(report: dict[str, Any]) -> dict[str, Any]:
         "images": accuracy["images"],
         "network": report["checkpoint"]["model"],
         "checkpoint_sha256": report["checkpoint"]["sha256"],
-        "recipe": RECIPE,
+        "recipe": CLASSIFIER_RECIPE,
         "versions": report["versions"],
     }
 
 
-def detector_manifest(report: dict[str, Any]) -> dict[str, Any]:
-    """The content of detector.json from that of a detector's export.json."""
+def detector_manifest(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of detector.json, from that of a detector's export.json."""
     return {
         "default": "int8",
         "models": report["files"],
@@ -56,23 +111,10 @@ def detector_manifest(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def release(report_file: Path) -> None:
-    """Copy what `report_file` describes, from its folder; SystemExit if a gate failed or a file is another."""
-    report = json.loads(report_file.read_text(encoding="utf-8"))
-    if failed := [gate["name"] for gate in report["gates"] if not gate["passed"]]:
-        sys.exit(f"{report_file}: not released, gates failed: {', '.join(failed)}")
-    for entry in report["files"].values():
-        source = report_file.parent / entry["file"]
-        if sha256_of(source) != entry["sha256"]:
-            sys.exit(f"{source} is not the file that {report_file.name} describes: export again")
-        shutil.copyfile(source, PACKAGE / entry["file"])
-    if report.get("kind") == "detector":
-        write_json(PACKAGE / "detector.json", detector_manifest(report))
-    else:
-        write_json(PACKAGE / "manifest.json", manifest(report))
+def main() -> NoReturn:
+    """Run the command."""
+    run_main(command, "python -m fer_export.release")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    release(Path(sys.argv[1]))
+    main()

@@ -1,4 +1,4 @@
-"""Small things to export: drawn faces, a checkpoint that can tell them apart, and one finished export."""
+"""Small things to export: drawn faces, a checkpoint that tells them apart, and one finished export."""
 
 import json
 import os
@@ -15,24 +15,25 @@ import pytest
 import torch
 
 from fer_edge.console import run_main
-from fer_export.classifier import ExportOptions
+from fer_export.classifier import ClassifierExportOptions
 from fer_export.cli import export
-from fer_export.graph.classifier import to_onnx, trace, usable_network
+from fer_export.graph.classifier import classifier_to_onnx, trace_classifier, usable_network
 from fer_export.graph.onnx_file import copied
-from fer_export.int8.calibration import observe, ranges
-from fer_export.int8.quantize import choose_faces, quantize
+from fer_export.int8.calibration import calibrated_ranges, collect_histograms
+from fer_export.int8.faces import choose_faces
+from fer_export.int8.quantize import quantize
 from fer_train.data import FER2013_CLASSES, FaceData, load_faces
 from fer_train.networks import Network, build_network
 from fer_train.networks.checkpoint import Checkpoint, save_checkpoint
 from fer_train.networks.normalization import normalize
 
-TRAINING_FACES, TEST_FACES = 120, 6  # a class; enough to calibrate on, and to choose a calibrator by
+TRAINING_FACES, TEST_FACES = 120, 6  # per class; enough to calibrate on, and to choose a calibrator on
 FEW_DISGUST = 5
 SHARPNESS = 4.0  # of the logits; float rounding grows with them, on some processors past the parity bound at 8
 
 
 def draw_faces(labels: np.ndarray, seed: int) -> np.ndarray:
-    """uint8 [N, 48, 48]: each class its own coarse pattern, each face its own noise."""
+    """Faces uint8 [N, 48, 48]: a coarse pattern per class, and noise per face."""
     patterns = np.random.default_rng(7).integers(40, 216, (len(FER2013_CLASSES), 6, 6))
     noise = np.random.default_rng(seed).integers(-25, 26, (len(labels), 48, 48))
     return (np.kron(patterns[labels], np.ones((8, 8), dtype=np.int64)) + noise).astype(np.uint8)
@@ -56,7 +57,7 @@ def write_csv() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Small work is slower on many threads."""
+    """Use one thread: small work is slower on many."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -65,7 +66,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def faces_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Training and PublicTest faces of seven classes, few of them disgust; one test face stands in training too."""
+    """Training and PublicTest faces of seven classes, few of them disgust; one test face is in training, too."""
     counts = [TRAINING_FACES] * len(FER2013_CLASSES)
     counts[FER2013_CLASSES.index("disgust")] = FEW_DISGUST
     training = np.repeat(np.arange(len(counts)), counts)
@@ -85,7 +86,7 @@ def faces(faces_csv: Path) -> FaceData:
 def make_checkpoint(faces: FaceData) -> Callable[[str], Checkpoint]:
     """Build a checkpoint of a named network: seeded random layers under a readout fitted to the drawn faces.
 
-    So its answers are as clear-cut as a trained network's, without any training.
+    Its answers are as clear-cut as a trained network's, without any training.
     """
 
     def make(name: str) -> Checkpoint:
@@ -117,7 +118,7 @@ def make_checkpoint(faces: FaceData) -> Callable[[str], Checkpoint]:
 
 @pytest.fixture(scope="session")
 def checkpoint(make_checkpoint: Callable[[str], Checkpoint]) -> Checkpoint:
-    return make_checkpoint("edgeresnet")
+    return make_checkpoint("edgeresnet-small")  # for speed; all edgeresnets are built of the same layers
 
 
 @pytest.fixture(scope="session")
@@ -135,23 +136,24 @@ def network(checkpoint: Checkpoint) -> Network:
 @pytest.fixture(scope="session")
 def traced(network: Network, checkpoint: Checkpoint) -> onnx.ModelProto:
     """The network as torch exports it, with float input. Copy it before changing it."""
-    return trace(network, checkpoint.temperature, 48)
+    return trace_classifier(network, checkpoint)
 
 
 @pytest.fixture(scope="session")
 def fp32(network: Network, checkpoint: Checkpoint, traced: onnx.ModelProto) -> onnx.ModelProto:
     """The converted network. Copy it before changing it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fer_export.graph.classifier.trace", lambda *_: copied(traced))  # tracing takes seconds
-        return to_onnx(network, checkpoint)
+        patch.setattr(
+            "fer_export.graph.classifier.trace_classifier", lambda *_: copied(traced)
+        )  # tracing takes seconds
+        return classifier_to_onnx(network, checkpoint)
 
 
 @pytest.fixture(scope="session")
-def int8(fp32: onnx.ModelProto, faces: FaceData, tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
-    """The quantised network. Copy it before changing it."""
-    folder = tmp_path_factory.mktemp("int8")
+def int8(fp32: onnx.ModelProto, faces: FaceData) -> onnx.ModelProto:
+    """The quantized network. Copy it before changing it."""
     chosen, _ = choose_faces(faces, 64, 0, seed=0)
-    return quantize(fp32, ranges(observe(fp32, chosen.images, folder), "minmax"), folder)
+    return quantize(fp32, calibrated_ranges(collect_histograms(fp32, chosen.images), "minmax"))
 
 
 @dataclass(frozen=True)
@@ -180,17 +182,18 @@ def fer_export(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Resu
     signal.signal(signal.SIGTERM, handler)
 
 
-def run_in_process_of_its_own(*arguments: object, cwd: Path) -> Result:
+def run_in_own_process(*arguments: object, cwd: Path) -> Result:
     done = subprocess.run(
         [sys.executable, "-m", "fer_export.cli", *map(str, arguments)],
-        cwd=cwd, capture_output=True, text=True, timeout=300, env=os.environ | {"PYTHONHASHSEED": "1"},
+        cwd=cwd, capture_output=True, text=True, timeout=300,
+        env=os.environ | {"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1"},  # another seed, and one thread for speed
     )  # fmt: skip
     return Result(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture
 def fer_export_process() -> Callable[..., Result]:
-    return run_in_process_of_its_own
+    return run_in_own_process
 
 
 @dataclass(frozen=True)
@@ -207,9 +210,9 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def finished(checkpoint_file: Path, faces_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """A whole quantised export, by a process of its own."""
+    """A whole quantized export, in its own process."""
     folder = tmp_path_factory.mktemp("finished")
-    result = run_in_process_of_its_own(
+    result = run_in_own_process(
         checkpoint_file, "--out", "m.onnx", "--quantize", "--calibration-data", faces_csv,
         cwd=folder,
     )  # fmt: skip
@@ -218,26 +221,25 @@ def finished(checkpoint_file: Path, faces_csv: Path, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture
-def options(checkpoint_file: Path, faces_csv: Path, tmp_path: Path) -> ExportOptions:
-    """Options of the same export, into a folder of the test's own."""
-    return ExportOptions(checkpoint_file, tmp_path / "m.onnx", True, faces_csv, 512)
+def options(checkpoint_file: Path, faces_csv: Path, tmp_path: Path) -> ClassifierExportOptions:
+    """Options of the same export, into the test's own folder."""
+    return ClassifierExportOptions(checkpoint=checkpoint_file, out=tmp_path / "m.onnx", quantize=True, data=faces_csv)
 
 
 @pytest.fixture
-def quick(options: ExportOptions, monkeypatch: pytest.MonkeyPatch) -> ExportOptions:
-    """Options of an export that calibrates on few faces and tries nothing out."""
-    monkeypatch.setattr("fer_export.classifier.DEFAULT_TUNING_IMAGES", 0)
+def quick(options: ClassifierExportOptions, monkeypatch: pytest.MonkeyPatch) -> ClassifierExportOptions:
+    """Options of an export that calibrates on few faces and tries one calibrator."""
+    monkeypatch.setattr("fer_export.classifier.TUNING_IMAGES", 0)
     return replace(options, calibration_images=64)
 
 
 @pytest.fixture(autouse=True)
 def short_timing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time fewer rounds, except in processes of their own."""
+    """Time fewer rounds, except in other processes."""
     monkeypatch.setattr("fer_export.checks.measure.LATENCY_ROUNDS", 6)
 
 
 @pytest.fixture
 def ready_conversion(fp32: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let run_export take the converted network from the fixture, which saves seconds."""
-
-    monkeypatch.setattr("fer_export.classifier.to_onnx", lambda *_: copied(fp32))
+    """Let an export take the converted network from the fixture, which saves seconds."""
+    monkeypatch.setattr("fer_export.classifier.classifier_to_onnx", lambda *_: copied(fp32))

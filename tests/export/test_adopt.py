@@ -66,7 +66,7 @@ def test_an_nhwc_rgb_network_without_softmax_runs(fer_export, tmp_path: Path) ->
     result = fer_export(*adopting(source, out, framing="1.3", dataset="AffectNet", **RGB))
     assert (result.code, result.stderr) == (0, "")
     assert result.stdout == (
-        f"wrote {out}: {source} with uint8 input with normalisation, free batch size, softmax and a contract\n"
+        f"wrote {out}: {source} with uint8 input with normalization, free batch size, softmax and a contract\n"
     )
     classifier = Classifier(out)
     assert classifier.contract == Contract("classifier", LABELS, (112, 112), "rgb", framing=1.3, dataset="AffectNet")
@@ -129,7 +129,7 @@ def refused(result, code: int, words: str, out: Path) -> None:
         ({"input-size": "96"}, "theirs.onnx takes [?, 3, 112, 112], not [N, 3, 96, 96]: check --input-size"),
         ({"layout": "nhwc"}, "not [N, 112, 112, 3]"),
         ({"color": "gray"}, "not [N, 1, 112, 112]"),
-        ({"labels": "a,b,c,d"}, "gives [?, 3], and --labels names 4 emotions"),
+        ({"labels": "a,b,c,d"}, "gives [?, 3], but --labels names 4 emotions"),
     ],
 )
 def test_a_network_that_is_not_what_was_said_is_refused(

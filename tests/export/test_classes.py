@@ -13,7 +13,7 @@ import pytest
 from fer_edge.errors import ContractError, DataError
 from fer_edge.network.contract import Contract, parse_contract
 from fer_export.classifier import load_data
-from fer_export.graph.onnx_file import contract_of
+from fer_export.graph.classifier import classifier_contract
 from fer_train.data import FER2013_CLASSES, FaceData
 from fer_train.networks.checkpoint import Checkpoint
 
@@ -62,10 +62,10 @@ def test_bad_rows_can_be_left_out(
 
 
 def test_the_contract_carries_the_mapping_and_other_files_stay_as_they_were(merged: Checkpoint) -> None:
-    contract = contract_of(merged, "")
+    contract = classifier_contract(merged, "")
     assert contract.labels == MERGED
     assert parse_contract(contract.to_json(), "m.onnx").class_mapping == MAPPING
-    assert "class_mapping" not in contract_of(replace(merged, class_mapping={}), "").to_json()
+    assert "class_mapping" not in classifier_contract(replace(merged, class_mapping={}), "").to_json()
 
 
 @pytest.mark.parametrize("garbled", ['{"fear":"glad"}', "[1]", '"happy"', "7", '{"fear":1}'])

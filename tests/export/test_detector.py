@@ -12,9 +12,12 @@ from fer_edge.errors import DataError, GateError, ModelError, OutputError
 from fer_edge.network.session import open_session
 from fer_export import cli
 from fer_export import detector as detector_export
+from fer_export.checks import gates
 from fer_export.graph.detector import detector_contract, detector_to_onnx
-from fer_export.graph.onnx_file import save, with_contract
+from fer_export.graph.onnx_file import copied, save, with_contract
+from fer_export.int8 import box_ranges
 from fer_export.int8.compact import compact
+from fer_export.report import Report
 from fer_train.detection.network import STRIDES, Luma, cell_grid
 from fer_train.detection.synthesis import pool
 from fer_train.detection.synthesis.scenes import MAX_FACES, SCENE_PX
@@ -60,7 +63,19 @@ def checkpoint(network: Luma, tmp_path: Path) -> Path:
 
 
 def options(checkpoint: Path, scenes: Path, **others: Any) -> detector_export.DetectorExportOptions:
-    return detector_export.DetectorExportOptions(checkpoint, checkpoint.parent / "d.onnx", scenes, **others)
+    return detector_export.DetectorExportOptions(
+        checkpoint=checkpoint, out=checkpoint.parent / "d.onnx", scenes=scenes, **others
+    )
+
+
+@pytest.fixture
+def ready_graph(graph: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an export take the converted network from the fixture, which saves seconds."""
+    monkeypatch.setattr(detector_export, "detector_to_onnx", lambda _network: copied(graph))
+
+
+def run_export(options: detector_export.DetectorExportOptions) -> tuple[Report, list[Path]]:
+    return detector_export.DetectorExport(options, lambda _line: None).run()
 
 
 def test_the_graph_takes_any_batch_and_any_multiple_of_32(
@@ -103,24 +118,26 @@ def test_the_runtime_runs_it_on_a_picture_of_any_size(graph: onnx.ModelProto, tm
             assert 0.5 <= found.score <= 1
 
 
+@pytest.mark.usefixtures("ready_graph")
 def test_an_export_writes_both_precisions_and_what_was_measured(checkpoint: Path, scenes: Path) -> None:
-    report, written = detector_export.export_detector(options(checkpoint, scenes, force=True), lambda _line: None)
+    report, written = run_export(options(checkpoint, scenes, force=True))
     assert [path.name for path in written] == ["d.onnx", "d.int8.onnx", "d.export.json"]
-    gates = {gate["name"]: gate for gate in report["gates"]}
-    assert gates["int8_convolutions"]["value"] == 25
-    assert gates["float_convolutions"]["value"] == 0
-    assert gates["int8_bytes"]["value"] <= 200_000
-    assert gates["parity_max_abs_delta"]["passed"]
+    checked = {gate["name"]: gate for gate in report.to_json()["gates"]}
+    assert checked["int8_convolutions"]["value"] == 25
+    assert checked["float_convolutions"]["value"] == 0
+    assert checked["int8_bytes"]["value"] <= 200_000
+    assert checked["parity_max_abs_delta"]["passed"]
     for path in written[:2]:
         assert LumaDetector(path).contract.dataset == ""
 
 
+@pytest.mark.usefixtures("ready_graph")
 def test_int8_keeps_its_steps_for_scores_that_matter(
     checkpoint: Path, scenes: Path, graph: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(detector_export, "LEAST_LOGIT", -2.0)
-    assert len(detector_export.answer_tensors(graph)) == len(STRIDES)
-    _, written = detector_export.export_detector(options(checkpoint, scenes, force=True), lambda _line: None)
+    monkeypatch.setattr(box_ranges, "MIN_LOGIT", -2.0)
+    assert len(box_ranges.output_tensors(graph)) == len(STRIDES)
+    _, written = run_export(options(checkpoint, scenes, force=True))
     lowest = []
     for path in written[:2]:
         session = open_session(path, 1)
@@ -131,22 +148,23 @@ def test_int8_keeps_its_steps_for_scores_that_matter(
     assert int8 == pytest.approx(-2.0, abs=0.1)
 
 
+@pytest.mark.usefixtures("ready_graph")
 def test_a_failed_gate_writes_nothing(checkpoint: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detector_export, "MAX_ANSWER_DELTA", -1.0)
+    monkeypatch.setattr(gates, "MAX_ANSWER_DELTA", -1.0)
     with pytest.raises(GateError, match="parity"):
-        detector_export.export_detector(options(checkpoint, scenes), lambda _line: None)
+        run_export(options(checkpoint, scenes))
     assert not list(checkpoint.parent.glob("*.onnx"))
 
 
 def test_what_can_not_be_exported_is_told(checkpoint: Path, scenes: Path, tmp_path: Path) -> None:
     (tmp_path / "d.onnx").write_text("kept")
     with pytest.raises(OutputError, match="--overwrite"):
-        detector_export.export_detector(options(checkpoint, scenes), lambda _line: None)
+        run_export(options(checkpoint, scenes))
     (tmp_path / "d.onnx").unlink()
     with pytest.raises(ModelError, match=r"detector\.pt"):
-        detector_export.export_detector(options(tmp_path / "missing.pt", scenes), lambda _line: None)
+        run_export(options(tmp_path / "missing.pt", scenes))
     with pytest.raises(DataError, match="fer-train scenes"):
-        detector_export.export_detector(options(checkpoint, tmp_path), lambda _line: None)
+        run_export(options(checkpoint, tmp_path))
 
 
 def test_the_command_needs_a_name_that_ends_in_onnx(checkpoint: Path, scenes: Path) -> None:

@@ -13,7 +13,7 @@ from fer_edge.detectors.lighting import apply_table, lighting_table
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Framing, Image, Square, crop, iou_matrix_xyxy, to_gray
 from fer_edge.network.contract import SecondLook
-from fer_edge.network.session import open_session, read_contract, run_in_batches
+from fer_edge.network.session import IN_MEMORY, open_session, read_contract, run_in_batches
 from fer_edge.opencv import cv2
 
 log = logging.getLogger(__name__)
@@ -49,18 +49,19 @@ class LumaDetector:
 
     def __init__(
         self,
-        model: Path | None = None,
+        model: Path | bytes | None = None,
         min_face_px: int = DEFAULT_MIN_FACE_PX,
         detect_size_px: int = DEFAULT_DETECT_SIZE_PX,
         threads: int = 1,
     ) -> None:
-        path = model or _shipped_model()
-        if not path.is_file():
+        model = model or _shipped_model()
+        path = Path(IN_MEMORY) if isinstance(model, bytes) else model
+        if not isinstance(model, bytes) and not path.is_file():
             raise ModelError(
                 f"{path} is not a file: --detector-model names a detector's ONNX file that fer-export wrote"
             )
         self.path = path
-        self._session = open_session(path, threads)
+        self._session = open_session(model, threads)
         self.contract = read_contract(self._session, path, "detector")
         terms = self.contract.detector
         assert terms is not None  # parse_contract refuses a detector's contract without it

@@ -10,13 +10,13 @@ import numpy.typing as npt
 from fer_edge import framing
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Image, Square, crop, to_gray
-from fer_edge.network.session import load_model, read_contract
+from fer_edge.network.session import IN_MEMORY, load_model, read_contract
 
 log = logging.getLogger(__name__)
 
 
 class Classifier:
-    """An emotion network from an ONNX file.
+    """An emotion network from an ONNX file or its bytes.
 
     path: the file. contract: read from it. precision: "int8" if it holds quantized operators, else "fp32".
 
@@ -27,9 +27,9 @@ class Classifier:
     (1, 7)
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
-        self.path = path
-        self._model = load_model(path, threads)
+    def __init__(self, model: Path | bytes, threads: int = 1) -> None:
+        path = self.path = Path(IN_MEMORY) if isinstance(model, bytes) else model
+        self._model = load_model(model, threads)
         self._session, self.precision = self._model.session, self._model.precision
         self.contract = read_contract(self._session, path, "classifier")
         self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name

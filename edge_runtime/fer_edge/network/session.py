@@ -16,6 +16,8 @@ import onnxruntime
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.network.contract import METADATA_KEY, Contract, parse_contract
 
+IN_MEMORY = "the model in memory"  # stands for the file's name in messages
+
 
 class OnnxModel:
     """An opened ONNX model.
@@ -132,7 +134,7 @@ def _open(model: Path | bytes, threads: int) -> OnnxModel:
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 4  # fatal only: errors are raised as well, and reported in our own words
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    name = "the model in memory" if isinstance(model, bytes) else str(model)
+    name = IN_MEMORY if isinstance(model, bytes) else str(model)
     try:
         data = model if isinstance(model, bytes) else model.read_bytes()  # once, so that hash and session agree
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

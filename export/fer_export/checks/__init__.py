@@ -1,1 +1,1 @@
-"""Measure an exported file and hold it to bounds."""
+"""Measure an exported graph and hold it to bounds. Nothing here changes a graph."""

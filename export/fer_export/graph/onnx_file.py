@@ -1,4 +1,4 @@
-"""What fer-export does to an ONNX model's frame: metadata, contract, bytes."""
+"""Copy, stamp, serialize and run ONNX models in memory."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,7 +8,6 @@ from google.protobuf.message import Message  # type: ignore[import-untyped]  # n
 from onnx import TensorProto, helper
 
 from fer_edge.network.contract import METADATA_KEY, Contract
-from fer_train.networks.checkpoint import Checkpoint
 
 PRODUCER = "fer-export"
 
@@ -16,8 +15,8 @@ PRODUCER = "fer-export"
 def strip_metadata(model: onnx.ModelProto) -> None:
     """Remove, in place, every doc string and metadata entry of the model, its nodes, tensors and shapes.
 
-    torch stores stack traces there, with absolute paths of the machine that exported; they would
-    make the bytes differ by folder, and tell strangers about it.
+    torch stores stack traces there, with absolute paths of the machine that exported: the bytes would differ from
+    folder to folder, and tell strangers about the machine.
     """
     _strip(model)
     model.producer_name, model.producer_version = PRODUCER, ""
@@ -32,42 +31,42 @@ def _strip(message: Message) -> None:
                 _strip(child)
 
 
-def contract_of(checkpoint: Checkpoint, checkpoint_sha256: str) -> Contract:
-    """The contract of a model made from `checkpoint`, its accuracy not yet measured."""
-    return Contract(
-        kind="classifier",
-        labels=checkpoint.classes,
-        input_size=(checkpoint.input_size, checkpoint.input_size),
-        color="grey",
-        temperature=checkpoint.temperature,
-        dataset=checkpoint.dataset,
-        checkpoint_sha256=checkpoint_sha256,
-        class_mapping=dict(checkpoint.class_mapping),
-    )
-
-
 def with_contract(model: onnx.ModelProto, contract: Contract) -> onnx.ModelProto:
-    """A copy of `model` whose one metadata entry is `contract`."""
+    """A copy of `model` whose only metadata entry is `contract`."""
     stamped = copied(model)
     onnx.helper.set_model_props(stamped, {METADATA_KEY: contract.to_json()})
     return stamped
 
 
 def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
-    """A copy of `model` that gives the named float tensors as well."""
+    """A copy of `model` that also outputs the named float tensors."""
     probe = copied(model)
     probe.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
     return probe
 
 
 def copied(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of `model`, to be changed."""
+    """A copy of `model` that may be changed."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     return copy
 
 
+def drop_unused_initializers(graph: onnx.GraphProto) -> None:
+    """Remove, in place, the constants that no node reads."""
+    used = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def to_bytes(model: onnx.ModelProto) -> bytes:
+    """The model as the content of a file; equal models give equal bytes."""
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
 def save(model: onnx.ModelProto, path: Path) -> Path:
-    """Write `model` to `path`, equal models as equal bytes, and return the path."""
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    """Write `model` to `path`, equal models as equal bytes; returns the path."""
+    path.write_bytes(to_bytes(model))
     return path

@@ -1,4 +1,4 @@
-"""Count the operators of an ONNX file, as stored and as onnxruntime really runs them."""
+"""Count the operators of an ONNX graph, as stored and as onnxruntime runs them."""
 
 import tempfile
 from collections import Counter
@@ -11,23 +11,23 @@ QUANTIZED_CONVOLUTION = "QLinearConv"
 
 
 def stored_operators(model: onnx.ModelProto) -> dict[str, int]:
-    """Operator type to count in the file's graph, sorted by name."""
+    """Counts by operator type in the stored graph, sorted by type."""
     return dict(sorted(Counter(node.op_type for node in model.graph.node).items()))
 
 
-def running_operators(path: Path) -> dict[str, int]:
-    """Operator type to count in the graph that onnxruntime makes of `path` on this machine's CPU.
+def running_operators(model: bytes) -> dict[str, int]:
+    """Counts by operator type in the graph that onnxruntime runs for the content of an ONNX file on this CPU.
 
-    A quantised file names no integer operator at all, only QuantizeLinear/DequantizeLinear pairs
-    around float ones; whether these fuse is decided when the session is made.
+    A quantized file has no integer operators, only float ones with QuantizeLinear and DequantizeLinear around them:
+    onnxruntime decides whether these fuse when it makes the session. It can only write that graph to a file.
     """
     with tempfile.TemporaryDirectory(prefix="fer-export-") as folder:
-        optimized = Path(folder) / "optimised.onnx"
+        optimized = Path(folder) / "optimized.onnx"
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.optimized_model_filepath = str(optimized)
-        options.log_severity_level = 3  # it warns that the saved graph fits this machine only, which is what we want
-        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        options.log_severity_level = 3  # no warning that the optimized graph fits this machine only
+        onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         return stored_operators(onnx.load(optimized))
 
 

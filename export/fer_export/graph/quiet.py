@@ -1,4 +1,4 @@
-"""Keep third-party packages from talking on stdout and stderr while they work for us."""
+"""Silence third-party packages."""
 
 import contextlib
 import io
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 def quiet() -> Iterator[None]:
     """Hide what torch.onnx, onnxsim and onnxruntime.quantization print, log and warn; errors still raise.
 
-    stdout must hold nothing but our results, and none of that chatter tells the user what to do.
+    stdout is for results only, and nothing that these packages print tells a user what to do.
     """
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -1,37 +1,36 @@
-"""Quantise in every way on offer, and keep the one that agrees best with fp32 on faces set aside for this."""
+"""Quantize with several calibrators, and keep the model that agrees best with fp32 on images set aside for this."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
-from fer_edge.network.session import open_session
-from fer_export.graph.classifier import INPUT, OUTPUT
-from fer_export.graph.onnx_file import save
+from fer_edge.network.session import open_session, run_in_batches
+from fer_export.graph.classifier import OUTPUT
+from fer_export.graph.onnx_file import to_bytes
 from fer_export.int8.bias_correction import correct_biases
-from fer_export.int8.calibration import CALIBRATORS, observe, ranges
+from fer_export.int8.calibration import Range, calibrated_ranges, collect_histograms
 from fer_export.int8.quantize import quantize
+from fer_export.int8.settings import AUTO, CALIBRATORS
 
-AUTO = "auto"
-SAFE = "minmax"  # taken when there are too few faces to choose by: it clips nothing
-MIN_TUNING_IMAGES = 200  # with fewer, one face that changes sides is worth more than the calibrators' differences
+SAFE = "minmax"  # the calibrator that clips nothing, for too few faces to choose on
+MIN_TUNING_IMAGES = 200  # with fewer, one face that changes sides outweighs the calibrators' differences
 BATCH = 64
-Faces = npt.NDArray[np.uint8]
-Probabilities = npt.NDArray[np.float32]
+Images = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+Judge = Callable[[onnx.ModelProto], tuple[float, float]]
+"""Measures an int8 model: agreement with fp32 (0 to 1), and a distance that decides between equal agreements."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to quantise, and how near to fp32 it came.
+    """One way to quantize, and how near to fp32 it is.
 
-    corrected: whether the biases were corrected. agreement: share of the tuning faces for which both name
-    the same class, None if there were too few. distance: mean absolute difference of a probability, None likewise.
-    seconds: what making and measuring it took.
+    corrected: whether the biases were corrected. agreement, distance: by the judge, None without one. seconds: to
+    make and measure it.
     """
 
     calibrator: str
@@ -45,74 +44,84 @@ class Candidate:
         return f"{self.calibrator}{' + bias correction' if self.corrected else ''} {agreed}"
 
 
-Attempt = tuple[Candidate, onnx.ModelProto]
-
-
 @dataclass(frozen=True)
-class Tuned:
-    """The int8 model that did best; `candidates` in the order they were tried, `chosen` one of them."""
+class SearchResult:
+    """The best int8 model; `candidates` in the order they were tried, `chosen` one of them."""
 
     model: onnx.ModelProto
     candidates: Sequence[Candidate]
     chosen: Candidate
 
 
-def tune(
-    fp32: onnx.ModelProto, faces: Faces, judges: Faces, calibrator: str, folder: Path, say: Callable[[str], None]
-) -> Tuned:
-    """Quantise with each calibrator (or the one named), then the best of them with corrected biases; keep the best.
+def search(
+    fp32: onnx.ModelProto, images: Images, calibrators: Sequence[str], judge: Judge | None,
+    log: Callable[[str], None], limits: Mapping[str, Range] | None = None,
+) -> SearchResult:  # fmt: skip
+    """Quantize `fp32` with each calibrator, then once more with the best one and corrected biases; keep the best.
 
-    faces: uint8 [N, H, W], which calibrate. judges: others, on which agreement is measured; neither are test
-    faces, to which the choice would be fitted. Among equal agreements the nearest probabilities win.
+    images: uint8 [N, H, W] to calibrate on. judge: measures a model on other images; without one the only calibrator
+    is taken, and biases are not corrected. limits: ranges, by tensor, that calibrated ranges are cut to.
     """
-    measurable = len(judges) >= MIN_TUNING_IMAGES
-    judge = Judge(judges, probabilities(fp32, judges, folder) if measurable else None, folder, say)
-    histograms = observe(fp32, faces, folder)
-    names = [calibrator] if calibrator != AUTO else list(CALIBRATORS) if measurable else [SAFE]
-    tried = []
-    for name in names:
-        tried.append(judge.attempt(name, False, partial(quantize, fp32, ranges(histograms, name), folder)))
-    if measurable:
-        best, model = max(tried, key=_rank)
-        tried.append(judge.attempt(best.calibrator, True, partial(correct_biases, model, fp32, faces, folder)))
-    chosen, model = max(tried, key=_rank)
-    return Tuned(model, [candidate for candidate, _ in tried], chosen)
+    histograms = collect_histograms(fp32, images)
 
+    def quantized(calibrator: str) -> onnx.ModelProto:
+        ranges = calibrated_ranges(histograms, calibrator)
+        for name, (low, high) in (limits or {}).items():
+            ranges[name] = max(ranges[name][0], low), min(ranges[name][1], high)
+        return quantize(fp32, ranges)
 
-@dataclass(frozen=True)
-class Judge:
-    """Measures int8 models on uint8 faces [N, H, W], of which fp32 says `expected`; None: there are too few."""
+    tried: list[tuple[Candidate, onnx.ModelProto]] = []
 
-    faces: Faces
-    expected: Probabilities | None
-    folder: Path
-    say: Callable[[str], None]
-
-    def attempt(self, calibrator: str, corrected: bool, make: Callable[[], onnx.ModelProto]) -> Attempt:
-        """Make a model, measure it, and tell how it did."""
+    def attempt(calibrator: str, corrected: bool, make: Callable[[], onnx.ModelProto]) -> None:
         started = time.perf_counter()
-        model, agreed, distance = make(), None, None
-        if self.expected is not None:
-            agreed, distance = nearness(self.expected, probabilities(model, self.faces, self.folder))
-        candidate = Candidate(calibrator, corrected, agreed, distance, round(time.perf_counter() - started, 1))
-        self.say(f"  {candidate} ({candidate.seconds:.1f} s)")
-        return candidate, model
+        model = make()
+        agreement, distance = judge(model) if judge else (None, None)
+        seconds = round(time.perf_counter() - started, 1)
+        candidate = Candidate(calibrator, corrected, agreement, distance, seconds)
+        log(f"  {candidate} ({candidate.seconds:.1f} s)")
+        tried.append((candidate, model))
+
+    for name in calibrators:
+        attempt(name, False, lambda name=name: quantized(name))  # type: ignore[misc]
+    best, model = max(tried, key=_rank)
+    if judge:
+        attempt(best.calibrator, True, lambda: correct_biases(model, fp32, images))
+    chosen, model = max(tried, key=_rank)
+    return SearchResult(model, [candidate for candidate, _ in tried], chosen)
 
 
-def _rank(attempt: Attempt) -> tuple[float, float]:
-    """Greater is better: agreement first, then nearness of the probabilities."""
+def _rank(attempt: tuple[Candidate, onnx.ModelProto]) -> tuple[float, float]:
+    """Greater is better: agreement first, then a small distance."""
     candidate = attempt[0]
     return candidate.agreement or 0.0, -(candidate.distance or 0.0)
 
 
-def probabilities(model: onnx.ModelProto, faces: Faces, folder: Path) -> Probabilities:
+def search_for_classifier(
+    fp32: onnx.ModelProto, faces: Images, tuning: Images, calibrator: str, log: Callable[[str], None]
+) -> SearchResult:
+    """The best int8 model of a classifier, with `calibrator` or, for AUTO, with all of them.
+
+    faces: uint8 [N, H, W], which calibrate. tuning: other faces, on which agreement is measured; neither are test
+    faces, since the choice is fitted to them. With fewer than MIN_TUNING_IMAGES, nothing is measured.
+    """
+    judge = face_judge(fp32, tuning) if len(tuning) >= MIN_TUNING_IMAGES else None
+    names = [calibrator] if calibrator != AUTO else CALIBRATORS if judge else [SAFE]
+    return search(fp32, faces, names, judge, log)
+
+
+def face_judge(fp32: onnx.ModelProto, faces: Images) -> Judge:
+    """A judge by the answers to faces uint8 [N, H, W]: agreement and distance as in `compare_probabilities`."""
+    expected = probabilities(fp32, faces)
+    return lambda model: compare_probabilities(expected, probabilities(model, faces))
+
+
+def probabilities(model: onnx.ModelProto, faces: Images) -> Floats:
     """Probabilities float32 [N, classes] of uint8 faces [N, H, W]."""
-    session = open_session(save(model, folder / "tuned.onnx"))
-    batches = [session.run([OUTPUT], {INPUT: faces[i : i + BATCH, None]})[0] for i in range(0, len(faces), BATCH)]
-    return np.concatenate(batches)
+    (rows,) = run_in_batches(open_session(to_bytes(model)), faces[:, None], BATCH, [OUTPUT])
+    return rows
 
 
-def nearness(expected: Probabilities, found: Probabilities) -> tuple[float, float]:
-    """Agreement of the classes named, and mean absolute difference of the probabilities."""
+def compare_probabilities(expected: Floats, found: Floats) -> tuple[float, float]:
+    """The fraction of equal predictions, and the mean absolute difference of the probabilities."""
     same = expected.argmax(axis=1) == found.argmax(axis=1)
     return float(same.mean()), float(np.abs(expected - found).mean())

@@ -1,4 +1,7 @@
-"""Make a quantised file small: names and equal constants are a tenth of a network of 180,000 parameters."""
+"""Make a quantized file smaller: names and repeated constants take a tenth of a network of 180,000 parameters.
+
+The shipped detector has 220 kB without this, and its limit is 200 kB (checks.gates).
+"""
 
 import onnx
 
@@ -6,31 +9,24 @@ from fer_export.graph.onnx_file import copied
 
 
 def compact(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of `model` that computes the same: short names inside, each constant once, no shapes noted between."""
+    """A copy of `model` that computes the same, with short inner names, each constant once and no inner shapes."""
     small = copied(model)
     graph = small.graph
-    outside = {"": ""} | {item.name: item.name for item in (*graph.input, *graph.output)}
-    names: dict[str, str] = dict(outside)
+    names: dict[str, str] = {"": ""} | {item.name: item.name for item in (*graph.input, *graph.output)}
 
     def short(name: str) -> str:
-        if name not in names:
-            names[name] = format(len(names), "x")
-        return names[name]
+        return names.setdefault(name, format(len(names), "x"))
 
-    first: dict[bytes, str] = {}
+    first: dict[bytes, str] = {}  # the first constant's name, by content
     kept = []
     for tensor in graph.initializer:
-        old, tensor.name = tensor.name, ""
-        same = first.setdefault(tensor.SerializeToString(deterministic=True), old)
-        if same == old:
-            tensor.name = short(old)
-            kept.append(tensor)
-        else:
-            names[old] = short(same)
-    kept = [tensor for tensor in kept if tensor.name]
-    initializers = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in kept]
+        name, tensor.name = tensor.name, ""
+        same = first.setdefault(tensor.SerializeToString(deterministic=True), name)
+        tensor.name = names[name] = short(same)
+        if same == name:
+            kept.append(onnx.TensorProto.FromString(tensor.SerializeToString()))
     del graph.initializer[:]
-    graph.initializer.extend(initializers)
+    graph.initializer.extend(kept)
     for node in graph.node:
         node.name = ""
         node.input[:] = [short(name) for name in node.input]

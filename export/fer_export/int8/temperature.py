@@ -1,15 +1,14 @@
-"""Fit a file's temperature again, since int8 answers are a little surer or less sure than those it was made from."""
+"""Fit a classifier's temperature again: int8 answers are slightly more or less confident than fp32's."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from fer_export.checks.parity import Logits, logits_of, softmax_node
-from fer_export.graph.onnx_file import copied
+from fer_export.checks.parity import Floats, logits_of, softmax_node
+from fer_export.graph.onnx_file import copied, drop_unused_initializers
 from fer_train.data import FaceData
 from fer_train.evaluation.metrics import (
     cross_fitted_probabilities,
@@ -19,16 +18,16 @@ from fer_train.evaluation.metrics import (
 )
 
 TEMPERATURE = "temperature"
-MIN_IMAGES = 1000  # on fewer test faces the fit would follow chance; the checkpoint's temperature is kept
+MIN_IMAGES = 1000  # on fewer test faces the fit would follow chance: the checkpoint's temperature is kept
 
 
 @dataclass(frozen=True)
-class Refit:
+class TemperatureFit:
     """The temperature of int8, fitted on the split on which fer-train fitted the checkpoint's.
 
-    before, after: the temperature in the checkpoint, and the one for int8. ece_before: calibration error of
-    int8 with the checkpoint's. ece_after: of int8, each half of the faces with a temperature fitted on the
-    other half, so that it is not measured on what it was fitted to.
+    before, after: the temperature in the checkpoint and the one for int8. ece_before: int8's expected calibration
+    error with the checkpoint's. ece_after: with a temperature that each half of the faces gets from the other half,
+    so that it is not measured on what it was fitted to.
     """
 
     split: str
@@ -40,15 +39,15 @@ class Refit:
 
     def __str__(self) -> str:
         return (
-            f"temperature of int8 {self.after:g}, fitted on {self.images} {self.split} faces (fp32: {self.before:g}); "
-            f"its ECE {self.ece_before:.3f} before, {self.ece_after:.3f} after (cross-fitted)"
+            f"int8's temperature is {self.after:g}, fitted on {self.images} {self.split} faces (fp32: {self.before:g});"
+            f" its ECE {self.ece_before:.3f} before, {self.ece_after:.3f} after (cross-fitted)"
         )
 
 
-def refit(model: onnx.ModelProto, temperature: float, test: FaceData, split: str, folder: Path) -> Refit:
+def refit_temperature(model: onnx.ModelProto, temperature: float, test: FaceData, split: str) -> TemperatureFit:
     """Fit `model`'s temperature on `test`, the faces of `split`; its graph divides logits by `temperature` so far."""
-    logits: Logits = logits_of(model, test.images, folder) * np.float32(temperature)
-    return Refit(
+    logits: Floats = logits_of(model, test.images) * np.float32(temperature)
+    return TemperatureFit(
         split=split,
         images=len(test),
         before=temperature,
@@ -63,7 +62,7 @@ def _error(probabilities: npt.NDArray[np.float64], test: FaceData) -> float:
 
 
 def with_temperature(model: onnx.ModelProto, temperature: float) -> onnx.ModelProto:
-    """A copy of `model` whose logits are divided by `temperature`, and no longer by what they are divided by now.
+    """A copy of `model` whose logits are divided by `temperature` instead of by its present one.
 
     The division and the softmax stay fp32 in an int8 model.
     """
@@ -75,14 +74,14 @@ def with_temperature(model: onnx.ModelProto, temperature: float) -> onnx.ModelPr
         for node in graph.node
         if node.op_type == "Div" and softmax.input[0] in node.output and node.input[1] in constants
     ]
+    present = [tensor for tensor in graph.initializer if tensor.name != TEMPERATURE]
     for node in divisions:
         node.input[1] = TEMPERATURE
     if not divisions:
         division = helper.make_node("Div", [softmax.input[0], TEMPERATURE], ["calibrated_logits"], name="calibrate")
         graph.node.insert(list(graph.node).index(softmax), division)
         softmax.input[0] = "calibrated_logits"
-    used = {name for node in graph.node for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in used - {TEMPERATURE}]
     del graph.initializer[:]
-    graph.initializer.extend([*kept, numpy_helper.from_array(np.array(temperature, dtype=np.float32), TEMPERATURE)])
+    graph.initializer.extend([*present, numpy_helper.from_array(np.array(temperature, dtype=np.float32), TEMPERATURE)])
+    drop_unused_initializers(graph)
     return changed

@@ -1,7 +1,6 @@
 """Parity of the ONNX file with PyTorch."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -12,11 +11,11 @@ from fer_edge.errors import GateError, ModelError
 from fer_export.checks.gates import consistency_gates, enforce, parity_gates
 from fer_export.checks.parity import (
     BATCH_SIZES,
+    Consistency,
     Parity,
-    Runs,
+    measure_consistency,
     measure_parity,
     probe_faces,
-    run_in_batches,
     with_logits_output,
 )
 from fer_train.data import FaceData
@@ -31,10 +30,10 @@ def failed(parity: Parity) -> list[str]:
 
 
 def test_a_converted_network_keeps_every_bound(
-    fp32: onnx.ModelProto, network: Network, checkpoint: Checkpoint, faces: FaceData, tmp_path: Path
+    fp32: onnx.ModelProto, network: Network, checkpoint: Checkpoint, faces: FaceData
 ) -> None:
     probe = probe_faces(0, 48, faces.images)
-    parity = measure_parity(fp32, network, checkpoint.temperature, probe, tmp_path)
+    parity = measure_parity(fp32, network, checkpoint.temperature, probe)
     assert failed(parity) == []
     assert 0 < parity.max_abs_delta < 2e-5 and parity.largest_logit > 1
     assert parity.batches == (1, 2, 5, 64) and parity.faces == 128
@@ -42,7 +41,7 @@ def test_a_converted_network_keeps_every_bound(
 
 @pytest.mark.parametrize("name", ["network.features.0.weight", "network.classifier.weight"])
 def test_one_corrupted_weight_fails_the_gate(
-    fp32: onnx.ModelProto, network: Network, checkpoint: Checkpoint, tmp_path: Path, name: str
+    fp32: onnx.ModelProto, network: Network, checkpoint: Checkpoint, name: str
 ) -> None:
     model = onnx.ModelProto()
     model.CopyFrom(fp32)
@@ -50,14 +49,14 @@ def test_one_corrupted_weight_fails_the_gate(
     values = numpy_helper.to_array(tensor).copy()
     values.flat[0] += 0.01
     tensor.CopyFrom(numpy_helper.from_array(values, name))
-    parity = measure_parity(model, network, checkpoint.temperature, probe_faces(0, 48), tmp_path)
+    parity = measure_parity(model, network, checkpoint.temperature, probe_faces(0, 48))
     assert "parity_max_abs_delta" in failed(parity)
     with pytest.raises(GateError, match=r"parity_max_abs_delta is .*must be at most .*Nothing was written"):
         enforce(parity_gates(parity), force=False)
 
 
 def test_faces_that_influence_each_other_in_a_batch_fail_the_gate(
-    fp32: onnx.ModelProto, network: Network, checkpoint: Checkpoint, tmp_path: Path
+    fp32: onnx.ModelProto, network: Network, checkpoint: Checkpoint
 ) -> None:
     model = onnx.ModelProto()
     model.CopyFrom(fp32)
@@ -68,14 +67,12 @@ def test_faces_that_influence_each_other_in_a_batch_fail_the_gate(
     softmax.input[0] = "coupled"
     for node in (mean, onnx.helper.make_node("Sub", [alone, "batch_mean"], ["coupled"])):
         model.graph.node.insert(len(model.graph.node) - 1, node)
-    parity = measure_parity(model, network, checkpoint.temperature, probe_faces(0, 48), tmp_path)
+    parity = measure_parity(model, network, checkpoint.temperature, probe_faces(0, 48))
     assert "parity_batch_delta" in failed(parity)
 
 
-def test_a_wrong_temperature_fails_the_gate(
-    fp32: onnx.ModelProto, network: Network, checkpoint: Checkpoint, tmp_path: Path
-) -> None:
-    parity = measure_parity(fp32, network, checkpoint.temperature * 1.01, probe_faces(0, 48), tmp_path)
+def test_a_wrong_temperature_fails_the_gate(fp32: onnx.ModelProto, network: Network, checkpoint: Checkpoint) -> None:
+    parity = measure_parity(fp32, network, checkpoint.temperature * 1.01, probe_faces(0, 48))
     assert "parity_max_abs_delta" in failed(parity)
 
 
@@ -98,19 +95,19 @@ def test_the_bound_does_not_grow_with_the_logits() -> None:
 
 
 def test_a_face_gets_the_same_answer_to_the_last_bit_alone_and_in_a_batch(
-    fp32: onnx.ModelProto, int8: onnx.ModelProto, faces: FaceData, tmp_path: Path
+    fp32: onnx.ModelProto, int8: onnx.ModelProto, faces: FaceData
 ) -> None:
     for model in (fp32, int8):
-        runs = run_in_batches(model, probe_faces(0, 48, faces.images), tmp_path)
-        assert sorted(runs.logits) == [1, 2, 5, 64]
-        assert runs.batch_delta == 0 and runs.sum_error < 1e-6
-    assert all(gate.passed for gate in consistency_gates(runs))
+        measured = measure_consistency(model, probe_faces(0, 48, faces.images))
+        assert sorted(measured.logits) == [1, 2, 5, 64]
+        assert measured.batch_delta == 0 and measured.sum_error < 1e-6
+    assert all(gate.passed for gate in consistency_gates(measured))
 
 
 def test_int8_has_gates_on_batches_and_sums_too() -> None:
     logits = np.zeros((2, 7), dtype=np.float32)
-    runs = Runs({1: logits, 2: logits + np.float32(1e-7)}, sum_error=2e-5)
-    assert [gate.name for gate in consistency_gates(runs) if not gate.passed] == [
+    measured = Consistency({1: logits, 2: logits + np.float32(1e-7)}, sum_error=2e-5)
+    assert [gate.name for gate in consistency_gates(measured) if not gate.passed] == [
         "int8_batch_delta", "int8_probability_sum_error",
     ]  # fmt: skip
 

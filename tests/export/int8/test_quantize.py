@@ -10,18 +10,19 @@ from onnxruntime.quantization import quantize_static
 
 from fer_edge.errors import DataError, GateError
 from fer_export.checks.gates import enforce, fusion_gates
-from fer_export.graph.classifier import to_onnx, usable_network
-from fer_export.graph.onnx_file import save
+from fer_export.graph.classifier import classifier_to_onnx, usable_network
+from fer_export.graph.onnx_file import save, to_bytes
 from fer_export.graph.operators import running_operators
 from fer_export.graph.quiet import quiet
-from fer_export.int8.calibration import observe, ranges
-from fer_export.int8.quantize import OneBatch, choose_faces, quantize
+from fer_export.int8.calibration import calibrated_ranges, collect_histograms
+from fer_export.int8.faces import choose_faces
+from fer_export.int8.quantize import OneBatch, quantize
 from fer_train.data import FaceData, also_in
 from fer_train.networks.checkpoint import Checkpoint
 
 
-def quantized(fp32: onnx.ModelProto, images: np.ndarray, folder: Path, calibrator: str = "minmax") -> onnx.ModelProto:
-    return quantize(fp32, ranges(observe(fp32, images, folder), calibrator), folder)
+def quantized(fp32: onnx.ModelProto, images: np.ndarray, calibrator: str = "minmax") -> onnx.ModelProto:
+    return quantize(fp32, calibrated_ranges(collect_histograms(fp32, images), calibrator))
 
 
 USABLE = 6 * 120 + 5 - 1  # training faces but the one that is a test face
@@ -75,20 +76,18 @@ def test_too_few_faces_are_refused_with_the_number_needed(faces: FaceData) -> No
         choose_faces(few, 512, 0, seed=0)
 
 
-def test_every_convolution_runs_in_int8_and_the_dense_tail_in_float(int8: onnx.ModelProto, tmp_path: Path) -> None:
-    running = running_operators(save(int8, tmp_path / "m.onnx"))
+def test_every_convolution_runs_in_int8_and_the_dense_tail_in_float(int8: onnx.ModelProto) -> None:
+    running = running_operators(to_bytes(int8))
     assert all(gate.passed for gate in fusion_gates(10, running))
     assert running["QLinearConv"] == 10 and running["QLinearAdd"] == 3
     assert running["Gemm"] == running["Softmax"] == 1
     assert running["DequantizeLinear"] == 1  # before the tail: the uint8 input is fused away
 
 
-def test_the_baseline_network_fuses_as_well(
-    make_checkpoint: Callable[[str], Checkpoint], faces: FaceData, tmp_path: Path
-) -> None:
+def test_the_baseline_network_fuses_as_well(make_checkpoint: Callable[[str], Checkpoint], faces: FaceData) -> None:
     checkpoint = make_checkpoint("cnn4")
-    model = to_onnx(usable_network(checkpoint, "c4.pt"), checkpoint)
-    running = running_operators(save(quantized(model, faces.images[:64], tmp_path), tmp_path / "m.onnx"))
+    model = classifier_to_onnx(usable_network(checkpoint, "c4.pt"), checkpoint)
+    running = running_operators(to_bytes(quantized(model, faces.images[:64])))
     assert all(gate.passed for gate in fusion_gates(4, running))
 
 
@@ -97,21 +96,19 @@ def test_the_quantisers_defaults_fail_the_fusion_gate(fp32: onnx.ModelProto, fac
         quantize_static(
             save(fp32, tmp_path / "fp32.onnx"), tmp_path / "m.onnx", OneBatch("faces", faces.images[:16, None])
         )
-    gates = fusion_gates(10, running_operators(tmp_path / "m.onnx"))
+    gates = fusion_gates(10, running_operators((tmp_path / "m.onnx").read_bytes()))
     assert [gate.passed for gate in gates] == [False, False]
     with pytest.raises(GateError, match=r"int8_convolutions is 4, must be at least 10 .*float_convolutions is 6"):
         enforce(gates, force=False)
 
 
-def test_a_float_file_fails_the_fusion_gate(fp32: onnx.ModelProto, tmp_path: Path) -> None:
-    gates = fusion_gates(10, running_operators(save(fp32, tmp_path / "m.onnx")))
+def test_a_float_file_fails_the_fusion_gate(fp32: onnx.ModelProto) -> None:
+    gates = fusion_gates(10, running_operators(to_bytes(fp32)))
     assert [gate.passed for gate in gates] == [False, False]
 
 
-def test_quantising_says_nothing(
-    fp32: onnx.ModelProto, faces: FaceData, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    quantized(fp32, faces.images[:8], tmp_path)
+def test_quantising_says_nothing(fp32: onnx.ModelProto, faces: FaceData, capfd: pytest.CaptureFixture[str]) -> None:
+    quantized(fp32, faces.images[:8])
     assert capfd.readouterr() == ("", "")
 
 
