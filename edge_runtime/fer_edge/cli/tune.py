@@ -31,6 +31,8 @@ TOLERANCE = 0.05  # settings within 5 % of the best count as equally good
 
 Job = Callable[[Image], object]
 Search = Callable[[Image], list[Box]]
+Key = tuple[int, int | str]
+"""Threads, and the size of a detection or the precision of a classification."""
 
 
 @dataclass(frozen=True)
@@ -84,43 +86,32 @@ def measure(models: dict[str, Path], detector: str, detector_model: Path | None,
         for count, size in itertools.product(threads, DETECT_SIZES)
     }
     found = {size: _fractions_found(searches[threads[0], size], frames) for size in DETECT_SIZES}
-    classify_jobs = {
-        (precision, count): _classify_job(models[precision], count)
-        for precision, count in itertools.product(models, threads)
-    }
-    large_frames = [frames[1, index] for index in range(LARGE_FRAMES)]
-    detect_ms, classify_ms = _median_times_ms(searches, classify_jobs, large_frames, seconds)
+    jobs: dict[Key, Job] = {}
+    jobs.update(searches.items())
+    for precision, count in itertools.product(models, threads):
+        jobs[count, precision] = _classify_job(models[precision], count)
+    times_ms = _median_times_ms(jobs, [frames[1, index] for index in range(LARGE_FRAMES)], seconds)
     return [
-        Timing(precision, count, size, detect_ms[count, size], classify_ms[precision, count], found[size])
+        Timing(precision, count, size, times_ms[count, size], times_ms[count, precision], found[size])
         for precision in models
         for count in threads
         for size in DETECT_SIZES
     ]
 
 
-def _median_times_ms(
-    searches: Mapping[tuple[int, int], Job],
-    classify_jobs: Mapping[tuple[str, int], Job],
-    frames: Sequence[Image],
-    seconds: float,
-) -> tuple[dict[tuple[int, int], float], dict[tuple[str, int], float]]:
-    """Median times of every job. The jobs take turns, so that a busy moment slows all of them alike."""
-    detect_ms: dict[tuple[int, int], list[float]] = {key: [] for key in searches}
-    classify_ms: dict[tuple[str, int], list[float]] = {key: [] for key in classify_jobs}
-    for job in (*searches.values(), *classify_jobs.values()):
+def _median_times_ms(jobs: Mapping[Key, Job], frames: Sequence[Image], seconds: float) -> dict[Key, float]:
+    """Median time of every job. The jobs take turns, so that a busy moment slows all of them alike."""
+    times_ms: dict[Key, list[float]] = {key: [] for key in jobs}
+    for job in jobs.values():
         job(frames[0])  # the first run loads code and caches
     deadline = time.monotonic() + seconds
     for frame in itertools.cycle(frames):
-        for size_key, job in searches.items():
-            detect_ms[size_key].append(_time_ms(job, frame))
-        for precision_key, job in classify_jobs.items():  # short and easily disturbed: take the best of three
-            classify_ms[precision_key].append(min(_time_ms(job, frame) for _ in range(3)))
+        for key, job in jobs.items():
+            repeats = 3 if isinstance(key[1], str) else 1  # classification is short and easily disturbed
+            times_ms[key].append(min(_time_ms(job, frame) for _ in range(repeats)))
         if time.monotonic() > deadline:
             break
-    return (
-        {key: statistics.median(values) for key, values in detect_ms.items()},
-        {key: statistics.median(values) for key, values in classify_ms.items()},
-    )
+    return {key: statistics.median(values) for key, values in times_ms.items()}
 
 
 def best(timings: Sequence[Timing]) -> Timing:

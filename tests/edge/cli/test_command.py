@@ -98,7 +98,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (("--camera", "0", "--source", "demo:"), "--source"),
         (("--camera", "x"), "--camera"),
@@ -119,10 +119,10 @@ def invoke(*arguments: str) -> tuple[int, str]:
         (("stray",), "stray"),
     ],
 )
-def test_a_wrong_command_line_has_exit_code_2(arguments: tuple[str, ...], told: str) -> None:
+def test_a_wrong_command_line_has_exit_code_2(arguments: tuple[str, ...], expected: str) -> None:
     code, output = invoke(*arguments)
     assert code == 2
-    assert told in output
+    assert expected in output
 
 
 def test_usage_errors_are_one_line_too(fer_edge: Run) -> None:
