@@ -214,7 +214,7 @@ def draw_classes(axes: Any, scores: Scores, colors: Mapping[str, str]) -> None:
 
 def draw_reliability(axes: Any, scores: Scores, colors: Mapping[str, str]) -> None:
     """Draw accuracy over confidence; calibrated confidences lie on the diagonal."""
-    axes.plot([0, 100], [0, 100], color="grey", linewidth=1)
+    axes.plot([0, 100], [0, 100], color="gray", linewidth=1)
     for name, each in scores.items():
         confidence, accuracy, counts = (np.array(column) for column in zip(*each["reliability"], strict=True))
         shown = counts >= 10  # fewer faces give no reliable accuracy

@@ -35,7 +35,7 @@ class Ran:
 
 @pytest.fixture
 def run_benchmark(tmp_path: Path) -> Callable[..., Ran]:
-    """run_benchmark("speed.latency", *options) runs it in a process of its own with --json and --plot."""
+    """run_benchmark("speed.latency", *options) runs it in a new process with --json and --plot."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
 
     def run(module: str, *options: object) -> Ran:

@@ -1,4 +1,4 @@
-"""Adapters to other people's recognisers, without them."""
+"""Adapters to other people's recognizers, without the packages."""
 
 import sys
 import types
@@ -22,7 +22,7 @@ FACES = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
         ("angry", "disgust", "fearful", "happy", "neutral", "sad", "surprised"),
     ],
 )
-def test_a_peers_classes_are_put_into_our_order(labels: tuple[str, ...]) -> None:
+def test_the_classes_of_a_peer_are_put_into_our_order(labels: tuple[str, ...]) -> None:
     scores = np.eye(len(labels)) * 0.8 + 0.1
     ordered = in_our_order(scores, labels)
     assert ordered.shape == (len(labels), 7)
@@ -44,18 +44,18 @@ def test_a_peer_that_is_not_installed_is_missing_with_what_to_install(
 
 def test_an_absent_peer_is_skipped_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "deepface", None)
-    told: list[str] = []
-    assert list(open_all(["deepface", "opencv-zoo=nowhere.onnx", "opencv-zoo"], told.append)) == []
-    assert [sentence.split(":")[0] for sentence in told] == ["peer deepface", "peer opencv-zoo", "peer opencv-zoo"]
-    assert "nowhere.onnx is not a file" in told[1]
+    skipped: list[str] = []
+    assert list(open_all(["deepface", "opencv-zoo=nowhere.onnx", "opencv-zoo"], skipped.append)) == []
+    assert [sentence.split(":")[0] for sentence in skipped] == ["peer deepface", "peer opencv-zoo", "peer opencv-zoo"]
+    assert "nowhere.onnx is not a file" in skipped[1]
 
 
-def test_an_unknown_peer_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="no peer is called 'nobody'"):
-        open_peer("nobody")
+def test_an_unknown_peer_is_refused() -> None:
+    with pytest.raises(ValueError, match="no peer is called 'unknown'"):
+        open_peer("unknown")
 
 
-def test_fer_is_given_64_pixels_between_minus_one_and_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_fer_gets_64_pixels_between_minus_one_and_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen: list[np.ndarray] = []
 
     class FER:
@@ -79,7 +79,7 @@ def test_fer_is_given_64_pixels_between_minus_one_and_one(monkeypatch: pytest.Mo
     assert -1 <= seen[0].min() < -0.5
 
 
-def test_the_zoos_alignment_brings_the_landmarks_where_the_zoo_wants_them() -> None:
+def test_the_alignment_maps_landmarks_to_those_of_the_zoo() -> None:
     turn = np.array([[0.0, -2.0], [2.0, 0.0]])
     matrix = similarity(POINTS @ turn.T + [30, -7], POINTS)
     moved = (POINTS @ turn.T + [30, -7]) @ matrix[:, :2].T + matrix[:, 2]
