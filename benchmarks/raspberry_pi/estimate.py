@@ -87,14 +87,14 @@ PUBLISHED = {
     ),
     "pi5_fp32": Published(
         Range(9.4 * 3.225 / 4, 0.85 * 19.2),
-        "GMAC/s a core, onnxruntime fp32, Pi 5: YOLOX-Tiny (3.225 GMAC) at 9.4 FPS on four cores; at best 85 % of the "
-        "19.2 that a Cortex-A76 has at 2.4 GHz (two 128-bit fused multiply-adds a cycle)",
+        "GMAC/s per core, onnxruntime fp32, Pi 5: YOLOX-Tiny (3.225 GMAC) at 9.4 FPS on four cores; at best 85 % of "
+        "the 19.2 that a Cortex-A76 has at 2.4 GHz (two 128-bit fused multiply-adds per cycle)",
         "visionanalysis.org, ONNX Runtime FP32 on Raspberry Pi 5; YOLOX's own README for its operations",
     ),
     "pi4_fp32": Published(
         Range(4.09 / 0.351 / 4 * 1.5 / 2.2, 0.85 * 6.0),
-        "GMAC/s a core, onnxruntime fp32, Pi 4: ResNet-50 (4.09 GMAC) in 351 ms on four Cortex-A73 at 2.2 GHz, brought "
-        "to 1.5 GHz; at best 85 % of the 6.0 of a Cortex-A72 (one 128-bit fused multiply-add a cycle)",
+        "GMAC/s per core, onnxruntime fp32, Pi 4: ResNet-50 (4.09 GMAC) in 351 ms on four Cortex-A73 at 2.2 GHz, "
+        "scaled to 1.5 GHz; at best 85 % of the 6.0 of a Cortex-A72 (one 128-bit fused multiply-add per cycle)",
         "gist.github.com/zihaomu/1cf236339099708a0c75aeef5620433e; Arm's Cortex-A72 Software Optimization Guide",
     ),
     "pi5_int8_gain": Published(
