@@ -91,7 +91,7 @@ def test_what_holds_no_faces_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("part", "runs"), [("teachers", 4), ("students", 4)])
-def test_the_records_commands_are_such_as_fer_train_takes(part: str, runs: int, tmp_path: Path) -> None:
+def test_fer_train_accepts_the_commands_of_the_record_recipe(part: str, runs: int, tmp_path: Path) -> None:
     script = SCRIPT.with_name("record.sh")
     data, out = tmp_path / "data", tmp_path / "runs"
     ran = subprocess.run(
@@ -109,7 +109,7 @@ def test_the_records_commands_are_such_as_fer_train_takes(part: str, runs: int, 
         assert len(options["teachers"]) == (0 if part == "teachers" or log.stem == "plain" else 4)
 
 
-def test_the_shipped_networks_commands_are_such_as_ours_take(tmp_path: Path) -> None:
+def test_our_commands_accept_those_of_the_shipped_recipe(tmp_path: Path) -> None:
     log = tmp_path / "log"
     for name in ("fer-train", "fer-export"):
         (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >> "{log}"\n')

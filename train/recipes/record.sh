@@ -1,20 +1,21 @@
 #!/bin/sh
-# Teachers, then students, for the best network of the shipped size. Written for one large GPU (H100, H200), where the
-# teachers take about ten minutes and the students another ten by estimate: NOT YET RUN there.
+# Train teachers, then students, for the most accurate network of the shipped size.
 #
 #   sh train/recipes/record.sh DATA RUNS teachers|students|export
 #
 #   DATA  a folder with fer2013.csv, FER+'s fer2013new.csv and faces.npz (python train/recipes/unlabelled_faces.py)
-#   RUNS  a folder for the runs; each goes on where it stopped when this is started again
+#   RUNS  a folder for the runs; each resumes where it stopped when this is started again
 #
-# Runs of a part stand side by side on the one GPU: each alone leaves most of it idle. TEACHER_EPOCHS, STUDENT_EPOCHS and
-# COMPILE change what they say; FER_TRAIN="python3 -m fer_train.cli" runs a source tree that is not installed.
+# This is for one large GPU (H100, H200). The estimate is ten minutes for the teachers and ten for the students; it has
+# NOT YET RUN there. All runs of a part share the GPU, because a single run leaves most of it idle.
+# TEACHER_EPOCHS, STUDENT_EPOCHS and COMPILE override the settings below; FER_TRAIN="python3 -m fer_train.cli" runs a
+# source tree that is not installed.
 set -eu
 data=$1 runs=$2 part=$3
 teacher_epochs=${TEACHER_EPOCHS:-120} student_epochs=${STUDENT_EPOCHS:-400} compile=${COMPILE:-default} pids=""
 mkdir -p "$runs"
 
-run() { # NAME OPTIONS...: train, or go on, in the background, with a log
+run() { # NAME OPTIONS...: train, or resume, in the background, with a log
     name=$1
     shift
     resume=$([ -e "$runs/$name/last.pt" ] && echo --resume || echo --overwrite)
@@ -37,7 +38,7 @@ students)
         teachers="$teachers --teacher $runs/$name/best.pt"
     done
     common="--model edgeresnet-deep --epochs $student_epochs --augment strong --batch-size 256 --lr 0.2 --ema-decay 0.9995"
-    # One change at a time from the recipe that ought to win, and the plain baseline beside it.
+    # The expected winner is distilled-unlabelled; each other run changes one thing, down to the plain baseline.
     run plain --seed 0 $common --mixup 0.4
     run distilled --seed 0 $common --mixup 1 $teachers
     run distilled-unlabelled --seed 0 $common --mixup 1 $teachers --unlabelled "$data/faces.npz"

@@ -1,9 +1,13 @@
 #!/bin/sh
-# Does each ingredient train? A few faces, a small student, minutes on a CPU: sh train/recipes/sanity.sh DATA OUT [EPOCHS]
+# Check that each training option works: few faces and a small student, minutes on a CPU.
+#
+#   sh train/recipes/sanity.sh DATA OUT [EPOCHS]
+#
 #   DATA  a folder with fer2013.csv and few-faces.npz (from unlabelled_faces.py --every 10)
 #   OUT   a folder for the runs
-# Every 20th Training face and every 4th of PublicTest. The teacher is the shipped network; it learned from all of
-# Training, so that the distilled runs know more than the plain one.
+#
+# The data is every 20th Training face and every 4th PublicTest face. The teacher is the shipped network, which has seen
+# all Training faces: the runs with a teacher have an advantage over the plain one.
 set -eu
 data=$1 out=$2 epochs=${3:-12}
 mkdir -p "$out"

@@ -17,7 +17,7 @@ from fer_train.training.trainer import Trainer
 
 from ..conftest import face_data
 
-OPTIONS = TrainOptions("edgeresnet-small", epochs=3, recipe=Recipe("adamw", learning_rate=3e-3, batch_size=16), seed=1)
+OPTIONS = TrainOptions("edgeresnet-small", epochs=4, recipe=Recipe("adamw", learning_rate=5e-3, batch_size=16), seed=1)
 
 
 class StoppedError(Exception):
@@ -62,5 +62,5 @@ def data() -> FaceData:
 
 @pytest.fixture(scope="session")
 def uninterrupted(data: FaceData, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
-    """A finished run with OPTIONS: 3 epochs of 6 steps."""
+    """A finished run with OPTIONS: 4 epochs of 6 steps."""
     return run(data, OPTIONS, tmp_path_factory.mktemp("uninterrupted"))

@@ -81,6 +81,7 @@ def test_fine_tuning_learns_the_rounding_and_resumes(data: FaceData, uninterrupt
     assert without_times(resumed.history) == without_times(tuned.history)
     assert same_tensors(resumed.student.state_dict(), tuned.student.state_dict())
     best = load_checkpoint(tmp_path / "whole" / "best.pt")
+    assert best.options["quantised"] is True, "files keep the key they have always had"
     assert len(best.options["relu_ranges"]) == 10
     assert min(best.options["relu_ranges"]) > 0
     assert best.network() is not None, "an ordinary checkpoint"

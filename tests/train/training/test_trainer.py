@@ -56,7 +56,7 @@ def test_a_worse_epoch_does_not_replace_the_best(tmp_path: Path, monkeypatch: py
     right = torch.eye(7).repeat(2, 1) * 5
     answers = [right.roll(1, 0), right, right.roll(2, 0)]  # all wrong, all right, all wrong
     monkeypatch.setattr(training, "predict_logits", lambda *_: answers.pop(0))
-    trainer = run(data, OPTIONS, tmp_path)
+    trainer = run(data, replace(OPTIONS, epochs=3), tmp_path)
     assert [record.test_accuracy for record in trainer.history] == [0, 1, 0]
     assert load_checkpoint(tmp_path / "best.pt").metrics["epoch"] == 2
 
@@ -94,7 +94,7 @@ def test_nothing_is_left_beside_the_results(uninterrupted: Trainer) -> None:
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
-        ({"epochs": 5}, "epochs 3, now 5"),
+        ({"epochs": 5}, "epochs 4, now 5"),
         ({"seed": 9}, "seed 1, now 9"),
         ({"recipe": replace(OPTIONS.recipe, batch_size=8)}, "batch_size 16, now 8"),
         ({"augmentation": NO_AUGMENTATION}, "rotation_deg 15.0, now 0; .*erase 0.5, now 0"),
@@ -129,7 +129,7 @@ def test_resuming_from_another_file_is_refused(uninterrupted: Trainer, data: Fac
 def test_a_finished_run_resumes_without_training(uninterrupted: Trainer, data: FaceData) -> None:
     before = (uninterrupted.out / "best.pt").read_bytes()
     resumed = run(data, OPTIONS, uninterrupted.out, stop_at=1, resume=True)
-    assert len(resumed.history) == 3
+    assert len(resumed.history) == 4
     assert (uninterrupted.out / "best.pt").read_bytes() == before
 
 
@@ -175,7 +175,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_says_what_to_do(data: FaceDa
 
 
 def test_ferplus_votes_change_the_weights_but_not_the_network(uninterrupted: Trainer, tmp_path: Path) -> None:
-    trainer = run(face_data(train=12, test=3, votes=True), replace(OPTIONS, epochs=5), tmp_path)
+    trainer = run(face_data(train=12, test=3, votes=True), OPTIONS, tmp_path)
     best = load_checkpoint(tmp_path / "best.pt")
     assert best.options["ferplus"] is True
     assert best.state_dict.keys() == load_checkpoint(uninterrupted.out / "best.pt").state_dict.keys()
@@ -200,7 +200,7 @@ def teacher(uninterrupted: Trainer) -> Checkpoint:
 
 EVERYTHING = replace(
     OPTIONS, mixup=1.0, augmentation=parse_augmentation("strong,blur=0.5"),
-    class_weights="sqrt", balanced_sampling=True, teachers=("abc",), patience=2, ema_decay=0.9,
+    class_weights="sqrt", balanced_sampling=True, teachers=("abc",), patience=2, ema_decay=0.9, epochs=3,
 )  # fmt: skip
 
 
@@ -220,7 +220,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_with_every_option(teacher: Ch
 
 
 def test_a_student_learns_from_teachers_alone(teacher: Checkpoint, data: FaceData, tmp_path: Path) -> None:
-    options = replace(OPTIONS, epochs=8, distill_weight=1.0, teachers=("abc",))
+    options = replace(OPTIONS, distill_weight=1.0, teachers=("abc",))
     wrong = replace(data, labels=(data.labels + (data.usage == "Training")) % 7)  # what the labels say is nonsense
     taught = run(wrong, options, tmp_path, teachers=[teacher])
     assert taught.best_accuracy > 0.5  # the labels would lead to 0
