@@ -1,24 +1,30 @@
-"""The recipes' own script: faces cut from mosaics as FER2013 frames them."""
+"""The recipes: their scripts on drawn images, and the commands that they run."""
 
+import csv
 import itertools
 import os
+import runpy
 import shlex
 import subprocess
 import sys
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
 from fer_edge.errors import DataError
 from fer_edge.opencv import cv2
 from fer_export.cli import export
 from fer_train.cli import train
 from fer_train.data.npz_faces import load_npz_faces, save_npz_faces
-from fer_train.detection.synthesis.tiles import COLUMNS, LANDMARKS
+from fer_train.detection.synthesis.tiles import COLUMNS, LANDMARKS, load_tiles
 from fer_train.training.augment import parse_augmentation
 
-SCRIPT = Path(__file__).parents[2] / "train" / "recipes" / "unlabelled_faces.py"
+SCRIPT = Path(__file__).parents[2] / "train" / "recipes" / "unlabeled_faces.py"
 # tile, x, y, w, h, score: kept; too small; too unsure; half outside its tile; kept
 BOXES = ["0,39,24,50,80,0.9", "1,40,40,10,20,0.9", "2,39,24,50,80,0.5", "3,100,24,50,80,0.9", "41,49,34,30,60,0.9"]
 
@@ -51,7 +57,7 @@ def test_faces_are_cut_by_their_squares(folder: Path) -> None:
     assert cv2.imread(str(sheet)) is not None
     again = _run(folder, out)
     assert again.returncode == 1
-    assert again.stderr.startswith("unlabelled_faces.py: ")
+    assert again.stderr.startswith("unlabeled_faces.py: ")
     assert "pass --overwrite" in again.stderr
 
 
@@ -137,3 +143,162 @@ def test_a_failed_run_fails_the_recipe(tmp_path: Path) -> None:
     unknown = subprocess.run(["sh", script, tmp_path, tmp_path, "pupils"], capture_output=True, text=True, check=False)
     assert unknown.returncode == 2
     assert "pupils is none of teachers, students, export" in unknown.stderr
+
+
+LUMA = SCRIPT.with_name("luma.sh")
+LFW_TILES = SCRIPT.with_name("lfw_tiles.py")
+
+
+class SpotDetector:
+    """Stands for YuNet: sees a face in the bright rectangle of an image, if there is one."""
+
+    def setInputSize(self, size: tuple[int, int]) -> None:  # noqa: N802 (cv2's name)
+        assert size == (500, 500)
+
+    def detect(self, image: np.ndarray) -> tuple[int, np.ndarray | None]:
+        assert image.shape == (500, 500, 3)
+        x, y, width, height = cv2.boundingRect((image[..., 1] > 150).astype(np.uint8))
+        if not width:
+            return 0, None
+        points = [x + 0.3 * width, y + 0.4 * height, x + 0.7 * width, y + 0.4 * height, x + 0.5 * width,
+                  y + 0.6 * height, x + 0.35 * width, y + 0.8 * height, x + 0.65 * width, y + 0.8 * height]  # fmt: skip
+        return 1, np.array([[x, y, width, height, *points, 0.9]], np.float32)
+
+
+@pytest.fixture
+def lfw(tmp_path: Path) -> Path:
+    """A folder like LFW's: two people with three photos; the face of one lies elsewhere, the last shows none."""
+    root = tmp_path / "lfw-deepfunneled"
+    for name, box in (("Zoe_Zed_0001", (100, 75)), ("Ann_Ash_0001", (50, 100)), ("Ann_Ash_0002", None)):
+        photo = np.full((250, 250, 3), 60, np.uint8)
+        if box:
+            photo[box[1] : box[1] + 75, box[0] : box[0] + 50] = 220
+        (root / name[:7]).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(root / name[:7] / f"{name}.jpg"), photo)
+    return root
+
+
+@pytest.fixture
+def lfw_tiles(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The names of lfw_tiles.py, which has SpotDetector for YuNet."""
+    names: dict[str, Any] = runpy.run_path(str(LFW_TILES))["main"].callback.__globals__
+    monkeypatch.setitem(names, "load_yunet", lambda _file, _min_score: SpotDetector())
+    return names
+
+
+@pytest.fixture
+def make_tiles(lfw_tiles: dict[str, Any]) -> Callable[..., Result]:
+    """Run lfw_tiles.py's command in this process."""
+    return lambda *arguments: CliRunner().invoke(lfw_tiles["main"], [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_lfw_becomes_tiles_that_fer_train_reads(
+    archived: bool, lfw: Path, tmp_path: Path, make_tiles: Callable[..., Result]
+) -> None:
+    source, out = lfw, tmp_path / "faces"
+    if archived:
+        source = tmp_path / "lfw-deepfunneled.tgz"
+        with tarfile.open(source, "w:gz") as archive:
+            archive.add(lfw, "lfw-deepfunneled")
+    ran = make_tiles(source, "yunet.onnx", out)
+    assert ran.exit_code == 0, ran.exception
+    assert "3 tiles with 2 faces" in ran.output
+    tiles = load_tiles(out)
+    assert [len(faces) for faces in tiles.boxes] == [1, 0, 1]
+    scale = 128 / 250
+    for tile, x, y in ((0, 50, 100), (2, 100, 75)):
+        box = np.array([x, y, 50, 75]) * scale
+        assert tiles.boxes[tile][0, :4] == pytest.approx(box, abs=1)
+        left, top, right, bottom = (int(value) for value in (*(box[:2] + 3), *(box[:2] + box[2:] - 3)))
+        assert tiles.images[tile][top:bottom, left:right].min() > 200
+        assert tiles.images[tile][:, : left - 6].max() < 80
+    with (out / "boxes.csv").open(newline="") as file:
+        first, last = csv.DictReader(file)
+    assert (first["name"], last["name"], first["score"]) == ("Ann_Ash_0001", "Zoe_Zed_0001", "0.900")
+    assert float(first["nose_x"]) == pytest.approx((50 + 25) * scale, abs=1)
+    again = make_tiles(source, "yunet.onnx", out)
+    assert "pass --overwrite" in str(again.exception)
+    assert make_tiles(source, "yunet.onnx", out, "--overwrite").exit_code == 0
+
+
+def test_more_photos_than_a_sheet_holds_fill_the_next_one(
+    lfw: Path, tmp_path: Path, lfw_tiles: dict[str, Any], make_tiles: Callable[..., Result]
+) -> None:
+    photo = (lfw / "Zoe_Zed" / "Zoe_Zed_0001.jpg").read_bytes()
+    (lfw / "More").mkdir()
+    for number in range(41):
+        (lfw / "More" / f"Bob_{number:04}.jpg").write_bytes(photo)
+    lfw_tiles["TILES_PER_SHEET"] = 40
+    assert make_tiles(lfw, "yunet.onnx", tmp_path / "faces").exit_code == 0
+    sheets = [cv2.imread(str(tmp_path / "faces" / f"tiles_{index:02}.jpg"), cv2.IMREAD_GRAYSCALE) for index in (0, 1)]
+    assert [sheet.shape for sheet in sheets] == [(128, 40 * 128), (128, 40 * 128)]
+    assert (sheets[1][:, 4 * 128 + 8 :] < 20).all()  # four tiles, then black
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("missing", "does not exist: name lfw-deepfunneled.tgz"),
+        ("empty", "holds no .jpg files"),
+        ("text.tgz", "can't be read as a tar archive"),
+        ("damaged", "Bad_0001.jpg is damaged or not square"),
+    ],
+)
+def test_a_source_that_is_not_lfw_is_refused(
+    source: str, message: str, tmp_path: Path, make_tiles: Callable[..., Result]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.tgz").write_text("text")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "Bad_0001.jpg").write_bytes(b"")
+    ran = make_tiles(tmp_path / source, "yunet.onnx", tmp_path / "faces")
+    assert isinstance(ran.exception, DataError)
+    assert message in str(ran.exception)
+    assert not (tmp_path / "faces" / "boxes.csv").exists()
+
+
+def test_lfw_tiles_reports_a_missing_yunet_in_one_line(lfw: Path, tmp_path: Path) -> None:
+    command = [sys.executable, LFW_TILES, lfw, tmp_path / "yunet.onnx", tmp_path / "faces"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("lfw_tiles.py: ")
+    assert ran.stderr.count("\n") == 1
+    assert "face_detection_yunet_2023mar.onnx" in ran.stderr
+
+
+def test_the_detectors_recipe_runs_commands_that_ours_accept(tmp_path: Path) -> None:
+    log, run = tmp_path / "log", tmp_path / "run"
+    for name in ("fer-train", "fer-export", "python"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >> "{log}"\n')
+        (tmp_path / name).chmod(0o700)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    def commands() -> list[list[str]]:
+        log.unlink(missing_ok=True)
+        arguments = ["lfw.tgz", "fer2013.csv", "yunet.onnx", run, "3000", "400", "8"]
+        subprocess.run(["sh", LUMA, *arguments], env=environment, check=True)
+        return [shlex.split(line) for line in log.read_text().splitlines()]
+
+    tiles, scenes, *trained, averaged, exported = commands()
+    assert tiles[1:] == [str(LFW_TILES), "lfw.tgz", "yunet.onnx", str(run / "faces"), "--overwrite"]
+    made = train.subcommands["scenes"].make_context("scenes", scenes[2:]).params
+    assert (made["faces"], made["fer"], made["out"]) == (run / "faces", Path("fer2013.csv"), run / "scenes")
+    assert (made["teacher"], made["count"]) == (Path("yunet.onnx"), 3000)
+    options = [train.subcommands["detector"].make_context("detector", words[2:]).params for words in trained]
+    assert [(taken["steps"], taken["mosaics_only"], taken["batch_size"]) for taken in options] == [
+        (400, False, 8), (100, True, 8), (100, True, 8),
+    ]  # fmt: skip
+    first, *others = options
+    assert [taken["init_weights"] for taken in options] == [None, *[first["out"] / "detector.pt"] * 2]
+    assert len({taken["seed"] for taken in others}) == 2
+    assert averaged[2:] == [str(taken["out"] / "detector.pt") for taken in others] + [str(run / "detector.pt")]
+    given = export.subcommands["detector"].make_context("detector", exported[2:]).params
+    assert (given["checkpoint"], given["scenes"]) == (run / "detector.pt", run / "scenes")
+
+    for name in ("faces/boxes.csv", "first/last.pt"):  # as after an interruption
+        (run / name).parent.mkdir(parents=True)
+        (run / name).write_text("")
+    scenes, *trained = commands()[:4]
+    assert scenes[:2] == ["fer-train", "scenes"]
+    assert ["--resume" in words for words in trained] == [True, False, False]

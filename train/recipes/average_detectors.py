@@ -1,6 +1,6 @@
-"""Average the weights of detectors of which all were trained on from one: better than each, at no cost.
+"""Average the weights of detectors that were trained on from the same one: better than each of them, at no cost.
 
-(Wortsman et al. 2022, "Model soups".) They must have learned from the same start, else their mean is noise.
+See Wortsman et al. 2022, "Model soups". Detectors with different starting weights have a useless mean.
 
     python train/recipes/average_detectors.py first/detector.pt second/detector.pt detector.pt
 """
@@ -19,7 +19,7 @@ from fer_train.detection.trainer import load_detector, save_detector
 @click.argument("others", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 def main(first: Path, others: tuple[Path, ...], out: Path) -> None:
-    """Write the mean to `out`; what the last was trained with goes with it, and the steps of the others."""
+    """Write the mean to `out`, with the last detector's training options and the steps of the others."""
     *parts, (last, options) = [load_detector(path) for path in (first, *others)]
     states = [network.state_dict() for network, _ in parts]
     with torch.no_grad():

@@ -3,7 +3,7 @@
 #
 #   sh train/recipes/record.sh DATA RUNS teachers|students|export
 #
-#   DATA  a folder with fer2013.csv, FER+'s fer2013new.csv and faces.npz (python train/recipes/unlabelled_faces.py)
+#   DATA  a folder with fer2013.csv, FER+'s fer2013new.csv and faces.npz (python train/recipes/unlabeled_faces.py)
 #   RUNS  a folder for the runs; each resumes where it stopped when this is started again
 #
 # This is for one large GPU (H100, H200). The estimate is ten minutes for the teachers and ten for the students; it has

@@ -3,7 +3,7 @@
 #
 #   sh train/recipes/sanity.sh DATA OUT [EPOCHS]
 #
-#   DATA  a folder with fer2013.csv and few-faces.npz (from unlabelled_faces.py --every 10)
+#   DATA  a folder with fer2013.csv and few-faces.npz (from unlabeled_faces.py --every 10)
 #   OUT   a folder for the runs
 #
 # The data is every 20th Training face and every 4th PublicTest face. The teacher is the shipped network, which has seen

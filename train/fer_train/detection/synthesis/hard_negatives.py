@@ -31,15 +31,17 @@ def mine_hard_negatives(
     for _ in range(sheets if len(tiles) else 0):
         pieces = [_random_piece(rng, tiles) for _ in range(COLUMNS**2)]
         small = [cv2.resize(piece, (CELL_PX, CELL_PX), interpolation=cv2.INTER_AREA) for piece in pieces]
-        sheet = np.asarray(np.vstack([np.hstack(small[row::COLUMNS]) for row in range(COLUMNS)]), np.uint8)
+        sheet = np.asarray(
+            np.vstack([np.hstack(small[start : start + COLUMNS]) for start in range(0, COLUMNS**2, COLUMNS)]), np.uint8
+        )
         corners, _ = detector.search(sheet, MIN_DETECTOR_SCORE)
         if not len(corners):
             continue
         alarms = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
         seen = teacher.detect(sheet)
         faces = {_cell_of(face[:4]) for face in seen[seen[:, 4] >= MAX_TEACHER_SCORE]}
-        for column, row in sorted({_cell_of(alarm) for alarm in alarms if _in_one_cell(alarm)} - faces):
-            images.append(pieces[column * COLUMNS + row])
+        cells = sorted({_cell_of(alarm) for alarm in alarms if _in_one_cell(alarm)} - faces)
+        images += [pieces[row * COLUMNS + column] for column, row in cells]
     return uniform_tiles(images)
 
 

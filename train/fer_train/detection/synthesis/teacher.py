@@ -27,18 +27,21 @@ MATCH_IOU = 0.4  # two boxes that overlap this much are one face
 SCORE = 14  # column of the score in FaceDetectorYN's rows
 
 
-class Teacher:
+def load_yunet(file: Path, min_score: float) -> cv2.FaceDetectorYN:
     """YuNet (Wu, Peng, Yu 2023) as cv2 runs it; ModelError if `file` is not its network."""
+    if not file.is_file():
+        raise ModelError(f"{file} is not a file: name YuNet's, face_detection_yunet_2023mar.onnx of OpenCV's zoo")
+    try:
+        return cv2.FaceDetectorYN.create(str(file), "", (320, 320), min_score, NMS_THRESHOLD, MAX_CANDIDATES)
+    except cv2.error as error:
+        raise ModelError(f"{file} is not YuNet's ONNX file: get it from OpenCV's zoo again") from error
+
+
+class Teacher:
+    """Sees faces in gray images with YuNet; raises as `load_yunet` does."""
 
     def __init__(self, file: Path) -> None:
-        if not file.is_file():
-            raise ModelError(f"{file} is not a file: --teacher names face_detection_yunet_2023mar.onnx of OpenCV's zoo")
-        try:
-            self._network = cv2.FaceDetectorYN.create(
-                str(file), "", (320, 320), MIN_SCORE, NMS_THRESHOLD, MAX_CANDIDATES
-            )
-        except cv2.error as error:
-            raise ModelError(f"{file} is not YuNet's ONNX file: get it from OpenCV's zoo again") from error
+        self._network = load_yunet(file, MIN_SCORE)
 
     def detect(self, scene: Pixels) -> Faces:
         """Faces in uint8 [H, W]: float32 [faces, 5], x, y, width, height and a score of at least MIN_SCORE.

@@ -1,10 +1,10 @@
-"""Cut the faces of ../shared/data/faces as FER2013 frames them, for `fer-train --unlabelled`.
+"""Cut faces as FER2013 frames them out of face tiles, for `fer-train --unlabelled`.
 
-FOLDER holds tiles_NN.jpg (grey mosaics of 128-pixel tiles, 40 a row, 1,600 a file) and boxes.csv (tile, x, y, w, h in
-tile pixels, score), the boxes of YuNet. A face's square is fer-edge's for that detector: 0.95 x the box's height around
-the same centre. Small faces, unsure ones, and squares that reach far over the tile's edge are left out.
+FOLDER is what lfw_tiles.py made: sheets tiles_NN.jpg and boxes.csv with YuNet's boxes. A face's square is the one that
+fer-edge uses for YuNet: 0.95 x the box's height, with the same center. Small faces, unsure ones, and squares that reach
+far over the tile's edge are left out.
 
-    python train/recipes/unlabelled_faces.py ../shared/data/faces runs/faces.npz --preview runs/faces.png
+    python train/recipes/unlabeled_faces.py runs/luma/faces runs/faces.npz --preview runs/faces.png
 """
 
 from pathlib import Path
@@ -24,15 +24,15 @@ from fer_train.data.npz_faces import save_npz_faces
 from fer_train.detection.synthesis.tiles import TILE_PX, load_tiles
 
 
-def inside(square: Square) -> float:
-    """How much of a square lies in its tile, 0 to 1."""
+def share_inside(square: Square) -> float:
+    """The share of a square that lies in its tile, 0 to 1."""
     low, high = (np.array([square.x, square.y]) + half * square.side for half in (-0.5, 0.5))
     sides = np.clip(np.minimum(high, TILE_PX) - np.maximum(low, 0), 0, None)
     return float(sides.prod() / square.side**2)
 
 
 def preview(faces: npt.NDArray[np.uint8], path: Path) -> None:
-    """A contact sheet of 12 x 24 faces, evenly picked."""
+    """Write a contact sheet of 12 x 24 faces, evenly picked."""
     picked = faces[np.linspace(0, len(faces) - 1, 288).astype(int)]
     sheet = picked.reshape(12, 24, FACE_SIZE, FACE_SIZE).swapaxes(1, 2).reshape(12 * FACE_SIZE, 24 * FACE_SIZE)
     with atomic_write(path) as part:
@@ -47,7 +47,7 @@ def preview(faces: npt.NDArray[np.uint8], path: Path) -> None:
 @click.option("--min-inside", default=0.9, show_default=True, help="Smallest share of the square within its tile.")
 @click.option("--every", default=1, show_default=True, help="Keep every Nth of these faces, for quick trials.")
 @click.option("--preview", "sheet", type=click.Path(path_type=Path), help="Also write a contact sheet (.png).")
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def main(
     folder: Path,
     out: Path,
@@ -58,18 +58,18 @@ def main(
     sheet: Path | None,
     overwrite: bool,
 ) -> None:
-    """Cut, tell how many, write."""
+    """Cut the faces, write them and report how many there are."""
     for path in filter(None, (out, sheet)):
         check_writable(path, overwrite)
     tiles, faces = load_tiles(folder), []
     for image, boxes in zip(tiles.images, tiles.boxes, strict=True):
         for x, y, width, height, score in boxes.tolist():
             square = YunetDetector.framing.square((x, y, width, height))
-            if score >= min_score and square.side >= min_side and inside(square) >= min_inside:
+            if score >= min_score and square.side >= min_side and share_inside(square) >= min_inside:
                 faces.append(crop(image, square, (FACE_SIZE, FACE_SIZE)))
     faces = faces[::every]
     if not faces:
-        raise DataError(f"{folder} has no face that large, sure and whole")
+        raise DataError(f"{folder} has no such face: lower --min-side, --min-score or --min-inside")
     save_npz_faces(np.stack(faces), out)
     if sheet is not None:
         preview(np.stack(faces), sheet)
@@ -77,4 +77,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_main(main, "unlabelled_faces.py")
+    run_main(main, "unlabeled_faces.py")
