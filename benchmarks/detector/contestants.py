@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.detector.photos import Boxes, Search
 from fer_edge.detectors.base import Detection, Detector
 from fer_edge.detectors.filter import FilteredDetector
 from fer_edge.detectors.haar import HaarDetector
@@ -15,7 +16,6 @@ from fer_edge.detectors.luma import LumaDetector
 from fer_edge.detectors.yunet import YunetDetector
 from fer_edge.framing import Image, to_gray
 from fer_edge.opencv import cv2
-from fer_train.detection.evaluate import Boxes, Search
 
 ANY_SIZE_PX = 10_000  # images are searched at their own size
 MIN_FACE_PX = 16  # in use, smaller faces are not searched for; the curve counts all

@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.detector.contestants import Contestant, Contestants, largest, open_contestants, times
 from benchmarks.detector.drawings import draw
+from benchmarks.detector.photos import MATCH_IOU, Photograph, Scores, dlib, facemask, score, wider
 from benchmarks.harness.inputs import video_frames
 from benchmarks.harness.options import luma_option, media_option, results_command, rounds_option, yunet_option
 from benchmarks.harness.plots import COLORS, new_figure
@@ -27,7 +28,6 @@ from fer_edge.framing import Image, iou, to_gray
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
 from fer_models import default_model
-from fer_train.detection.evaluate import FOUND, Photograph, Scores, dlib, facemask, score, wider
 
 FACELESS_CLIPS = ("intel_bottle-detection.mp4", "pyfeat_no_face.mp4")
 FACELESS_STILLS = ("dog.jpg", "eagle.jpg", "giraffe.jpg", "horses.jpg")
@@ -99,7 +99,7 @@ def same_emotion(first: Contestant, second: Contestant, media: Path, classifier:
             gray, others = to_gray(frame), second.detector.detect(frame)
             for one in first.detector.detect(frame):
                 other = max(others, key=lambda it: iou(it.box, one.box), default=None)
-                if one.box[3] >= MIN_LABELED_PX and other is not None and iou(other.box, one.box) > FOUND:
+                if one.box[3] >= MIN_LABELED_PX and other is not None and iou(other.box, one.box) > MATCH_IOU:
                     squares = [first.detector.framing.square(one.box), second.detector.framing.square(other.box)]
                     a, b = classifier.classify(gray, squares).argmax(axis=1)
                     same.append(bool(a == b))

@@ -10,7 +10,7 @@ contrast (sharpness and sheet are of the images before that); `--uncorrected` le
 
 from contextlib import nullcontext
 from dataclasses import replace
-from itertools import pairwise as neighbors
+from itertools import pairwise
 from pathlib import Path
 from unittest import mock
 
@@ -21,26 +21,25 @@ import numpy.typing as npt
 from benchmarks.accuracy.light import TARGET_GRAY, degraded
 from benchmarks.detector.contestants import ANY_SIZE_PX, MIN_SCORE
 from benchmarks.detector.drawings import sheet
-from benchmarks.harness.options import luma_option, media_option, results_command, yunet_option
-from benchmarks.harness.results import Results
-from benchmarks.harness.tables import Table, percent
-from fer_edge.console import run_main
-from fer_edge.detectors.luma import LumaDetector
-from fer_edge.detectors.yunet import YunetDetector
-from fer_edge.framing import Image, to_gray
-from fer_edge.opencv import cv2
-from fer_train.detection.evaluate import (
-    FOUND,
+from benchmarks.detector.photos import (
+    MATCH_IOU,
     Boxes,
     Photograph,
     Scores,
     Search,
     dlib,
     facemask,
-    pairwise,
     score,
     wider,
 )
+from benchmarks.harness.options import luma_option, media_option, results_command, yunet_option
+from benchmarks.harness.results import Results
+from benchmarks.harness.tables import Table, percent
+from fer_edge.console import run_main
+from fer_edge.detectors.luma import LumaDetector
+from fer_edge.detectors.yunet import YunetDetector
+from fer_edge.framing import Image, iou_matrix_xyxy, to_gray
+from fer_edge.opencv import cv2
 
 FALSE_BOXES = (84, 122, 400)  # numbers of boxes that touch no label at which recall is listed
 CELL_PX, COLUMNS = 80, 16  # of the sheet
@@ -64,13 +63,13 @@ def describe(photograph: Photograph, yunet: cv2.FaceDetectorYN) -> list[list[flo
     seen = yunet.detect(image)[1]
     seen = np.empty((0, 15), np.float32) if seen is None else seen
     boxes = np.concatenate([seen[:, :2], seen[:, :2] + seen[:, 2:4]], axis=1)
-    overlap = pairwise(photograph.wanted, boxes)
+    overlap = iou_matrix_xyxy(photograph.wanted, boxes)
     rows = []
     for face, overlaps in zip(photograph.wanted, overlap, strict=True):
         left, top, right, bottom = (max(0, int(value)) for value in face)
         cut = cv2.resize(gray[top:bottom, left:right], (32, 32))
         roll = turn = float("nan")
-        if overlaps.max(initial=0) >= FOUND:
+        if overlaps.max(initial=0) >= MATCH_IOU:
             eye, other, nose = seen[overlaps.argmax(), 4:10].reshape(3, 2)
             between = other - eye
             roll = float(abs(np.degrees(np.arctan2(between[1], between[0]))))
@@ -83,7 +82,7 @@ def table(values: Floats, found: npt.NDArray[np.bool_]) -> Table:
     """Recall in each range of EDGES; values: [faces, 4]."""
     rows = []
     for column, (name, edges) in enumerate(EDGES.items()):
-        for low, high in neighbors(edges):
+        for low, high in pairwise(edges):
             chosen = (values[:, column] >= low) & (values[:, column] < high)
             if chosen.any():
                 last = "and more" if high == edges[-1] else f"to {high}"

@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.detector.photos import Scores, dlib, facemask, match, score, wider
 from fer_edge.errors import DataError
-from fer_train.detection.evaluate import Scores, dlib, facemask, match, score, wider
 
 FACE, MASKED = [10, 10, 40, 50], [100, 10, 130, 50]
 
@@ -15,8 +15,8 @@ def boxes(*rows: list[float]) -> np.ndarray:
     return np.array(rows, np.float32).reshape(-1, 4)
 
 
-def matched(found: np.ndarray, scores: list[float], asked: list[bool] | None = None) -> Scores:
-    every = np.ones(len(found), np.bool_) if asked is None else np.array(asked)
+def matched(found: np.ndarray, scores: list[float], large: list[bool] | None = None) -> Scores:
+    every = np.ones(len(found), np.bool_) if large is None else np.array(large)
     return match(found, np.array(scores, np.float32), boxes(FACE), boxes(FACE, MASKED), every)
 
 
@@ -27,7 +27,7 @@ def test_a_face_is_found_once_by_the_surest_box_that_overlaps_it_enough() -> Non
     assert result.false == []  # all touch the face's label
 
 
-def test_boxes_that_touch_no_label_are_false_unless_they_are_too_small_to_be_asked_for() -> None:
+def test_boxes_that_touch_no_label_are_false_unless_they_are_too_small() -> None:
     found = boxes([200, 200, 240, 240], [300, 300, 310, 310], MASKED)
     assert matched(found, [0.7, 0.8, 0.9], [True, False, True]).false == pytest.approx([0.7])
 
@@ -42,7 +42,7 @@ def test_recall_and_false_boxes_fall_with_the_threshold() -> None:
     assert recall.tolist() == [0.25, 0.5, 0.75]
 
 
-def test_the_sets_are_read_and_pictures_without_a_file_are_told(tmp_path: Path) -> None:
+def test_the_sets_are_read_and_missing_images_are_reported(tmp_path: Path) -> None:
     rows = ["image,width,height,xmin,ymin,xmax,ymax,label", "a.jpg,200,100,10,10,40,50,without_mask",
             "a.jpg,200,100,100,10,130,50,with_mask", "a.jpg,200,100,60,10,70,20,without_mask"]  # fmt: skip
     (tmp_path / "boxes.csv").write_text("\n".join(rows))
@@ -63,7 +63,7 @@ def test_the_sets_are_read_and_pictures_without_a_file_are_told(tmp_path: Path) 
 @pytest.mark.parametrize(
     "content", [None, "", "x,y\n1,2\n", "[1]", "<dataset>", '{"a.jpg": {}}', "{}", "image,label\na,b\n"]
 )
-def test_annotations_that_are_none_are_told_in_a_line(tmp_path: Path, content: str | None) -> None:
+def test_damaged_annotations_are_reported_in_one_line(tmp_path: Path, content: str | None) -> None:
     reads = {"boxes.csv": facemask, "gt.json": wider, "dlib_testing.xml": lambda folder: dlib(folder, folder)}
     for name, read in reads.items():
         if content is not None:

@@ -1,6 +1,6 @@
-"""Score a detector on photographs with annotated faces: who is found at which score, and what is found where nobody is.
+"""Score a detector on photos with annotated faces: at which score each face is found, and which boxes are false.
 
-None of these photographs takes part in training.
+None of these photos takes part in training.
 """
 
 import csv
@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_edge.errors import DataError
+from fer_edge.framing import iou_matrix_xyxy
 from fer_edge.opencv import cv2
 
-FOUND = 0.35  # overlap (intersection over union) from which an annotated face counts as found
+MATCH_IOU = 0.35  # overlap from which an annotated face counts as found
 Boxes = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 Search = Callable[[Pixels], tuple[Boxes, npt.NDArray[np.float32]]]
@@ -26,9 +27,9 @@ Search = Callable[[Pixels], tuple[Boxes, npt.NDArray[np.float32]]]
 
 @dataclass(frozen=True)
 class Photograph:
-    """A picture file, the faces to be found in it and all its labels, float32 [N, 4]: left, top, right, bottom.
+    """An image file, the faces to be found in it and all its labels, float32 [N, 4]: left, top, right, bottom.
 
-    min_px: height from which faces are to be found; lower boxes are not asked for, and never false.
+    min_px: height from which faces must be found; lower boxes are neither wanted nor false.
     """
 
     file: Path
@@ -40,15 +41,16 @@ class Photograph:
         """uint8 BGR [H, W, 3]; DataError if it can't be read."""
         image = cv2.imread(str(self.file), cv2.IMREAD_COLOR)
         if image is None:
-            raise DataError(f"{self.file} can't be read as a picture")
+            raise DataError(f"{self.file} can't be read as an image")
         return np.asarray(image, dtype=np.uint8)
 
 
 @dataclass
 class Scores:
-    """A detector's scores on a set: of each wanted face (-inf: never found), its overlap, and of all false boxes.
+    """A detector's scores on a set of photos.
 
-    A false box touches no label of its picture.
+    found: the score at which each wanted face is found, -inf if never; overlaps: its overlap with the annotation.
+    false: the scores of all false boxes, which touch no label of their photo.
     """
 
     found: list[float] = field(default_factory=list)
@@ -63,15 +65,15 @@ class Scores:
         return float(np.mean(np.asarray(self.found) >= threshold))
 
     def false_boxes(self, threshold: float) -> int:
-        """How many boxes at that score touch no label."""
+        """Number of boxes at that score that touch no label."""
         return int(np.sum(np.asarray(self.false) >= threshold))
 
     def mean_overlap(self, threshold: float) -> float:
-        """Mean intersection over union of the faces found, with their annotation."""
+        """Mean overlap of the faces found with their annotation."""
         return float(np.mean(np.asarray(self.overlaps)[np.asarray(self.found) >= threshold]))
 
     def curve(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """False boxes and recall, both rising, for every threshold at which a false box is let in."""
+        """False boxes and recall, both rising, for every threshold at which one more false box appears."""
         thresholds = np.sort(np.asarray(self.false))[::-1]
         found = np.sort(np.asarray(self.found))
         recall = 1 - np.searchsorted(found, thresholds, side="left") / len(found)
@@ -79,39 +81,32 @@ class Scores:
 
 
 def score(search: Search, photographs: Sequence[Photograph]) -> Scores:
-    """Run `search`, which should give its faint boxes too, over all photographs at their own size."""
+    """Run `search`, which should return its faint boxes too, on all photos at their own size."""
     total = Scores()
     for photograph in photographs:
         boxes, scores = search(photograph.read())
-        asked = boxes[:, 3] - boxes[:, 1] >= photograph.min_px
-        one = match(boxes, scores, photograph.wanted, photograph.labels, asked)
-        total = total + one
+        large = boxes[:, 3] - boxes[:, 1] >= photograph.min_px
+        total = total + match(boxes, scores, photograph.wanted, photograph.labels, large)
     return total
 
 
 def match(
-    boxes: Boxes, scores: npt.NDArray[np.float32], wanted: Boxes, labels: Boxes, asked: npt.NDArray[np.bool_]
+    boxes: Boxes, scores: npt.NDArray[np.float32], wanted: Boxes, labels: Boxes, large: npt.NDArray[np.bool_]
 ) -> Scores:
-    """Give each wanted face at most one box, the surest first; others `asked` that touch no label are false."""
+    """Match each wanted face with at most one box, surest first; other `large` boxes that touch no label are false."""
     result = Scores([-np.inf] * len(wanted), [0.0] * len(wanted))
-    overlap = pairwise(boxes, wanted)
-    touching = pairwise(boxes, labels).max(axis=1, initial=0) > 0
+    overlap = iou_matrix_xyxy(boxes, wanted)
+    touching = iou_matrix_xyxy(boxes, labels).max(axis=1, initial=0) > 0
     for place in np.argsort(-scores, kind="stable"):
-        free = [face for face in range(len(wanted)) if result.found[face] == -np.inf and overlap[place, face] >= FOUND]
+        free = [
+            face for face in range(len(wanted)) if result.found[face] == -np.inf and overlap[place, face] >= MATCH_IOU
+        ]
         if free:
             best = max(free, key=lambda face: overlap[place, face])
             result.found[best], result.overlaps[best] = float(scores[place]), float(overlap[place, best])
-        elif asked[place] and not touching[place]:
+        elif large[place] and not touching[place]:
             result.false.append(float(scores[place]))
     return result
-
-
-def pairwise(first: Boxes, second: Boxes) -> Boxes:
-    """Intersection over union of each box of [A, 4] (left, top, right, bottom) with each of [B, 4]: float32 [A, B]."""
-    a, b = first[:, None], second[None]
-    shared = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(axis=2)
-    areas = (a[..., 2:] - a[..., :2]).prod(axis=2) + (b[..., 2:] - b[..., :2]).prod(axis=2)
-    return np.asarray(shared / np.maximum(areas - shared, 1e-6), dtype=np.float32)
 
 
 def _photograph(file: Path, labels: Sequence[Sequence[float]], wanted: Sequence[bool], min_px: int) -> Photograph:
@@ -121,19 +116,19 @@ def _photograph(file: Path, labels: Sequence[Sequence[float]], wanted: Sequence[
 
 @contextmanager
 def _annotations(file: Path) -> Iterator[Path]:
-    """`file`, while its annotations are read; DataError if it is missing, or they are other than thought."""
+    """Yield `file`; errors while its annotations are read become a DataError."""
     try:
         yield file
     except OSError as error:
         raise DataError(f"{file} can't be read ({error.strerror}): name the folder that holds it") from error
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error, ET.ParseError) as error:
-        raise DataError(f"{file} holds no boxes of faces, or is damaged ({type(error).__name__}: {error})") from error
+        raise DataError(f"{file} holds no face boxes, or is damaged ({type(error).__name__}: {error})") from error
 
 
 def facemask(folder: Path, min_px: int = 20) -> list[Photograph]:
-    """facemask853: boxes.csv and images/; wanted are faces labelled without_mask and `min_px` high or higher.
+    """facemask853: boxes.csv and images/. Wanted are faces labeled without_mask that are at least `min_px` high.
 
-    DataError if boxes.csv can't be read; likewise in `wider` and `dlib`.
+    DataError if boxes.csv can't be read.
     """
     rows: dict[str, list[tuple[list[float], bool]]] = {}
     with _annotations(folder / "boxes.csv") as path, path.open(newline="") as file:
@@ -150,11 +145,11 @@ def facemask(folder: Path, min_px: int = 20) -> list[Photograph]:
 
 
 def wider(folder: Path, min_px: int = 24) -> list[Photograph]:
-    """wider_val10: gt.json and its pictures; wanted are faces `min_px` high or higher."""
+    """wider_val10: gt.json and its images. Wanted are faces at least `min_px` high; raises as `facemask` does."""
     with _annotations(folder / "gt.json") as file:
         truth = json.loads(file.read_text())
         if not truth:
-            raise ValueError("no pictures")
+            raise ValueError("no images")
         return [
             _photograph(
                 folder / name, entry["faces_xyxy"], [box[3] - box[1] >= min_px for box in entry["faces_xyxy"]], min_px
@@ -164,7 +159,7 @@ def wider(folder: Path, min_px: int = 24) -> list[Photograph]:
 
 
 def dlib(folder: Path, stills: Path, min_px: int = 24) -> list[Photograph]:
-    """dlib_*.xml of `folder`, for pictures in `stills`; wanted are faces `min_px` high or higher."""
+    """dlib_*.xml of `folder`, for images in `stills`. Wanted are faces at least `min_px` high; raises as `facemask`."""
     photographs = []
     for place in sorted(folder.glob("dlib_*.xml")):
         with _annotations(place) as file:
@@ -176,5 +171,5 @@ def dlib(folder: Path, stills: Path, min_px: int = 24) -> list[Photograph]:
                 wanted = [box[3] - box[1] >= min_px for box in boxes]
                 photographs.append(_photograph(stills / image.attrib["file"], boxes, wanted, min_px))
     if not photographs:
-        raise DataError(f"{folder} holds no dlib_*.xml with pictures: name the folder that holds them")
+        raise DataError(f"{folder} holds no dlib_*.xml with images: name the folder that holds them")
     return photographs
