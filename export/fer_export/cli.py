@@ -123,12 +123,12 @@ def evaluate(
     with extra_required("fer-export", "export"):
         from fer_train.data import load_faces
         from fer_train.evaluation.predictors import OnnxPredictor
-        from fer_train.evaluation.scoring import evaluate as score
+        from fer_train.evaluation.scoring import evaluate_predictor
 
     predictor = OnnxPredictor(file, threads)
     faces = load_faces(data, classes=classes, skip_bad=skip_bad_rows)
     shared.tell(faces.notes)
-    evaluation = score(predictor, faces, split)
+    evaluation = evaluate_predictor(predictor, faces, split)
     click.echo(str(evaluation))
     if json_file is not None:
         write_json(json_file, evaluation.to_json())

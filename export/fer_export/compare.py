@@ -13,7 +13,7 @@ from fer_export.checks.measure import Latency, agreement, measure_latency, predi
 from fer_train.class_choice import ClassChoice
 from fer_train.data import FaceData, align_classes, load_faces
 from fer_train.evaluation.predictors import Probabilities
-from fer_train.evaluation.scoring import Accuracy, chosen_faces, measure_accuracy
+from fer_train.evaluation.scoring import Accuracy, faces_of_split, measure_accuracy
 from fer_train.tables import aligned
 
 SCHEMA = 1
@@ -140,7 +140,7 @@ def compare(
     a, b = Classifier(first, threads), Classifier(second, threads)
     faces = load_faces(data, classes=classes, skip_bad=skip_bad)
     faces = align_classes(faces, a.labels, a.contract.class_mapping, str(first))
-    chosen = chosen_faces(faces, split)
+    chosen = faces_of_split(faces, split)
     rows = predict(a, chosen, "A"), predict(b, chosen, "B")
     return Comparison(
         classifiers=(a, b),

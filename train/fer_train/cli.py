@@ -235,7 +235,7 @@ def _duration(seconds: float) -> str:
 def _write_results(faces: "FaceData", trainer: "Trainer") -> None:
     from fer_train.data import PUBLIC_TEST
     from fer_train.evaluation.predictors import CheckpointPredictor
-    from fer_train.evaluation.scoring import evaluate as score
+    from fer_train.evaluation.scoring import evaluate_predictor
     from fer_train.networks.checkpoint import load_checkpoint
     from fer_train.plots import plot_classes, plot_curves, plot_evaluation, plot_samples
     from fer_train.training.history import write_history
@@ -247,7 +247,9 @@ def _write_results(faces: "FaceData", trainer: "Trainer") -> None:
     plot_curves(trainer.history, out / "curves.png")
     plot_classes(faces, out / "classes.png")
     plot_samples(faces, out / "samples.png")
-    plot_evaluation(score(CheckpointPredictor(out / "best.pt", device=trainer.options.device), faces, PUBLIC_TEST), out)
+    plot_evaluation(
+        evaluate_predictor(CheckpointPredictor(out / "best.pt", device=trainer.options.device), faces, PUBLIC_TEST), out
+    )
 
 
 def _tell_result(trainer: "Trainer", data: Path, skip_bad_rows: bool) -> None:

@@ -39,7 +39,7 @@ def evaluate(
     with extra_required("fer-train", "train"):
         from fer_train.data import load_faces
         from fer_train.evaluation.predictors import open_predictor
-        from fer_train.evaluation.scoring import evaluate as score
+        from fer_train.evaluation.scoring import evaluate_predictor
         from fer_train.plots import plot_evaluation
 
     if out is not None:
@@ -47,7 +47,7 @@ def evaluate(
     predictor = open_predictor(model, threads)
     faces = load_faces(data, ferplus, classes=classes, skip_bad=skip_bad_rows)
     options.tell(faces.notes)
-    evaluation = score(predictor, faces, split)
+    evaluation = evaluate_predictor(predictor, faces, split)
     click.echo(str(evaluation))
     if out is not None:
         write_json(out / METRICS, evaluation.to_json())

@@ -1,17 +1,21 @@
-"""Score probabilities against labels: accuracy, macro-F1, confusion, calibration."""
+"""Metrics of probabilities against labels: accuracy, macro-F1, confusion and calibration."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-ECE_BINS = 15  # as in Guo et al. 2017, "On Calibration of Modern Neural Networks"
+ECE_BINS = 15  # as in Guo et al. 2017
 TEMPERATURE_RANGE = (0.2, 5.0)
 
 
 def softmax(logits: npt.NDArray[np.floating[Any]], temperature: float = 1.0) -> npt.NDArray[np.float64]:
-    """Probabilities [N, classes] of logits [N, classes] divided by `temperature`."""
+    """Return probabilities [N, classes] of logits [N, classes], which are divided by `temperature` first.
+
+    softmax(np.array([[2.0, 0.0]]))  # [[0.881, 0.119]]
+    """
     scaled = logits.astype(np.float64) / temperature
     exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
@@ -20,10 +24,12 @@ def softmax(logits: npt.NDArray[np.floating[Any]], temperature: float = 1.0) -> 
 def score(
     probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64], classes: Sequence[str]
 ) -> dict[str, Any]:
-    """Accuracy, macro-F1, per-class figures, confusion and ECE of probabilities [N, classes].
+    """Return accuracy, macro-F1, ECE, per-class metrics and the confusion matrix of probabilities [N, classes].
 
-    All are fractions 0 to 1; `confusion` has a row per true class and a column per predicted one, in
-    the order of `classes`. A class that never occurs and is never predicted has F1 0.
+    labels: int64 [N]. All metrics are fractions from 0 to 1. `confusion` has a row per true class and a column per
+    predicted class, in the order of `classes`. A class that never occurs and is never predicted has F1 0.
+
+        score(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1]), ("happy", "sad"))["accuracy"]  # 1.0
     """
     predicted = probabilities.argmax(axis=1)
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
@@ -33,20 +39,13 @@ def score(
     precision = hits / np.maximum(claimed, 1)
     recall = hits / np.maximum(support, 1)
     f1 = 2 * hits / np.maximum(support + claimed, 1)
+    per_class = {"precision": precision, "recall": recall, "f1": f1, "support": support}
     return {
         "accuracy": float(hits.sum() / max(len(labels), 1)),
         "macro_f1": float(f1.mean()),
         "ece": expected_calibration_error(probabilities, labels),
         "images": len(labels),
-        "per_class": {
-            name: {
-                "precision": float(precision[index]),
-                "recall": float(recall[index]),
-                "f1": float(f1[index]),
-                "support": int(support[index]),
-            }
-            for index, name in enumerate(classes)
-        },
+        "per_class": pd.DataFrame(per_class, index=list(classes)).to_dict("index"),
         "confusion": confusion.tolist(),
     }
 
@@ -54,7 +53,10 @@ def score(
 def expected_calibration_error(
     probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64], bins: int = ECE_BINS
 ) -> float:
-    """Mean gap between confidence and accuracy over equally wide confidence bins, weighted by their size."""
+    """Return the mean gap between confidence and accuracy over bins of equal width, weighted by bin size.
+
+    See Guo et al. 2017, "On Calibration of Modern Neural Networks".
+    """
     if not len(labels):
         return 0.0
     confidence = probabilities.max(axis=1)
@@ -65,7 +67,7 @@ def expected_calibration_error(
 
 
 def fit_temperature(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64]) -> float:
-    """The temperature that minimises the cross-entropy of logits [N, classes] (Guo et al. 2017).
+    """Return the temperature that minimizes the cross-entropy of logits [N, classes] (Guo et al. 2017).
 
     The cross-entropy is convex in 1/T, so a golden-section search in it finds the minimum.
     """
@@ -88,9 +90,9 @@ def fit_temperature(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[n
 def cross_fitted_probabilities(
     logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """Probabilities whose temperature was fitted on the other half of the rows.
+    """Return probabilities whose temperature was fitted on the other half of the rows.
 
-    So a calibration error can be told without having been fitted on the very rows it is measured on.
+    This measures a calibration error on rows that the temperature was not fitted on.
     """
     halves = np.arange(len(labels)) % 2
     probabilities = np.empty(logits.shape, dtype=np.float64)

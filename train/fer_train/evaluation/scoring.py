@@ -1,4 +1,4 @@
-"""Score a trained network on labelled faces."""
+"""Score a trained network on a split of labeled faces."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +19,10 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Scores of one file on one split.
+    """Scores of one model on one split.
 
-    metrics: as fer_train.evaluation.metrics.score gives them. deduplicated: accuracy on the faces that are not
-    pixel-identical to a training face, None where training faces are scored. Fractions 0 to 1.
+    metrics: the result of fer_train.evaluation.metrics.score. deduplicated: accuracy, 0 to 1, on the faces that are
+    not pixel-identical to a training face; None where training faces are scored.
     """
 
     split: str
@@ -33,10 +33,10 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of one network on one split of a data set.
+    """The scores and predictions of one network on one split of a data set.
 
-    faces: those that were scored, with the network's classes. probabilities, before: float [N, classes], as the
-    network gives them, and without its temperature. calibration: further keys for the JSON, ece_... and ferplus_...
+    faces: the N scored faces, with the network's classes. probabilities: float [N, classes]. uncalibrated: the same
+    without the network's temperature. calibration: more keys for the JSON, ece_... and ferplus_...
     """
 
     file: Path
@@ -45,12 +45,12 @@ class Evaluation:
     temperature: float
     faces: FaceData
     probabilities: Probabilities
-    before: npt.NDArray[np.float64]
+    uncalibrated: npt.NDArray[np.float64]
     accuracy: Accuracy
     calibration: dict[str, float | int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """For --json; fractions 0 to 1, `confusion` with a row per true class in the order of `labels`."""
+        """Return the content of metrics.json: fractions 0 to 1, `confusion` with a row per true class, as `labels`."""
         return {
             "schema": SCHEMA,
             "model": {"file": self.file.name, "sha256": self.sha256, "precision": self.precision},
@@ -65,17 +65,27 @@ class Evaluation:
         }
 
     def __str__(self) -> str:
-        metrics, more = self.accuracy.metrics, self.calibration
+        metrics = self.accuracy.metrics
         where = f"{self.accuracy.split} faces" if self.accuracy.split != ALL else "faces"
         lines = [f"{self.file} ({self.precision}) on {metrics['images']} {where} of {self.faces.path}"]
+        lines += [f"{name:16}{value}" for name, value in self._figures()]
+        rows = [("", "precision", "recall", "F1", "faces")]
+        for label, row in metrics["per_class"].items():
+            values = (f"{row['precision']:.1%}", f"{row['recall']:.1%}", f"{row['f1']:.3f}")
+            rows.append((label, *values, str(row["support"])))
+        return "\n".join([*lines, "", *aligned(rows)])
+
+    def _figures(self) -> list[tuple[str, str]]:
+        metrics, more = self.accuracy.metrics, self.calibration
         figures = [("accuracy", f"{metrics['accuracy']:.2%}")]
         if self.accuracy.deduplicated is not None:
-            new = f"on the {self.accuracy.images_deduplicated} faces that are not training faces too"
+            new = f"on the {self.accuracy.images_deduplicated} faces that are not in Training"
             figures.append(("de-duplicated", f"{self.accuracy.deduplicated:.2%} ({new})"))
         if "ferplus_accuracy" in more:
-            voted = f"on the {more['ferplus_images']} faces whose votes have one"
+            voted = f"on the {more['ferplus_images']} faces with a majority"
             figures.append(("FER+ majority", f"{more['ferplus_accuracy']:.2%} ({voted})"))
-        figures += [
+        return [
+            *figures,
             ("macro-F1", f"{metrics['macro_f1']:.3f}"),
             (
                 "ECE",
@@ -83,24 +93,17 @@ class Evaluation:
                 f"with one fitted on the other half of these faces {more['ece_cross_fitted']:.3f})",
             ),
         ]
-        lines += [f"{name:16}{value}" for name, value in figures]
-        rows = [("", "precision", "recall", "F1", "faces")]
-        for label, row in metrics["per_class"].items():
-            shares = (f"{row['precision']:.1%}", f"{row['recall']:.1%}", f"{row['f1']:.3f}")
-            rows.append((label, *shares, str(row["support"])))
-        return "\n".join([*lines, "", *aligned(rows)])
 
 
-def evaluate(predictor: Predictor, data: FaceData, split: str) -> Evaluation:
-    """Score the network on the rows of `data` whose usage is `split`, or on "all".
+def evaluate_predictor(predictor: Predictor, data: FaceData, split: str) -> Evaluation:
+    """Score the network on one split of `data`, or on "all".
 
-    The data's classes are placed by the network's own and by its class mapping.
-    Raises DataError if the data has other classes, or no row of that split.
+    The data's classes are aligned with the network's. Raises DataError if that is impossible or the split is empty.
     """
-    placed = align_classes(data, predictor.classes, predictor.class_mapping, str(predictor.path))
-    chosen = placed if split == ALL else chosen_faces(placed, split)
+    aligned_data = align_classes(data, predictor.classes, predictor.class_mapping, str(predictor.path))
+    chosen = aligned_data if split == ALL else faces_of_split(aligned_data, split)
     probabilities = predictor.predict(chosen.images, "evaluating")
-    before = uncalibrated(probabilities, predictor.temperature)
+    before_scaling = uncalibrated(probabilities, predictor.temperature)
     return Evaluation(
         file=predictor.path,
         sha256=predictor.sha256,
@@ -108,23 +111,23 @@ def evaluate(predictor: Predictor, data: FaceData, split: str) -> Evaluation:
         temperature=predictor.temperature,
         faces=chosen,
         probabilities=probabilities,
-        before=before,
-        accuracy=measure_accuracy(probabilities, placed, split),
-        calibration=_calibration(chosen, probabilities, before, predictor.temperature),
+        uncalibrated=before_scaling,
+        accuracy=measure_accuracy(probabilities, aligned_data, split),
+        calibration=_calibration(chosen, probabilities, before_scaling, predictor.temperature),
     )
 
 
-def chosen_faces(faces: FaceData, split: str) -> FaceData:
-    """The rows of the split; DataError if there is none."""
+def faces_of_split(faces: FaceData, split: str) -> FaceData:
+    """Return the faces of `split`; DataError if there are none."""
     chosen = faces.split(split)
     if not len(chosen):
         present = ", ".join(sorted(set(faces.usage.tolist())))
-        raise DataError(f"{faces.path} has no row whose Usage is {split}: choose --split from {present}")
+        raise DataError(f"{faces.path} has no {split} faces: choose --split from {present}")
     return chosen
 
 
 def measure_accuracy(probabilities: Probabilities, data: FaceData, split: str) -> Accuracy:
-    """Score `probabilities` of `data.split(split)`, or of all of `data`."""
+    """Score `probabilities`, float32 [N, classes], of the N faces of `data.split(split)`, or of "all" of `data`."""
     measured = data if split == ALL else data.split(split)
     metrics = score(probabilities, measured.labels, data.classes)
     if TRAINING in measured.usage:
@@ -135,17 +138,17 @@ def measure_accuracy(probabilities: Probabilities, data: FaceData, split: str) -
 
 
 def _calibration(
-    faces: FaceData, probabilities: Probabilities, before: npt.NDArray[np.float64], temperature: float
+    faces: FaceData, probabilities: Probabilities, before_scaling: npt.NDArray[np.float64], temperature: float
 ) -> dict[str, float | int]:
     fitted = cross_fitted_probabilities(logits_from(probabilities, temperature), faces.labels)
     figures: dict[str, float | int] = {
-        "ece_uncalibrated": expected_calibration_error(before, faces.labels),
+        "ece_uncalibrated": expected_calibration_error(before_scaling, faces.labels),
         "ece_cross_fitted": expected_calibration_error(fitted, faces.labels),
     }
     if faces.votes is None:
         return figures
     voted = majority_labels(faces)
-    has_one = voted >= 0
-    hits = int((probabilities.argmax(axis=1) == voted)[has_one].sum())
-    images = int(has_one.sum())
+    has_majority = voted >= 0
+    hits = int((probabilities.argmax(axis=1) == voted)[has_majority].sum())
+    images = int(has_majority.sum())
     return figures | {"ferplus_accuracy": hits / max(images, 1), "ferplus_images": images}

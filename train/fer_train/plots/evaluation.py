@@ -19,7 +19,7 @@ def plot_evaluation(evaluation: Evaluation, folder: Path) -> None:
     accuracy = evaluation.accuracy
     plot_confusion(accuracy.metrics | {"split": accuracy.split}, folder / "confusion.png")
     plot_reliability(
-        evaluation.before, evaluation.probabilities, evaluation.faces.labels, evaluation.temperature,
+        evaluation.uncalibrated, evaluation.probabilities, evaluation.faces.labels, evaluation.temperature,
         folder / "reliability.png",
     )  # fmt: skip
     plot_predictions(evaluation, folder / "predictions.png")
