@@ -127,7 +127,7 @@ def evaluate(
 
     predictor = OnnxPredictor(file, threads)
     faces = load_faces(data, classes=classes, skip_bad=skip_bad_rows)
-    shared.tell(faces.notes)
+    shared.log_notes(faces.notes)
     evaluation = evaluate_predictor(predictor, faces, split)
     click.echo(str(evaluation))
     if json_file is not None:

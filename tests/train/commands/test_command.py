@@ -1,4 +1,4 @@
-"""The command fer-train: its files, its exit codes, its one line on stderr."""
+"""The command fer-train: its files, its exit codes, and its one-line errors."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_train.cli import PICTURES, RESULT_FILES
+from fer_train.commands.train import PLOTS, RESULT_FILES
 from fer_train.data import FER2013_CLASSES
 from fer_train.training import trainer as training
 from fer_train.training.trainer import Trainer
@@ -21,12 +21,12 @@ from fer_train.training.trainer import Trainer
 from ..conftest import CsvWriter, face_rows, one_line
 from ..conftest import run_fer_train as fer_train
 
-COMMAND = [sys.executable, "-m", "fer_train.cli"]
+COMMAND = [sys.executable, "-m", "fer_train"]
 QUICK = ["--epochs", "2", "--batch-size", "16", "--lr", "0.02", "--no-amp"]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def sigterm_as_before() -> Iterator[None]:
+def restored_sigterm() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
@@ -49,7 +49,7 @@ def finished(faces_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_writes_exactly_the_documented_files(finished: Path) -> None:
     assert sorted(path.name for path in finished.iterdir()) == sorted(RESULT_FILES)
-    for name in PICTURES:
+    for name in PLOTS:
         assert (finished / name).read_bytes().startswith(b"\x89PNG"), name
 
 
@@ -77,13 +77,13 @@ def test_history_csv_has_a_row_for_each_epoch(finished: Path) -> None:
     assert all(0 <= float(row["test_accuracy"]) <= 1 for row in rows)
 
 
-def test_resuming_a_finished_run_says_so_and_succeeds(
+def test_resuming_a_finished_run_succeeds_and_says_so(
     finished: Path, faces_csv: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (finished / "curves.png").unlink()
     assert fer_train("--data", faces_csv, "--out", finished, *QUICK, "--resume") == 0
     captured = capsys.readouterr()
-    assert "All 2 epochs are trained: nothing is left to do" in captured.err
+    assert "All 2 epochs are trained: only the reports are left" in captured.err
     assert f"  fer-export {finished}/best.pt --out {finished}/model.onnx" in captured.err
     assert f"'{faces_csv}'" in captured.err, "a path with a space is quoted, so that the line can be pasted"
     assert not captured.out
@@ -95,7 +95,7 @@ def test_results_are_not_replaced_unless_asked(
 ) -> None:
     before = {path.name: path.read_bytes() for path in finished.iterdir()}
     assert fer_train("--data", faces_csv, "--out", finished, *QUICK) == 1
-    assert "already holds best.pt: pass --resume to go on, --overwrite to replace it" in one_line(capsys)
+    assert "already holds best.pt: pass --resume to continue, --overwrite to replace it" in one_line(capsys)
     assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
 
 
@@ -108,7 +108,7 @@ def test_overwriting_with_bad_data_keeps_the_old_results(
     assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
 
 
-def test_overwriting_leaves_nothing_of_the_old_run(faces_csv: Path, tmp_path: Path) -> None:
+def test_overwriting_removes_all_old_results(faces_csv: Path, tmp_path: Path) -> None:
     for name in RESULT_FILES:
         (tmp_path / name).write_text("old")
     (tmp_path / "notes.txt").write_text("mine")
@@ -117,7 +117,7 @@ def test_overwriting_leaves_nothing_of_the_old_run(faces_csv: Path, tmp_path: Pa
     assert not [name for name in RESULT_FILES if (tmp_path / name).read_bytes() == b"old"]
 
 
-def test_a_diverging_run_ends_with_advice_and_no_older_result_passes_for_its_own(
+def test_a_diverging_run_ends_with_advice_and_leaves_no_older_results(
     faces_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "best.pt").write_text("old")
@@ -147,7 +147,7 @@ def test_a_diverging_run_ends_with_advice_and_no_older_result_passes_for_its_own
         (["extra", "--data", "{data}", "--out", "new"], 2, "extra"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line_with_the_documented_code(
+def test_each_error_is_one_line_with_the_documented_exit_code(
     faces_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     arguments: list[str], code: int, problem: str,
 ) -> None:  # fmt: skip
@@ -174,7 +174,7 @@ from fer_train.cli import main
 try:
     main()
 finally:
-    heavy = {"torch", "cv2", "numpy", "matplotlib", "tqdm"} & set(sys.modules)
+    heavy = {"torch", "cv2", "numpy", "pandas", "matplotlib", "tqdm"} & set(sys.modules)
     assert not heavy, heavy
 """
     environment = os.environ | {"COLUMNS": "80"}
@@ -218,12 +218,12 @@ def test_sigterm_keeps_the_results_so_far(
 ) -> None:
     save_state = training.save_state
 
-    def save_and_be_terminated(trainer: Trainer, path: Path) -> None:
+    def save_and_terminate(trainer: Trainer, path: Path) -> None:
         save_state(trainer, path)
         if len(trainer.history) == 2:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(training, "save_state", save_and_be_terminated)
+    monkeypatch.setattr(training, "save_state", save_and_terminate)
     assert fer_train("--data", faces_csv, "--out", tmp_path, *QUICK, "--epochs", "500") == 143
     assert_results_are_kept(tmp_path, capsys.readouterr().err.splitlines(), "terminated")
 

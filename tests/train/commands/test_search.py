@@ -1,4 +1,4 @@
-"""fer-train search: a study in an sqlite file, gone on with by a second run."""
+"""fer-train search: a study in an SQLite file, which a second run continues."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from fer_train.commands.search import Range, applied, parse_range
+from fer_train.commands.search import Range, parse_range, with_values
 from fer_train.networks.checkpoint import load_checkpoint
 
 from ..conftest import CsvWriter, face_rows, one_line
@@ -18,7 +18,7 @@ from ..conftest import run_fer_train as fer_train
 QUICK = ["--model", "edgeresnet-small", "--epochs", "1", "--batch-size", "16", "--no-amp"]
 
 
-def test_a_study_is_kept_and_gone_on_with(
+def test_a_study_is_kept_and_continued(
     write_csv: CsvWriter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, out = write_csv(face_rows(train=4, test=2)), tmp_path / "study"
@@ -32,7 +32,7 @@ def test_a_study_is_kept_and_gone_on_with(
     rows = list(csv.DictReader(io.StringIO((out / "trials.csv").read_text())))
     assert [row["trial"] for row in rows] == ["0", "1", "2"]
     assert {row["state"] for row in rows} == {"complete"}
-    assert len({row["lr"] for row in rows}) == 3, "a study gone on with must not repeat itself"
+    assert len({row["lr"] for row in rows}) == 3, "a continued study must not repeat its trials"
     assert all(0.001 <= float(row["lr"]) <= 0.1 and 0 <= float(row["shift"]) <= 0.2 for row in rows)
     best = json.loads((out / "best.json").read_text())
     assert best["accuracy"] == max(float(row["accuracy"]) for row in rows)
@@ -70,7 +70,7 @@ def test_ranges_are_read(text: str, expected: Range) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "problem"),
     [
         ("epochs=1:3", "'epochs' is none of model, class_weights, lr"),
         ("lr", "give LOW:HIGH"),
@@ -80,17 +80,17 @@ def test_ranges_are_read(text: str, expected: Range) -> None:
         ("model=cnn4,vgg", "'vgg' is none of cnn4"),
     ],
 )
-def test_a_range_that_is_none_is_refused(text: str, told: str) -> None:
-    with pytest.raises(click.UsageError, match=told):
+def test_a_malformed_range_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(click.UsageError, match=problem):
         parse_range(text)
 
 
-def test_found_values_take_the_place_of_the_given_ones() -> None:
+def test_found_values_replace_the_given_ones() -> None:
     given = {"lr": None, "augment": "strong", "model": "cnn4"}
-    assert applied(given, {"lr": 0.1, "shift": 0.2}) == {"lr": 0.1, "augment": "strong,shift=0.2", "model": "cnn4"}
+    assert with_values(given, {"lr": 0.1, "shift": 0.2}) == {"lr": 0.1, "augment": "strong,shift=0.2", "model": "cnn4"}
 
 
-def test_a_storage_that_cannot_be_used_is_told(
+def test_an_unusable_storage_is_reported(
     write_csv: CsvWriter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_csv(face_rows(train=2, test=1))

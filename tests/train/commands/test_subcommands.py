@@ -1,4 +1,4 @@
-"""fer-train evaluate, predict and summary, and what training with --classes leaves behind."""
+"""fer-train evaluate, predict and summary, and checkpoints trained with --classes."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from fer_train.commands import evaluate as evaluate_command
 from fer_train.data import FERPLUS_COLUMNS, align_classes, load_faces
 from fer_train.evaluation.predictors import open_predictor
 from fer_train.networks.checkpoint import load_checkpoint, save_checkpoint
-from fer_train.plots import EVALUATION_PICTURES
+from fer_train.plots import EVALUATION_PLOTS
 
 from ..conftest import CsvWriter, encoded, face_rows, make_face, one_line, run_fer_train, write_images
 
@@ -21,16 +21,16 @@ MODELS = Path(__file__).parents[3] / "models"
 SHIPPED_CHECKPOINT, SHIPPED_ONNX = MODELS / "checkpoints" / "fer2013.pt", MODELS / "fer_models" / "fer2013.onnx"
 
 
-def test_a_checkpoint_records_its_classes_and_what_they_are_made_of(trained: Path) -> None:
+def test_a_checkpoint_records_its_classes_and_their_mapping(trained: Path) -> None:
     best = load_checkpoint(trained / "run" / "best.pt")
     assert best.classes == ("happy", "neutral", "other")
     assert best.class_mapping["angry"] == "other" and best.class_mapping["happy"] == "happy"
     metrics = json.loads((trained / "run" / "metrics.json").read_text())
     assert list(metrics["per_class"]) == ["happy", "neutral", "other"]
-    assert metrics["accuracy"] > 0.8, "drawn faces are easily told apart"
+    assert metrics["accuracy"] > 0.8, "drawn faces are easy to classify"
 
 
-def test_evaluate_scores_a_merged_network_on_the_data_as_it_was(
+def test_evaluate_scores_a_network_of_merged_classes_on_the_original_data(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["evaluate", trained / "run" / "best.pt", "--data", trained / "faces.csv", "--out", tmp_path / "new"]
@@ -43,15 +43,15 @@ def test_evaluate_scores_a_merged_network_on_the_data_as_it_was(
     assert stored["ece_cross_fitted"] == pytest.approx(trained_metrics["ece"], abs=1e-3)
     assert stored["labels"] == ["happy", "neutral", "other"]
     assert stored["temperature"] == trained_metrics["temperature"]
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(["metrics.json", *EVALUATION_PICTURES])
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(["metrics.json", *EVALUATION_PLOTS])
     assert f"accuracy        {stored['accuracy']:.2%}" in capsys.readouterr().out
     assert run_fer_train(*arguments) == 1
     assert "metrics.json exists: name another file, or pass --overwrite" in one_line(capsys)
     assert run_fer_train(*arguments, "--overwrite") == 0
 
 
-def test_the_command_names_the_pictures_that_are_drawn() -> None:
-    assert evaluate_command.PICTURES == EVALUATION_PICTURES
+def test_the_command_names_the_plots_that_are_written() -> None:
+    assert evaluate_command.PLOTS == EVALUATION_PLOTS
 
 
 def test_the_shipped_checkpoint_and_onnx_file_score_the_same(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,14 +64,14 @@ def test_the_shipped_checkpoint_and_onnx_file_score_the_same(trained: Path, caps
     assert outputs[0] == outputs[1]
 
 
-def test_votes_add_the_accuracy_against_their_majority(trained: Path, write_csv: CsvWriter, tmp_path: Path) -> None:
+def test_ferplus_adds_the_accuracy_against_the_majority(trained: Path, write_csv: CsvWriter, tmp_path: Path) -> None:
     faces = load_faces(trained / "faces.csv")
     columns = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
     votes = [
         [usage, "", *(10 * (column == columns[label]) for column in FERPLUS_COLUMNS)]
         for usage, label in zip(faces.usage, faces.labels, strict=True)
     ]
-    votes[-1][2:] = [0] * 9 + [10]  # no face, say all
+    votes[-1][2:] = [0] * 9 + [10]  # all taggers say that it is not a face
     path = write_csv(votes, ",".join(["Usage", "Image name", *FERPLUS_COLUMNS]), "votes.csv")
     out = tmp_path / "out"
     code = run_fer_train(
@@ -149,7 +149,7 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_checkpoint_and_its_labels_give_the_rows(
+def test_a_checkpoint_gives_rows_with_its_labels(
     trained: Path, test_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -163,7 +163,7 @@ def test_a_checkpoint_and_its_labels_give_the_rows(
     assert "wrote predictions.csv: 14 faces, " in capsys.readouterr().err
 
 
-def test_bad_rows_keep_their_number_and_are_told(
+def test_bad_rows_leave_gaps_in_the_row_numbers_and_are_noted(
     trained: Path, test_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = test_csv.read_text().splitlines()
@@ -178,7 +178,7 @@ def test_bad_rows_keep_their_number_and_are_told(
     assert "note: 1 of 14 rows can't be used and are left out: row 2 (line 3)" in capsys.readouterr().err
 
 
-def test_pictures_are_named_in_their_rows(trained: Path, tmp_path: Path) -> None:
+def test_images_are_named_in_their_rows(trained: Path, tmp_path: Path) -> None:
     root = write_images(tmp_path / "photos", ("b", "."), count=2)
     (root / "z.jpg").write_bytes(b"broken")
     out = tmp_path / "p.csv"
@@ -194,7 +194,7 @@ def test_pictures_are_named_in_their_rows(trained: Path, tmp_path: Path) -> None
     ]
 
 
-def test_summary_counts_classes_copies_conflicts_and_what_is_corrupt(
+def test_summary_counts_classes_copies_conflicts_and_corrupt_images(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = write_images(tmp_path / "faces", ("train/happy", "train/sad", "validation/happy"), count=3)
@@ -223,7 +223,7 @@ def test_summary_counts_classes_copies_conflicts_and_what_is_corrupt(
     assert run_fer_train("summary", "--data", root, "--out", tmp_path / "out", "--overwrite") == 0
 
 
-def test_training_tells_what_it_left_out_and_trains_on_the_rest(
+def test_training_notes_skipped_rows_and_uses_the_rest(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = tmp_path / "bad.csv"
@@ -233,9 +233,9 @@ def test_training_tells_what_it_left_out_and_trains_on_the_rest(
     assert "row 197 (line 198): 3 pixel values" in one_line(capsys)
     assert not (tmp_path / "run").exists()
     assert run_fer_train(*arguments, "--skip-bad-rows") == 0
-    told = capsys.readouterr().err
-    assert told.count("note: 1 of 197 rows can't be used and are left out: row 197") == 1
-    assert "--calibration-data" in told and told.rstrip().endswith("--skip-bad-rows")
+    log = capsys.readouterr().err
+    assert log.count("note: 1 of 197 rows can't be used and are left out: row 197") == 1
+    assert "--calibration-data" in log and log.rstrip().endswith("--skip-bad-rows")
 
 
 def test_training_on_ferplus_majorities_says_so_in_the_checkpoint(

@@ -1,4 +1,4 @@
-"""fer-train's options: what they lead to, and what is told when they can't be done."""
+"""fer-train's training options: what they lead to, and their errors."""
 
 import errno
 import json
@@ -46,7 +46,7 @@ def test_augmentation_is_read_from_a_name_and_changes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "problem"),
     [
         ("weak", "'weak' is none of none, standard, strong"),
         ("strong,turn=3", "'turn' is none of rotation_deg, scale"),
@@ -57,16 +57,16 @@ def test_augmentation_is_read_from_a_name_and_changes() -> None:
         ("strong,rotation_deg=-4", "rotation_deg goes from 0 to 180"),
     ],
 )
-def test_augmentation_that_is_none_is_refused(text: str, told: str) -> None:
-    with pytest.raises(FerError, match=f"--augment {text}: {told}"):
+def test_a_malformed_augmentation_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(FerError, match=f"--augment {text}: {problem}"):
         parse_augmentation(text)
 
 
-def test_all_options_together_train_and_stand_in_the_report(faces_csv: Path, teacher: Path, tmp_path: Path) -> None:
+def test_all_options_together_train_and_are_in_the_report(faces_csv: Path, teacher: Path, tmp_path: Path) -> None:
     save_npz_faces(np.zeros((4, 48, 48), np.uint8), tmp_path / "faces.npz")
     code = fer_train(
         "--data", faces_csv, "--out", tmp_path / "run", *QUICK, "--teacher", teacher, "--teacher", teacher,
-        "--unlabelled", tmp_path / "faces.npz", "--mixup", 0.4, "--augment", "strong,shift=0.2", "--class-weights",
+        "--unlabeled", tmp_path / "faces.npz", "--mixup", 0.4, "--augment", "strong,shift=0.2", "--class-weights",
         "balanced", "--balanced-sampling", "--init-weights", teacher, "--patience", 5, "--ema-decay", 0.9,
         "--distill-weight", 0.7, "--distill-temperature", 2, "--save-every", 2,
     )  # fmt: skip
@@ -79,7 +79,7 @@ def test_all_options_together_train_and_stand_in_the_report(faces_csv: Path, tea
     assert len(options["init"]) == 64
 
 
-def test_what_was_loaded_is_told(
+def test_loaded_weights_and_teachers_are_logged(
     faces_csv: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [*QUICK, "--init-weights", teacher, "--teacher", teacher]
@@ -87,7 +87,7 @@ def test_what_was_loaded_is_told(
     shown = capsys.readouterr().err
     assert f"{teacher}: 62 tensors loaded\n" in shown
     assert "Learning from 1 teacher\n" in shown
-    assert "338,391 parameters, 35 MMAC a face" in shown
+    assert "338,391 parameters, 35 MMAC per face" in shown
 
 
 @pytest.fixture
@@ -118,8 +118,9 @@ def odd_files(teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (["--teacher", "gone.pt"], 1, "--teacher gone.pt: there is no network 'gone'"),
         (["--teacher", "merged.pt"], 1, "--teacher merged.pt was trained with other --classes"),
         (["--teacher", "bright.pt"], 1, "takes another input size or normalization"),
-        (["--teacher", "{teacher}", "--unlabelled", "text.pt"], 1, "text.pt is not such a file"),
-        (["--unlabelled", "text.pt"], 2, "give a --teacher, too"),
+        (["--teacher", "{teacher}", "--unlabeled", "text.pt"], 1, "text.pt is not such a file"),
+        (["--unlabeled", "text.pt"], 2, "give a --teacher, too"),
+        (["--unlabelled", "text.pt"], 2, "--unlabeled faces are learned from teachers"),  # its former name
         (["--init-weights", "cnn4.pt"], 1, "is a checkpoint of the network cnn4, not of edgeresnet-small"),
         (["--init-weights", "none.pt"], 1, "--init-weights none.pt is not a file"),
         (["--augment", "wild"], 1, "'wild' is none of none, standard, strong"),
@@ -127,7 +128,7 @@ def odd_files(teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (["--mixup", "-1"], 2, "--mixup"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_is_written(
+def test_errors_come_before_anything_is_written(
     faces_csv: Path, teacher: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, problem: str
 ) -> None:
     given = [argument.format(teacher=teacher) for argument in arguments]
@@ -149,14 +150,14 @@ def test_resuming_with_another_teacher_is_refused(
     assert "was trained with other options (teachers (" in one_line(capsys)
 
 
-def test_early_stopping_is_told(faces_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_early_stopping_is_logged(faces_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--data", faces_csv, "--out", tmp_path, *QUICK, "--epochs", "40", "--patience", "1", "--lr", "1e-9"]
     assert fer_train(*arguments) == 0
-    assert "1 epochs brought nothing better: stopped early" in capsys.readouterr().err
+    assert "No improvement in 1 epochs: stopped early" in capsys.readouterr().err
     assert len((tmp_path / "history.csv").read_text().splitlines()) < 40
 
 
-def test_a_full_disk_is_one_line_and_what_was_saved_stays(
+def test_a_full_disk_is_one_line_and_keeps_what_was_saved(
     faces_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_bytes, written = Path.write_bytes, 0
@@ -179,7 +180,7 @@ def test_a_full_disk_is_one_line_and_what_was_saved_stays(
     assert fer_train("--data", faces_csv, "--out", tmp_path, *QUICK, "--resume") == 0
 
 
-def test_tensorboard_without_its_package_is_told_first(
+def test_tensorboard_without_its_package_is_refused_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
@@ -188,7 +189,7 @@ def test_tensorboard_without_its_package_is_told_first(
     assert "needs the package tensorboard: pip install 'fer-edge[tensorboard]'" in one_line(capsys)
 
 
-def test_tensorboard_gets_every_epochs_figures(
+def test_tensorboard_gets_the_metrics_of_every_epoch(
     faces_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scalars, opened = [], []
@@ -218,7 +219,7 @@ def test_tensorboard_gets_every_epochs_figures(
     assert accuracy == max(value for name, value, _ in scalars if name == "test/accuracy")
 
 
-def test_searching_without_optuna_is_told(
+def test_searching_without_optuna_names_the_extra(
     faces_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)

@@ -12,22 +12,21 @@ SPLITS = ("Training", "PublicTest", "PrivateTest")
 
 data = click.option(
     "--data", type=PathType, required=True, metavar="DATA",
-    help="fer2013.csv or a CSV like it, a folder with train/<class>/ and test/<class>/ or with <class>/, an archive "
-    "or compressed file of these, or kaggle:OWNER/NAME.",
+    help="fer2013.csv or a similar CSV; a folder with train/<class>/ and test/<class>/, or with <class>/; an archive "
+    "or compressed file of these; or kaggle:OWNER/NAME.",
 )  # fmt: skip
 classes = click.option("--classes", type=ClassesType(), metavar=METAVAR, help=HELP)
 skip_bad_rows = click.option(
-    "--skip-bad-rows", is_flag=True,
-    help="Go on without rows and pictures that can't be read, and tell how many these are.",
-)  # fmt: skip
+    "--skip-bad-rows", is_flag=True, help="Skip unreadable rows and images, and report how many were skipped."
+)
 ferplus = click.option(
     "--ferplus", type=PathType, metavar="CSV", help="FER+ votes (fer2013new.csv) for the faces of fer2013.csv."
 )
-threads = click.option("--threads", type=click.IntRange(1), metavar="N", default=1, help="CPU threads.")
+threads = click.option("--threads", type=click.IntRange(1), metavar="N", default=1, help="Number of CPU threads.")
 model = click.argument("model", type=PathType, metavar="MODEL")
 
 
-def tell(notes: tuple[str, ...]) -> None:
-    """Say on stderr what was changed or left out on reading, once."""
+def log_notes(notes: tuple[str, ...]) -> None:
+    """Print what reading changed or skipped to stderr, a line per note."""
     for note in notes:
         click.echo(f"note: {note}", err=True)

@@ -1,71 +1,29 @@
-"""The subcommands `fer-train scenes` and `fer-train detector`: make scenes, and train our face detector on them."""
+"""The command `fer-train detector`: train our face detector on the scenes of `fer-train scenes`."""
 
-import csv
-import os
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from fer_edge.console import extra_required
-from fer_edge.errors import FerError, OutputError
-from fer_edge.files import atomic_write
+from fer_edge.errors import FerError
+from fer_train.commands.data_options import SETTINGS, PathType
+from fer_train.commands.result_folder import check_folder, clear_folder
+from fer_train.commands.training_options import resolve_device
+from fer_train.tables import save_csv
 
 if TYPE_CHECKING:
     from fer_train.detection.trainer import DetectorRecord, DetectorTrainer
 
-SETTINGS = {"show_default": True, "max_content_width": 110}
 RESULT_FILES = ("detector.pt", "last.pt", "history.csv")
-SHARD_SIZE = 1000  # of synthesis.pool, which imports torch: --help must not wait for it
-PathType = click.Path(path_type=Path)
 
 
 # fmt: off
 @click.command(context_settings=SETTINGS)
-@click.option("--faces", type=PathType, required=True, metavar="DIR",
-              help="Photos: sheets tiles_NN.jpg of 40 x 40 tiles of 128x128 pixels, and their faces in boxes.csv.")
-@click.option("--teacher", type=PathType, required=True, metavar="FILE",
-              help="YuNet (face_detection_yunet_2023mar.onnx of OpenCV's zoo), which labels the scenes.")
-@click.option("--fer", type=PathType, metavar="CSV",
-              help="FER2013's CSV: its Training faces become close-ups and get other people's shoulders.")
-@click.option("--out", type=PathType, required=True, metavar="DIR", help="Folder for the scenes; made if missing.")
-@click.option("--count", type=click.IntRange(1), metavar="N", default=24_000,
-              help=f"Number of scenes, rounded up to files of {SHARD_SIZE}; existing files are kept.")
-@click.option("--workers", type=click.IntRange(1), metavar="N", default=None,
-              show_default="all cores", help="Number of processes.")
-def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, workers: int | None) -> None:
-    """Compose scenes with faces to train a detector on: near, far, dark, noisy and partly hidden ones.
-
-    Each scene is 320x320 gray pixels, with the boxes of its faces and how surely they are faces. Altering heads and
-    finding close-ups comes first and takes about half an hour on one core. Then 1000 scenes take 106 MB and two minutes
-    on one core. A worker needs 3 GB of memory. A stopped run continues where it was. A scene depends only on its number
-    and on the shipped luma, whose false alarms are used.
-    """
-    with extra_required("fer-train", "train"):
-        from tqdm import tqdm
-
-        from fer_train.detection.synthesis.pool import PARTS, PoolInputs, alter_heads, find_close_ups, make_pool
-
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file: --out names a folder")
-    shards, workers = -(-count // SHARD_SIZE), workers or os.cpu_count() or 1
-    inputs = PoolInputs(faces, fer, teacher)
-    with tqdm(total=PARTS, desc="heads", unit="part", disable=None) as bar:
-        alter_heads(out, inputs, workers, bar.update)
-    if fer is not None:
-        with tqdm(total=PARTS, desc="close-ups", unit="part", disable=None) as bar:
-            find_close_ups(out, inputs, workers, bar.update)
-    with tqdm(total=shards * SHARD_SIZE, desc="scenes", unit="scene", disable=None) as bar:
-        made = make_pool(out, shards, inputs, workers, lambda: bar.update(SHARD_SIZE))
-    click.echo(f"{out} holds {shards * SHARD_SIZE:,} scenes, {made * SHARD_SIZE:,} of them new", err=True)
-
-
-@click.command(context_settings=SETTINGS)
 @click.option("--scenes", type=PathType, required=True, metavar="DIR", help="Folder that fer-train scenes made.")
 @click.option("--mosaics-only", is_flag=True,
               help="Train only on the mosaics of photos, which are half of the scenes, and on close-ups, if any.")
-@click.option("--out", type=PathType, required=True, metavar="DIR", help="Folder for the results; made if missing.")
+@click.option("--out", type=PathType, required=True, metavar="DIR", help="Folder for the results; created if missing.")
 @click.option("--steps", type=click.IntRange(1), metavar="N", default=20_000, help="Number of batches.")
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", default=16, help="Images per step.")
 @click.option("--size", type=click.IntRange(64, 640), metavar="PX", default=288,
@@ -96,16 +54,17 @@ def detector(
     with extra_required("fer-train", "train"):
         import torch
 
-        from fer_train.commands.training_options import chosen_device
         from fer_train.detection.synthesis.pool import close_ups_of, complete_shards, load_pool
         from fer_train.detection.trainer import DetectorOptions, DetectorTrainer, load_detector
 
     complete_shards(scenes)  # fails before anything is made or deleted
     close_ups = close_ups_of(scenes)
     first = load_detector(init_weights)[0] if init_weights else None  # before --overwrite deletes it
-    _prepare(out, resume, overwrite)
+    check_folder(out, RESULT_FILES, resume, overwrite)
+    if not resume:
+        clear_folder(out, RESULT_FILES)
     options = DetectorOptions(
-        steps=steps, batch_size=batch_size, size=size, learning_rate=lr, seed=seed, device=chosen_device(device),
+        steps=steps, batch_size=batch_size, size=size, learning_rate=lr, seed=seed, device=resolve_device(device),
         amp=amp, mosaics_only=mosaics_only, close_ups=close_ups is not None,
     )
     if threads:
@@ -135,28 +94,9 @@ def detector(
 # fmt: on
 
 
-def _prepare(out: Path, resume: bool, overwrite: bool) -> None:
-    """Make the folder and clear old results; OutputError if it holds results and neither flag is given."""
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file: --out names a folder")
-    present = [name for name in RESULT_FILES if (out / name).exists()]
-    if resume:
-        return
-    if present and not overwrite:
-        raise OutputError(
-            f"{out} already holds {present[0]}: pass --resume to continue, --overwrite to replace it, "
-            "or name another --out"
-        )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name in RESULT_FILES:
-            (out / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out} can't be written: {error.strerror}") from error
-
-
 def _train(trainer: "DetectorTrainer") -> None:
     """Train with a progress bar and a line per record on stderr; history.csv is rewritten with each record."""
+    import pandas as pd
     from tqdm import tqdm
 
     with tqdm(total=trainer.options.steps, initial=trainer.step, unit="step", disable=None) as bar:
@@ -168,15 +108,6 @@ def _train(trainer: "DetectorTrainer") -> None:
                 f"  {record.seconds:.0f} s",
                 err=True,
             )
-            _write_history(trainer)
+            save_csv(pd.DataFrame(trainer.history), trainer.out / "history.csv")
 
         trainer.run(lambda _step: bar.update(), on_record)
-
-
-def _write_history(trainer: "DetectorTrainer") -> None:
-    from fer_train.detection.trainer import DetectorRecord
-
-    with atomic_write(trainer.out / "history.csv") as part, part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(DetectorRecord)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(record) for record in trainer.history)

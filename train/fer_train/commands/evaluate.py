@@ -1,40 +1,43 @@
-"""fer-train evaluate"""
+"""The command `fer-train evaluate`."""
 
 from pathlib import Path
 
 import click
 
 from fer_edge.console import extra_required
-from fer_edge.errors import OutputError
-from fer_edge.files import check_writable, write_json
+from fer_edge.files import write_json
 from fer_train.class_choice import ClassChoice
-from fer_train.commands import data_options as options
+from fer_train.commands import data_options
+from fer_train.commands.result_folder import create_folder
 
 METRICS = "metrics.json"
-PICTURES = ("confusion.png", "reliability.png", "predictions.png", "mistakes.png")  # plots.EVALUATION_PICTURES
+PLOTS = ("confusion.png", "reliability.png", "predictions.png", "mistakes.png")  # plots.EVALUATION_PLOTS
 
 
-@click.command(context_settings=options.SETTINGS)
-@options.model
-@options.data
-@click.option("--split", type=click.Choice([*options.SPLITS, "all"]), default="PublicTest", help="Faces to score.")
+@click.command(context_settings=data_options.SETTINGS)
+@data_options.model
+@data_options.data
+@click.option("--split", type=click.Choice([*data_options.SPLITS, "all"]), default="PublicTest", help="Split to score.")
 @click.option(
-    "--out", type=options.PathType, metavar="DIR", help="Folder for metrics.json and pictures; made if missing."
+    "--out",
+    type=data_options.PathType,
+    metavar="DIR",
+    help="Folder for metrics.json and plots; created if missing.",
 )
-@options.ferplus
-@options.classes
-@options.skip_bad_rows
-@options.threads
-@click.option("--overwrite", is_flag=True, help="Replace what DIR holds of an earlier evaluation.")
+@data_options.ferplus
+@data_options.classes
+@data_options.skip_bad_rows
+@data_options.threads
+@click.option("--overwrite", is_flag=True, help="Replace the results of an earlier evaluation in DIR.")
 def evaluate(
     model: Path, data: Path, split: str, out: Path | None, ferplus: Path | None, classes: ClassChoice | None,
     skip_bad_rows: bool, threads: int, overwrite: bool,
 ) -> None:  # fmt: skip
-    """Score a checkpoint or an ONNX file on labelled faces.
+    """Score a checkpoint or an ONNX file on labeled faces.
 
-    Prints accuracy (also without faces that stand in Training too, and, with --ferplus, against the majority of
-    votes), macro-F1, figures per emotion and calibration errors. With --out, writes these as metrics.json, and
-    pictures: confusion matrix, reliability, predictions and the worst mistakes.
+    Prints accuracy, macro-F1, metrics per emotion and calibration errors. Accuracy is also given without the faces
+    that are in Training too and, with --ferplus, against the majority of votes. --out writes metrics.json and plots:
+    confusion matrix, reliability, predictions and the most confident mistakes.
     """
     with extra_required("fer-train", "train"):
         from fer_train.data import load_faces
@@ -43,25 +46,13 @@ def evaluate(
         from fer_train.plots import plot_evaluation
 
     if out is not None:
-        make_folder(out, (METRICS, *PICTURES), overwrite)
+        create_folder(out, (METRICS, *PLOTS), overwrite)
     predictor = open_predictor(model, threads)
     faces = load_faces(data, ferplus, classes=classes, skip_bad=skip_bad_rows)
-    options.tell(faces.notes)
+    data_options.log_notes(faces.notes)
     evaluation = evaluate_predictor(predictor, faces, split)
     click.echo(str(evaluation))
     if out is not None:
         write_json(out / METRICS, evaluation.to_json())
         plot_evaluation(evaluation, out)
-        click.echo(f"wrote {METRICS}, {', '.join(PICTURES)} to {out}", err=True)
-
-
-def make_folder(out: Path, names: tuple[str, ...], overwrite: bool) -> None:
-    """Make the folder `out`; OutputError if it can't be made, or one of `names` in it can't or must not be written."""
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file: --out names a folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out} can't be made: {error.strerror}") from error
-    for name in names:
-        check_writable(out / name, overwrite)
+        click.echo(f"wrote {METRICS}, {', '.join(PLOTS)} to {out}", err=True)

@@ -7,7 +7,7 @@ import click
 
 from fer_edge.console import extra_required
 from fer_edge.files import check_writable
-from fer_train.commands import data_options as options
+from fer_train.commands import data_options
 from fer_train.tables import save_csv
 
 if TYPE_CHECKING:
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from fer_train.evaluation.predictors import Predictor
 
 
-@click.command(context_settings=options.SETTINGS)
-@options.model
+@click.command(context_settings=data_options.SETTINGS)
+@data_options.model
 @click.option(
     "--data",
-    type=options.PathType,
+    type=data_options.PathType,
     required=True,
     metavar="DATA",
     help="A CSV with the column pixels, such as FER2013's test.csv, or a folder or archive of face images.",
 )
-@click.option("--out", type=options.PathType, metavar="CSV", default="predictions.csv", help="The file to write.")
-@options.skip_bad_rows
-@options.threads
+@click.option("--out", type=data_options.PathType, metavar="CSV", default="predictions.csv", help="The file to write.")
+@data_options.skip_bad_rows
+@data_options.threads
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 def predict(model: Path, data: Path, out: Path, skip_bad_rows: bool, threads: int, overwrite: bool) -> None:
     """Predict the emotions of unlabeled faces.
@@ -43,7 +43,7 @@ def predict(model: Path, data: Path, out: Path, skip_bad_rows: bool, threads: in
     check_writable(out, overwrite)
     predictor = open_predictor(model, threads)
     faces = load_unlabeled(data, skip_bad_rows)
-    options.tell(faces.notes)
+    data_options.log_notes(faces.notes)
     table = _predictions(predictor, faces)
     save_csv(table, out)
     counts = table["emotion"].value_counts().reindex(predictor.classes, fill_value=0)

@@ -1,9 +1,8 @@
-"""`fer-train search`: find good training settings with Optuna. Imports nothing heavy.
+"""The command `fer-train search`: find good training settings with Optuna.
 
-Many machines may work on one study: give each the same --storage (a database all of them reach) and --study.
+Several machines can work on one study: give each the same --study and a --storage that all of them reach.
 """
 
-import csv
 import math
 import re
 import shlex
@@ -15,15 +14,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fer_edge.console import extra_required
-from fer_edge.errors import FerError, ModelError, OutputError
-from fer_edge.files import atomic_write, write_json
+from fer_edge.errors import FerError, ModelError
+from fer_edge.files import write_json
 from fer_train.class_choice import ClassChoice
-from fer_train.commands import data_options as shared
-from fer_train.commands.training_options import Given, make_trainer, train_options, with_settings
+from fer_train.commands import data_options
+from fer_train.commands.result_folder import create_folder
+from fer_train.commands.training_options import Given, add_training_options, make_trainer, train_options
 from fer_train.network_names import network_names
+from fer_train.tables import save_csv
 
 if TYPE_CHECKING:
     import optuna
+    import pandas as pd
 
     from fer_train.data import FaceData
 
@@ -45,7 +47,7 @@ DEFAULT_SPACE = (
 
 @dataclass(frozen=True)
 class Range:
-    """A setting to vary, between `low` and `high`, evenly or in its logarithm; or one of `choices`."""
+    """A setting to vary: between `low` and `high`, on a linear or logarithmic scale, or among `choices`."""
 
     name: str
     low: float = 0.0
@@ -53,8 +55,8 @@ class Range:
     log: bool = False
     choices: tuple[str, ...] = ()
 
-    def suggested(self, trial: "optuna.Trial") -> float | int | str:
-        """The value that `trial` is to use."""
+    def suggest(self, trial: "optuna.Trial") -> float | int | str:
+        """Ask Optuna for the value that `trial` uses."""
         if self.choices:
             return str(trial.suggest_categorical(self.name, self.choices))
         if self.name == "batch_size":
@@ -63,7 +65,10 @@ class Range:
 
 
 def parse_range(text: str) -> Range:
-    """Read "lr=0.01:0.3:log", "mixup=0:1" or "model=edgeresnet,cnn4"; UsageError if it is none of them."""
+    """Parse a --tune value such as "lr=0.01:0.3:log" or "model=edgeresnet,cnn4"; UsageError if it is malformed.
+
+    parse_range("mixup=0:1")  # Range("mixup", 0.0, 1.0)
+    """
     name, _, values = text.partition("=")
     name = name.strip().replace("-", "_")
     if name in NAMES:
@@ -84,59 +89,55 @@ def parse_range(text: str) -> Range:
     return Range(name, low, high, log)
 
 
-def applied(given: Given, values: Mapping[str, Any]) -> Given:
-    """The settings `given` with `values` in place of some; what augmentation is about goes into `augment`."""
+def with_values(given: Given, values: Mapping[str, Any]) -> Given:
+    """Return `given` with `values` replaced; values of augmentation are appended to `augment`."""
     changes = "".join(f",{name}={value}" for name, value in values.items() if name in AUGMENT)
     own = {name: value for name, value in values.items() if name not in AUGMENT}
     return given | own | {"augment": given["augment"] + changes}
 
 
-@click.command("search", short_help="Search for good settings with Optuna.",
-               context_settings={"show_default": True, "max_content_width": 110})  # fmt: skip
-@shared.data
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR",
-              help="Folder for the study; made if missing, gone on with if it holds one.")  # fmt: skip
-@click.option("--trials", type=click.IntRange(1), metavar="N", default=20, help="Trainings to do now, on this machine.")
+@click.command(short_help="Search for good settings with Optuna.", context_settings=data_options.SETTINGS)
+@data_options.data
+@click.option("--out", type=data_options.PathType, required=True, metavar="DIR",
+              help="Folder for the study; created if missing, continued if it holds one.")  # fmt: skip
+@click.option("--trials", type=click.IntRange(1), metavar="N", default=20, help="Number of trainings in this call.")
 @click.option("--tune", "ranges", metavar="NAME=RANGE", multiple=True, show_default=" ".join(DEFAULT_SPACE),
-              help="What to vary: NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=A,B; may be repeated. Names are those of "
-                   "the options below and of --augment's changes.")  # fmt: skip
+              help="A setting to vary: NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=A,B. Repeat it for more settings. "
+                   "NAME is an option below or a change of --augment.")  # fmt: skip
 @click.option("--storage", metavar="URL", show_default="DIR/study.db",
               help="Database of the study (sqlite:///FILE, postgresql://..., mysql://...).")  # fmt: skip
 @click.option("--study", "name", metavar="NAME", default="fer-train", help="The study's name in the storage.")
-@shared.classes
-@shared.ferplus
-@shared.skip_bad_rows
-@with_settings
+@data_options.classes
+@data_options.ferplus
+@data_options.skip_bad_rows
+@add_training_options
 def search(
     data: Path, out: Path, trials: int, ranges: tuple[str, ...], storage: str | None, name: str,
     classes: ClassChoice | None, ferplus: Path | None, skip_bad_rows: bool, **given: Any,
 ) -> None:  # fmt: skip
-    """Train many times with other settings, and tell which gave the best PublicTest accuracy.
+    """Train with many different settings, and report which gave the best PublicTest accuracy.
 
-    Half-way hopeless trainings are broken off. Writes trials.csv, best.json, and each training's best.pt to
-    DIR/trial-NNNN. All options below that --tune doesn't vary are fer-train's.
+    Trainings that fall behind are stopped early. Writes trials.csv, best.json, and each training's best.pt in
+    DIR/trial-NNNN. The training options below are those of fer-train.
     """
     space = [parse_range(text) for text in ranges or DEFAULT_SPACE]
     with extra_required("fer-train search", "search"):
         import optuna
 
         from fer_train.data import check_trainable, load_faces
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out} can't be made: {error.strerror}") from error
+    create_folder(out)
     faces = check_trainable(load_faces(data, ferplus, classes=classes, skip_bad=skip_bad_rows))
-    shared.tell(faces.notes)
-    train_options(given)  # what the command line itself has wrong is no trial's fault
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a failed trial is told in one line
-    study = _opened(storage or f"sqlite:///{out / 'study.db'}", name, given["seed"])
+    data_options.log_notes(faces.notes)
+    train_options(given)  # report a wrong command line now instead of in every trial
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # we log one line per trial ourselves
+    study = _open_study(storage or f"sqlite:///{out / 'study.db'}", name, given["seed"])
     try:
         study.optimize(lambda trial: _train_once(trial, space, faces, given, out), n_trials=trials, catch=(ModelError,))
     finally:
-        _write(study, out, data, given)
+        _write_results(study, out, data, given)
 
 
-def _opened(storage: str, name: str, seed: int) -> "optuna.Study":
+def _open_study(storage: str, name: str, seed: int) -> "optuna.Study":
     import optuna
     import sqlalchemy.exc
 
@@ -145,13 +146,13 @@ def _opened(storage: str, name: str, seed: int) -> "optuna.Study":
         done = len(optuna.load_study(study_name=name, storage=rdb).trials) if name in _names(rdb) else 0
         return optuna.create_study(
             storage=rdb, study_name=name, load_if_exists=True, direction="maximize",
-            sampler=optuna.samplers.TPESampler(seed=seed + done),  # a study gone on with must not repeat itself
+            sampler=optuna.samplers.TPESampler(seed=seed + done),  # a continued study must not repeat its trials
             pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=5),
         )  # fmt: skip
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise FerError(
-            f"--storage {storage} can't be used ({reason}): give an URL such as sqlite:///study.db"
+            f"--storage {storage} can't be used ({reason}): give a URL such as sqlite:///study.db"
         ) from error
 
 
@@ -160,14 +161,14 @@ def _names(storage: "optuna.storages.RDBStorage") -> set[str]:
 
 
 def _train_once(trial: "optuna.Trial", space: list[Range], faces: "FaceData", given: Given, out: Path) -> float:
-    """Train with the trial's settings; the best epoch's accuracy."""
+    """Train with the trial's settings, and return the best epoch's accuracy."""
     import optuna
 
     from fer_train.training.distributed import Rank
     from fer_train.training.history import EpochRecord
 
-    values = {item.name: item.suggested(trial) for item in space}
-    settings = applied(given, values)
+    values = {item.name: item.suggest(trial) for item in space}
+    settings = with_values(given, values)
     folder = out / f"trial-{trial.number:04}"
     folder.mkdir(exist_ok=True)
     trainer = make_trainer(faces, train_options(settings), settings, folder, Rank())
@@ -177,20 +178,20 @@ def _train_once(trial: "optuna.Trial", space: list[Range], faces: "FaceData", gi
         if trial.should_prune():
             raise optuna.TrialPruned
 
-    told = ", ".join(f"{key} {_short(value)}" for key, value in values.items())
+    shown = ", ".join(f"{key} {_short(value)}" for key, value in values.items())
     outcome = "failed"
     try:
         trainer.run(lambda _step, _means: None, on_epoch)
         outcome = f"{trainer.best_accuracy:.2%}"
     except optuna.TrialPruned:
-        outcome = f"broken off after epoch {len(trainer.history)} at {trainer.best_accuracy:.2%}"
+        outcome = f"stopped after epoch {len(trainer.history)} at {trainer.best_accuracy:.2%}"
         raise
     except ModelError as error:
         outcome = str(error)
         raise
     finally:
         (folder / "last.pt").unlink(missing_ok=True)
-        click.echo(f"trial {trial.number:3}  {told}: {outcome}", err=True)
+        click.echo(f"trial {trial.number:3}  {shown}: {outcome}", err=True)
     return trainer.best_accuracy
 
 
@@ -198,24 +199,17 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _write(study: "optuna.Study", out: Path, data: Path, given: Given) -> None:
-    """Write trials.csv and best.json, and tell the command that trains with the best settings."""
+def _write_results(study: "optuna.Study", out: Path, data: Path, given: Given) -> None:
+    """Write trials.csv and best.json, and print the command that trains with the best settings."""
     import optuna
 
     trials = study.get_trials(deepcopy=False)
-    names = sorted({name for trial in trials for name in trial.params})
-    with atomic_write(out / "trials.csv") as part, part.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["trial", "state", "accuracy", "epochs", *names])
-        for trial in trials:
-            cells = [trial.params.get(name, "") for name in names]
-            reached = max(trial.intermediate_values.values(), default="")
-            writer.writerow([trial.number, trial.state.name.lower(), reached, len(trial.intermediate_values), *cells])
+    save_csv(_trials_table(trials), out / "trials.csv")
     if not study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE]):
         return
     best = study.best_trial
     write_json(out / "best.json", {"trial": best.number, "accuracy": best.value, "settings": best.params})
-    settings = applied(given, best.params)
+    settings = with_values(given, best.params)
     command = ["fer-train", "--data", data, "--epochs", settings["epochs"], "--augment", settings["augment"]]
     for name, value in best.params.items():
         if name not in AUGMENT:
@@ -225,3 +219,20 @@ def _write(study: "optuna.Study", out: Path, data: Path, given: Given) -> None:
         f"  {shlex.join(map(str, command))}",
         err=True,
     )
+
+
+def _trials_table(trials: "list[optuna.trial.FrozenTrial]") -> "pd.DataFrame":
+    """Return a row per trial: number, state, best accuracy, epochs, and a column per setting."""
+    import pandas as pd
+
+    rows = [
+        {
+            "trial": trial.number,
+            "state": trial.state.name.lower(),
+            "accuracy": max(trial.intermediate_values.values(), default=None),
+            "epochs": len(trial.intermediate_values),
+        }
+        for trial in trials
+    ]
+    settings = pd.DataFrame([trial.params for trial in trials], dtype=object).sort_index(axis="columns")
+    return pd.concat([pd.DataFrame(rows, columns=["trial", "state", "accuracy", "epochs"]), settings], axis="columns")

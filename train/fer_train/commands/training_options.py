@@ -1,4 +1,4 @@
-"""The options of `fer-train` and `fer-train search` that decide how a network is trained. Imports nothing heavy."""
+"""The options of `fer-train` and `fer-train search` that say how to train. Imports nothing heavy."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,88 +7,87 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fer_edge.console import extra_required
+from fer_edge.console import RenamedOption, extra_required
 from fer_edge.errors import FerError
+from fer_train.commands.data_options import PathType
 from fer_train.network_names import network_names
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from fer_train.data import FaceData
     from fer_train.training.distributed import Rank
     from fer_train.training.options import TrainOptions
     from fer_train.training.trainer import Trainer
 
-QAT_RATE = 0.02  # of the network's own learning rate, since a trained network is only to be fine-tuned
-FILE = click.Path(path_type=Path)
+QAT_LEARNING_RATE_FACTOR = 0.02  # QAT fine-tunes a trained network, so it needs a far lower learning rate
 Given = dict[str, Any]
-"""What the command line gave for SETTINGS, by parameter name."""
+"""The values of OPTIONS on the command line, by parameter name."""
 
 # fmt: off
-SETTINGS = [
+OPTIONS = [
     click.option("--model", type=click.Choice(network_names()), metavar="NAME", default="edgeresnet",
-                 help=f"Network to train: {', '.join(network_names())}. The edgeresnets are ours, made for int8; cnn4 "
-                      "is the tutorials' baseline; the others are teachers."),
-    click.option("--epochs", type=click.IntRange(1), metavar="N", default=36, help="Passes over the training faces."),
+                 help=f"Network to train: {', '.join(network_names())}. The edgeresnets are ours and made for int8; "
+                      "cnn4 is the usual tutorial baseline; the others serve as teachers."),
+    click.option("--epochs", type=click.IntRange(1), metavar="N", default=36,
+                 help="Number of passes over the training faces."),
     click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N", default=0,
-                 help="Seed of everything random."),
+                 help="Seed of all random numbers."),
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
-                 help="Where to train; auto takes a GPU if there is one."),
+                 help="Where to train; auto uses a GPU if there is one."),
     click.option("--batch-size", type=click.IntRange(2), metavar="N", show_default="the network's own",
-                 help="Faces a step, over all processes."),
+                 help="Faces per step, over all processes."),
     click.option("--lr", type=click.FloatRange(0, min_open=True), metavar="RATE", show_default="the network's own",
                  help="Peak learning rate."),
     click.option("--weight-decay", type=click.FloatRange(0), metavar="X", show_default="the network's own",
                  help="Weight decay."),
     click.option("--label-smoothing", type=click.FloatRange(0, 0.9), metavar="SHARE", default=0.1,
-                 help="Share of each target spread over all classes, 0 to 0.9."),
+                 help="Fraction of each target that is spread over all classes, 0 to 0.9."),
     click.option("--augment", metavar="NAME[,CHANGES]", default="standard",
-                 help="Change the faces at random: none, standard or strong, and what to change of it, as in "
-                      "strong,shift=0.1,flip=0 (rotation_deg, scale, shift, flip, brightness, contrast, erase, aspect, "
-                      "shear_deg, blur, noise)."),
+                 help="Augmentation: none, standard or strong, optionally with changes, as in strong,shift=0.1,flip=0 "
+                      "(rotation_deg, scale, shift, flip, brightness, contrast, erase, aspect, shear_deg, blur, "
+                      "noise)."),
     click.option("--mixup", type=click.FloatRange(0), metavar="ALPHA", default=0.0,
-                 help="Mix pairs of faces and their targets by a draw from Beta(ALPHA, ALPHA); 0 is off, 1 strong."),
+                 help="Mix pairs of faces and their targets with weights from Beta(ALPHA, ALPHA); 0 is off, 1 is "
+                      "strong."),
     click.option("--ferplus-weight", type=click.FloatRange(0), metavar="X", default=1.0,
-                 help="Weight of the FER+ votes beside the labels, with --ferplus."),
-    click.option("--teacher", "teachers", type=FILE, metavar="BEST.PT", multiple=True,
-                 help="Also learn from this trained network; may be repeated, the teachers' mean counts."),
+                 help="Weight of the loss on FER+ votes, with --ferplus."),
+    click.option("--teacher", "teachers", type=PathType, metavar="BEST.PT", multiple=True,
+                 help="Also learn from this trained network. Repeat it to learn from the mean of several."),
     click.option("--distill-weight", type=click.FloatRange(0, 1), metavar="SHARE", default=0.9,
-                 help="The teachers' share of the loss; the labels have the rest."),
+                 help="Weight of the teachers' loss; the labels' loss has the rest."),
     click.option("--distill-temperature", type=click.FloatRange(0, min_open=True), metavar="T", default=3.0,
-                 help="Softens the teachers' answers."),
-    click.option("--unlabelled", type=FILE, metavar="NPZ",
-                 help="More faces to learn the teachers' answers on (images, uint8 [N, 48, 48])."),
+                 help="Temperature that softens the teachers' predictions."),
+    click.option("--unlabeled", "unlabeled", type=PathType, metavar="NPZ", cls=RenamedOption, former=["--unlabelled"],
+                 help="More faces to learn the teachers' predictions on (images, uint8 [N, 48, 48])."),
     click.option("--init-weights", metavar="FILE|URL",
-                 help="Start from torchvision's ImageNet weights (resnet18, vgg11-bn, vgg16-bn), or from a best.pt."),
+                 help="Start from torchvision's ImageNet weights (resnet18, vgg11-bn, vgg16-bn) or from a best.pt."),
     click.option("--qat", is_flag=True,
-                 help="Train, and test, with int8's rounding: to fine-tune --init-weights BEST.PT for some epochs."),
+                 help="Quantization-aware training: fine-tune --init-weights BEST.PT with int8 rounding."),
     click.option("--class-weights", type=click.Choice(["none", "sqrt", "balanced"]), default="none",
-                 help="Let faces of rare classes weigh more in the loss: balanced gives all classes the same sum."),
-    click.option("--balanced-sampling", is_flag=True, help="Draw every class equally often."),
+                 help="Weight faces of rare classes higher in the loss; balanced gives all classes the same total."),
+    click.option("--balanced-sampling", is_flag=True, help="Sample all classes equally often."),
     click.option("--ema-decay", type=click.FloatRange(0, 1, max_open=True), metavar="X", default=0.999,
-                 help="Of the moving average of the weights, which is what is tested and kept."),
+                 help="Decay of the moving average of the weights, which is tested and saved."),
     click.option("--patience", type=click.IntRange(0), metavar="N", default=0, show_default="never",
-                 help="Stop after N epochs without a better one."),
+                 help="Stop after N epochs without improvement."),
     click.option("--amp/--no-amp", default=None, show_default="where the machine is fast at it",
                  help="Run convolutions in bfloat16."),
     click.option("--compile", "compiled", type=click.Choice(["no", "default", "reduce-overhead"]), default="no",
-                 help="torch.compile the networks: a minute to start, faster steps; reduce-overhead also records CUDA "
-                      "graphs."),
-    click.option("--threads", type=click.IntRange(1), metavar="N", show_default="all cores", help="CPU threads."),
+                 help="Use torch.compile: a slower start, faster steps. reduce-overhead also records CUDA graphs."),
+    click.option("--threads", type=click.IntRange(1), metavar="N", show_default="all cores",
+                 help="Number of CPU threads."),
 ]
 # fmt: on
 
 
-def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` all of SETTINGS, in order."""
-    for option in reversed(SETTINGS):
+def add_training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate `command` with OPTIONS, in order."""
+    for option in reversed(OPTIONS):
         command = option(command)
     return command
 
 
 def train_options(given: Given) -> "TrainOptions":
-    """What the command line asks for; FerError for what this machine or the options' own ranges refuse."""
+    """Return the options for the trainer; FerError or UsageError if they contradict each other or this machine."""
     with extra_required("fer-train", "train"):
         import torch
 
@@ -96,13 +95,13 @@ def train_options(given: Given) -> "TrainOptions":
         from fer_train.training.augment import parse_augmentation
         from fer_train.training.options import TrainOptions
 
-    if given["unlabelled"] and not given["teachers"]:
-        raise click.UsageError("--unlabelled faces teach only what teachers say about them: give a --teacher, too")
+    if given["unlabeled"] and not given["teachers"]:
+        raise click.UsageError("--unlabeled faces are learned from teachers' predictions: give a --teacher, too")
     if given["qat"] and not given["init_weights"]:
         raise click.UsageError("--qat fine-tunes a trained network: name it with --init-weights BEST.PT")
     own = network_class(given["model"]).recipe
     if given["qat"]:
-        own = replace(own, learning_rate=own.learning_rate * QAT_RATE)
+        own = replace(own, learning_rate=own.learning_rate * QAT_LEARNING_RATE_FACTOR)
     recipe = replace(
         own,
         batch_size=given["batch_size"] or own.batch_size,
@@ -111,35 +110,37 @@ def train_options(given: Given) -> "TrainOptions":
     )
     if given["threads"]:
         torch.set_num_threads(given["threads"])
-    device = chosen_device(given["device"])
+    device = resolve_device(given["device"])
     if device == "cuda":
-        torch.backends.cudnn.benchmark = True  # batches keep their size, so the fastest kernels are worth finding
+        torch.backends.cudnn.benchmark = True  # batches keep their size, so searching for the fastest kernels pays
         torch.set_float32_matmul_precision("high")
-    same = (
+    unchanged = (
         "model", "epochs", "seed", "label_smoothing", "mixup", "ferplus_weight", "distill_weight",
         "distill_temperature", "class_weights", "balanced_sampling", "ema_decay", "patience", "compiled",
     )  # fmt: skip
     return TrainOptions(
         recipe=recipe,
         device=device,
-        # bfloat16 has too few digits to hold int8's products
+        # bfloat16 has too few digits for int8's products
         amp=not given["qat"] and (_amp_is_fast(device) if given["amp"] is None else given["amp"]),
         quantized=given["qat"],
         augmentation=parse_augmentation(given["augment"]),
         save_every=given.get("save_every", 1),
-        **{name: given[name] for name in same},
+        **{name: given[name] for name in unchanged},
     )
 
 
 def make_trainer(faces: "FaceData", options: "TrainOptions", given: Given, out: Path, rank: "Rank") -> "Trainer":
-    """The trainer of `options` in the folder `out`, with the teachers, faces and weights that were named."""
+    """Return a trainer that writes to `out`, with the teachers, unlabeled faces and first weights that were given."""
     from fer_edge.files import sha256_of
+    from fer_train.data.npz_faces import load_npz_faces
     from fer_train.networks import Network
     from fer_train.networks.pretrained import fetch, load_initial_weights
     from fer_train.training.distillation import load_teachers
     from fer_train.training.trainer import Trainer
 
     teachers = load_teachers(given["teachers"], faces)
+    unlabeled = None if given["unlabeled"] is None else load_npz_faces(given["unlabeled"])
     options = replace(options, teachers=tuple(sha256_of(path) for path in given["teachers"]))
     initial = None
     if given["init_weights"]:
@@ -151,27 +152,11 @@ def make_trainer(faces: "FaceData", options: "TrainOptions", given: Given, out: 
             if rank.is_first:
                 click.echo(f"{weights}: {transfer.summary()}", err=True)
 
-    return Trainer(
-        faces,
-        options,
-        out,
-        teachers=teachers,
-        unlabeled=_unlabeled(given["unlabelled"]),
-        initial=initial,
-        rank=rank,
-    )
+    return Trainer(faces, options, out, teachers=teachers, unlabeled=unlabeled, initial=initial, rank=rank)
 
 
-def _unlabeled(path: Path | None) -> "npt.NDArray[np.uint8] | None":
-    if path is None:
-        return None
-    from fer_train.data.npz_faces import load_npz_faces
-
-    return load_npz_faces(path)
-
-
-def chosen_device(name: str) -> str:
-    """ "cpu" or "cuda" for a --device of "auto", "cpu" or "cuda"; FerError if there is no GPU to be had."""
+def resolve_device(name: str) -> str:
+    """Turn a --device of "auto", "cpu" or "cuda" into "cpu" or "cuda"; FerError for "cuda" without a GPU."""
     import torch
 
     if name == "auto":
@@ -182,8 +167,8 @@ def chosen_device(name: str) -> str:
 
 
 def _amp_is_fast(device: str) -> bool:
-    """Whether bfloat16 pays: on GPUs, and on CPUs with instructions for it (elsewhere it is emulated)."""
+    """Whether bfloat16 pays: on GPUs, and on CPUs with instructions for it. Other CPUs emulate it slowly."""
     import torch
 
-    supported = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # torch has no public way to ask
+    supported = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # torch has no public function for this
     return device == "cuda" or any(getattr(torch.cpu, name, lambda: False)() for name in supported)

@@ -15,7 +15,7 @@ MAX_CONFLICTS_SHOWN = 5
 
 
 @dataclass(frozen=True)
-class DataSummary:
+class DataStatistics:
     """Counts of one data set. Copies are pixel-identical images.
 
     counts: images by split and class. within: by split, how many images are copies of an earlier one in that split.
@@ -74,7 +74,7 @@ class DataSummary:
         return f", for example {'; '.join(shown)}" if shown else ""
 
 
-def summarize(data: FaceData) -> DataSummary:
+def count_statistics(data: FaceData) -> DataStatistics:
     """Count the classes, copies and conflicts of `data`."""
     places = [f"face {row}" for row in range(1, len(data) + 1)] if data.names is None else data.names
     faces = pd.DataFrame({
@@ -87,7 +87,7 @@ def summarize(data: FaceData) -> DataSummary:
     by_split = dict(list(faces.groupby("split")["fingerprint"]))
     labels_per_image = faces.groupby("fingerprint")["label"].transform("nunique")
     conflicts = faces[labels_per_image > 1].groupby("fingerprint", sort=False)
-    return DataSummary(
+    return DataStatistics(
         title=str(data.path),
         counts={split: dict(zip(data.classes, counts[split].tolist(), strict=True)) for split in splits},
         within={split: int(copies.get(split, 0)) for split in splits},

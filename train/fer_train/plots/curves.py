@@ -1,4 +1,4 @@
-"""Loss and accuracy over the epochs."""
+"""Loss and accuracy per epoch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,17 +11,17 @@ from fer_train.data import PUBLIC_TEST
 from fer_train.plots.style import TEST_COLOR, TRAIN_COLOR, open_frame, save
 from fer_train.training.history import EpochRecord
 
-FEW_EPOCHS = 12  # up to here, a dot marks every epoch
+FEW_EPOCHS = 12  # up to this many, a dot marks every epoch
 
 
 def plot_curves(history: Sequence[EpochRecord], path: Path) -> None:
-    """Loss and accuracy over epochs, training and test, with the best epoch marked, as a PNG at `path`."""
+    """Plot loss and accuracy per epoch, training and test, with the best epoch marked, to a PNG at `path`."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [record.epoch for record in history]
     style: dict[str, Any] = {"marker": "o" if len(history) <= FEW_EPOCHS else "", "markersize": 4, "linewidth": 1.8}
     train, test = {"color": TRAIN_COLOR, **style}, {"color": TEST_COLOR, **style}
-    left.plot(epochs, [r.train_loss for r in history], label="training (what is minimised)", **train)
+    left.plot(epochs, [r.train_loss for r in history], label="training (minimized)", **train)
     left.plot(epochs, [r.test_loss for r in history], label=f"{PUBLIC_TEST} (cross-entropy)", **test)
     right.plot(epochs, [100 * r.train_accuracy for r in history], label="training (augmented faces)", **train)
     right.plot(epochs, [100 * r.test_accuracy for r in history], label=PUBLIC_TEST, **test)

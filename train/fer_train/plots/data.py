@@ -1,4 +1,4 @@
-"""What a data set holds: images a class, and faces of each."""
+"""What a data set holds: faces per class, and samples of each."""
 
 from pathlib import Path
 
@@ -9,24 +9,24 @@ from matplotlib.ticker import StrMethodFormatter
 from fer_train.data import FaceData
 from fer_train.plots.style import FACE_INCHES, SPLIT_COLORS, open_frame, save
 
-SAMPLES_A_CLASS = 12
+SAMPLES_PER_CLASS = 12
 
 
 def plot_classes(data: FaceData, path: Path) -> None:
-    """Images per class in each split, with each class's share of its split."""
+    """Plot the images per class in each split, with the class's percentage of the split."""
     splits = data.splits()
     figure = Figure(figsize=(max(5.5, 2 + (0.45 + 0.32 * len(splits)) * len(data.classes)), 4.2), layout="constrained")
     axes = figure.subplots()
-    places, width = np.arange(len(data.classes)), 0.84 / max(len(splits), 1)
+    positions, width = np.arange(len(data.classes)), 0.84 / max(len(splits), 1)
     for number, usage in enumerate(splits):
         counts = list(data.split(usage).counts().values())
         total = sum(counts)
         offset = (number - (len(splits) - 1) / 2) * width
         bars = axes.bar(
-            places + offset, counts, 0.95 * width, color=SPLIT_COLORS[usage], label=f"{usage} ({total:,} images)"
+            positions + offset, counts, 0.95 * width, color=SPLIT_COLORS[usage], label=f"{usage} ({total:,} images)"
         )
         axes.bar_label(bars, [f"{count:,}\n{100 * count / total:.1f} %" for count in counts], fontsize=7, padding=2)
-    axes.set_xticks(places, data.classes)
+    axes.set_xticks(positions, data.classes)
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set(ylabel="images", title=f"Classes of {data.title}")
     axes.margins(y=0.15)
@@ -39,17 +39,17 @@ def plot_classes(data: FaceData, path: Path) -> None:
 
 
 def plot_samples(data: FaceData, path: Path, seed: int = 0) -> None:
-    """A row of faces for each class, drawn with `seed` from all of `data`."""
-    generator = np.random.default_rng(seed)
+    """Plot a row of random faces per class."""
+    rng = np.random.default_rng(seed)
     side = data.images.shape[1]
     pitch = side + 5
-    sheet = np.full((len(data.classes) * pitch, SAMPLES_A_CLASS * pitch), 255, dtype=np.uint8)
+    sheet = np.full((len(data.classes) * pitch, SAMPLES_PER_CLASS * pitch), 255, dtype=np.uint8)
     for label in range(len(data.classes)):
-        members = generator.permutation(np.flatnonzero(data.labels == label))[:SAMPLES_A_CLASS]
+        members = rng.permutation(np.flatnonzero(data.labels == label))[:SAMPLES_PER_CLASS]
         for column, member in enumerate(members):
             sheet[label * pitch : label * pitch + side, column * pitch : column * pitch + side] = data.images[member]
     figure = Figure(
-        figsize=(FACE_INCHES * (SAMPLES_A_CLASS + 1.8), FACE_INCHES * 1.1 * len(data.classes) + 0.6),
+        figsize=(FACE_INCHES * (SAMPLES_PER_CLASS + 1.8), FACE_INCHES * 1.1 * len(data.classes) + 0.6),
         layout="constrained",
     )
     axes = figure.subplots()
@@ -61,5 +61,5 @@ def plot_samples(data: FaceData, path: Path, seed: int = 0) -> None:
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(f"Faces of {data.title}, drawn at random")
+    axes.set_title(f"Random faces of {data.title}")
     save(figure, path)

@@ -1,4 +1,4 @@
-"""Pictures of one evaluation: its scores, its answers, and where it is most sure and wrong."""
+"""Plots of one evaluation: its scores, its predictions and its most confident mistakes."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from fer_train.evaluation.scoring import Evaluation
 from fer_train.plots.scores import plot_confusion, plot_reliability
 from fer_train.plots.style import RIGHT, WRONG, face_sheet, save
 
-EVALUATION_PICTURES = ("confusion.png", "reliability.png", "predictions.png", "mistakes.png")
+EVALUATION_PLOTS = ("confusion.png", "reliability.png", "predictions.png", "mistakes.png")
 COLUMNS, ROWS = 10, 5
-MAX_NAME_SHOWN = 20
+MAX_NAME_SHOWN = 20  # characters
 
 
 def plot_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Write EVALUATION_PICTURES to `folder`."""
+    """Write EVALUATION_PLOTS to `folder`."""
     accuracy = evaluation.accuracy
     plot_confusion(accuracy.metrics | {"split": accuracy.split}, folder / "confusion.png")
     plot_reliability(
@@ -27,41 +27,43 @@ def plot_evaluation(evaluation: Evaluation, folder: Path) -> None:
 
 
 def plot_predictions(evaluation: Evaluation, path: Path, seed: int = 0) -> None:
-    """Faces drawn with `seed`, and what the network says of each: green if right, red with the true class if wrong."""
+    """Plot random faces with their predictions: green if right, red with the true class if wrong."""
     count = len(evaluation.faces)
     chosen = np.sort(np.random.default_rng(seed).permutation(count)[: COLUMNS * ROWS])
     right = int((evaluation.probabilities[chosen].argmax(axis=1) == evaluation.faces.labels[chosen]).sum())
-    title = f"{right} of {len(chosen)} right, drawn at random from {_where(evaluation)}"
-    _sheet(evaluation, chosen, title, path)
+    title = f"{right} of {len(chosen)} right, chosen at random from {_scored_on(evaluation)}"
+    _save_sheet(evaluation, chosen, title, path)
 
 
 def plot_mistakes(evaluation: Evaluation, path: Path) -> None:
-    """The wrong answers of which the network is surest, surest first, with the place of each in the data."""
+    """Plot the mistakes with the highest confidence, highest first, with the place of each face in the data."""
     wrong = evaluation.probabilities.argmax(axis=1) != evaluation.faces.labels
-    surest = np.argsort(-np.where(wrong, evaluation.probabilities.max(axis=1), -1), kind="stable")
-    chosen = surest[: min(int(wrong.sum()), COLUMNS * ROWS)]
-    title = f"The {len(chosen)} surest of {int(wrong.sum()):,} mistakes on {_where(evaluation)}"
-    _sheet(evaluation, chosen, title, path, named=True)
+    by_confidence = np.argsort(-np.where(wrong, evaluation.probabilities.max(axis=1), -1), kind="stable")
+    chosen = by_confidence[: min(int(wrong.sum()), COLUMNS * ROWS)]
+    title = f"The {len(chosen)} most confident of {int(wrong.sum()):,} mistakes on {_scored_on(evaluation)}"
+    _save_sheet(evaluation, chosen, title, path, show_names=True)
 
 
-def _where(evaluation: Evaluation) -> str:
+def _scored_on(evaluation: Evaluation) -> str:
     return f"{len(evaluation.faces):,} faces ({evaluation.faces.title}, {evaluation.accuracy.split})"
 
 
-def _sheet(evaluation: Evaluation, chosen: npt.NDArray[np.int64], title: str, path: Path, named: bool = False) -> None:
+def _save_sheet(
+    evaluation: Evaluation, chosen: npt.NDArray[np.int64], title: str, path: Path, show_names: bool = False
+) -> None:
     faces = evaluation.faces
     captions = []
     for row in chosen:
         answer, truth = int(evaluation.probabilities[row].argmax()), int(faces.labels[row])
         color = RIGHT if answer == truth else WRONG
         lines = [(f"{faces.classes[answer]} {100 * evaluation.probabilities[row, answer]:.0f} %", color)]
-        lines.append((f"labelled {faces.classes[truth]}" if answer != truth else "", "black"))
-        if named and faces.names is not None:
-            lines.append((_shortened(str(faces.names[row])), "#777777"))
+        lines.append((f"labeled {faces.classes[truth]}" if answer != truth else "", "black"))
+        if show_names and faces.names is not None:
+            lines.append((_shorten(str(faces.names[row])), "#777777"))
         captions.append(lines)
     save(face_sheet(faces.images[chosen], COLUMNS, captions, title), path)
 
 
-def _shortened(name: str) -> str:
+def _shorten(name: str) -> str:
     last = name.rpartition("/")[2]
     return last if len(last) <= MAX_NAME_SHOWN else f"...{last[-MAX_NAME_SHOWN + 3 :]}"

@@ -1,4 +1,4 @@
-"""How good a network is: its confusions, and whether its confidence can be trusted."""
+"""Plots of a network's scores: its confusion matrix, and how reliable its confidence is."""
 
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from fer_train.evaluation.metrics import ECE_BINS, expected_calibration_error
 from fer_train.plots.style import TEST_COLOR, TRAIN_COLOR, open_frame, save
 
-UNSURE_COLOR = "#66ccee"
-FEW_IMAGES = 10  # a bin with fewer says nothing about accuracy, and is left out above
+UNDERCONFIDENT_COLOR = "#66ccee"
+MIN_BIN_IMAGES = 10  # the accuracy of a smaller bin is noise, so it is not drawn
 
 
 def plot_confusion(metrics: dict[str, Any], path: Path) -> None:
-    """The confusion matrix: colour and percentage are the share of the true class, the small figure counts images."""
+    """Plot the confusion matrix: color and percentage are per true class, the small number counts images."""
     classes = list(metrics["per_class"])
     counts = np.array(metrics["confusion"])
     support = counts.sum(axis=1)
@@ -27,9 +27,9 @@ def plot_confusion(metrics: dict[str, Any], path: Path) -> None:
     axes.imshow(rates, cmap="Blues", vmin=0, vmax=1)
     for (row, column), rate in np.ndenumerate(rates):
         color = "white" if rate > 0.55 else "black"
-        centerd: dict[str, Any] = {"ha": "center", "va": "center", "color": color}
-        axes.text(column, row - 0.1, f"{100 * rate:.0f} %", fontsize=11, **centerd)
-        axes.text(column, row + 0.25, f"{counts[row, column]:,}", fontsize=7.5, **centerd)
+        centered: dict[str, Any] = {"ha": "center", "va": "center", "color": color}
+        axes.text(column, row - 0.1, f"{100 * rate:.0f} %", fontsize=11, **centered)
+        axes.text(column, row + 0.25, f"{counts[row, column]:,}", fontsize=7.5, **centered)
     axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(classes)), [f"{name}\n({n:,})" for name, n in zip(classes, support, strict=True)])
     axes.set(xlabel="predicted", ylabel="true (images)")
@@ -47,9 +47,9 @@ def plot_reliability(
     temperature: float,
     path: Path,
 ) -> None:
-    """Accuracy against confidence, before and after temperature scaling, and how many images have which confidence.
+    """Plot accuracy against confidence, before and after temperature scaling, and a histogram of confidence.
 
-    before, after: probabilities [N, classes]; labels: int64 [N].
+    before, after: probabilities [N, classes]. labels: int64 [N].
     """
     figure = Figure(figsize=(9.5, 5.2), layout="constrained")
     above, below = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(3.2, 1))
@@ -74,7 +74,7 @@ def _diagram(
     correct = probabilities.argmax(axis=1) == labels
     bin_of = np.minimum((confidence * ECE_BINS).astype(np.int64), ECE_BINS - 1)
     images = np.bincount(bin_of, minlength=ECE_BINS)
-    filled = images >= FEW_IMAGES
+    filled = images >= MIN_BIN_IMAGES
     accuracy = np.bincount(bin_of, weights=correct, minlength=ECE_BINS)[filled] / images[filled]
     expected = np.bincount(bin_of, weights=confidence, minlength=ECE_BINS)[filled] / images[filled]
     centers = (np.flatnonzero(filled) + 0.5) / ECE_BINS
@@ -85,7 +85,7 @@ def _diagram(
         label="confidence above accuracy",
     )  # fmt: skip
     above.bar(
-        centers, np.maximum(accuracy - expected, 0), width, bottom=expected, color=UNSURE_COLOR,
+        centers, np.maximum(accuracy - expected, 0), width, bottom=expected, color=UNDERCONFIDENT_COLOR,
         label="accuracy above confidence",
     )  # fmt: skip
     above.plot([0, 1], [0, 1], "--", color="black", linewidth=1, label="perfectly calibrated")

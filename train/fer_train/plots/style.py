@@ -1,4 +1,4 @@
-"""What all pictures share: colours, frames, faces side by side, and how they are written."""
+"""What all plots share: colors, frames, sheets of faces, and how a figure is saved."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from fer_edge.files import atomic_write
 from fer_train.data import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 
-# Paul Tol's bright scheme, safe for colour-blind readers
+# Paul Tol's bright scheme, which color-blind readers can tell apart
 SPLIT_COLORS = {TRAINING: "#4477aa", PUBLIC_TEST: "#ee6677", PRIVATE_TEST: "#ccbb44"}
 TRAIN_COLOR, TEST_COLOR = SPLIT_COLORS[TRAINING], SPLIT_COLORS[PUBLIC_TEST]
 RIGHT, WRONG = "#1a7f37", "#cf222e"
@@ -21,12 +22,12 @@ FACE_INCHES = 0.95
 
 
 def open_frame(axes: Axes) -> None:
-    """Leave the frame open above and to the right."""
+    """Hide the top and right edges of the frame."""
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `figure` as a PNG to `path`, whole or not at all."""
+    """Write `figure` as a PNG to `path`, whole or not at all; OutputError on failure."""
     with atomic_write(path) as part:
         figure.savefig(part, dpi=DOTS_PER_INCH)
 
@@ -34,13 +35,13 @@ def save(figure: Figure, path: Path) -> None:
 def face_sheet(
     faces: npt.NDArray[np.uint8], columns: int, captions: Sequence[Sequence[tuple[str, str]]], title: str
 ) -> Figure:
-    """A sheet of faces (uint8 [N, H, W]), row by row, each with lines of text below it: (text, colour).
+    """Return a figure of faces, uint8 [N, H, W], in rows, each with lines of text below it: (text, color).
 
-    A face with a first line that is not black has a frame of its colour.
+    If a face's first line is not black, the face gets a frame of its color.
     """
     rows = -(-len(faces) // columns)
     lines = max(map(len, captions), default=0)
-    line_height = 0.2  # of a face's side
+    line_height = 0.2  # in sides of a face
     height = 1.12 + line_height * lines
     figure = Figure(figsize=(columns * 1.12 * FACE_INCHES, rows * height * FACE_INCHES + 0.5))
     axes = figure.add_axes((0.01, 0.01, 0.98, 0.98 - 0.45 / figure.get_figheight()))
@@ -52,7 +53,7 @@ def face_sheet(
         )
         if caption and caption[0][1] != "black":
             frame: dict[str, Any] = {"fill": False, "linewidth": 2.2, "edgecolor": caption[0][1]}
-            axes.add_patch(_rectangle(left, top, **frame))
+            axes.add_patch(Rectangle((left, top), 1, 1, **frame))
         for line, (text, color) in enumerate(caption):
             place = (left + 0.5, top + 1.06 + line_height * line)
             axes.text(*place, text, ha="center", va="top", fontsize=7, color=color, clip_on=False)
@@ -60,9 +61,3 @@ def face_sheet(
     axes.axis("off")
     figure.suptitle(title, fontsize=11, y=1 - 0.12 / figure.get_figheight(), va="top")
     return figure
-
-
-def _rectangle(left: float, top: float, **style: Any) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((left, top), 1, 1, **style)

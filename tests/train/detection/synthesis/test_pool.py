@@ -11,7 +11,7 @@ import torch
 
 from fer_edge.detectors.luma import LumaDetector
 from fer_edge.errors import DataError
-from fer_train.commands.detector import SHARD_SIZE
+from fer_train.commands.scenes import SHARD_SIZE
 from fer_train.detection.synthesis import pool
 from fer_train.detection.synthesis.closeups import CloseUps
 from fer_train.detection.synthesis.pool import PoolInputs

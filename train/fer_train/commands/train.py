@@ -1,0 +1,128 @@
+"""The main command of fer-train: train a network and write its results."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fer_edge.console import MainCommand, extra_required
+from fer_edge.errors import FerError, OutputError
+from fer_edge.files import write_json
+from fer_train.class_choice import ClassChoice
+from fer_train.commands import data_options, training_log
+from fer_train.commands.result_folder import check_folder, clear_folder
+from fer_train.commands.training_options import add_training_options, make_trainer, train_options
+from fer_train.training.tensorboard import opened_board, require_tensorboard
+
+if TYPE_CHECKING:
+    from fer_train.data import FaceData
+    from fer_train.data.loading import FerplusLabels
+    from fer_train.training.trainer import Trainer
+
+PLOTS = (
+    "curves.png", "classes.png", "samples.png", "confusion.png", "reliability.png", "predictions.png", "mistakes.png",
+)  # fmt: skip
+RESULT_FILES = ("best.pt", "last.pt", "metrics.json", "history.csv", *PLOTS)
+
+
+# fmt: off
+@click.command(cls=MainCommand, context_settings=data_options.SETTINGS)
+@data_options.data
+@click.option("--out", type=data_options.PathType, required=True, metavar="DIR",
+              help="Folder for the results; created if missing.")
+@data_options.classes
+@data_options.ferplus
+@click.option("--ferplus-labels", type=click.Choice(["distribution", "majority"]), default="distribution",
+              help="distribution: learn the votes in addition to the labels. majority: replace the labels, and leave "
+              "out faces without a majority.")
+@data_options.skip_bad_rows
+@add_training_options
+@click.option("--save-every", type=click.IntRange(1), metavar="N", default=1,
+              help="Save the state for --resume every N epochs.")
+@click.option("--tensorboard", is_flag=True, help="Also write DIR/tensorboard (needs the extra [tensorboard]).")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run from DIR/last.pt.")
+@click.option("--overwrite", is_flag=True, help="Replace the results in DIR.")
+def train(
+    data: Path, out: Path, classes: ClassChoice | None, ferplus: Path | None, ferplus_labels: "FerplusLabels",
+    skip_bad_rows: bool, resume: bool, overwrite: bool, tensorboard: bool, **given: Any,
+) -> None:
+    """Train an emotion network on FER2013 or your own faces, and keep the epoch with the best PublicTest accuracy.
+
+    Writes best.pt (for fer-export), metrics.json, history.csv and plots to DIR. Folders named train, validation and
+    test become Training, PublicTest and PrivateTest; without validation, test becomes PublicTest. Without either, a
+    fifth of each class is held out for testing.
+    """
+    if resume and overwrite:
+        raise click.UsageError("--resume continues the run in DIR, --overwrite replaces it: give one of them")
+    with extra_required("fer-train", "train"):
+        import torch
+
+        from fer_train.data import check_trainable, load_faces
+        from fer_train.training import distributed
+    if tensorboard:
+        require_tensorboard()
+    options = train_options(given)
+    rank = distributed.init(options.device)
+    try:
+        if rank.is_first:
+            _check_out(out, resume, overwrite)
+        faces = check_trainable(
+            load_faces(data, ferplus, ferplus_labels=ferplus_labels, classes=classes, skip_bad=skip_bad_rows)
+        )
+        trainer = make_trainer(faces, options, given, out, rank)
+        if resume:
+            trainer.resume()
+        elif rank.is_first:
+            clear_folder(out, RESULT_FILES)
+        rank.barrier()
+        if rank.is_first:
+            training_log.log_start(faces, trainer)
+            _train_and_write(faces, trainer, tensorboard)
+            training_log.log_result(trainer, data, skip_bad_rows)
+        else:
+            trainer.run(lambda _step, _means: None, lambda _record, _is_best: None)
+    except torch.OutOfMemoryError as error:
+        raise FerError("the GPU has too little free memory: give a smaller --batch-size, or --device cpu") from error
+    finally:
+        distributed.close(rank)
+# fmt: on
+
+
+def _check_out(out: Path, resume: bool, overwrite: bool) -> None:
+    check_folder(out, RESULT_FILES, resume, overwrite)
+    if resume and (missing := [name for name in ("last.pt", "best.pt") if not (out / name).exists()]):
+        raise OutputError(f"{out} has no {missing[0]} to resume from: train without --resume")
+
+
+def _train_and_write(faces: "FaceData", trainer: "Trainer", tensorboard: bool) -> None:
+    """Train with progress on stderr. The results are written even if a signal or an error stops the run."""
+    folder = trainer.out / "tensorboard" if tensorboard else None
+    try:
+        with opened_board(folder, len(trainer.history)) as board:
+            training_log.run_with_progress(trainer, board)
+    except BaseException:
+        if trainer.history:
+            _write_results(faces, trainer)
+            training_log.log_stop(trainer)
+        raise
+    _write_results(faces, trainer)
+    training_log.log_early_stop(trainer)
+
+
+def _write_results(faces: "FaceData", trainer: "Trainer") -> None:
+    from fer_train.data import PUBLIC_TEST
+    from fer_train.evaluation.predictors import CheckpointPredictor
+    from fer_train.evaluation.scoring import evaluate_predictor
+    from fer_train.networks.checkpoint import load_checkpoint
+    from fer_train.plots import plot_classes, plot_curves, plot_evaluation, plot_samples
+    from fer_train.training.history import write_history
+
+    out = trainer.out
+    best = load_checkpoint(out / "best.pt")
+    write_json(out / "metrics.json", best.metrics | {"model": best.model, "options": best.options})
+    write_history(trainer.history, out / "history.csv")
+    plot_curves(trainer.history, out / "curves.png")
+    plot_classes(faces, out / "classes.png")
+    plot_samples(faces, out / "samples.png")
+    predictor = CheckpointPredictor(out / "best.pt", device=trainer.options.device)
+    plot_evaluation(evaluate_predictor(predictor, faces, PUBLIC_TEST), out)

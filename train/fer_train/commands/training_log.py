@@ -1,0 +1,132 @@
+"""What a training run prints to stderr: its start, its progress, and its result."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fer_train.commands.data_options import log_notes
+
+if TYPE_CHECKING:
+    from fer_train.data import FaceData
+    from fer_train.training.history import EpochRecord, RunningMeans
+    from fer_train.training.tensorboard import Board
+    from fer_train.training.trainer import Trainer
+
+LOSS_INTERVAL = 20  # batches between two readings of the loss, which wait for the GPU
+BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar:24}| {n_fmt}/{total_fmt} batches, {remaining} left{postfix}"
+
+
+def log_start(faces: "FaceData", trainer: "Trainer") -> None:
+    """Print the data, the network and the machine, and where a resumed run continues."""
+    import torch
+
+    options, done = trainer.options, len(trainer.history)
+    copies = int((~trainer.test_is_new).sum())
+    log_notes(faces.notes)
+    _log(
+        f"{faces.title}: {len(trainer.labels):,} training and {len(trainer.test_labels):,} test faces "
+        f"({copies:,} of these are also in training), {len(faces.classes)} classes"
+        + (", with FER+ votes" if faces.votes is not None else "")
+    )
+    _log(
+        f"{options.model}: {trainer.network.num_parameters():,} parameters, "
+        f"{trainer.network.num_macs() / 1e6:.0f} MMAC per face; {options.epochs} epochs on {options.device}"
+        + (f", threads: {torch.get_num_threads()}" if options.device == "cpu" else "")
+        + (f", {trainer.rank.world_size} processes" if trainer.rank.world_size > 1 else "")
+        + (", bfloat16" if options.amp else "")
+    )
+    unlabeled = trainer.batches.faces - len(trainer.labels)
+    if options.teachers:
+        _log(
+            f"Learning from {len(options.teachers)} teacher{'s' if len(options.teachers) > 1 else ''}"
+            + (f", also on {unlabeled:,} unlabeled faces" if unlabeled else "")
+        )
+    if trainer.is_done:
+        _log(f"All {done} epochs are trained: only the reports are left to write")
+    elif done:
+        _log(f"Continuing after epoch {done}")
+
+
+def run_with_progress(trainer: "Trainer", board: "Board") -> None:
+    """Train with a progress bar, on a terminal, and a line per epoch."""
+    from tqdm import tqdm
+
+    total = trainer.options.epochs
+    # disable=None: only on a terminal
+    bar = tqdm(
+        total=trainer.steps_per_epoch, bar_format=BAR_FORMAT, leave=False, disable=None, dynamic_ncols=True
+    )  # fmt: skip
+
+    def on_step(step: int, means: "RunningMeans") -> None:
+        if bar.disable:
+            return
+        if step == 1:
+            bar.set_description_str(f"epoch {len(trainer.history) + 1:3}/{total}", refresh=False)
+            bar.set_postfix_str("", refresh=False)
+            bar.reset()
+        if step % LOSS_INTERVAL == 1:
+            loss, accuracy = means.read()
+            bar.set_postfix_str(f"loss {loss:.3f}, accuracy {accuracy:.1%}", refresh=False)
+        bar.update()
+        if step == trainer.steps_per_epoch:
+            bar.refresh()  # an epoch may be faster than the bar's refresh interval
+
+    def on_epoch(record: "EpochRecord", is_best: bool) -> None:
+        recent = [r.seconds for r in trainer.history[-5:]]
+        left_s = (total - record.epoch) * sum(recent) / len(recent)
+        bar.clear()
+        board.add(record)
+        _log(
+            f"epoch {record.epoch:3}/{total}  loss {record.train_loss:.3f}  accuracy {record.train_accuracy:6.2%}"
+            f"  test: loss {record.test_loss:.3f}  accuracy {record.test_accuracy:6.2%} {'*' if is_best else ' '}"
+            f"  {record.seconds:.0f} s, {_duration(left_s)} left"
+        )
+
+    with bar:
+        trainer.run(on_step, on_epoch)
+
+
+def log_stop(trainer: "Trainer") -> None:
+    """Print what an interrupted run leaves."""
+    done, every = len(trainer.history), trainer.options.save_every
+    saved = done - done % every
+    _log(
+        f"Stopped after {done} of {trainer.options.epochs} epochs; {trainer.out} holds the best of them, "
+        + (f"--resume continues after epoch {saved}" if saved else "no state for --resume was saved yet")
+    )
+
+
+def log_early_stop(trainer: "Trainer") -> None:
+    """Print that patience has run out, if it has."""
+    if trainer.stopped_early:
+        _log(f"No improvement in {trainer.options.patience} epochs: stopped early")
+
+
+def log_result(trainer: "Trainer", data: Path, skip_bad_rows: bool) -> None:
+    """Print the best epoch's metrics and the command that exports it."""
+    from fer_train.networks.checkpoint import load_checkpoint
+
+    best, out = trainer.out / "best.pt", trainer.out
+    metrics = load_checkpoint(best).metrics
+    _log(
+        f"Best epoch {metrics['epoch']}: {metrics['split']} accuracy {metrics['accuracy']:.2%} "
+        f"({metrics['accuracy_deduplicated']:.2%} on faces that are not in training), "
+        f"macro-F1 {metrics['macro_f1']:.3f}, calibration error {metrics['ece']:.3f}"
+    )
+    for label, row in metrics["per_class"].items():
+        _log(f"  {label:10} precision {row['precision']:6.1%}  recall {row['recall']:6.1%}  ({row['support']:,} faces)")
+    export = ["fer-export", best, "--out", out / "model.onnx", "--quantize", "--calibration-data", data]
+    export += ["--skip-bad-rows"] * skip_bad_rows
+    _log(f"Wrote {best} and its reports. Next:\n  {shlex.join(map(str, export))}")
+
+
+def _log(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
