@@ -171,7 +171,7 @@ def _parse_well_formed(texts: Sequence[str]) -> Images | None:
     below_100 = digits[2:-2] * np.uint8(10) + digits[3:-1]
     hundreds_digit = digits[1:-3] * (tens & ones)
     values = hundreds_digit * np.uint8(100) + below_100  # wraps around above 255
-    too_large = hundreds_digit.max() > 2 or (values < below_100).any() or (thousands & hundreds & tens & ones).any()
+    too_large = (hundreds_digit > 2).any() or (values < below_100).any() or (thousands & hundreds & tens & ones).any()
     ends = np.flatnonzero(ones > is_digit[4:])
     text_ends = np.cumsum([len(text) + 1 for text in texts]) - 2
     spaces = np.count_nonzero(data == ord(" "))
