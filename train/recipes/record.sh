@@ -41,8 +41,8 @@ students)
     # The expected winner is distilled-unlabelled; each other run changes one thing, down to the plain baseline.
     run plain --seed 0 $common --mixup 0.4
     run distilled --seed 0 $common --mixup 1 $teachers
-    run distilled-unlabelled --seed 0 $common --mixup 1 $teachers --unlabelled "$data/faces.npz"
-    run distilled-t4-no-mixup --seed 0 $common $teachers --unlabelled "$data/faces.npz" --distill-temperature 4
+    run distilled-unlabelled --seed 0 $common --mixup 1 $teachers --unlabeled "$data/faces.npz"
+    run distilled-t4-no-mixup --seed 0 $common $teachers --unlabeled "$data/faces.npz" --distill-temperature 4
     ;;
 export)
     fer-export "$runs/distilled-unlabelled/best.pt" --out "$runs/record.onnx" --quantize \

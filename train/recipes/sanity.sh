@@ -25,4 +25,4 @@ run distilled --teacher "$teacher"
 run balanced-weights --class-weights balanced
 run balanced-sampling --balanced-sampling
 run mixup --mixup 0.4
-run unlabelled --teacher "$teacher" --unlabelled "$data/few-faces.npz"
+run unlabelled --teacher "$teacher" --unlabeled "$data/few-faces.npz"
