@@ -1,6 +1,8 @@
 """Fixtures of every package's tests."""
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,3 +15,13 @@ def yunet_file() -> Path:
     if not path:
         pytest.skip("set FER_YUNET to the path of face_detection_yunet_2023mar.onnx from OpenCV's zoo")
     return Path(path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unfrozen_at_exit() -> Iterator[None]:
+    """Undo gc.freeze of fer-edge's command, which tests run in this process.
+
+    Python would not collect the modules at exit, and onnxsim would report the objects that they keep as leaks.
+    """
+    yield
+    gc.unfreeze()
