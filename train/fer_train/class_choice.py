@@ -10,8 +10,8 @@ ClassChoice = dict[str, tuple[str, ...]]
 
 METAVAR = "NAME[=A+B...],..."
 HELP = (
-    "Classes to use, in this order. Merge classes under a new name with NAME=A+B, for example "
-    "happy,neutral,other=angry+disgust+fear+sad+surprise. Faces of other classes are left out."
+    "Classes to use, in this order. NAME=A+B merges classes under a new name, for example "
+    "happy,neutral,bad=angry+sad. Faces of other classes are left out."
 )
 
 

@@ -19,7 +19,7 @@ RESULT_FILES = ("detector.pt", "last.pt", "history.csv")
 
 
 # fmt: off
-@click.command(context_settings=SETTINGS)
+@click.command(short_help="Train our face detector `luma`.", context_settings=SETTINGS)
 @click.option("--scenes", type=PathType, required=True, metavar="DIR", help="Folder that fer-train scenes made.")
 @click.option("--mosaics-only", is_flag=True,
               help="Train only on the mosaics of photos, which are half of the scenes, and on close-ups, if any.")
@@ -76,13 +76,7 @@ def detector(
             trainer.resume()
         elif first is not None:
             trainer.start_from(first)
-        click.echo(
-            f"luma: {trainer.network.num_parameters():,} parameters, "
-            f"{len(trainer.scenes):,} {'mosaics' if mosaics_only else 'scenes'}"
-            f"{f' and {len(close_ups):,} close-ups' if close_ups else ''} of {scenes}; "
-            f"{steps - trainer.step:,} steps on {options.device}",
-            err=True,
-        )
+        _log_start(trainer, scenes, 0 if close_ups is None else len(close_ups))
         _train(trainer)
     except torch.OutOfMemoryError as error:
         raise FerError("the GPU has too little free memory: make fewer scenes, or give --device cpu") from error
@@ -92,6 +86,17 @@ def detector(
         err=True,
     )
 # fmt: on
+
+
+def _log_start(trainer: "DetectorTrainer", scenes: Path, close_ups: int) -> None:
+    options = trainer.options
+    click.echo(
+        f"luma: {trainer.network.num_parameters():,} parameters, "
+        f"{len(trainer.scenes):,} {'mosaics' if options.mosaics_only else 'scenes'}"
+        f"{f' and {close_ups:,} close-ups' if close_ups else ''} of {scenes}; "
+        f"{options.steps - trainer.step:,} steps on {options.device}",
+        err=True,
+    )
 
 
 def _train(trainer: "DetectorTrainer") -> None:

@@ -13,7 +13,7 @@ SHARD_SIZE = 1000  # of synthesis.pool, which imports torch: --help must not wai
 
 
 # fmt: off
-@click.command(context_settings=SETTINGS)
+@click.command(short_help="Compose scenes to train a face detector on.", context_settings=SETTINGS)
 @click.option("--faces", type=PathType, required=True, metavar="DIR",
               help="Photos: sheets tiles_NN.jpg of 40 x 40 tiles of 128x128 pixels, and their faces in boxes.csv.")
 @click.option("--teacher", type=PathType, required=True, metavar="FILE",

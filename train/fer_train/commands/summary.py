@@ -14,7 +14,7 @@ JSON = "summary.json"
 PLOTS = ("classes.png", "samples.png")
 
 
-@click.command(context_settings=data_options.SETTINGS)
+@click.command(short_help="Count faces, duplicates and unreadable rows.", context_settings=data_options.SETTINGS)
 @data_options.data
 @click.option(
     "--out",

@@ -1,8 +1,6 @@
 """Faces from CSV files: fer2013.csv and its relatives, a row per face."""
 
-import contextlib
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -182,28 +180,15 @@ def _parse_well_formed(texts: Sequence[str]) -> Images | None:
 
 
 def _parse_any(text: str) -> Images:
-    """Parse one face, uint8 [48, 48], with any white space; ValueError says what is wrong with it."""
-    try:
-        with _strict_numpy():
-            values = np.fromstring(text, dtype=np.int64, sep=" ")
-    except (ValueError, DeprecationWarning):
-        values = np.empty(0, dtype=np.int64)
-    if values.size != PIXELS or values.min() < 0 or values.max() > 255:
-        raise ValueError(_problem(text))
-    return values.astype(np.uint8).reshape(FACE_SIZE, FACE_SIZE)
-
-
-@contextlib.contextmanager
-def _strict_numpy() -> Iterator[None]:
-    """Make numpy < 2.3 raise a DeprecationWarning for text that is no number, where later versions raise ValueError."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)
-        yield
-
-
-def _problem(text: str) -> str:
+    """Parse one face, uint8 [48, 48], with any white space and leading zeros; ValueError says what is wrong with it."""
     words = text.split()
+    faces = _parse_well_formed([" ".join(words)])
+    if faces is not None:
+        return np.asarray(faces[0])
     for word in words:
-        if not (word.isascii() and word.isdigit() and int(word[:MAX_BAD_VALUE_SHOWN]) <= 255):
-            return f"{word[:MAX_BAD_VALUE_SHOWN]!r} is not a pixel value, 0 to 255"
-    return f"{len(words)} pixel values where {PIXELS} ({FACE_SIZE} x {FACE_SIZE}) are expected"
+        digits = word.lstrip("0")
+        if not (word.isascii() and word.isdigit()) or len(digits) > 3 or int(digits or 0) > 255:
+            raise ValueError(f"{word[:MAX_BAD_VALUE_SHOWN]!r} is not a pixel value, 0 to 255")
+    if len(words) != PIXELS:
+        raise ValueError(f"{len(words)} pixel values where {PIXELS} ({FACE_SIZE} x {FACE_SIZE}) are expected")
+    return np.array([int(word) for word in words], dtype=np.uint8).reshape(FACE_SIZE, FACE_SIZE)

@@ -42,8 +42,8 @@ class CsvTable:
                 columns = self._checked(_header(text))
                 for raw in _raw_blocks(text, len(columns)):
                     block = raw.iloc[:, : len(columns)].set_axis(columns, axis="columns")
-                    block = block.loc[:, ~block.columns.duplicated(keep="last")]
-                    block[SURPLUS] = _surplus(raw.iloc[:, len(columns) :])
+                    surplus = _surplus(raw.iloc[:, len(columns) :])
+                    block = block.loc[:, ~block.columns.duplicated(keep="last")].assign(**{SURPLUS: surplus})
                     yield block[(block != "").any(axis="columns")]
         except ParserError as error:
             raise self._too_many_cells(error) or self._not_csv(error) from error

@@ -20,7 +20,7 @@ SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", 
 IMAGES_PER_JOB = 64
 # First and last bytes of a format. OpenCV fills the rest of a truncated file with gray, so we look for the end.
 ENDINGS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND\xaeB`\x82"}
-SIZE, SHAPE, COLOR = "size", "shape", "colour"
+SIZE, SHAPE, COLOR = "size", "shape", "color"
 
 Face = npt.NDArray[np.uint8]
 
