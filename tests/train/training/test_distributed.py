@@ -46,7 +46,7 @@ def test_two_processes_train_agree_resume_and_write_once(write_csv: CsvWriter, t
 
     assert ran.stderr.count("2 processes") == 2, "only the first process prints, once per run"
     assert ran.stderr.count("epoch   2/2") == 2
-    assert "Going on after epoch 1" in ran.stderr
+    assert "after epoch 1\n" in ran.stderr
 
 
 def test_a_process_that_torchrun_did_not_start_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
