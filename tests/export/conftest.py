@@ -7,8 +7,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import click
 import numpy as np
 import onnx
 import pytest
@@ -166,20 +168,26 @@ class Result:
 
 
 @pytest.fixture
-def fer_export(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Result]]:
-    """Run the command in this process, as its console script would."""
+def run_command(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Result]]:
+    """Run a command by its program name in this process, as its console script would."""
     handler = signal.getsignal(signal.SIGTERM)
 
-    def run(*arguments: object) -> Result:
+    def run(command: click.Command, prog_name: str, *arguments: object) -> Result:
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
-            run_main(export, "fer-export", [str(argument) for argument in arguments])
+            run_main(command, prog_name, [str(argument) for argument in arguments])
         captured = capfd.readouterr()
         assert isinstance(ended.value.code, int)
         return Result(ended.value.code, captured.out, captured.err)
 
     yield run
     signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def fer_export(run_command: Callable[..., Result]) -> Callable[..., Result]:
+    """Run fer-export in this process."""
+    return partial(run_command, export, "fer-export")
 
 
 def run_in_own_process(*arguments: object, cwd: Path) -> Result:
