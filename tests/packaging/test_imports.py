@@ -47,3 +47,10 @@ def test_help_and_version_load_no_heavy_module(entry: str, option: str) -> None:
     loaded = modules_after(f"sys.argv = ['x', {option!r}]; import {entry} as entry; entry.main()")
     assert entry.partition(".")[0] in loaded
     assert loaded & HEAVY == set()
+
+
+@pytest.mark.parametrize("package", ["fer_edge", "fer_train", "fer_export"])
+def test_a_package_runs_as_its_command(package: str) -> None:
+    command = [sys.executable, "-m", package, "--version"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.startswith(package.replace("_", "-"))
