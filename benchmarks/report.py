@@ -90,14 +90,10 @@ def to_figure(item: Mapping[str, Any]) -> Figure:
 def figure_lines(figures: Sequence[Figure]) -> str:
     """Figures as a Markdown table, ratios first; without the columns for rounds and notes if those are empty."""
     table = figure_table(figures)
-    keep = [index for index, name in enumerate(table.columns) if index < 4 or used(table.rows, index, name)]
+    columns = zip(table.columns, *table.rows, strict=True)
+    keep = [index for index, (_, *cells) in enumerate(columns) if index < 4 or set(cells) - {"", "0"}]
     rows = [[row[index] for index in keep] for row in table.rows]
     return markdown_table([table.columns[index] for index in keep], rows)
-
-
-def used(rows: Sequence[Sequence[str]], index: int, name: str) -> bool:
-    """Whether a column holds anything."""
-    return any(row[index] not in ("", "0") for row in rows) or name == "median"
 
 
 def other_tables(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

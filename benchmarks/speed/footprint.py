@@ -171,7 +171,7 @@ def starting_jobs(install: Install, image: Path, peaks: list[float]) -> dict[str
         "fer-edge, start to first result": first,
     }
     if install.extra != "base":
-        jobs["fer-train --help"] = runs(install.python, "-m", "fer_train.cli", "--help")
+        jobs["fer-train --help"] = runs(install.python, "-m", "fer_train", "--help")
         jobs["import torch"] = runs(install.python, "-c", "import torch")
     if install.extra == "export":
         jobs["fer-export --help"] = runs(install.python, "-m", "fer_export.cli", "--help")

@@ -207,12 +207,12 @@ def measure(
         runtimes = working(runtimes, batch, results)
         times[size] = timed(runtimes, batch, rounds, results)
     results.figures = figures(times)
-    apart = differences(runtimes, np.ascontiguousarray(faces[:: len(faces) // batches[-1] or 1][: batches[-1]]))
-    results.tables = [summary(times, runtimes, apart)]
+    compared = differences(runtimes, np.ascontiguousarray(faces[:: len(faces) // batches[-1] or 1][: batches[-1]]))
+    results.tables = [summary(times, runtimes, compared)]
     results.values = {
         "peers": [each.name for each in runtimes if each.network == "other"],
         "ms": {
-            name: {size: round(1000 * float(np.median(of[name])), 4) for size, of in times.items()} for name in apart
+            name: {size: round(1000 * float(np.median(of[name])), 4) for size, of in times.items()} for name in compared
         },
     }
     return results
@@ -240,7 +240,7 @@ def figures(times: Times) -> list[Figure]:
     return found
 
 
-def summary(times: Times, runtimes: Sequence[Runtime], apart: dict[str, tuple[float, float]]) -> Table:
+def summary(times: Times, runtimes: Sequence[Runtime], compared: dict[str, tuple[float, float]]) -> Table:
     """A row per runtime: the milliseconds and the ratio per batch size."""
     columns = [""]
     for size in times:
@@ -253,7 +253,7 @@ def summary(times: Times, runtimes: Sequence[Runtime], apart: dict[str, tuple[fl
             milliseconds = 1000 * float(np.median(of[each.name]))
             per_face.append(milliseconds / size)
             cells += [number(milliseconds), number(float(np.median(ratios(of[each.name], of[BASE]))))]
-        difference, equal = apart[each.name]
+        difference, equal = compared[each.name]
         answers = ("another network", "–") if each.network == "other" else (f"{difference:.1e}", f"{equal:.1%}")
         rows.append((*cells, number(min(per_face)), *answers))
     note = (
