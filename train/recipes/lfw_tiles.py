@@ -79,7 +79,7 @@ def detector(file: Path) -> Detect:
 
 
 def tile_of(photo: Image, detect: Detect) -> tuple[Image, npt.NDArray[np.float32]]:
-    """The gray tile uint8 [128, 128] of a photo, and rows [K, 15] of its faces in pixels of the tile, surest first."""
+    """The gray tile uint8 [128, 128] of a photo, and rows [K, 15] of its faces in pixels of the tile, best first."""
     large = cv2.resize(photo, (DETECTED_PX, DETECTED_PX), interpolation=cv2.INTER_CUBIC)
     rows = detect(np.asarray(large, np.uint8)).copy()
     rows[:, :14] *= TILE_PX / DETECTED_PX

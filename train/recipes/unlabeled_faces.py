@@ -1,4 +1,4 @@
-"""Cut faces as FER2013 frames them out of face tiles, for `fer-train --unlabelled`.
+"""Cut faces as FER2013 frames them out of face tiles, for `fer-train --unlabeled`.
 
 FOLDER is what lfw_tiles.py made: sheets tiles_NN.jpg and boxes.csv with YuNet's boxes. A face's square is the one that
 fer-edge uses for YuNet: 0.95 x the box's height, with the same center. Small faces, unsure ones, and squares that reach

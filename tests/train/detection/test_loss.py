@@ -32,23 +32,23 @@ def test_cells_in_an_ignored_face_have_no_loss() -> None:
     grid = cell_grid(128, 128)
     ignored = torch.tensor([[[*FACE[:4], -1.0]]])
     outputs = torch.zeros(1, 5, len(grid))
-    sure = outputs.clone()
-    sure[0, 0, in_ignored(grid, ignored)[0]] = 9.0  # sees a face there
-    assert detection_loss(sure, grid, ignored)[0] <= detection_loss(outputs, grid, ignored)[0]
+    alarmed = outputs.clone()
+    alarmed[0, 0, in_ignored(grid, ignored)[0]] = 9.0  # sees a face there
+    assert detection_loss(alarmed, grid, ignored)[0] <= detection_loss(outputs, grid, ignored)[0]
     missing = torch.zeros(1, 1, 5)
-    assert detection_loss(sure, grid, missing)[0] > detection_loss(outputs, grid, missing)[0]
+    assert detection_loss(alarmed, grid, missing)[0] > detection_loss(outputs, grid, missing)[0]
 
 
-def test_a_faces_target_is_how_surely_it_is_one() -> None:
+def test_a_faces_target_is_its_certainty() -> None:
     grid = cell_grid(128, 128)
-    for sure in (0.8, 0.4):
-        faces = torch.tensor([[[31.0, 31.0, 10.0, 10.0, sure]]])  # with one candidate cell
+    for certainty in (0.8, 0.4):
+        faces = torch.tensor([[[31.0, 31.0, 10.0, 10.0, certainty]]])  # with one candidate cell
         outputs = torch.zeros(1, 5, len(grid))
         outputs[0, 0] = -9.0
         owners, _ = assign(outputs[:, 0].sigmoid(), decode(outputs, grid), grid, faces)
         (cell,) = (owners[0] >= 0).nonzero()[:, 0].tolist()
         losses = []
-        for score in (sure - 0.1, sure, sure + 0.1):
+        for score in (certainty - 0.1, certainty, certainty + 0.1):
             outputs[0, 0, cell] = np.log(score / (1 - score))
             losses.append(float(detection_loss(outputs, grid, faces)[0]))
         assert losses[1] < min(losses[0], losses[2])

@@ -53,7 +53,7 @@ def options(steps: int, **others: object) -> DetectorOptions:
 
 def test_a_few_steps_find_bright_discs(tmp_path: Path) -> None:
     scenes, faces = discs(200, 0)
-    trainer = DetectorTrainer(scenes, faces, options(200, ema_decay=0.9, learning_rate=4e-3), tmp_path)
+    trainer = DetectorTrainer(scenes, faces, options(200, ema_decay=0.9), tmp_path)
     trainer.run(lambda _step: None, lambda _record: None)
     network, trained = load_detector(tmp_path / "detector.pt")
     assert (trained["step"], trained["dataset"]) == (200, "composed scenes and mosaics of photographs")
@@ -86,11 +86,11 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, monkeypatch: 
 def test_close_ups_are_pasted_during_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no scene shows a face, only close-ups give a box loss."""
     monkeypatch.setattr("fer_train.detection.synthesis.closeups.SHARE", 1.1)
-    scenes, nobody = torch.full((20, SCENE_PX, SCENE_PX), 90, dtype=torch.uint8), torch.zeros(20, 1, 5)
+    scenes, background = torch.full((20, SCENE_PX, SCENE_PX), 90, dtype=torch.uint8), torch.zeros(20, 1, 5)
     faces = CloseUps(np.full((2, 48, 48), 200, np.uint8), np.tile(np.float32([0.1, 0, 0.8, 1]), (2, 1)), np.ones(2))
     losses = []
     for close_ups in (None, faces):
-        trainer = DetectorTrainer(scenes, nobody, options(1), tmp_path, close_ups)
+        trainer = DetectorTrainer(scenes, background, options(1), tmp_path, close_ups)
         losses.append(float(trainer.train_step()[1]))
     assert losses[0] == 0 < losses[1]
 

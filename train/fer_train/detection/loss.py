@@ -19,11 +19,11 @@ BOX_WEIGHT = 2.0
 def detection_loss(outputs: Tensor, grid: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
     """Score loss and box loss, scalars, of outputs [N, 5, cells] for faces [N, F, 5].
 
-    faces: x, y, width, height and how surely it is a face (0 to 1), -1 (ignored) or 0 (an empty row). grid: from
+    faces: x, y, width, height, then its certainty (0 to 1), -1 (ignored) or 0 (an empty row). grid: from
     `cell_grid`.
 
     Cells are assigned to faces by task-aligned assignment (Feng et al. 2021, "TOOD"): each face gets the cells whose
-    score and overlap are already the best. The best one's target is how surely it is a face, the others' is lower in
+    score and overlap are already the best. The best one's target is the face's certainty, the others' is lower in
     proportion, so that the best box survives suppression. Unlike in TOOD, the target does not depend on the overlap
     itself: that is poor for blurred, turned and hidden faces, which would rank behind hands and ears. Scores are
     learned by plain cross-entropy, since a focal loss (Lin et al. 2017) left hard faces half learned.

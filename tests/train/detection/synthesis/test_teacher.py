@@ -28,7 +28,7 @@ def test_the_teacher_finds_what_the_composer_left_out() -> None:
         same = iou_matrix(labels[:, :4], truth[:, :4])[:, 0] > 0.5
         assert same.sum() == 1
         targets.append(float(labels[same, 4].sum()))
-    assert 0.5 < targets[0] < targets[1] < targets[2] <= 1  # the more the composer knows of it, the surer
+    assert 0.5 < targets[0] < targets[1] < targets[2] <= 1  # the more the composer knows of it, the higher
     assert targets[0] == pytest.approx(targets[1] ** 2)
     assert targets[2] == 1
     tiny = np.full((SCENE_PX, SCENE_PX), 128, np.uint8)

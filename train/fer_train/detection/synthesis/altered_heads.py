@@ -58,7 +58,7 @@ class _Kept:
         self._boxes: list[Boxes] = []
 
     def add(self, image: Pixels, box: npt.NDArray[np.float64] | Boxes, min_score: float) -> bool:
-        """Keep `image` if the teacher sees a face near `box` [4], at least that surely; whether it was kept."""
+        """Keep `image` if the teacher sees a face near `box` [4], with at least that score; returns whether it did."""
         found = self._teacher.detect(image)
         offset = (found[:, :2] + found[:, 2:4] / 2 - box[:2] - box[2:4] / 2) / box[2:4]
         if not (found[(offset**2).sum(1) < MAX_OFFSET_SQUARED, 4] >= min_score).any():
@@ -72,7 +72,7 @@ class _Kept:
 
 
 def altered_tiles(tiles: FaceTiles, fer_faces: Pixels | None, teacher: Teacher, seed: int) -> FaceTiles:
-    """`tiles` with their surest head turned, and again with another face of FER2013, if given; some with a fringe.
+    """`tiles` with their main head turned, and again with another face of FER2013, if given; some with a fringe.
 
     Boxes and scores are the teacher's; images in which it no longer sees the face are left out. fer_faces: uint8
     [N, 48, 48].
@@ -146,7 +146,7 @@ def fer_heads(tiles: FaceTiles, fer_faces: Pixels, teacher: Teacher, seed: int) 
 def detect_enlarged(
     face: Pixels, teacher: Teacher, border: int = cv2.BORDER_REPLICATE
 ) -> tuple[npt.NDArray[np.float64], Boxes] | None:
-    """Where in `face`, uint8 [48, 48], the teacher sees its surest face, and Teacher.detect_best's row; or None.
+    """Where in `face`, uint8 [48, 48], the teacher's best face is, and Teacher.detect_best's row; or None.
 
     The place is x, y, width, height in shares of the image's side, [4]; the row's pixels are those of the enlarged
     image with its margin. border: cv2's border type of the margin; a constant one has the runtime's padding gray.
@@ -158,7 +158,7 @@ def detect_enlarged(
 
 
 def _best_box(faces: Boxes) -> Boxes:
-    """The box [4] of the surest face."""
+    """The box [4] of the face with the highest score."""
     return np.asarray(faces[np.argmax(faces[:, 4]), :4])
 
 

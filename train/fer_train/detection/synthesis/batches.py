@@ -1,6 +1,6 @@
 """Whole batches of images and their faces as tensors: views, light, and which faces a view cuts off.
 
-Faces are float32 [N, F, 5]: x, y, width and height in pixels, then a flag: above 0 (how surely it is a face),
+Faces are float32 [N, F, 5]: x, y, width and height in pixels, then a flag: above 0 (its certainty),
 `scenes.IGNORED`, or 0 for an empty row. Random numbers come from a generator on the CPU, so that a seed gives the same
 batches on any device, up to rounding.
 """

@@ -1,8 +1,8 @@
 """Close-ups: FER2013's faces pasted on training images, small. They show fists, hats, hands, profiles and tears.
 
-Photos of public people show few of these, and the teacher is surest of such a face when it is enlarged. What it sees in
-the enlarged close-up is therefore the label at any size. The harder a face is for the shipped detector, the more often
-it is pasted.
+Photos of public people show few of these. The teacher scores such a face highest when it is enlarged, so the box and
+the label come from the enlarged close-up, whatever the size at which it is pasted. The harder a face is for the shipped
+detector, the more often it is pasted.
 """
 
 import math
@@ -31,7 +31,7 @@ from fer_train.detection.synthesis.tiles import Boxes, Pixels
 MIN_TEACHER_SCORE = 0.4  # of an enlarged close-up; below, many show no face
 JUDGED_PX, JUDGED_COLUMNS = 32, 10  # the detector searches sheets of close-ups of this side
 JUDGED_MIN_SCORE, MATCH_IOU = 0.02, 0.35  # of its boxes; overlap with the teacher's box
-EASY_WEIGHT = 0.1  # weight of a face that the detector is sure of; one that it misses weighs 1 more
+EASY_WEIGHT = 0.1  # weight of a face that the detector scores 1; one that it misses weighs 1 more
 # Pasting
 SHARE = 0.3  # of the images get close-ups
 MAX_PER_IMAGE = 12
@@ -169,7 +169,7 @@ def _flag_covered(faces: Tensor, shares: Tensor, size: int) -> Tensor:
 def make_close_ups(images: Pixels, teacher: Teacher, detector: LumaDetector) -> CloseUps | None:
     """The `images`, uint8 [N, 48, 48], in which the teacher sees a face; None if there are none.
 
-    The faces that `detector` is unsure of get a higher weight.
+    Faces with a low score of `detector` get a higher weight.
     """
     found = [(image, box) for image in images if (box := _teacher_box(image, teacher)) is not None]
     if not found:
@@ -181,7 +181,7 @@ def make_close_ups(images: Pixels, teacher: Teacher, detector: LumaDetector) -> 
 
 
 def _teacher_box(image: Pixels, teacher: Teacher) -> Boxes | None:
-    """Where the teacher sees its surest face, if it is sure enough: float32 [4], in shares of the image's side."""
+    """The teacher's best box, if its score is high enough: float32 [4], in shares of the image's side."""
     views = [detect_enlarged(image, teacher, border) for border in (cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT)]
     found = [view for view in views if view and view[1][SCORE] >= MIN_TEACHER_SCORE]
     return max(found, key=lambda view: float(view[1][SCORE]))[0].astype(np.float32) if found else None

@@ -51,34 +51,29 @@ class PoolInputs:
 
 
 @dataclass(frozen=True)
-class _Loaded:
-    """The inputs, as a process holds them."""
+class _Sources:
+    """The inputs, as a process holds them; for scenes also what makes mosaics."""
 
     tiles: FaceTiles
     fer_faces: Pixels | None
     teacher: Teacher
-
-    @classmethod
-    def from_files(cls, inputs: PoolInputs) -> "_Loaded":
-        cv2.setNumThreads(1)
-        fer_faces = None if inputs.fer is None else load_fer_faces(inputs.fer)
-        return cls(load_tiles(inputs.faces), fer_faces, Teacher(inputs.teacher))
+    mosaics: MosaicMaker | None = None
 
 
-@dataclass(frozen=True)
-class _SceneSources(_Loaded):
-    """The same with altered heads among the tiles, and what makes mosaics."""
+def _load(inputs: PoolInputs) -> _Sources:
+    cv2.setNumThreads(1)
+    fer_faces = None if inputs.fer is None else load_fer_faces(inputs.fer)
+    return _Sources(load_tiles(inputs.faces), fer_faces, Teacher(inputs.teacher))
 
-    mosaics: MosaicMaker
 
-    @classmethod
-    def from_pool(cls, inputs: PoolInputs, folder: Path) -> "_SceneSources":
-        torch.set_num_threads(1)
-        loaded = _Loaded.from_files(inputs)
-        tiles = altered_heads.with_kinds(loaded.tiles, folder / ALTERED)
-        more = with_drawn_tiles(tiles, DRAWN_TILES, 0)
-        tiles = replace(tiles, images=more.images[: len(tiles)])  # a view, to hold the pixels once
-        return cls(tiles, loaded.fer_faces, loaded.teacher, MosaicMaker(more))
+def _load_for_scenes(inputs: PoolInputs, altered: Path) -> _Sources:
+    """The same, with altered heads among the tiles."""
+    torch.set_num_threads(1)
+    sources = _load(inputs)
+    tiles = altered_heads.with_kinds(sources.tiles, altered)
+    more = with_drawn_tiles(tiles, DRAWN_TILES, 0)
+    tiles = replace(tiles, images=more.images[: len(tiles)])  # a view, to hold the pixels once
+    return replace(sources, tiles=tiles, mosaics=MosaicMaker(more))
 
 
 def alter_heads(folder: Path, inputs: PoolInputs, workers: int, on_part: Callable[[], object]) -> None:
@@ -114,14 +109,14 @@ def make_pool(folder: Path, shards: int, inputs: PoolInputs, workers: int, on_sh
     for _ in range(shards - len(missing)):
         on_shard()
     if missing:
-        load = partial(_SceneSources.from_pool, inputs, folder)
+        load = partial(_load_for_scenes, inputs, folder / ALTERED)
         for _ in run_numbered(load, partial(_make_shard, folder), missing, workers):
             on_shard()
     return len(missing)
 
 
 def _make_in_parts(
-    file: Path, check: Callable[[Path], object], inputs: PoolInputs, work: Callable[[_Loaded, int], Any],
+    file: Path, check: Callable[[Path], object], inputs: PoolInputs, work: Callable[[_Sources, int], Any],
     save: Callable[[list[Any]], None], workers: int, on_part: Callable[[], object],
 ) -> None:  # fmt: skip
     """Save what `work` makes in PARTS, in their order, unless `file` is there and passes `check`."""
@@ -130,7 +125,7 @@ def _make_in_parts(
         for _ in range(PARTS):
             on_part()
         return
-    results = run_numbered(partial(_Loaded.from_files, inputs), work, range(PARTS), workers)
+    results = run_numbered(partial(_load, inputs), work, range(PARTS), workers)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -142,9 +137,9 @@ def _make_in_parts(
     save([made[part] for part in range(PARTS)])
 
 
-def _alter_part(loaded: _Loaded, part: int) -> tuple[FaceTiles, ...]:
+def _alter_part(sources: _Sources, part: int) -> tuple[FaceTiles, ...]:
     """The four kinds of tiles of altered_heads, from one part of the tiles and of FER2013's faces."""
-    tiles, fer_faces, teacher = loaded.tiles.part(_part(loaded.tiles, part)), loaded.fer_faces, loaded.teacher
+    tiles, fer_faces, teacher = sources.tiles.part(_part(sources.tiles, part)), sources.fer_faces, sources.teacher
     heads = np.empty((0, 48, 48), np.uint8) if fer_faces is None else fer_faces[_part(fer_faces, part)]
     return (
         altered_heads.altered_tiles(tiles, fer_faces, teacher, part),
@@ -154,9 +149,9 @@ def _alter_part(loaded: _Loaded, part: int) -> tuple[FaceTiles, ...]:
     )
 
 
-def _close_up_part(loaded: _Loaded, part: int) -> CloseUps | None:
-    assert loaded.fer_faces is not None
-    return make_close_ups(loaded.fer_faces[_part(loaded.fer_faces, part)], loaded.teacher, shipped_detector())
+def _close_up_part(sources: _Sources, part: int) -> CloseUps | None:
+    assert sources.fer_faces is not None
+    return make_close_ups(sources.fer_faces[_part(sources.fer_faces, part)], sources.teacher, shipped_detector())
 
 
 def _part(values: Pixels | FaceTiles, part: int) -> slice:
@@ -170,7 +165,7 @@ def shipped_detector() -> LumaDetector:
     return shipped
 
 
-def _make_shard(folder: Path, sources: _SceneSources, shard: int) -> None:
+def _make_shard(folder: Path, sources: _Sources, shard: int) -> None:
     scenes = np.empty((SHARD_SIZE, SCENE_PX, SCENE_PX), np.uint8)
     faces = np.zeros((SHARD_SIZE, MAX_FACES, 5), np.float32)
     for index, (scene, composed) in enumerate(islice(_make_scenes(sources, shard), SHARD_SIZE)):
@@ -187,11 +182,12 @@ def _save(values: npt.NDArray[Any], path: Path) -> None:
         np.save(file, values)
 
 
-def _make_scenes(sources: _SceneSources, seed: int) -> Iterator[tuple[Pixels, Faces]]:
+def _make_scenes(sources: _Sources, seed: int) -> Iterator[tuple[Pixels, Faces]]:
     """Half a shard of composed scenes, then mosaics without end."""
     maker = SceneMaker(sources.tiles, sources.fer_faces, seed)
     for _ in range(SHARD_SIZE // 2):
         yield maker.make()
+    assert sources.mosaics is not None
     generator = torch.Generator().manual_seed(seed)
     while True:
         images, faces = sources.mosaics.make(MOSAICS_PER_BATCH, SCENE_PX, generator)

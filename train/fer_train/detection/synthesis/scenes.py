@@ -1,7 +1,7 @@
 """Compose scenes with faces whose places are known: photos pasted over one another, with soft edges.
 
 A scene is uint8 [SCENE_PX, SCENE_PX], gray. Its faces are float32 [faces, 5]: x, y, width, height in pixels of the
-scene, and how surely it is a face, up to 1, or IGNORED for one that counts neither way, such as a half hidden one.
+scene, and its certainty (up to 1), or IGNORED for one that counts neither way, such as a half hidden one.
 """
 
 from dataclasses import dataclass
@@ -284,7 +284,7 @@ def _soft_edge(share: float) -> Mask:
 
 
 def _ovals(faces: Faces, ovals: list[tuple[float, float, float]]) -> Mask:
-    """1 in ovals around the surest face, float32 [128, 128].
+    """1 in ovals around the face with the highest score, float32 [128, 128].
 
     ovals: the center's height in heights of the face from its top, then half the sides in sides of the face.
     """

@@ -1,8 +1,8 @@
-"""Relabel scenes by what a strong detector, YuNet, sees in them: which faces they show, and how surely.
+"""Relabel scenes by what a strong detector, YuNet, sees in them: which faces they show, and with what certainty.
 
 Composing leaves errors: faces in the background that no list names, faces that a later layer hid, boxes of turned
 heads. YuNet learned from color photos and is weaker on gray ones; a skin tint and views at other sizes make up for it.
-Its score becomes the training target, so the network learns to be as sure as YuNet.
+Its score becomes the training target, so the network learns YuNet's confidence.
 """
 
 from pathlib import Path
@@ -48,7 +48,7 @@ class Teacher:
 
         Boxes that several scales find are merged into their mean, weighted by score.
         """
-        scene = normalize_lighting(scene)  # luma normalizes light too; in bad light the teacher is unsure of every face
+        scene = normalize_lighting(scene)  # luma normalizes light too; in bad light the teacher scores every face low
         views = [self._detect_at(scene, scale) for scale in SCALES]
         boxes = np.concatenate(views)
         view = np.repeat(np.arange(len(SCALES)), [len(one) for one in views])
@@ -69,7 +69,7 @@ class Teacher:
         return result[result[:, 4] >= MIN_SCORE]
 
     def detect_best(self, image: Pixels) -> Faces | None:
-        """The surest face in uint8 [H, W], at its own size: float32 [15], or None.
+        """The face with the highest score in uint8 [H, W], at its own size: float32 [15], or None.
 
         x, y, width, height; then x and y of right eye, left eye, nose, right and left corner of the mouth; score.
         """
@@ -91,9 +91,9 @@ class Teacher:
         return faces if scale >= 1 else faces[faces[:, 3] >= LARGE_PX]
 
     def relabel(self, scene: Pixels, faces: Faces) -> Faces:
-        """Merge `faces` (as scenes have them) with the teacher's: float32 [F, 5], surest first, at most MAX_FACES.
+        """Merge `faces` (as scenes have them) with the teacher's: float32 [F, 5], best first, at most MAX_FACES.
 
-        The last column is the training target: how surely each is a face, or IGNORED.
+        The last column is the training target: the face's certainty (0 to 1), or IGNORED.
         """
         found = self.detect(scene)
         overlap = iou_matrix(faces[:, :4], found[:, :4])

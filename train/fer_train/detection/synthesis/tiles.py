@@ -14,15 +14,8 @@ from fer_train.data import TRAINING, load_faces
 
 TILE_PX = 128
 TILES_PER_ROW, TILES_PER_SHEET = 40, 1600
-LANDMARKS = (
-    "right_eye_x",
-    "right_eye_y",
-    "left_eye_x",
-    "left_eye_y",
-    "nose_x",
-    "nose_y",
-    "mouth_right_y",
-    "mouth_left_y",
+LANDMARKS = tuple(
+    "right_eye_x right_eye_y left_eye_x left_eye_y nose_x nose_y mouth_right_y mouth_left_y".split()  # noqa: SIM905
 )
 COLUMNS = ("tile", "x", "y", "w", "h", "score", *LANDMARKS)
 Pixels = npt.NDArray[np.uint8]
