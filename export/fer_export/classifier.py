@@ -8,8 +8,8 @@ from typing import Any
 import onnx
 
 from fer_edge.errors import DataError
+from fer_edge.files import sha256_of
 from fer_edge.network.classifier import Classifier
-from fer_edge.network.contract import Contract
 from fer_export.checks.gates import (
     MIN_IMAGES_FOR_ACCURACY_DROP,
     Gate,
@@ -80,7 +80,7 @@ class ClassifierExport(ExportJob):
         self.checkpoint = load_checkpoint(options.checkpoint)
         self.network = usable_network(self.checkpoint, options.checkpoint.name)
         self.data = None if options.data is None else load_data(options.data, self.checkpoint, options.skip_bad, log)
-        contract = classifier_contract(self.checkpoint, self.checkpoint_sha256())
+        contract = classifier_contract(self.checkpoint, sha256_of(options.checkpoint))
         self.contracts = dict.fromkeys(self.outputs.models, contract)
         self.calibration: Calibration | None = None
         self.temperature: TemperatureFit | None = None
@@ -98,7 +98,7 @@ class ClassifierExport(ExportJob):
         return parity_gates(self.parity)
 
     def _probes(self) -> Faces:
-        """Faces to compare answers on."""
+        """Faces to compare outputs on."""
         real = None if self.data is None else self.data.split(PUBLIC_TEST).images
         return probe_faces(self.options.seed, self.checkpoint.input_size, real)
 
@@ -127,7 +127,7 @@ class ClassifierExport(ExportJob):
             self._refit_temperature(self.data.split(PUBLIC_TEST))
             self.consistency = measure_consistency(self.models["int8"], self._probes())
             self.check(*consistency_gates(self.consistency))
-        classifiers = {name: Classifier(to_bytes(model)) for name, model in self.stamped(self.contracts).items()}
+        classifiers = {name: Classifier(to_bytes(model)) for name, model in self.stamped().items()}
         if self.data is None:
             self.notes.append("accuracy not measured: no --calibration-data was given")
         else:
@@ -149,23 +149,19 @@ class ClassifierExport(ExportJob):
     def _score(self, classifiers: Mapping[str, Classifier], data: FaceData) -> None:
         test = data.split(PUBLIC_TEST)
         self.log(f"Measuring on {len(test)} test faces ...")
-        answers = {name: predict(classifier, test, name) for name, classifier in classifiers.items()}
-        self.accuracy = {name: measure_accuracy(rows, data, PUBLIC_TEST) for name, rows in answers.items()}
-        if "int8" not in answers:
+        rows = {name: predict(classifier, test, name) for name, classifier in classifiers.items()}
+        self.accuracy = {name: measure_accuracy(found, data, PUBLIC_TEST) for name, found in rows.items()}
+        for name, measured in self.accuracy.items():
+            self.contracts[name] = replace(self.contracts[name], accuracy=_for_contract(measured))
+        if "int8" not in rows:
             return
-        self.agreement = agreement(answers["fp32"], answers["int8"])
+        self.agreement = agreement(rows["fp32"], rows["int8"])
         self.check(agreement_gate(self.agreement), *accuracy_gates(self.accuracy["fp32"], self.accuracy["int8"]))
         if len(test) < MIN_IMAGES_FOR_ACCURACY_DROP:
             self.notes.append(
                 f"accuracy drop not judged: {len(test)} test faces are too few to tell one from chance "
                 f"({MIN_IMAGES_FOR_ACCURACY_DROP} are needed)"
             )
-
-    def final_contracts(self) -> dict[str, Contract]:
-        return {
-            name: replace(contract, accuracy=_for_contract(self.accuracy.get(name)))
-            for name, contract in super().final_contracts().items()
-        }
 
     def report(self, written: Mapping[str, WrittenFile]) -> Report:
         file, sha256 = self.options.checkpoint.name, self.contracts["fp32"].checkpoint_sha256
@@ -195,8 +191,6 @@ class ClassifierExport(ExportJob):
         }
 
 
-def _for_contract(accuracy: Accuracy | None) -> dict[str, object] | None:
-    if accuracy is None:
-        return None
-    images, share = accuracy.metrics["images"], accuracy.metrics["accuracy"]
-    return {"split": accuracy.split, "images": images, "accuracy": round(share, 6)}
+def _for_contract(accuracy: Accuracy) -> dict[str, object]:
+    images, fraction = accuracy.metrics["images"], accuracy.metrics["accuracy"]
+    return {"split": accuracy.split, "images": images, "accuracy": round(fraction, 6)}

@@ -2,8 +2,9 @@
 
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import click
 
@@ -14,6 +15,7 @@ from fer_train.commands import data_options as shared
 from fer_train.commands.data_options import SETTINGS, PathType
 
 SPLITS = click.Choice(shared.SPLITS)
+Command = TypeVar("Command", bound=Callable[..., None])
 FILE_NAMES_OTHERS = "The fp32 file; the other files get their names from it."
 DATA_HELP = "fer2013.csv, or any data that fer-train takes: Training faces calibrate int8, PublicTest faces measure."
 FORCE_HELP = "Write even if a gate fails; the files are marked as failed."
@@ -99,15 +101,24 @@ def inspect(file: Path) -> None:
     click.echo(describe(file))
 
 
+def scoring_options(command: Command) -> Command:
+    """The options of what scores ONNX files on labeled faces."""
+    for option in (
+        click.option("--overwrite", is_flag=True, help="Replace the --json file if it exists."),
+        click.option("--json", "json_file", type=PathType, metavar="FILE", help="Write the scores to FILE, too."),
+        shared.threads,
+        click.option("--split", type=SPLITS, default="PublicTest", help="Rows to score."),
+        shared.skip_bad_rows,
+        shared.classes,
+        shared.data,
+    ):
+        command = option(command)
+    return command
+
+
 @click.command(context_settings=SETTINGS)
 @click.argument("file", type=PathType, metavar="FILE.onnx")
-@shared.data
-@shared.classes
-@shared.skip_bad_rows
-@click.option("--split", type=SPLITS, default="PublicTest", help="Rows to score.")
-@shared.threads
-@click.option("--json", "json_file", type=PathType, metavar="FILE", help="Write the scores to FILE, too.")
-@click.option("--overwrite", is_flag=True, help="Replace the --json file if it exists.")
+@scoring_options
 def evaluate(
     file: Path, data: Path, classes: ClassChoice | None, skip_bad_rows: bool, split: str, threads: int,
     json_file: Path | None, overwrite: bool,
@@ -137,13 +148,7 @@ def evaluate(
 @click.command(context_settings=SETTINGS)
 @click.argument("first", type=PathType, metavar="A.onnx")
 @click.argument("second", type=PathType, metavar="B.onnx")
-@shared.data
-@shared.classes
-@shared.skip_bad_rows
-@click.option("--split", type=SPLITS, default="PublicTest", help="Rows to score.")
-@shared.threads
-@click.option("--json", "json_file", type=PathType, metavar="FILE", help="Write the comparison to FILE, too.")
-@click.option("--overwrite", is_flag=True, help="Replace the --json file if it exists.")
+@scoring_options
 def compare(
     first: Path, second: Path, data: Path, classes: ClassChoice | None, skip_bad_rows: bool, split: str, threads: int,
     json_file: Path | None, overwrite: bool,

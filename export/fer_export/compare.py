@@ -1,4 +1,4 @@
-"""Compare two ONNX files on labeled faces: how accurate each is, how fast, and where their answers differ."""
+"""Compare two ONNX files on labeled faces: how accurate each is, how fast, and where their predictions differ."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass

@@ -10,8 +10,9 @@ import torch
 
 from fer_edge.detectors.luma import LumaDetector
 from fer_edge.errors import DataError
-from fer_export.checks.boxes import answer_delta, box_agreement
-from fer_export.checks.gates import Gate, answer_gate, box_gates
+from fer_edge.files import sha256_of
+from fer_export.checks.boxes import box_agreement, output_delta
+from fer_export.checks.gates import Gate, box_gates, output_gate
 from fer_export.graph.detector import Images, detector_contract, detector_to_onnx
 from fer_export.graph.onnx_file import to_bytes, with_contract
 from fer_export.int8.box_ranges import output_limits
@@ -68,7 +69,7 @@ class DetectorExport(ExportJob):
         super().__init__(options, log, quantize=True)
         self.options = options
         self.network, self.trained = load_detector(options.checkpoint)
-        self.contract = detector_contract(self.checkpoint_sha256(), self.trained, options.score_threshold)
+        self.contract = detector_contract(sha256_of(options.checkpoint), self.trained, options.score_threshold)
         self.contracts = dict.fromkeys(self.outputs.models, self.contract)
         self.scenes = load_scenes(options.scenes)
         self.candidates: Sequence[Candidate] = ()
@@ -78,7 +79,7 @@ class DetectorExport(ExportJob):
         return detector_to_onnx(self.network)
 
     def fp32_gates(self) -> list[Gate]:
-        return [answer_gate(answer_delta(self.models["fp32"], self.network, self.scenes.test[:PARITY_SCENES]))]
+        return [output_gate(output_delta(self.models["fp32"], self.network, self.scenes.test[:PARITY_SCENES]))]
 
     def quantize(self) -> onnx.ModelProto:
         """The int8 graph with the best calibrator, made fast and small."""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import onnx
 
-from fer_edge.files import sha256_of
 from fer_edge.network.contract import Contract
 from fer_export.checks.gates import Gate, enforce, failed_names, folding_gate, fusion_gates
 from fer_export.graph.onnx_file import to_bytes, with_contract
@@ -37,7 +36,7 @@ class JobOptions:
 class ExportJob(ABC):
     """One export. A subclass says what it traces, calibrates on, measures and reports.
 
-    models: graphs by precision, without contract. contracts: by precision, without what only the end knows.
+    models: graphs by precision, without contract. contracts: by precision; their failed gates come at the end.
     operators: by precision, as onnxruntime runs them. convolutions: of the network. gates: all that were checked.
 
     Making one checks the outputs and reads checkpoint and data: OutputError, ModelError, DataError.
@@ -46,7 +45,7 @@ class ExportJob(ABC):
     def __init__(self, options: JobOptions, log: Log, quantize: bool) -> None:
         self.outputs = Outputs.named_after(options.out, quantize)
         self.outputs.check(options.overwrite)
-        self._options, self.log, self._quantize = options, log, quantize
+        self._options, self.log = options, log
         self.models: dict[str, onnx.ModelProto] = {}
         self.contracts: dict[str, Contract] = {}
         self.operators: dict[str, dict[str, int]] = {}
@@ -59,31 +58,30 @@ class ExportJob(ABC):
         Raises ModelError if the network can't be exported and GateError if a bound is not kept, unless forced; then
         nothing is written.
         """
-        self._convert()
-        if self._quantize:
-            self._make_int8()
+        self.log(f"Converting {self._options.checkpoint} to ONNX ...")
+        fp32 = self.models["fp32"] = self.trace()
+        stored = stored_operators(fp32)
+        self.operators["fp32"] = running_operators(to_bytes(fp32))
+        self.convolutions = stored.get("Conv", 0)
+        self.check(folding_gate(stored), *self.fp32_gates())
+        if "int8" in self.outputs.models:
+            int8 = self.models["int8"] = self.quantize()
+            self.operators["int8"] = running_operators(to_bytes(int8))
+            self.check(*fusion_gates(self.convolutions, self.operators["int8"]))
         self.measure()
-        files = {name: to_bytes(model) for name, model in self.stamped(self.final_contracts()).items()}
+        return self._write(), self.outputs.paths
+
+    def _write(self) -> Report:
+        for name, contract in self.contracts.items():
+            self.contracts[name] = replace(contract, failed_gates=failed_names(self.gates, name))
+        files = {name: to_bytes(model) for name, model in self.stamped().items()}
         written = {
             name: WrittenFile(self.outputs.models[name].name, len(data), hashlib.sha256(data).hexdigest())
             for name, data in files.items()
         }
         report = self.report(written)
         self.outputs.write(files, report.to_json())
-        return report, self.outputs.paths
-
-    def _convert(self) -> None:
-        self.log(f"Converting {self._options.checkpoint} to ONNX ...")
-        model = self.models["fp32"] = self.trace()
-        stored = stored_operators(model)
-        self.convolutions = stored.get("Conv", 0)
-        self.operators["fp32"] = running_operators(to_bytes(model))
-        self.check(folding_gate(stored), *self.fp32_gates())
-
-    def _make_int8(self) -> None:
-        model = self.models["int8"] = self.quantize()
-        self.operators["int8"] = running_operators(to_bytes(model))
-        self.check(*fusion_gates(self.convolutions, self.operators["int8"]))
+        return report
 
     def check(self, *gates: Gate) -> None:
         """Record the gates; GateError if one failed, unless forced."""
@@ -93,20 +91,9 @@ class ExportJob(ABC):
             if not gate.passed:
                 self.log(f"gate failed, but --force was given: {gate}")
 
-    def checkpoint_sha256(self) -> str:
-        """Hex hash of the checkpoint's file."""
-        return sha256_of(self._options.checkpoint)
-
-    def stamped(self, contracts: Mapping[str, Contract]) -> dict[str, onnx.ModelProto]:
+    def stamped(self) -> dict[str, onnx.ModelProto]:
         """Every model with its contract, by precision."""
-        return {name: with_contract(model, contracts[name]) for name, model in self.models.items()}
-
-    def final_contracts(self) -> dict[str, Contract]:
-        """The contracts to write, with the gates that failed."""
-        return {
-            name: replace(contract, failed_gates=failed_names(self.gates, name))
-            for name, contract in self.contracts.items()
-        }
+        return {name: with_contract(model, self.contracts[name]) for name, model in self.models.items()}
 
     @abstractmethod
     def trace(self) -> onnx.ModelProto:

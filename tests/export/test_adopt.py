@@ -1,4 +1,4 @@
-"""Networks of other makers: layouts, colours, fixed batches, missing softmax, and what can't be adopted."""
+"""Third-party networks: layouts, colors, fixed batches, a missing softmax, and what can't be adopted."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def network(
     nodes = [
         helper.make_node("ReduceMean", ["image"], ["means"], axes=axes, keepdims=0),
         helper.make_node("Reshape", ["means", "shape"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "weights"], ["faces"]),  # a name that the front has, too
+        helper.make_node("MatMul", ["flat", "weights"], ["faces"]),  # a name that the added nodes use, too
     ]
     last = "faces"
     if ending:
@@ -73,13 +73,13 @@ def test_an_nhwc_rgb_network_without_softmax_runs(fer_export, tmp_path: Path) ->
     images = np.random.default_rng(0).integers(0, 256, (5, 3, 112, 112), dtype=np.uint8)
     expected = softmax(logits(images, [123.7, 116.3, 103.5], [58.4, 57.1, 57.4]))
     np.testing.assert_allclose(classifier.predict(images), expected, atol=1e-5)
-    picture = np.full((200, 200, 3), (10, 120, 250), dtype=np.uint8)  # blue, green, red
+    image = np.full((200, 200, 3), (10, 120, 250), dtype=np.uint8)  # blue, green, red
     red_first = np.broadcast_to(np.reshape([250, 120, 10], (1, 3, 1, 1)), (1, 3, 112, 112))
     expected = softmax(logits(red_first, [123.7, 116.3, 103.5], [58.4, 57.1, 57.4]))
-    np.testing.assert_allclose(classifier.classify(picture, [Square(100, 100, 80)]), expected, atol=1e-5)
+    np.testing.assert_allclose(classifier.classify(image, [Square(100, 100, 80)]), expected, atol=1e-5)
 
 
-def test_a_grey_nchw_network_of_values_from_minus_one_to_one_keeps_its_softmax(fer_export, tmp_path: Path) -> None:
+def test_a_gray_nchw_network_of_values_from_minus_one_to_one_keeps_its_softmax(fer_export, tmp_path: Path) -> None:
     source, out = network(tmp_path, ["n", 1, 64, 48], ending="Softmax"), tmp_path / "ours.onnx"
     changes = {"mean": "127.5", "std": "127.5", "color": "gray", "input-size": "64x48"}
     result = fer_export(*adopting(source, out, **changes))
@@ -132,7 +132,7 @@ def refused(result, code: int, words: str, out: Path) -> None:
         ({"labels": "a,b,c,d"}, "gives [?, 3], but --labels names 4 emotions"),
     ],
 )
-def test_a_network_that_is_not_what_was_said_is_refused(
+def test_a_network_that_does_not_fit_the_options_is_refused(
     fer_export, tmp_path: Path, changes: dict[str, str], words: str
 ) -> None:
     source, out = network(tmp_path, ["n", 3, 112, 112]), tmp_path / "ours.onnx"
@@ -145,12 +145,12 @@ def test_a_network_that_needs_a_softmax_and_must_not_get_one_is_refused(fer_expo
 
 
 def test_a_graph_made_for_one_face_is_refused(fer_export, tmp_path: Path) -> None:
-    # Its Reshape wants [3], which no number of faces but one has.
+    # Its Reshape to [3] fits one face only.
     source, out = network(tmp_path, [1, 3, 112, 112], flatten=[3]), tmp_path / "ours.onnx"
     refused(fer_export(*adopting(source, out)), 1, "takes one face at a time", out)
 
 
-def test_a_network_of_other_values_than_floats_is_refused(fer_export, tmp_path: Path) -> None:
+def test_a_network_that_does_not_take_floats_is_refused(fer_export, tmp_path: Path) -> None:
     graph = helper.make_graph(
         [helper.make_node("Identity", ["image"], ["answer"])], "theirs",
         [helper.make_tensor_value_info("image", TensorProto.INT64, ["n", 3])],

@@ -1,4 +1,4 @@
-"""Classes that were merged for training stay so: in the export's own measuring, in the file, and in the runtime."""
+"""Classes merged for training stay merged: in the export's measurements, in the file, and in the runtime."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ def merged(checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, classes=MERGED, class_mapping=MAPPING)
 
 
-def test_data_as_it_was_before_merging_is_placed(merged: Checkpoint, faces: FaceData, faces_csv: Path) -> None:
+def test_data_with_the_classes_before_merging_is_mapped(merged: Checkpoint, faces: FaceData, faces_csv: Path) -> None:
     data = load_data(faces_csv, merged, False, lambda _: None)
     assert data.classes == MERGED
     assert (data.images == faces.images).all()
@@ -56,12 +56,12 @@ def test_bad_rows_can_be_left_out(
     path.write_text(path.read_text() + "3,1 2 3,Training\n")
     with pytest.raises(DataError, match=r"row 51 .*pass --skip-bad-rows"):
         load_data(path, merged, False, lambda _: None)
-    said: list[str] = []
-    assert len(load_data(path, merged, True, said.append)) == 50
-    assert [line for line in said if line.startswith("note: 1 of 51 rows can't be used")]
+    lines: list[str] = []
+    assert len(load_data(path, merged, True, lines.append)) == 50
+    assert [line for line in lines if line.startswith("note: 1 of 51 rows can't be used")]
 
 
-def test_the_contract_carries_the_mapping_and_other_files_stay_as_they_were(merged: Checkpoint) -> None:
+def test_the_contract_carries_the_mapping_only_if_there_is_one(merged: Checkpoint) -> None:
     contract = classifier_contract(merged, "")
     assert contract.labels == MERGED
     assert parse_contract(contract.to_json(), "m.onnx").class_mapping == MAPPING
@@ -107,7 +107,7 @@ def test_three_merged_classes_go_from_training_through_int8_into_the_runtime(tmp
         assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "m.export.json").read_text())
     assert report["accuracy"]["images"] == 84
-    assert report["accuracy"]["fp32"] > 0.9, "always saying other would be right for five in seven"
+    assert report["accuracy"]["fp32"] > 0.9, "predicting other alone would be right for five in seven"
     scores = {name: json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("checkpoint", "fp32")}
     assert scores["checkpoint"]["accuracy"] == scores["fp32"]["accuracy"] == report["accuracy"]["fp32"]
     assert scores["checkpoint"]["confusion"] == scores["fp32"]["confusion"]
@@ -117,6 +117,6 @@ def test_three_merged_classes_go_from_training_through_int8_into_the_runtime(tmp
             assert list(face["probabilities"]) == list(MERGED)
     lines = (tmp_path / "predictions.csv").read_text().splitlines()
     assert lines[0] == "row,emotion,confidence,happy,neutral,other"
-    said = np.array([line.split(",")[1] for line in lines[1:]])
+    predicted = np.array([line.split(",")[1] for line in lines[1:]])
     truth = np.array([MAPPING[FER2013_CLASSES[label]] for label in [*training, *test]])
-    assert (said == truth).mean() > 0.9
+    assert (predicted == truth).mean() > 0.9

@@ -53,7 +53,7 @@ def test_two_processes_in_two_folders_write_the_same_bytes(
         assert (tmp_path / name).read_bytes() == (finished.folder / name).read_bytes()
 
 
-def test_the_contract_says_all_that_the_runtime_needs(finished, checkpoint_file: Path) -> None:
+def test_the_contract_holds_all_that_the_runtime_needs(finished, checkpoint_file: Path) -> None:
     for name, key in (("m.onnx", "fp32"), ("m.int8.onnx", "int8")):
         properties = onnx.load(finished.folder / name).metadata_props
         assert [entry.key for entry in properties] == [METADATA_KEY]
@@ -127,7 +127,7 @@ def test_the_report_has_every_figure(finished) -> None:
     assert any("accuracy drop not judged" in note for note in report["notes"])
 
 
-def test_the_table_is_all_of_stdout_and_aligned(finished) -> None:
+def test_stdout_is_the_aligned_table_alone(finished) -> None:
     lines = finished.result.stdout.splitlines()
     assert lines[0].split() == ["size", "accuracy", "de-duplicated", "macro-F1", "agreement", "latency"]
     assert lines[1].startswith("fp32") and lines[2].startswith("int8")
@@ -137,7 +137,7 @@ def test_the_table_is_all_of_stdout_and_aligned(finished) -> None:
     assert lines[-1] == "wrote m.onnx, m.int8.onnx, m.export.json"
 
 
-def test_a_log_gets_neither_progress_nor_chatter(finished) -> None:
+def test_a_log_file_gets_no_progress_lines(finished) -> None:
     assert finished.result.stderr == "", "an error must stand alone there; progress is for terminals"
 
 
@@ -178,16 +178,16 @@ def test_a_late_failed_gate_writes_nothing_either(
     assert left_in(tmp_path) == []
 
 
-def test_force_writes_records_the_failure_and_marks_the_contract(
+def test_force_writes_reports_the_failure_and_marks_the_contract(
     options: ClassifierExportOptions, fp32: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(classifier_export, "classifier_to_onnx", lambda *_: corrupt(fp32))
-    said: list[str] = []
-    run_export(replace(options, force=True, quantize=False), said.append)
+    lines: list[str] = []
+    run_export(replace(options, force=True, quantize=False), lines.append)
     assert left_in(tmp_path) == ["m.export.json", "m.onnx"]
     gates = {gate["name"]: gate for gate in json.loads((tmp_path / "m.export.json").read_text())["gates"]}
     assert not gates["parity_max_abs_delta"]["passed"] and gates["parity_max_abs_delta"]["value"] > 0.05
-    assert any("gate failed" in line for line in said)
+    assert any("gate failed" in line for line in lines)
     assert Classifier(tmp_path / "m.onnx").contract.failed_gates == ("parity_max_abs_delta",)
     assert "FAILED    parity_max_abs_delta" in describe(tmp_path / "m.onnx")
 
@@ -198,7 +198,7 @@ def test_a_failed_int8_file_warns_once_and_the_fp32_one_beside_it_does_not(
 ) -> None:
     monkeypatch.setattr(classifier_export, "agreement", lambda *_: 0.5)
     run_export(replace(quick, force=True))
-    assert caplog.messages == []  # the export itself has told
+    assert caplog.messages == []  # the export has reported it itself
     assert Classifier(tmp_path / "m.onnx").contract.failed_gates == ()
     classifier = Classifier(tmp_path / "m.int8.onnx")
     classifier.predict(np.zeros((3, 1, 48, 48), dtype=np.uint8))
@@ -216,7 +216,7 @@ def test_a_contract_with_garbled_failed_gates_is_refused(garbled: str) -> None:
 
 
 @pytest.mark.usefixtures("ready_conversion")
-def test_the_report_tells_where_fp32_is_the_better_choice(
+def test_the_report_says_where_fp32_is_the_better_choice(
     quick: ClassifierExportOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = Latency({name: Spread(1, 1, 1) for name in ("fp32", "int8")}, Spread(0.8, 0.7, 0.9))
@@ -231,7 +231,7 @@ def test_the_report_tells_where_fp32_is_the_better_choice(
 
 
 @pytest.mark.usefixtures("ready_conversion")
-def test_int8_gets_a_temperature_of_its_own_where_test_faces_suffice(
+def test_int8_gets_its_own_temperature_if_test_faces_suffice(
     quick: ClassifierExportOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(classifier_export, "MIN_IMAGES", 42)
@@ -300,6 +300,6 @@ def test_a_checkpoint_with_a_strange_mean_is_refused(
         run_export(replace(options, checkpoint=tmp_path / "other.pt", quantize=False, data=None))
 
 
-def test_quantising_without_data_is_a_programming_error(options: ClassifierExportOptions) -> None:
+def test_quantizing_without_data_is_a_programming_error(options: ClassifierExportOptions) -> None:
     with pytest.raises(ValueError, match="calibrate"):
         replace(options, data=None)

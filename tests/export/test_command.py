@@ -1,4 +1,4 @@
-"""The command line: exit codes, single lines on stderr, what `--help` loads, and the subcommands."""
+"""The command line: exit codes, one-line errors, what `--help` imports, and the subcommands."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def one_line(result, code: int, words: str) -> None:
     assert result.stderr.splitlines()[-1].startswith("fer-export: ")
 
 
-def test_a_file_that_is_no_checkpoint(fer_export, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint(fer_export, tmp_path: Path) -> None:
     (tmp_path / "best.pt").write_text("not a checkpoint")
     one_line(fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx"), 1, "is not a checkpoint")
 
@@ -85,7 +85,7 @@ def test_a_checkpoint_of_another_network(fer_export, checkpoint: Checkpoint, tmp
     one_line(fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx"), 1, "there is no network 'resnet999'")
 
 
-def test_a_file_of_torch_that_is_no_checkpoint_of_ours(fer_export, tmp_path: Path) -> None:
+def test_a_torch_file_that_is_not_a_checkpoint_of_fer_train(fer_export, tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(3)}, tmp_path / "best.pt")
     one_line(fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx"), 1, "is not a checkpoint of fer-train")
 
@@ -101,7 +101,7 @@ def test_data_whose_classes_the_checkpoint_does_not_know(
 
 
 @pytest.mark.usefixtures("ready_conversion")
-def test_too_few_faces_to_calibrate_on_are_told_with_the_number_needed(
+def test_too_few_faces_to_calibrate_on_are_reported_with_the_number_needed(
     fer_export, good, faces: FaceData, write_csv: Callable[..., Path], tmp_path: Path
 ) -> None:
     few = tmp_path / "few.csv"
@@ -133,7 +133,7 @@ def test_quantize_without_data_is_a_usage_error(fer_export, good) -> None:
     one_line(fer_export(*good, "--quantize"), 2, "--calibration-data")
 
 
-def test_an_output_that_is_no_onnx_file_is_a_usage_error(fer_export, checkpoint_file: Path, tmp_path: Path) -> None:
+def test_an_output_not_named_onnx_is_a_usage_error(fer_export, checkpoint_file: Path, tmp_path: Path) -> None:
     one_line(fer_export(checkpoint_file, "--out", tmp_path / "m.pt"), 2, "must end in .onnx")
 
 
@@ -183,7 +183,7 @@ def test_ctrl_c_leaves_nothing(fer_export, good, tmp_path: Path, monkeypatch: py
     assert list(tmp_path.iterdir()) == []
 
 
-def test_inspect_tells_contract_and_operators(fer_export, finished) -> None:
+def test_inspect_shows_contract_and_operators(fer_export, finished) -> None:
     result = fer_export("inspect", finished.folder / "m.int8.onnx")
     assert (result.code, result.stderr) == (0, "")
     assert "10 QLinearConv" in result.stdout and "10 Conv" in result.stdout
@@ -191,7 +191,7 @@ def test_inspect_tells_contract_and_operators(fer_export, finished) -> None:
     assert '"kind": "classifier"' in result.stdout and '"temperature": 1.25' in result.stdout
 
 
-def test_inspect_knows_files_without_a_contract(fer_export, fp32: onnx.ModelProto, tmp_path: Path) -> None:
+def test_inspect_describes_files_without_a_contract(fer_export, fp32: onnx.ModelProto, tmp_path: Path) -> None:
     onnx.save(fp32, tmp_path / "plain.onnx")
     result = fer_export("inspect", tmp_path / "plain.onnx")
     assert result.code == 0 and "contract  none" in result.stdout
@@ -204,7 +204,7 @@ def test_a_broken_onnx_file_is_refused(fer_export, tmp_path: Path, command: list
     one_line(fer_export(*command, tmp_path / "no.onnx"), 1, "no.onnx is not a file")
 
 
-def test_evaluate_tells_what_the_export_measured(fer_export, finished, faces_csv: Path, tmp_path: Path) -> None:
+def test_evaluate_reports_what_the_export_measured(fer_export, finished, faces_csv: Path, tmp_path: Path) -> None:
     scores = tmp_path / "scores.json"
     result = fer_export("evaluate", finished.folder / "m.onnx", "--data", faces_csv, "--json", scores)
     assert (result.code, result.stderr) == (0, "")

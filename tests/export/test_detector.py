@@ -26,7 +26,7 @@ from fer_train.detection.trainer import save_detector
 
 @pytest.fixture(scope="module")
 def network() -> Luma:
-    """An untrained network that fires here and there, so that there is something to agree on."""
+    """An untrained network with some detections, so that agreement can be measured."""
     torch.manual_seed(0)
     network = Luma().eval()
     for layer in network.modules():  # as training leaves them: a bias of 0 would be dropped from the graph
@@ -44,7 +44,7 @@ def graph(network: Luma) -> onnx.ModelProto:
 
 @pytest.fixture
 def scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small pool of blotches, and an export that is content with it."""
+    """A small pool of blotches, and an export that needs no more scenes."""
     for name, count in (("CALIBRATION_SCENES", 4), ("TUNING_SCENES", 2), ("TEST_SCENES", 8)):
         monkeypatch.setattr(detector_export, name, count)
     monkeypatch.setattr(pool, "SHARD_SIZE", 14)
@@ -83,10 +83,10 @@ def test_the_graph_takes_any_batch_and_any_multiple_of_32(
 ) -> None:
     session = open_session(save(graph, tmp_path / "d.onnx"))
     for shape in ((1, 1, 32, 32), (3, 1, 64, 160), (2, 1, 256, 320)):
-        pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        (answers,) = session.run(None, {"pictures": pictures})
+        images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        (answers,) = session.run(None, {"pictures": images})
         with torch.no_grad():
-            expected = network((torch.from_numpy(pictures).float() - 128) / 64).numpy()
+            expected = network((torch.from_numpy(images).float() - 128) / 64).numpy()
         assert answers.shape == (shape[0], 5, len(cell_grid(*shape[2:])))
         assert np.abs(answers - expected).max() < 1e-3
 
@@ -98,10 +98,10 @@ def test_equal_networks_give_equal_bytes_and_no_path_of_this_machine(graph: onnx
 
 
 def test_a_compact_file_answers_the_same(graph: onnx.ModelProto, tmp_path: Path) -> None:
-    pictures = np.random.default_rng(1).integers(0, 256, (1, 1, 64, 64), dtype=np.uint8)
+    images = np.random.default_rng(1).integers(0, 256, (1, 1, 64, 64), dtype=np.uint8)
     small = compact(graph)
     first, second = (
-        open_session(save(model, tmp_path / name)).run(None, {"pictures": pictures})[0]
+        open_session(save(model, tmp_path / name)).run(None, {"pictures": images})[0]
         for name, model in (("a.onnx", graph), ("b.onnx", small))
     )
     assert (first == second).all()
@@ -109,7 +109,7 @@ def test_a_compact_file_answers_the_same(graph: onnx.ModelProto, tmp_path: Path)
     assert [item.name for item in small.graph.input] == ["pictures"]
 
 
-def test_the_runtime_runs_it_on_a_picture_of_any_size(graph: onnx.ModelProto, tmp_path: Path) -> None:
+def test_the_runtime_runs_it_on_an_image_of_any_size(graph: onnx.ModelProto, tmp_path: Path) -> None:
     contract = detector_contract("0" * 64, {}, 0.5)
     detector = LumaDetector(save(with_contract(graph, contract), tmp_path / "d.onnx"), min_face_px=1)
     for shape in ((1, 1), (33, 70), (240, 320), (50, 2000, 3)):
@@ -132,7 +132,7 @@ def test_an_export_writes_both_precisions_and_what_was_measured(checkpoint: Path
 
 
 @pytest.mark.usefixtures("ready_graph")
-def test_int8_keeps_its_steps_for_scores_that_matter(
+def test_int8_spends_its_steps_on_scores_that_matter(
     checkpoint: Path, scenes: Path, graph: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(box_ranges, "MIN_LOGIT", -2.0)
@@ -141,8 +141,8 @@ def test_int8_keeps_its_steps_for_scores_that_matter(
     lowest = []
     for path in written[:2]:
         session = open_session(path, 1)
-        picture = np.random.default_rng(0).integers(0, 256, (1, 1, 320, 320), dtype=np.uint8)
-        lowest.append(float(session.run(None, {session.get_inputs()[0].name: picture})[0][0, 0].min()))
+        image = np.random.default_rng(0).integers(0, 256, (1, 1, 320, 320), dtype=np.uint8)
+        lowest.append(float(session.run(None, {session.get_inputs()[0].name: image})[0][0, 0].min()))
     fp32, int8 = lowest
     assert fp32 < -2.5
     assert int8 == pytest.approx(-2.0, abs=0.1)
@@ -150,13 +150,13 @@ def test_int8_keeps_its_steps_for_scores_that_matter(
 
 @pytest.mark.usefixtures("ready_graph")
 def test_a_failed_gate_writes_nothing(checkpoint: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gates, "MAX_ANSWER_DELTA", -1.0)
+    monkeypatch.setattr(gates, "MAX_OUTPUT_DELTA", -1.0)
     with pytest.raises(GateError, match="parity"):
         run_export(options(checkpoint, scenes))
     assert not list(checkpoint.parent.glob("*.onnx"))
 
 
-def test_what_can_not_be_exported_is_told(checkpoint: Path, scenes: Path, tmp_path: Path) -> None:
+def test_what_can_not_be_exported_is_refused(checkpoint: Path, scenes: Path, tmp_path: Path) -> None:
     (tmp_path / "d.onnx").write_text("kept")
     with pytest.raises(OutputError, match="--overwrite"):
         run_export(options(checkpoint, scenes))

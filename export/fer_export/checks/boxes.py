@@ -16,8 +16,8 @@ PARITY_SHAPES = ((320, 320), (256, 320), (32, 96))
 MATCH_IOU = 0.7  # from which int8's box is the same as fp32's
 
 
-def answer_delta(model: onnx.ModelProto, network: Luma, images: Images) -> float:
-    """Largest absolute difference of an answer of `model` to PyTorch's.
+def output_delta(model: onnx.ModelProto, network: Luma, images: Images) -> float:
+    """Largest absolute difference of an output of `model` to PyTorch's.
 
     images: uint8 [N, S, S], S at least 320, run as one batch and cropped to each of PARITY_SHAPES.
     """

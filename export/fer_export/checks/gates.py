@@ -21,7 +21,7 @@ MAX_ACCURACY_DROP = 0.003
 # On fewer faces, a few that change sides by chance exceed MAX_ACCURACY_DROP.
 MIN_IMAGES_FOR_ACCURACY_DROP = 1000
 # A healthy detector differs by 1e-5 in logits of up to 20, one that lost a layer by 1 and more.
-MAX_ANSWER_DELTA = 1e-3
+MAX_OUTPUT_DELTA = 1e-3
 MIN_BOX_AGREEMENT = 0.95
 MAX_DETECTOR_BYTES = 200_000
 
@@ -74,7 +74,7 @@ def parity_gates(parity: Parity) -> list[Gate]:
 
 
 def consistency_gates(measured: Consistency) -> list[Gate]:
-    """The int8 classifier gives a face the same answer alone and in a batch, and outputs probabilities."""
+    """The int8 classifier gives a face the same outputs alone and in a batch, and outputs probabilities."""
     advice = "onnxruntime runs int8 differently from fp32: use the pinned version, or export without --quantize"
     return [
         Gate("int8_batch_delta", measured.batch_delta, "at most", MAX_BATCH_DELTA, advice, "int8"),
@@ -111,9 +111,9 @@ def accuracy_gates(fp32: Accuracy, int8: Accuracy) -> list[Gate]:
     return [Gate("accuracy_drop", drop, "at most", MAX_ACCURACY_DROP, f"{BETTER_INT8}, or use fp32", "int8")]
 
 
-def answer_gate(delta: float) -> Gate:
+def output_gate(delta: float) -> Gate:
     """The fp32 detector computes what PyTorch computes."""
-    return Gate("parity_max_abs_delta", delta, "at most", MAX_ANSWER_DELTA, PINNED_VERSIONS)
+    return Gate("parity_max_abs_delta", delta, "at most", MAX_OUTPUT_DELTA, PINNED_VERSIONS)
 
 
 def box_gates(agreement: float, size_bytes: int) -> list[Gate]:

@@ -1,4 +1,4 @@
-"""Measure classifier files as the device runs them: answers on faces, agreement, time per face."""
+"""Measure classifier files as the device runs them: predictions for faces, agreement, time per face."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -52,7 +52,7 @@ class Parity:
 
 @dataclass(frozen=True)
 class Consistency:
-    """What a graph answers in batches of each size.
+    """What a graph outputs in batches of each size.
 
     logits: calibrated, float32 [N, classes], by batch size. sum_error: largest difference of the sum of a face's
     probabilities to 1.

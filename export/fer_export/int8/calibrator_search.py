@@ -110,7 +110,7 @@ def search_for_classifier(
 
 
 def face_judge(fp32: onnx.ModelProto, faces: Images) -> Judge:
-    """A judge by the answers to faces uint8 [N, H, W]: agreement and distance as in `compare_probabilities`."""
+    """A judge by the predictions for faces uint8 [N, H, W]: agreement and distance as in `compare_probabilities`."""
     expected = probabilities(fp32, faces)
     return lambda model: compare_probabilities(expected, probabilities(model, faces))
 

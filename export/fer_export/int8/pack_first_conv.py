@@ -3,7 +3,7 @@
 onnxruntime's int8 convolution takes as long for one input channel as for eight, and a gray image has one: the first
 layer was by far the slowest of the detector. The image's memory is read as an image of a fourth of the width with four
 channels, and the convolution's weights are spread so that each sum has the same products as before, in integers: the
-answers stay the same to the last bit. (Except on x86 processors without VNNI, whose int8 products saturate: they
+outputs stay the same to the last bit. (Except on x86 processors without VNNI, whose int8 products saturate: they
 saturate in other pairs then.)
 """
 

@@ -1,4 +1,4 @@
-"""Fit a classifier's temperature again: int8 answers are slightly more or less confident than fp32's."""
+"""Fit a classifier's temperature again: int8 is slightly more or less confident than fp32."""
 
 from dataclasses import dataclass
 

@@ -90,7 +90,7 @@ def test_a_drop_on_few_faces_is_not_judged() -> None:
     assert accuracy_gates(accuracy(0.70, 999), accuracy(0.1, 999)) == []
 
 
-def test_a_failed_gate_tells_figure_bound_and_advice() -> None:
+def test_a_failed_gate_reports_value_bound_and_advice() -> None:
     failing, passing = Gate("agreement", 0.9, "at least", 0.985, "calibrate better"), Gate("x", 1, "at most", 2, "")
     with pytest.raises(GateError, match=r"agreement is 0\.9, must be at least 0\.985: calibrate better"):
         enforce([passing, failing], force=False)
@@ -98,7 +98,7 @@ def test_a_failed_gate_tells_figure_bound_and_advice() -> None:
     enforce([passing], force=False)
 
 
-def test_a_value_that_is_no_number_is_null_in_json() -> None:
+def test_a_value_that_is_not_a_number_is_null_in_json() -> None:
     stored = Gate("x", float("nan"), "at most", 2, "").to_json()
     assert json.loads(json.dumps(stored, allow_nan=False)) == {
         "name": "x", "value": None, "limit": "at most", "bound": 2, "passed": False, "precision": "fp32",

@@ -120,7 +120,7 @@ def test_a_graph_without_a_softmax_at_its_end_is_refused(fp32: onnx.ModelProto) 
         with_logits_output(model)
 
 
-def test_probe_faces_follow_from_the_seed(faces: FaceData) -> None:
+def test_the_seed_determines_the_probe_faces(faces: FaceData) -> None:
     first, again, other = probe_faces(1, 48), probe_faces(1, 48), probe_faces(2, 48)
     assert first.dtype == np.uint8 and first.shape == (64, 48, 48)
     assert (first == again).all() and (first != other).any()

@@ -51,7 +51,7 @@ def test_an_interruption_that_torch_wraps_is_still_one(
         trace_classifier(network, checkpoint)
 
 
-def test_the_graph_starts_with_the_normalisation_of_uint8_faces(fp32: onnx.ModelProto) -> None:
+def test_the_graph_starts_with_the_normalization_of_uint8_faces(fp32: onnx.ModelProto) -> None:
     first = fp32.graph.node[0]
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in fp32.graph.initializer}
     assert first.op_type == "DequantizeLinear" and first.input[0] == "faces"

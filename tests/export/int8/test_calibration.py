@@ -52,13 +52,13 @@ def test_entropy_keeps_evenly_spread_values() -> None:
 
 @pytest.mark.parametrize("name", CALIBRATORS)
 @pytest.mark.parametrize(("low", "high"), [(0.0, 5.0), (-4.0, 0.0), (-2.0, 2.0), (0.0, 1e-6)])
-def test_every_range_holds_zero_and_lies_within_what_was_seen(name: str, low: float, high: float) -> None:
+def test_every_range_holds_zero_and_lies_within_the_observed_one(name: str, low: float, high: float) -> None:
     values = np.random.default_rng(1).uniform(low, high, 10_000)
     found_low, found_high = calibrate(name, Histogram(np.histogram(values, BINS, (low, high))[0], low, high))
     assert low <= found_low <= 0 <= found_high <= high and found_low < found_high
 
 
-def test_all_values_of_every_quantised_activation_are_counted(fp32: onnx.ModelProto, faces: FaceData) -> None:
+def test_all_values_of_every_quantized_activation_are_counted(fp32: onnx.ModelProto, faces: FaceData) -> None:
     histograms = collect_histograms(fp32, faces.images[:20])
     assert list(histograms) == quantized_activations(fp32)
     assert "normalised_faces" not in histograms and not any("weight" in name for name in histograms)
@@ -67,7 +67,7 @@ def test_all_values_of_every_quantised_activation_are_counted(fp32: onnx.ModelPr
     assert histograms["relu"].low == 0 and histograms["relu"].high == first.high
 
 
-def test_a_dead_activation_has_a_range_all_the_same(fp32: onnx.ModelProto) -> None:
+def test_a_dead_activation_has_a_range_too(fp32: onnx.ModelProto) -> None:
     dead = onnx.ModelProto()
     dead.CopyFrom(fp32)
     for tensor in dead.graph.initializer:

@@ -23,7 +23,7 @@ def few_judges(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def shifted(int8: onnx.ModelProto, steps: int) -> onnx.ModelProto:
-    """Every bias of the first convolution off by so many of its quantisation steps."""
+    """Every bias of the first convolution off by `steps` quantization steps."""
     model = copied(int8)
     bias = next(tensor for tensor in model.graph.initializer if tensor.name == FIRST)
     bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.int32(steps), FIRST))
@@ -70,16 +70,16 @@ def test_nearness_counts_equal_answers_and_measures_distance() -> None:
 def test_all_calibrators_are_tried_and_the_one_that_agrees_best_is_kept(
     fp32: onnx.ModelProto, int8: onnx.ModelProto, faces: FaceData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The second way gives a good model, the others, and the correction, ones with a wrong bias.
+    # The second calibrator gives a good model; the others, and the correction, give models with a wrong bias.
     answers = iter([shifted(int8, 20_000), int8, *[shifted(int8, 20_000)] * 3])
     monkeypatch.setattr(calibrator_search, "quantize", lambda *_: next(answers))
     monkeypatch.setattr(calibrator_search, "correct_biases", lambda *_: next(answers))
-    said: list[str] = []
-    found = search_for_classifier(fp32, faces.images[:20], faces.images[100:160], AUTO, said.append)
+    lines: list[str] = []
+    found = search_for_classifier(fp32, faces.images[:20], faces.images[100:160], AUTO, lines.append)
     names = list(CALIBRATORS)
     assert [candidate.calibrator for candidate in found.candidates] == [*names, names[1]]
     assert [candidate.corrected for candidate in found.candidates] == [False] * 4 + [True]
-    assert found.model is int8 and found.chosen is found.candidates[1] and len(said) == 5
+    assert found.model is int8 and found.chosen is found.candidates[1] and len(lines) == 5
     expected = compare_probabilities(*(probabilities(model, faces.images[100:160]) for model in (fp32, int8)))
     assert (found.chosen.agreement, found.chosen.distance) == expected
 

@@ -14,7 +14,7 @@ from fer_export.int8.pack_first_conv import PIXELS, pack_first_conv
 def network(
     stride: int = 1, relu: bool = False, kernel: int = 3, width: int | str = "4*w", bias: bool = True, users: int = 1
 ) -> onnx.ModelProto:
-    """Quantised convolution, maybe ReLU, quantised again; then as floats to `users` sums with something."""
+    """A quantized convolution, maybe a ReLU, quantized again, then dequantized to `users` outputs."""
     rng = np.random.default_rng(stride)
     values = {
         "in_scale": np.float32(1 / 64), "in_zero": np.uint8(128),
@@ -48,9 +48,9 @@ def network(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
-def answers(model: onnx.ModelProto, pictures: np.ndarray) -> list[np.ndarray]:
+def answers(model: onnx.ModelProto, images: np.ndarray) -> list[np.ndarray]:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return [np.asarray(value) for value in session.run(None, {"picture": pictures})]
+    return [np.asarray(value) for value in session.run(None, {"picture": images})]
 
 
 @pytest.mark.parametrize("users", [1, 2])
@@ -59,8 +59,8 @@ def answers(model: onnx.ModelProto, pictures: np.ndarray) -> list[np.ndarray]:
 @pytest.mark.parametrize("shape", [(1, 1, 8, PIXELS), (2, 1, 12, 7 * PIXELS)])
 def test_answers_stay_the_same(shape: tuple[int, ...], stride: int, relu: bool, users: int) -> None:
     before = network(stride, relu, users=users)
-    pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    expected, found = answers(before, pictures), answers(pack_first_conv(before), pictures)
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    expected, found = answers(before, images), answers(pack_first_conv(before), images)
     assert len(expected) == len(found) == users
     for one, other in zip(expected, found, strict=True):
         assert one.shape == (shape[0], 6, shape[2] // stride, shape[3] // stride)
@@ -69,12 +69,12 @@ def test_answers_stay_the_same(shape: tuple[int, ...], stride: int, relu: bool, 
 
 
 @pytest.mark.parametrize("options", [{"kernel": 5}, {"width": 50}, {"bias": False}, {"stride": 3}])
-def test_what_it_does_not_know_stays_as_it_is(options: dict[str, int]) -> None:
+def test_other_convolutions_stay_as_they_are(options: dict[str, int]) -> None:
     model = network(**options)  # type: ignore[arg-type]
     assert pack_first_conv(model).SerializeToString() == model.SerializeToString()
 
 
-def test_the_shipped_form_of_network_is_packed(int8: onnx.ModelProto) -> None:
+def test_a_network_like_the_shipped_one_is_packed(int8: onnx.ModelProto) -> None:
     new = pack_first_conv(int8)
     faces = np.random.default_rng(0).integers(0, 256, (3, 1, 48, 48), dtype=np.uint8)
     (first,), (second,) = (

@@ -39,14 +39,14 @@ def test_calibration_faces_are_balanced_though_disgust_is_rare(faces: FaceData) 
 
 
 @pytest.mark.parametrize("count", [64, 66, 70, 512])
-def test_as_many_are_chosen_as_were_asked_for(faces: FaceData, count: int) -> None:
+def test_as_many_faces_are_chosen_as_requested(faces: FaceData, count: int) -> None:
     counts = calibrating(faces, count).counts()
     assert sum(counts.values()) == count
     common = [number for label, number in counts.items() if label != "disgust"]
     assert max(common) - min(common) <= 1
 
 
-def test_all_there_are_are_taken_if_more_are_asked_for(faces: FaceData) -> None:
+def test_all_faces_are_taken_if_more_are_requested(faces: FaceData) -> None:
     calibration, tuning = choose_faces(faces, 5000, 100, seed=0)
     assert (len(calibration), len(tuning)) == (USABLE, 0)
 
@@ -63,7 +63,7 @@ def test_the_calibrator_is_chosen_on_balanced_training_faces_that_neither_calibr
     assert set(tuning.counts().values()) == {0, 20}  # all disgusted faces calibrate
 
 
-def test_the_choice_follows_from_the_seed(faces: FaceData) -> None:
+def test_the_seed_determines_the_choice(faces: FaceData) -> None:
     first, again, other = (choose_faces(faces, 64, 64, seed) for seed in (1, 1, 2))
     for place in (0, 1):
         assert (first[place].images == again[place].images).all()
@@ -91,7 +91,7 @@ def test_the_baseline_network_fuses_as_well(make_checkpoint: Callable[[str], Che
     assert all(gate.passed for gate in fusion_gates(4, running))
 
 
-def test_the_quantisers_defaults_fail_the_fusion_gate(fp32: onnx.ModelProto, faces: FaceData, tmp_path: Path) -> None:
+def test_the_quantizers_defaults_fail_the_fusion_gate(fp32: onnx.ModelProto, faces: FaceData, tmp_path: Path) -> None:
     with quiet():
         quantize_static(
             save(fp32, tmp_path / "fp32.onnx"), tmp_path / "m.onnx", OneBatch("faces", faces.images[:16, None])
@@ -107,7 +107,7 @@ def test_a_float_file_fails_the_fusion_gate(fp32: onnx.ModelProto) -> None:
     assert [gate.passed for gate in gates] == [False, False]
 
 
-def test_quantising_says_nothing(fp32: onnx.ModelProto, faces: FaceData, capfd: pytest.CaptureFixture[str]) -> None:
+def test_quantizing_prints_nothing(fp32: onnx.ModelProto, faces: FaceData, capfd: pytest.CaptureFixture[str]) -> None:
     quantized(fp32, faces.images[:8])
     assert capfd.readouterr() == ("", "")
 
