@@ -5,6 +5,7 @@ A new option needs its line there and a field in RunOptions, OutputOptions, Stre
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from fer_edge.pipeline.options import DEFAULT_SMOOTH_S, LIVE_CLASSIFY_INTERVAL_S
 PRECISIONS = ("int8", "fp32")
 THREADS = (1, 64)  # the allowed range
 DETECT_SIZE_PX = (64, 8192)
+LIVE_NAME = re.compile(r"\d{1,4}$|/dev/|rpicam:|rtsps?://", re.ASCII)  # a source that is certainly live
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,13 @@ class OutputOptions:
 
 @dataclass(frozen=True, eq=False, repr=False)  # the source may hold a password
 class RunOptions:
-    """The settings of one run. `detector_model` is None for a detector that needs no file or has its own."""
+    """The settings of one run.
 
-    source: str
+    sources: handled one after the other; at least one. detector_model: None for a detector that needs no file or has
+    its own.
+    """
+
+    sources: tuple[str, ...]
     model: Path
     detector: str
     detector_model: Path | None
@@ -58,14 +64,14 @@ class RunOptions:
 
 
 def run_options(
-    camera: int | None, source: str | None, model: Path | None, precision: str | None, detector: str | None,
-    threads: int | None, **values: Any,
+    sources: tuple[str, ...], camera: int | None, source: str | None, model: Path | None, precision: str | None,
+    detector: str | None, threads: int | None, **values: Any,
 ) -> RunOptions:  # fmt: skip
     """The settings that the command line gives, with the defaults that depend on each other or on the machine."""
     from fer_models import default_model, model_path
 
     return RunOptions(
-        source=str(camera or 0) if source is None else source,
+        sources=sources or (str(camera or 0) if source is None else source,),
         model=model or (model_path(precision) if precision else default_model()),
         detector=detector or default_detector(values["detector_model"]),
         threads=threads or max(1, (os.cpu_count() or 1) // 2),  # detection and classification run side by side
@@ -93,9 +99,10 @@ DETECTOR_OPTIONS: list[Decorator] = [  # of `tune`, too
 ]
 MAIN_OPTIONS: list[Decorator] = [
     # Input and networks
+    click.argument("sources", nargs=-1, metavar="[SOURCE]..."),
     option("--camera", type=Number(int, 0, 9999), metavar="N", help="Camera number.  [default: 0]"),
     option("--source", metavar="URI",
-           help="Read this instead of a camera number: a video, image, folder, glob, CSV of face pixels, /dev path, "
+           help="Same as SOURCE: a video, image, folder, glob, CSV of face pixels, /dev path, "
                 "URL, rpicam: (Raspberry Pi camera module), or demo: (a drawn face, needs no camera)."),
     option("--model", type=FILE, metavar="FILE", help="Emotion network (.onnx from fer-export).  [default: shipped]"),
     option("--precision", type=click.Choice(PRECISIONS),
@@ -127,13 +134,14 @@ MAIN_OPTIONS: list[Decorator] = [
     option("--threads", type=Number(int, *THREADS), metavar="N",
            help="CPU threads per inference.  [default: half the cores]"),
     option("--headless", is_flag=True, help="Show no window (implied without a screen)."),
-    option("--max-frames", type=Number(int, 1, 10**12), metavar="N", help="Stop after N captured frames."),
+    option("--max-frames", type=Number(int, 1, 10**12), metavar="N", help="Stop each source after N captured frames."),
     option("--duration", "duration_s", type=Number(float, 0.001, 10**9), metavar="S",
-           help="Stop after S seconds (media time for files)."),
+           help="Stop each source after S seconds (media time for files)."),
     # Output
     option("--json", metavar="FILE", help="Write one JSON line per frame; - for stdout."),
     option("--csv", metavar="FILE", help="Write one CSV row per face, or per row of a CSV source; - for stdout."),
-    option("--output", type=FILE, metavar="PATH", help="Annotated video (.mp4), image (.jpg, .png) or image folder."),
+    option("--output", type=FILE, metavar="PATH",
+           help="Annotated video (.mp4), image (.jpg, .png) or image folder; a folder for several sources."),
     option("--report", type=FILE, metavar="FILE", help="Write the final report as JSON."),
     option("--overwrite", is_flag=True, help="Replace existing output files."),
     option("--rotate-output", type=SizeOrHours(), metavar="SIZE|HOURS",
@@ -167,12 +175,10 @@ def add_options(options: list[Decorator]) -> Decorator:
 
 def check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
     """Raise click.UsageError for options that contradict each other."""
-    if values["camera"] is not None and values["source"] is not None:
-        raise click.UsageError("--camera and --source exclude each other: give one", ctx)
-    if values["source"] == "":
-        raise click.UsageError("--source is empty: give a file, folder, URL or demo:", ctx)
-    inputs = {"--source": values["source"], "--model": values["model"], "--detector-model": values["detector_model"]}
+    _check_sources(ctx, values)
+    inputs = {"--model": values["model"], "--detector-model": values["detector_model"], "--source": values["source"]}
     flags = {os.path.realpath(str(path)): flag for flag, path in inputs.items() if path}
+    flags |= {os.path.realpath(source): "SOURCE" for source in values["sources"]}
     for option in ("json", "csv", "output", "report"):
         flag, path = f"--{option}", values[option]
         if option in ("output", "report") and str(path) == "-":
@@ -183,3 +189,24 @@ def check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
         if name in flags:
             raise click.UsageError(f"{flags[name]} and {flag} can't share {path}: name two files", ctx)
         flags[name] = flag
+
+
+def _check_sources(ctx: click.Context, values: dict[str, Any]) -> None:
+    sources, output = values["sources"], values["output"]
+    named = [f"the source {sources[0]}"] if sources else []
+    named += [f"--{option}" for option in ("camera", "source") if values[option] is not None]
+    if len(named) > 1:
+        raise click.UsageError(f"{' and '.join(named)} exclude each other: give one", ctx)
+    for source in (*sources, values["source"]):
+        if source == "":
+            raise click.UsageError("the source is empty: give a file, folder, URL or demo:", ctx)
+        if source == "-":
+            raise click.UsageError("standard input can't be a source: give a file, folder, URL or demo:", ctx)
+    if len(sources) < 2:
+        return
+    live = next(filter(LIVE_NAME.match, sources), None)
+    if live is not None:
+        name = live if "://" not in live else live.partition(":")[0] + "://…"  # it may hold a password
+        raise click.UsageError(f"{name} is a live source, which must be the only one: start a command for each", ctx)
+    if output is not None and output.suffix and not output.is_dir():
+        raise click.UsageError(f"--output {output} is a file: name a folder for the outputs of several sources", ctx)

@@ -1,9 +1,15 @@
 """The outputs of a run: check them first, open the sinks and the window, complete them at the end."""
 
+import contextlib
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_edge.cli.options import OutputOptions
+from fer_edge.cli.options import OutputOptions, RunOptions
 from fer_edge.errors import OutputError
 from fer_edge.files import check_writable
 from fer_edge.pipeline.frame import Frame
@@ -17,26 +23,87 @@ if TYPE_CHECKING:
 
 
 class Outputs:
-    """The sinks and the window of one run. `publish` sends them every result."""
+    """The sinks and the window of one run; `publish` sends them every result.
 
-    def __init__(self, sinks: list[SinkRunner], window: "Window | None") -> None:
-        self.sinks, self.window = sinks, window
+    --json, --csv and the window are shared by all sources; each source has its own --output. Nothing is opened, and so
+    no existing output is changed, before `begin` is called for the first source that could be opened.
+
+    labels: of the classifier, for the columns of --csv.
+    """
+
+    def __init__(self, options: RunOptions, labels: tuple[str, ...], window: "Window | None") -> None:
+        self.window = window
+        self._options, self._labels = options, labels
+        self._several = len(options.sources) > 1
+        self._text: list[SinkRunner] | None = None  # None: not open yet
+        self._image: SinkRunner | None = None  # of the current source
+        self._earlier = Counter[str]()  # results in the outputs of earlier sources: written and lost
+        self._failed: list[str] = []
+        self._file: str | None = None
+        output = options.outputs.output
+        self._folder = OutputFolder(output, options.sources) if self._several and output is not None else None
+
+    def begin(self, source: Source, lossless: bool) -> None:
+        """Open the outputs for `source`. `lossless` sinks make the pipeline wait; others lose their oldest results."""
+        options = self._options.outputs
+        if self._text is None:
+            self._text = [SinkRunner(sink, not lossless) for sink in self._open_text(source)]
+        if options.output is not None:
+            from fer_edge.sinks.images import open_image_sink
+
+            path = self._folder.path_for(source) if self._folder is not None else options.output
+            single = 1 in (source.image_count, self._options.limits.max_frames)
+            gaps = not lossless and source.image_count is None
+            sink = open_image_sink(path, source, single, gaps, rotation_of(options))
+            self._image = SinkRunner(sink, not lossless)
+        self._file = source.name if self._several else None
+
+    def _open_text(self, source: Source) -> list[Sink]:
+        options, rotation = self._options.outputs, rotation_of(self._options.outputs)
+        sinks: list[Sink] = []
+        if options.json is not None or options.csv is not None:  # a start without them is faster
+            from fer_edge.sinks.text import CsvSink, JsonSink, PredictionSink
+
+            if options.json is not None:
+                sinks.append(JsonSink(options.json, rotation))
+            if options.csv is not None and source.is_cropped:
+                sinks.append(PredictionSink(options.csv, self._labels, rotation))
+            elif options.csv is not None:
+                sinks.append(CsvSink(options.csv, self._labels, rotation, with_file=self._several))
+        return sinks
+
+    @property
+    def sinks(self) -> list[SinkRunner]:
+        """The sinks that are open."""
+        return [*([] if self._image is None else [self._image]), *(self._text or [])]
 
     def publish(self, frame: Frame, result: FrameResult) -> None:
         """Send a result to every output."""
-        for sink in self.sinks:
-            sink.offer(frame, result)
+        if self._image is not None:
+            self._image.offer(frame, result)
         if self.window is not None:
             self.window.offer(frame, result)
+        if self._file is not None and result.file is None:
+            result = replace(result, file=self._file)
+        for sink in self._text or []:
+            sink.offer(frame, result)
+
+    @property
+    def only_shown(self) -> bool:
+        """True if the window is the only output."""
+        return not self.sinks and self._options.outputs.report is None
 
     @property
     def stdout_closed(self) -> bool:
         """True once the reader of our stdout has closed it."""
-        return any(isinstance(sink.failure, BrokenPipeError) for sink in self.sinks)
+        return any(isinstance(sink.failure, BrokenPipeError) for sink in self._text or [])
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """(written, lost) results by output, for the report."""
         counts = {sink.name: (sink.written, sink.lost) for sink in self.sinks}
+        if self._earlier:
+            written, lost = counts.get("output", (0, 0))
+            counts["output"] = (written + self._earlier["written"], lost + self._earlier["lost"])
         return counts if self.window is None else counts | {"window": (self.window.shown, self.window.lost)}
 
     def abandon_hanging(self, since: float) -> None:
@@ -44,24 +111,90 @@ class Outputs:
         for sink in self.sinks:
             sink.abandon_if_hanging(since)
 
+    def end(self, discard: bool) -> None:
+        """Complete the current source's own output; with `discard`, remove it if it is new and without any result."""
+        sink, self._image = self._image, None
+        if sink is None:
+            return
+        sink.close()
+        if discard:
+            sink.discard()
+        self._earlier.update(written=sink.written, lost=sink.lost)
+        self._note_failure(sink)
+
     def close(self, discard: bool) -> None:
         """Complete every output; with `discard`, remove new outputs without any result."""
-        for sink in self.sinks:
+        self.end(discard)
+        for sink in self._text or []:
             sink.close()
             if discard:
                 sink.discard()
+            self._note_failure(sink)
+        if self._folder is not None:
+            self._folder.discard()
         if self.window is not None:
             self.window.close()
 
+    def _note_failure(self, sink: SinkRunner) -> None:
+        option = f"--{sink.name}"
+        if sink.failure and not isinstance(sink.failure, BrokenPipeError) and option not in self._failed:
+            self._failed.append(option)
+
     def raise_failures(self) -> None:
         """Raise OutputError if an output failed. A closed stdout is no failure."""
-        failed = [
-            f"--{sink.name}" for sink in self.sinks if sink.failure and not isinstance(sink.failure, BrokenPipeError)
-        ]
-        if failed:
+        if self._failed:
             raise OutputError(
-                f"{' and '.join(failed)} failed, see above: the report counts the missing results as lost"
+                f"{' and '.join(self._failed)} failed, see above: the report counts the missing results as lost"
             )
+
+
+class OutputFolder:
+    """The folder of --output for several sources: each source's output lies in it under the source's own name.
+
+    A video becomes an .mp4; a folder or pattern of images becomes a folder. A name that is taken gets a number.
+    """
+
+    def __init__(self, folder: Path, sources: Sequence[str]) -> None:
+        self._folder, self._is_new = folder, not folder.exists()
+        self._sources = {os.path.realpath(source) for source in sources}
+        self._taken: set[str] = set()
+
+    def path_for(self, source: Source) -> Path:
+        """The path of the output of `source`; creates the folder. OutputError if that path is itself a source."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self._folder} can't be created: {error.strerror}") from error
+        stem, suffix = _output_name(source)
+        name, number = stem + suffix, 1
+        while name.casefold() in self._taken:
+            number += 1
+            name = f"{stem}-{number}{suffix}"
+        self._taken.add(name.casefold())
+        path = self._folder / name
+        if os.path.realpath(path) in self._sources:
+            raise OutputError(f"{path} is one of the sources: name another folder for --output")
+        return path
+
+    def discard(self) -> None:
+        """Remove the folder if it is new and empty."""
+        if self._is_new:
+            with contextlib.suppress(OSError):
+                self._folder.rmdir()
+
+
+def _output_name(source: Source) -> tuple[str, str]:
+    """The stem and suffix of the output of `source`, one of several."""
+    from fer_edge.sinks.images import COLOR_SUFFIXES
+
+    path = Path(source.name)
+    if source.image_count is not None and not path.is_file():  # a folder or a pattern
+        return re.sub(r"[^\w -]", "_", path.name or path.resolve().name) or "images", ""
+    wrong = "[\ud800-\udfff]" if path.is_file() else r"[^\w .-]"  # OpenCV can't write a name that is not UTF-8
+    name = re.sub(wrong, "_", path.name)
+    suffixes, added = ({".mp4"}, ".mp4") if source.image_count is None else (COLOR_SUFFIXES, ".png")
+    suffix = Path(name).suffix
+    return (name.removesuffix(suffix), suffix) if suffix.lower() in suffixes else (name, added)
 
 
 def check_outputs(options: OutputOptions) -> None:
@@ -88,30 +221,6 @@ def open_window() -> "Window | None":
     from fer_edge.sinks.window import Window, screen_available
 
     return Window() if screen_available() else None
-
-
-def open_sinks(
-    options: OutputOptions, source: Source, labels: tuple[str, ...], lossless: bool, max_frames: int | None
-) -> list[SinkRunner]:
-    """Open every requested sink. `lossless` sinks make the pipeline wait; others lose their oldest results."""
-    rotation = rotation_of(options)
-    sinks: list[Sink] = []
-    # The sinks import what they need only when they are used: a start without them is faster.
-    if options.output is not None:
-        from fer_edge.sinks.images import open_image_sink
-
-        single = 1 in (source.image_count, max_frames)
-        gaps = not lossless and source.image_count is None
-        sinks.append(open_image_sink(options.output, source, single, gaps, rotation))
-    if options.json is not None or options.csv is not None:
-        from fer_edge.sinks.text import CsvSink, JsonSink, PredictionSink
-
-        if options.json is not None:
-            sinks.append(JsonSink(options.json, rotation))
-        if options.csv is not None:
-            csv_sink = PredictionSink if source.is_cropped else CsvSink
-            sinks.append(csv_sink(options.csv, labels, rotation))
-    return [SinkRunner(sink, not lossless) for sink in sinks]
 
 
 def rotation_of(options: OutputOptions) -> "Rotation | None":

@@ -1,70 +1,46 @@
-"""The main job of `fer-edge`: run a source through the pipeline into the outputs, with status line and report."""
+"""The main job of `fer-edge`: run every source through the pipeline into the outputs, then report."""
 
 import contextlib
-import dataclasses
 import gc
 import logging
-import math
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from fer_edge.cli.options import RunOptions
-from fer_edge.cli.outputs import Outputs, check_outputs, open_sinks, open_window, rotation_of
+from fer_edge.cli.outputs import Outputs, check_outputs, open_window
+from fer_edge.cli.source_run import Attendants, SourceRun
 from fer_edge.cli.status import StatusLine, write_stderr
 from fer_edge.cli.systemd import SystemdNotifier
 from fer_edge.console import signals_deferred
 from fer_edge.detectors import open_detector
-from fer_edge.errors import FerError, Interrupted, OutputError, Terminated
+from fer_edge.detectors.base import Detector
+from fer_edge.errors import FerError, Interrupted, OutputError, SourceError, Terminated
 from fer_edge.files import write_json
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
 from fer_edge.pipeline.pipeline import Pipeline
-from fer_edge.sources import open_source
+from fer_edge.pipeline.stats import Stats
+from fer_edge.sources import Source, open_source
 from fer_edge.sources.reconnect import ReconnectPolicy
 
 log = logging.getLogger(__name__)
 
-WAIT_S = 0.05
 RUNNING = "running"  # exit reason of a report that is requested during the run
-STDOUT_CLOSED = "stdout closed"
 
 
 def run(options: RunOptions) -> None:
-    """Run until the source ends, a limit is reached, the window is closed or a signal comes; then report.
+    """Run until the sources end, a limit is reached, the window is closed or a signal comes; then report.
 
-    Raises FerError if something can't be opened, if a live source is lost or if an output failed. KeyboardInterrupt and
-    Terminated pass through once everything captured is processed and every output is complete.
+    Raises FerError if something can't be opened or read, if a live source is lost or if an output failed.
+    KeyboardInterrupt and Terminated pass through once everything captured is processed and every output is complete.
     """
     gc.freeze()  # imported modules stay: never collect them again
     gc.enable()
     check_outputs(options.outputs)
     cv2.setNumThreads(options.threads)
-    pipeline, outputs = _open(options)
-    started = time.monotonic()
-
-    def report(exit_reason: str | None = None) -> None:
-        _report(pipeline, outputs, options, time.monotonic() - started, exit_reason)
-
-    try:
-        with _reports_on_request(report) as report_if_requested:
-            pipeline.start()
-            _watch(pipeline, outputs, options, started, report_if_requested)
-    except (KeyboardInterrupt, Terminated) as stopped:
-        pipeline.stop(Terminated.word if isinstance(stopped, Terminated) else Interrupted.word)
-        raise
-    finally:
-        with signals_deferred():
-            _finish(pipeline, outputs)
-            report()
-    if pipeline.error is not None:
-        raise pipeline.error
-    outputs.raise_failures()
-
-
-def _open(options: RunOptions) -> tuple[Pipeline, Outputs]:
-    """Open networks, window, source and, last, the sinks: if anything fails, existing outputs are unchanged."""
     classifier = Classifier(options.model, options.threads)
     detector = open_detector(
         options.detector,
@@ -75,71 +51,145 @@ def _open(options: RunOptions) -> tuple[Pipeline, Outputs]:
         threads=options.threads,
     )
     window = None if options.headless else open_window()
-    shown = options.outputs.output is not None or window is not None
-    gray = not shown and not detector.needs_color and classifier.contract.color == "grey"
-    source = open_source(options.source, options.camera_size, ReconnectPolicy(give_up_s=options.give_up_s), gray)
-    stream = options.stream.resolved(source.live)
+    job = _Job(options, detector, classifier, Outputs(options, classifier.labels, window))
     try:
-        sinks = open_sinks(options.outputs, source, classifier.labels, bool(stream.lossless), options.limits.max_frames)
-    except BaseException:
-        source.close()
+        with _reports_on_request(job.report) as report_if_requested:
+            job.run_sources(report_if_requested)
+    except (KeyboardInterrupt, Terminated) as stopped:
+        job.exit_reason = Terminated.word if isinstance(stopped, Terminated) else Interrupted.word
         raise
-    if window is None and not options.headless:
-        log.info("no screen, so no window is shown (--headless turns this message off)")
-    outputs = Outputs(sinks, window)
-    pipeline = Pipeline(
-        source, detector, classifier, outputs.publish, options.limits, stream, options.mirror, options.rotate_deg
-    )
-    return pipeline, outputs
-
-
-def _watch(
-    pipeline: Pipeline, outputs: Outputs, options: RunOptions, started: float, report_if_requested: Callable[[], None]
-) -> None:
-    """Wait for the end of the run; meanwhile show the window, the status line and what else belongs to this thread."""
-    window = outputs.window
-    status = StatusLine(pipeline, "-" in (options.outputs.json, options.outputs.csv))
-    notifier, processed = SystemdNotifier(), 0
-    # Frame times end a run; this deadline is for a live source that sends no more frames.
-    deadline = started + (options.limits.duration_s or math.inf) + 1
-    try:
-        while not pipeline.wait(0 if window else WAIT_S):
-            if window is not None and not window.show(status.caption(), WAIT_S):
-                return pipeline.stop("window closed")
-            if outputs.stdout_closed:
-                return pipeline.stop(STDOUT_CLOSED)
-            if pipeline.source.live and time.monotonic() > deadline:
-                return pipeline.stop("duration")
-            status.update()
-            report_if_requested()
-            processed = _notify(notifier, pipeline, processed)
-        _notify(notifier, pipeline, processed)
-        # If images are only shown, the last one stays until the user closes it.
-        only_shown = not outputs.sinks and options.outputs.report is None
-        while window is not None and pipeline.source.image_count and only_shown and window.show("", WAIT_S):
-            pass
     finally:
-        notifier.stopping()
-        status.clear()
+        with signals_deferred():
+            job.close()
+    job.raise_errors()
 
 
-def _notify(notifier: SystemdNotifier, pipeline: Pipeline, processed: int) -> int:
-    """Notify systemd if more than `processed` frames are processed; return how many are."""
-    now = pipeline.stats.processed
-    if now > processed:
-        notifier.alive(first=not processed)
-    return now
+class _Job:
+    """The sources of one run, one after the other, with shared networks and outputs and one report.
 
+    exit_reason: why the run ended before its last source; None if it did not.
+    """
 
-def _finish(pipeline: Pipeline, outputs: Outputs) -> None:
-    """Process what is captured and complete every output."""
-    since = time.monotonic()
-    pipeline.release(while_waiting=lambda: outputs.abandon_hanging(since))
-    if pipeline.error is not None:
-        lost = isinstance(pipeline.error, FerError) and pipeline.source.live
-        pipeline.exit_reason = "source lost" if lost else "error"
-    nothing_read = isinstance(pipeline.error, FerError) and not pipeline.stats.processed
-    outputs.close(discard=nothing_read)
+    def __init__(self, options: RunOptions, detector: Detector, classifier: Classifier, outputs: Outputs) -> None:
+        self.exit_reason: str | None = None
+        self._options, self._detector, self._classifier, self._outputs = options, detector, classifier, outputs
+        self._several = len(options.sources) > 1
+        self._started = time.monotonic()
+        self._total = Stats()
+        self._opened = False
+        self._current: SourceRun | None = None
+        self._parts: list[dict[str, Any]] = []  # of the report: the sources that have ended
+        self._errors: list[FerError] = []
+
+    def run_sources(self, report_if_requested: Callable[[], None]) -> None:
+        """Run all sources. One of several that can't be read is logged and counted."""
+        outputs, sources = self._options.outputs, self._options.sources
+        status = StatusLine("-" in (outputs.json, outputs.csv), len(sources))
+        attendants = Attendants(status, SystemdNotifier(), report_if_requested)
+        for number, uri in enumerate(sources, start=1):
+            try:
+                source = self._open(uri)
+            except SourceError as error:  # a single source's error is raised at the end
+                from fer_edge.cli.report import unopened_report
+
+                self._parts.append(unopened_report(uri, error))
+                self._add_error(error)
+                continue
+            if not self._run(source, number == len(sources), attendants):
+                break
+
+    def _open(self, uri: str) -> Source:
+        """Open a source, then the outputs for it: if either fails, existing outputs are unchanged."""
+        options = self._options
+        shown = options.outputs.output is not None or self._outputs.window is not None
+        gray = not shown and not self._detector.needs_color and self._classifier.contract.color == "grey"
+        source = open_source(uri, options.camera_size, ReconnectPolicy(give_up_s=options.give_up_s), gray)
+        try:
+            if self._several and (source.live or source.is_cropped):
+                kind = "live" if source.live else "a CSV of face pixels"
+                raise SourceError(f"{source.name} is {kind}: it must be the only source, so run it alone")
+            self._outputs.begin(source, bool(options.stream.resolved(source.live).lossless))
+        except BaseException:
+            source.close()
+            raise
+        if self._outputs.window is None and not options.headless and not self._opened:
+            log.info("no screen, so no window is shown (--headless turns this message off)")
+        self._opened = True
+        return source
+
+    def _run(self, source: Source, last: bool, attendants: Attendants) -> bool:
+        """Run one source; False if the whole run ends with it."""
+        options = self._options
+        pipeline = Pipeline(
+            source, self._detector, self._classifier, self._outputs.publish, options.limits,
+            options.stream, options.mirror, options.rotate_deg, Stats.within(self._total),
+        )  # fmt: skip
+        run = self._current = SourceRun(pipeline, self._outputs, last, options.limits.duration_s)
+        try:
+            goes_on = run.execute(attendants)
+        finally:
+            with signals_deferred():
+                self._end(run)
+        if pipeline.error is not None and not isinstance(pipeline.error, FerError):
+            raise pipeline.error
+        if not goes_on:
+            self.exit_reason = pipeline.exit_reason
+        return goes_on
+
+    def _end(self, run: SourceRun) -> None:
+        """Account for a source that has ended; of several, complete its own output."""
+        error = run.pipeline.error
+        if self._several:
+            self._outputs.end(discard=run.nothing_read)
+            self._parts.append(run.report())
+            self._current = None
+        if isinstance(error, FerError):
+            self._add_error(error)
+
+    def _add_error(self, error: FerError) -> None:
+        self._errors.append(error)
+        if self._several:
+            log.warning("%s", " ".join(str(error).split()))
+
+    def close(self) -> None:
+        """Complete every output, then report."""
+        read = any(part["frames"]["processed"] for part in self._all_parts())
+        self._outputs.close(discard=not read and bool(self._errors))
+        self.report()
+
+    def _all_parts(self) -> list[dict[str, Any]]:
+        return [*self._parts, *([] if self._current is None else [self._current.report()])]
+
+    def report(self, exit_reason: str | None = None) -> None:
+        """Print the report so far, and write it to --report; none if no source could be opened."""
+        if not self._opened:
+            return
+        # Not needed before the first results.
+        from fer_edge.cli.report import build_report, build_total_report, render_report, run_settings
+
+        sinks, run = self._outputs.counts(), self._current
+        if not self._several and run is not None:
+            settings = run_settings(self._options, run.pipeline.source)
+            report = build_report(run.pipeline, run.seconds, sinks, settings)
+        else:
+            report = build_total_report(
+                self._all_parts(), self._total, time.monotonic() - self._started,
+                self._classifier, sinks, run_settings(self._options),
+            )  # fmt: skip
+            report["exit_reason"] = self.exit_reason or report["exit_reason"]
+        report["exit_reason"] = exit_reason or report["exit_reason"]
+        write_stderr(render_report(report))
+        if self._options.outputs.report is not None:
+            write_json(self._options.outputs.report, report)
+
+    def raise_errors(self) -> None:
+        """Raise what made a source or an output fail. Of several sources, each was logged."""
+        sources = len(self._options.sources)
+        if self._several and self._errors:
+            raise SourceError(f"{len(self._errors)} of {sources} sources could not be read, see above")
+        for error in self._errors:
+            raise error
+        self._outputs.raise_failures()
 
 
 @contextlib.contextmanager
@@ -160,36 +210,3 @@ def _reports_on_request(report: Callable[[str], None]) -> Iterator[Callable[[], 
         yield report_if_requested
     finally:
         signal.signal(signal.SIGUSR1, before)
-
-
-def _report(pipeline: Pipeline, outputs: Outputs, options: RunOptions, seconds: float, exit_reason: str | None) -> None:
-    from fer_edge.cli.report import build_report, render_report  # not needed before the first results
-
-    report = build_report(pipeline, seconds, outputs.counts(), _settings(options, pipeline))
-    report["exit_reason"] = exit_reason or report["exit_reason"]
-    write_stderr(render_report(report))
-    if options.outputs.report is not None:
-        write_json(options.outputs.report, report)
-
-
-def _settings(options: RunOptions, pipeline: Pipeline) -> dict[str, object]:
-    """The report's settings: without them and what the source delivered, rates can't be compared."""
-    stream, rotation = pipeline.options, rotation_of(options.outputs)
-    return {
-        "threads": options.threads,
-        "lossless": stream.lossless,
-        "detect_size_px": options.detect_size_px,
-        "min_face_px": options.min_face_px,
-        "min_score": options.min_score,
-        "detect_hz": stream.detect_hz,
-        "follow": stream.track,
-        "classify_interval_ms": 1000 * (stream.classify_interval_s or 0.0),
-        "smooth_s": stream.smooth_s,
-        "mirror": options.mirror,
-        "rotate_deg": options.rotate_deg,
-        "max_frames": options.limits.max_frames,
-        "duration_s": options.limits.duration_s,
-        "give_up_s": options.give_up_s,
-        "rotate_output": None if rotation is None else dataclasses.asdict(rotation),
-        "source": None if pipeline.source.properties is None else dict(pipeline.source.properties),
-    }

@@ -53,10 +53,11 @@ class Pipeline:
         options: StreamOptions = StreamOptions(),
         mirror: bool = False,
         rotate_deg: int = 0,
+        stats: Stats | None = None,
     ) -> None:
         self.source, self.detector, self.classifier = source, detector, classifier
         self.options = options.resolved(source.live)
-        self.stats = Stats()
+        self.stats = stats or Stats()
         self.error: BaseException | None = None
         self.exit_reason = "end of source"
         self._publish, self._limits = publish, limits

@@ -13,15 +13,21 @@ _SMALLEST_MS = 1e-3
 
 
 class LatencyHistogram:
-    """Percentiles of durations in milliseconds; the first WARMUP_FRAMES are excluded unless the run is short."""
+    """Percentiles of durations in milliseconds; the first WARMUP_FRAMES are excluded unless the run is short.
 
-    def __init__(self) -> None:
+    total: the histogram of a whole run, which also gets every duration.
+    """
+
+    def __init__(self, total: "LatencyHistogram | None" = None) -> None:
+        self._total = total
         self._first: list[float] = []
         self._bins: Counter[int] = Counter()
         self._max_ms = 0.0
 
     def add(self, duration_ms: float) -> None:
         """Add one duration."""
+        if self._total is not None:
+            self._total.add(duration_ms)
         if len(self._first) < WARMUP_FRAMES:
             self._first.append(duration_ms)
         else:
@@ -50,9 +56,13 @@ def _bin(duration_ms: float) -> int:
 
 
 class Rate:
-    """Events per second, from the end of the warm-up to the last event."""
+    """Events per second, from the end of the warm-up to the last event.
 
-    def __init__(self) -> None:
+    total: the rate of a whole run, which also gets every event.
+    """
+
+    def __init__(self, total: "Rate | None" = None) -> None:
+        self._total = total
         self.count = 0
         self._amount = 0
         self._started: float | None = None
@@ -62,6 +72,8 @@ class Rate:
 
     def add(self, now: float, amount: int = 1) -> None:
         """Count `amount` events at monotonic time `now` in seconds."""
+        if self._total is not None:
+            self._total.add(now, amount)
         if self._started is None:
             self._started = now
         else:
@@ -82,9 +94,9 @@ class Rate:
 
 @dataclass(eq=False)
 class Stats:
-    """Counters of a run; captured = processed + dropped + errors + in flight.
+    """Counters of one source; captured = processed + dropped + errors + in flight.
 
-    Only one thread writes each of them.
+    Only one thread writes each of them. `Stats.within(total)` also adds its rates and latencies to those of `total`.
     """
 
     captured: int = 0
@@ -101,3 +113,16 @@ class Stats:
     faces_seen: int = 0
     tracks: int = 0
     label_changes: int = 0
+
+    @classmethod
+    def within(cls, total: "Stats") -> "Stats":
+        """New statistics of one source of a run, whose rates and latencies `total` has."""
+        return cls(
+            capture_rate=Rate(total.capture_rate),
+            processed_rate=Rate(total.processed_rate),
+            detect_rate=Rate(total.detect_rate),
+            faces_rate=Rate(total.faces_rate),
+            detect_ms=LatencyHistogram(total.detect_ms),
+            classify_ms=LatencyHistogram(total.classify_ms),
+            end_to_end_ms=LatencyHistogram(total.end_to_end_ms),
+        )

@@ -225,8 +225,10 @@ class FolderSink(Sink):
 def _save(image: Image, path: Path) -> None:
     with atomic_write(path) as part:
         try:
-            written = cv2.imwrite(str(part), image)
+            written, data = cv2.imencode(path.suffix, image)  # cv2.imwrite crashes on a file name that is not UTF-8
         except cv2.error:  # a size that the format does not support
             written = False
-        if not written:
+        if written:
+            part.write_bytes(data.tobytes())
+        else:
             raise OutputError(f"{path} can't be written: is the disk full, or the image too large for its format?")

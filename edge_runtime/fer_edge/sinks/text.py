@@ -64,7 +64,7 @@ class _TextSink(Sink):
         raise NotImplementedError
 
     def write(self, item: Published) -> None:
-        self._queued.append(self.lines_of(item.result).encode())
+        self._queued.append(self.lines_of(item.result).encode(errors="surrogateescape"))  # file names are bytes
         if len(self._queued) >= MAX_QUEUED:
             self._write_queued()
 
@@ -143,14 +143,16 @@ class JsonSink(_TextSink):
 
 
 class CsvSink(_TextSink):
-    """A row per face: frame, t, id, x, y, w, h, score, emotion, confidence, then a column per label."""
+    """A row per face: frame, t, id, x, y, w, h, score, emotion, confidence, a column per label, then file if wanted."""
 
     name = "csv"
 
-    def __init__(self, target: str, labels: Sequence[str], rotation: "Rotation | None" = None) -> None:
+    def __init__(
+        self, target: str, labels: Sequence[str], rotation: "Rotation | None" = None, with_file: bool = False
+    ) -> None:
         columns = ["frame", "t", "id", "x", "y", "w", "h", "score", "emotion", "confidence", *labels]
-        super().__init__(target, _csv([columns]), rotation)
-        self._labels = labels
+        super().__init__(target, _csv([columns + ["file"] * with_file]), rotation)
+        self._labels, self._with_file = labels, with_file
 
     def lines_of(self, result: FrameResult) -> str:
         return _csv(
@@ -159,6 +161,7 @@ class CsvSink(_TextSink):
                 *(round(value, BOX_DECIMALS) for value in face.box), round(face.score, 4), face.emotion,
                 round(face.confidence, PROBABILITY_DECIMALS),
                 *(round(face.probabilities[label], PROBABILITY_DECIMALS) for label in self._labels),
+                *[result.file] * self._with_file,
             ]
             for face in result.faces
         )  # fmt: skip

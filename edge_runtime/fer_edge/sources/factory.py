@@ -103,7 +103,7 @@ def _open_pattern(text: str) -> Source:
     from fer_edge.sources.images import ImagesSource
 
     if not glob.has_magic(text):
-        raise SourceError(f"{text} does not exist: --source takes a file, folder, glob, URL, camera number or demo:")
+        raise SourceError(f"{text} does not exist: a source is a file, folder, glob, URL, camera number or demo:")
     found = (Path(match) for match in glob.glob(text, recursive=True))  # noqa: PTH207 - the pattern may be absolute
     files = sorted(file for file in found if file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES)
     if not files:

@@ -39,7 +39,8 @@ class ImagesSource(Source):
 def _read(path: Path) -> Image | None:
     """The image as uint8 BGR [H, W, 3], turned upright by its Exif orientation; None if it can't be read."""
     try:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    except cv2.error:  # more than 2^30 pixels
+        # cv2.imread crashes on a file name that is not UTF-8.
+        image = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):  # cv2.error: an empty file, or more than 2^30 pixels
         return None
     return None if image is None else np.asarray(image, dtype=np.uint8)

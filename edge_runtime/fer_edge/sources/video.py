@@ -89,6 +89,8 @@ class VideoFileSource(_Capture):
 
     def __init__(self, path: Path) -> None:
         advice = "it is damaged, cut short or not a video: name a video (mp4, mkv, mov, avi, webm, gif) or an image"
+        if re.search("[\ud800-\udfff]", str(path)):  # bytes that are no text; OpenCV would crash
+            raise SourceError(f"{str(path)!r} can't be opened: rename the video, its name is not UTF-8")
         super().__init__(cv2.VideoCapture(str(path), cv2.CAP_FFMPEG), str(path), False, advice)
 
 

@@ -116,7 +116,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
         (("--report", "-"), "/dev/stdout"),
         (("--output", "-"), "/dev/stdout"),
         (("--bogus",), "--bogus"),
-        (("stray",), "stray"),
+        (("stray", "--source", "demo:"), "stray"),
     ],
 )
 def test_a_wrong_command_line_has_exit_code_2(arguments: tuple[str, ...], expected: str) -> None:
@@ -144,7 +144,7 @@ def test_help_fits_a_terminal_and_shows_no_ranges() -> None:
 def test_every_option_fills_a_field_of_the_run_options_or_is_used_by_the_command() -> None:
     fields = {field.name for group in (RunOptions, StreamOptions, Limits, OutputOptions) for field in fields_of(group)}
     parameters = {param.name for param in cli.edge.params if param.expose_value}
-    assert parameters - fields == {"camera", "precision", "list_cameras"}
+    assert parameters - fields == {"camera", "source", "precision", "list_cameras"}
     assert fields - parameters == {"stream", "limits", "outputs"}
 
 
@@ -152,7 +152,7 @@ def test_defaults_are_those_of_the_python_api() -> None:
     options = run_options(**{name: value for name, value in parsed().items() if name != "list_cameras"})
     assert options.stream == StreamOptions()
     assert options.limits == Limits()
-    assert (options.source, options.detector, options.min_face_px) == ("0", "luma", DEFAULT_MIN_FACE_PX)
+    assert (options.sources, options.detector, options.min_face_px) == (("0",), "luma", DEFAULT_MIN_FACE_PX)
     assert options.model == default_model()
     assert options.give_up_s == ReconnectPolicy().give_up_s
     assert options.outputs.keep_output == Rotation().keep
