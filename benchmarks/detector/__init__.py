@@ -1,4 +1,5 @@
 """How good are the face detectors?
 
-detectors compares all of them, misses looks at luma; contestants, photos and drawings are their helpers.
+detectors compares all of them, misses looks at luma. photos scores a detector on annotated photos; contestants and
+drawings are helpers.
 """
