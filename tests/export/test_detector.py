@@ -156,6 +156,27 @@ def test_a_failed_gate_writes_nothing(checkpoint: Path, scenes: Path, monkeypatc
     assert not list(checkpoint.parent.glob("*.onnx"))
 
 
+@pytest.mark.usefixtures("ready_graph")
+def test_a_forced_export_reports_the_failed_gate_and_marks_both_files(
+    checkpoint: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gates, "MAX_OUTPUT_DELTA", -1.0)
+    lines: list[str] = []
+    _, written = detector_export.DetectorExport(options(checkpoint, scenes, force=True), lines.append).run()
+    assert any(line.startswith("gate failed, but --force was given: parity_max_abs_delta") for line in lines)
+    for path in written[:2]:
+        assert "parity_max_abs_delta" in LumaDetector(path).contract.failed_gates
+
+
+def test_an_interruption_inside_torchs_exporter_is_still_one(network: Luma, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise torch.onnx.OnnxExporterError("Failed to export the model") from KeyboardInterrupt()
+
+    monkeypatch.setattr(torch.onnx, "export", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        detector_to_onnx(network)
+
+
 def test_what_can_not_be_exported_is_refused(checkpoint: Path, scenes: Path, tmp_path: Path) -> None:
     (tmp_path / "d.onnx").write_text("kept")
     with pytest.raises(OutputError, match="--overwrite"):
