@@ -108,7 +108,11 @@ class EmotionRecognizer:
             raise ValueError(
                 f"fps={fps}: only for an iterable of images, and above 0; other sources have their own times"
             )
-        opened = open_source(source) if isinstance(source, str | int | Path) else IterableSource(source, fps)
+        opened = (
+            open_source(source, recursive=options.recursive)
+            if isinstance(source, str | int | Path)
+            else IterableSource(source, fps)
+        )
         results: Channel[FrameResult] = Channel(1, drop_oldest=False)
 
         def publish(_frame: Frame, result: FrameResult) -> None:

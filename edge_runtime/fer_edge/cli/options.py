@@ -104,6 +104,8 @@ MAIN_OPTIONS: list[Decorator] = [
     option("--source", metavar="URI",
            help="Same as SOURCE: a video, image, folder, glob, CSV of face pixels, /dev path, "
                 "URL, rpicam: (Raspberry Pi camera module), or demo: (a drawn face, needs no camera)."),
+    option("--no-recursive", "recursive", is_flag=True, callback=negated,
+           help="Read only the images in a folder itself, none below it."),
     option("--model", type=FILE, metavar="FILE", help="Emotion network (.onnx from fer-export).  [default: shipped]"),
     option("--precision", type=click.Choice(PRECISIONS),
            help="Shipped network to use without --model.  [default: int8]"),

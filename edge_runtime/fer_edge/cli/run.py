@@ -103,7 +103,8 @@ class _Job:
         options = self._options
         shown = options.outputs.output is not None or self._outputs.window is not None
         gray = not shown and not self._detector.needs_color and self._classifier.contract.color == "grey"
-        source = open_source(uri, options.camera_size, ReconnectPolicy(give_up_s=options.give_up_s), gray)
+        policy, output = ReconnectPolicy(give_up_s=options.give_up_s), options.outputs.output
+        source = open_source(uri, options.camera_size, policy, gray, options.stream.recursive, exclude=output)
         try:
             if self._several and (source.live or source.is_cropped):
                 kind = "live" if source.live else "a CSV of face pixels"

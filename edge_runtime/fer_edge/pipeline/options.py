@@ -28,6 +28,7 @@ class StreamOptions:
     track: keep a face for a moment when the detector misses it.
     classify_interval_s: a face is classified again when its label is this old; None: 0 if lossless, else 0.1.
     smooth_s: time constant in seconds of the labels' smoothing; 0 turns it off.
+    recursive: read the images below a folder, too.
 
     >>> from fer_edge import EmotionRecognizer, StreamOptions
     >>> sparing = StreamOptions(detect_hz=5, classify_interval_s=0.5)
@@ -41,6 +42,7 @@ class StreamOptions:
     track: bool = True
     classify_interval_s: float | None = None
     smooth_s: float = DEFAULT_SMOOTH_S
+    recursive: bool = True
 
     def resolved(self, live: bool) -> "StreamOptions":
         """These options for a live source or a file, with `lossless` and `classify_interval_s` filled in."""

@@ -15,7 +15,7 @@ from fer_edge.sinks.base import Published, Sink
 from fer_edge.sinks.overlay import annotate
 from fer_edge.sinks.rotation import Rotation, remove_leftovers
 from fer_edge.sources.base import Source
-from fer_edge.sources.factory import IMAGE_SUFFIXES
+from fer_edge.sources.folder import IMAGE_SUFFIXES
 
 # pip's OpenCV has no H.264 encoder.
 FOURCC = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
@@ -55,7 +55,8 @@ def open_image_sink(path: Path, source: Source, single: bool, gaps: bool, rotati
     if suffix in FOURCC:
         return VideoSink(path, source.fps or DEFAULT_FPS, gaps, rotation)
     if suffix not in COLOR_SUFFIXES:
-        return FolderSink(path)
+        root = Path(source.name)
+        return FolderSink(path, root if root.is_dir() else None)
     if not single:
         raise OutputError(
             f"{path} is one image but {source.name} gives more: name a video (.mp4) or a folder, or pass --max-frames 1"
@@ -183,12 +184,16 @@ class ImageSink(Sink):
 
 
 class FolderSink(Sink):
-    """A folder with an annotated image per frame: named after the source image, or numbered."""
+    """A folder with an annotated image per frame: named after the source image, or numbered.
+
+    root: if the source is a folder, that folder; the folders below it are repeated in this one.
+    """
 
     name = "output"
     needs_image = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, root: Path | None = None) -> None:
+        self._root = root
         self._is_new = not folder.exists()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -203,6 +208,7 @@ class FolderSink(Sink):
         path = self._folder / self._name(item.result.frame, item.result.file)
         if item.result.file is not None and path.exists() and path.samefile(item.result.file):
             raise OutputError(f"{path} is an image of the source: name another folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
         _save(annotate(item.frame.image, item.result.faces), path)
         self.written += 1
 
@@ -213,11 +219,11 @@ class FolderSink(Sink):
     def _name(self, frame: int, file: str | None) -> str:
         if file is None:
             return f"frame_{frame:06}.jpg"
-        name = Path(file).name
+        name = Path(file).name if self._root is None else str(Path(file).relative_to(self._root))
         if Path(name).suffix.lower() not in COLOR_SUFFIXES:
             name += ".png"
         if name in self._taken:  # images from two folders
-            name = f"{Path(name).stem}_{frame:06}{Path(name).suffix}"
+            name = str(Path(name).with_stem(f"{Path(name).stem}_{frame:06}"))
         self._taken.add(name)
         return name
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from fer_edge.errors import SourceError
 from fer_edge.sources.base import Source
+from fer_edge.sources.folder import IMAGE_SUFFIXES, find_images, natural_order
 from fer_edge.sources.reconnect import LiveSource, ReconnectPolicy, open_with_timeout
-
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 
 
 def open_source(
@@ -17,11 +16,14 @@ def open_source(
     camera_size: tuple[int, int] | None = None,
     reconnect_policy: ReconnectPolicy = ReconnectPolicy(),
     gray: bool = False,
+    recursive: bool = True,
+    exclude: Path | None = None,
 ) -> Source:
     """Open a camera number, /dev path, file, image, folder, glob pattern, CSV of faces, URL, `rpicam:` or `demo:`.
 
     camera_size: (width, height) requested from a camera. reconnect_policy: for live sources. gray: True if color is not
-    needed; a camera that delivers luma then gives only that.
+    needed; a camera that delivers luma then gives only that. recursive: also read the images below a folder. exclude:
+    a folder below it that is not read, because it holds earlier outputs.
 
     Raises SourceError if it can't be opened.
     """
@@ -38,7 +40,7 @@ def open_source(
         return _open_rpicam(text, reconnect_policy)
     if "://" in text:
         return _open_url(text, reconnect_policy)
-    return _open_path(text)
+    return _open_path(text, recursive, exclude)
 
 
 def _open_camera(
@@ -65,12 +67,12 @@ def _open_url(url: str, reconnect_policy: ReconnectPolicy) -> Source:
     return LiveSource(first.name, lambda: opened.pop() if opened else UrlSource(url), reconnect_policy)
 
 
-def _open_path(text: str) -> Source:
+def _open_path(text: str, recursive: bool, exclude: Path | None) -> Source:
     path = Path(text)
     if path.exists() and not os.access(path, os.R_OK):
         raise SourceError(f"{text} can't be read: change its permissions, or name another source")
     if path.is_dir():
-        return _open_folder(path)
+        return _open_folder(path, recursive, exclude)
     if not path.exists():
         return _open_pattern(text)
     suffix = path.suffix.lower()
@@ -90,12 +92,15 @@ def _open_path(text: str) -> Source:
     return VideoFileSource(path)
 
 
-def _open_folder(folder: Path) -> Source:
+def _open_folder(folder: Path, recursive: bool, exclude: Path | None) -> Source:
     from fer_edge.sources.images import ImagesSource
 
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+    files = find_images(folder, recursive, exclude)
     if not files:
-        raise SourceError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}): name another folder")
+        raise SourceError(
+            f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}): name another folder; "
+            f"give videos by name, for example {folder}/*.mp4"
+        )
     return ImagesSource(str(folder), files)
 
 
@@ -105,7 +110,8 @@ def _open_pattern(text: str) -> Source:
     if not glob.has_magic(text):
         raise SourceError(f"{text} does not exist: a source is a file, folder, glob, URL, camera number or demo:")
     found = (Path(match) for match in glob.glob(text, recursive=True))  # noqa: PTH207 - the pattern may be absolute
-    files = sorted(file for file in found if file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES)
+    files = [file for file in found if file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES]
     if not files:
-        raise SourceError(f"no image matches {text}: check the quotes and the folder; name videos one at a time")
+        raise SourceError(f"no image matches {text}: check the folder; for videos, leave the quotes out")
+    files.sort(key=natural_order)
     return ImagesSource(text, files)

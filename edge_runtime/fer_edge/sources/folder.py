@@ -1,0 +1,62 @@
+"""Find the images of a folder and below it, in the order in which a person would count them."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
+
+
+def find_images(folder: Path, recursive: bool = True, exclude: Path | None = None) -> list[Path]:
+    """The images in `folder`, and below it if `recursive`, in natural order; their paths start with `folder`.
+
+    Hidden files and folders are skipped, and so is the folder `exclude`. A folder that several links lead to is
+    searched once, so links in a circle are no danger. A folder below that can't be listed is logged. OSError if
+    `folder` itself can't be.
+    """
+    return sorted(_walk(folder, recursive, exclude), key=natural_order)
+
+
+def natural_order(path: Path) -> tuple[object, ...]:
+    """A sort key for which 2 comes before 10, and upper and lower case are alike.
+
+    >>> [path.name for path in sorted(map(Path, ["img10.png", "img2.png", "Img1.png"]), key=natural_order)]
+    ['Img1.png', 'img2.png', 'img10.png']
+    """
+    parts = [
+        [int(piece) if index % 2 else piece.casefold() for index, piece in enumerate(re.split("([0-9]+)", part))]
+        for part in path.parts
+    ]
+    return parts, path  # the path itself decides between names that differ only in case or leading zeros
+
+
+def _walk(folder: Path, recursive: bool, exclude: Path | None) -> Iterator[Path]:
+    pending, searched = [folder], set[tuple[int, int]]()
+    if exclude is not None and exclude.is_dir():
+        searched.add(_identity(exclude))
+    while pending:
+        here = pending.pop()
+        try:
+            identity, names = _identity(here), os.listdir(here)  # noqa: PTH208 - names suffice
+        except OSError as error:
+            if here == folder:
+                raise
+            log.warning("%s can't be listed: %s", here, error.strerror)
+            continue
+        if identity in searched:
+            continue
+        searched.add(identity)
+        for path in (here / name for name in names if not name.startswith(".")):
+            if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+                yield path
+            elif recursive and path.is_dir():
+                pending.append(path)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
