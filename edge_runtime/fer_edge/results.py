@@ -21,6 +21,7 @@ class Face:
     probabilities: of every label, in the network's order; they sum to 1.
     track_id: the same number for the same face from frame to frame; None for a single image.
     age_ms: time since the capture of the frame that was classified, in milliseconds.
+    unsure: True if `confidence` is below the threshold of the run or the model, so that `emotion` is a guess.
 
     >>> face = Face(box=(10, 20, 80, 90), score=0.9, emotion="happy", confidence=0.8,
     ...             probabilities={"happy": 0.8, "neutral": 0.2})
@@ -35,6 +36,7 @@ class Face:
     probabilities: dict[str, float]
     track_id: int | None = None
     age_ms: float = 0.0
+    unsure: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The face as in a JSON line, rounded."""
@@ -57,9 +59,11 @@ class FrameResult:
     frame: 0-based capture number. t: seconds since the first frame (media time for files).
     detected: True if the detector ran on this frame, False if its faces were only tracked.
     file: the image file that the frame came from; None for cameras and videos.
+    time: time of day of the capture, in UTC and ISO 8601 with milliseconds, such as "2026-05-01T12:00:00.000Z"; None
+        for files unless StreamOptions.start_time is given.
 
     >>> FrameResult(frame=0, t=0.0, detected=True).to_dict()
-    {'schema': 1, 'frame': 0, 't': 0.0, 'detected': True, 'faces': []}
+    {'schema': 1, 'frame': 0, 't': 0.0, 'detected': True, 'detector_ran': True, 'faces': []}
     """
 
     frame: int
@@ -67,6 +71,7 @@ class FrameResult:
     detected: bool
     faces: tuple[Face, ...] = field(default=())
     file: str | None = None
+    time: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The value of one line of --json, rounded."""
@@ -75,7 +80,10 @@ class FrameResult:
             "frame": self.frame,
             "t": round(self.t, 6),
             "detected": self.detected,
+            "detector_ran": self.detected,  # what "detected" means; it is not "a face was detected"
         }
+        if self.time is not None:
+            line["time"] = self.time
         if self.file is not None:
             line["file"] = self.file
         return line | {"faces": [face.to_dict() for face in self.faces]}

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from fer_edge.cli.parameters import FrameSize, Number, SizeOrHours, negated, to_int, to_seconds, yes_or_no
+from fer_edge.cli.parameters import FrameSize, Number, SizeOrHours, StartTime, negated, to_int, to_seconds, yes_or_no
 from fer_edge.console import RenamedOption
 from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, default_detector, detector_names
 from fer_edge.pipeline.options import DEFAULT_SMOOTH_S, LIVE_CLASSIFY_INTERVAL_S, Limits, StreamOptions
@@ -139,6 +139,8 @@ MAIN_OPTIONS: list[Decorator] = [
     option("--max-frames", type=Number(int, 1, 10**12), metavar="N", help="Stop each source after N captured frames."),
     option("--duration", "duration_s", type=Number(float, 0.001, 10**9), metavar="S",
            help="Stop each source after S seconds (media time for files)."),
+    option("--start-time", type=StartTime(), metavar="ISO",
+           help="When a file was recorded, such as 2026-05-01T14:30:00+02:00: its results then have the time of day."),
     # Output
     option("--json", metavar="FILE", help="Write one JSON line per frame; - for stdout."),
     option("--csv", metavar="FILE", help="Write one CSV row per face, or per row of a CSV source; - for stdout."),
@@ -204,9 +206,12 @@ def _check_sources(ctx: click.Context, values: dict[str, Any]) -> None:
             raise click.UsageError("the source is empty: give a file, folder, URL or demo:", ctx)
         if source == "-":
             raise click.UsageError("standard input can't be a source: give a file, folder, URL or demo:", ctx)
+    named_sources = sources or (values["source"] or str(values["camera"] or 0),)
+    live = next(filter(LIVE_NAME.match, named_sources), None)
+    if live is not None and values["start_time"] is not None:
+        raise click.UsageError("--start-time is for files: a live source has its own clock, leave it out", ctx)
     if len(sources) < 2:
         return
-    live = next(filter(LIVE_NAME.match, sources), None)
     if live is not None:
         name = live if "://" not in live else live.partition(":")[0] + "://…"  # it may hold a password
         raise click.UsageError(f"{name} is a live source, which must be the only one: start a command for each", ctx)

@@ -2,9 +2,12 @@
 
 import math
 import re
+from datetime import datetime
 from typing import Any
 
 import click
+
+from fer_edge.pipeline.options import check_start_time
 
 SIZE_UNITS = {"kb": 1e3, "mb": 1e6, "gb": 1e9}
 HOUR_S = 3600.0
@@ -55,6 +58,21 @@ class SizeOrHours(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r} is neither a size, for example 100MB, nor a time, for example 24h", param, ctx)
         unit = match[2].lower()
         return (None, amount * HOUR_S) if unit == "h" else (int(amount * SIZE_UNITS[unit]), None)
+
+
+class StartTime(click.ParamType):  # type: ignore[type-arg]
+    """A time in ISO 8601, as datetime; without a time zone if the text has none."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            return check_start_time(datetime.fromisoformat(value))
+        except ValueError:
+            self.fail(
+                f"{value!r} is not a time from 1900 to 2999 in ISO 8601, for example 2026-05-01T14:30:00+02:00",
+                param, ctx,
+            )  # fmt: skip
 
 
 def to_seconds(_ctx: click.Context, _param: click.Parameter, value_ms: float | None) -> float | None:

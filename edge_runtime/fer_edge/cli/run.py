@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fer_edge.cli.options import RunOptions
@@ -40,6 +41,7 @@ def run(options: RunOptions) -> None:
     gc.freeze()  # imported modules stay: never collect them again
     gc.enable()
     check_outputs(options.outputs)
+    _log_start_time(options.stream.start_time)
     cv2.setNumThreads(options.threads)
     classifier = Classifier(options.model, options.threads)
     detector = open_detector(
@@ -62,6 +64,16 @@ def run(options: RunOptions) -> None:
         with signals_deferred():
             job.close()
     job.raise_errors()
+
+
+def _log_start_time(start: datetime | None) -> None:
+    """Say what a start time is taken for, if that is not certain."""
+    if start is None:
+        return
+    if start.tzinfo is None:
+        log.info("--start-time has no time zone: taken as local time, %s", start.astimezone().isoformat())
+    if start.astimezone() > datetime.now(UTC) + timedelta(minutes=1):
+        log.warning("--start-time %s is in the future: check the year and the time zone", start.isoformat())
 
 
 class _Job:
@@ -109,6 +121,8 @@ class _Job:
             if self._several and (source.live or source.is_cropped):
                 kind = "live" if source.live else "a CSV of face pixels"
                 raise SourceError(f"{source.name} is {kind}: it must be the only source, so run it alone")
+            if source.live and options.stream.start_time is not None:
+                raise SourceError(f"{source.name} is live and has its own clock: leave out --start-time")
             self._outputs.begin(source, bool(options.stream.resolved(source.live).lossless))
         except BaseException:
             source.close()

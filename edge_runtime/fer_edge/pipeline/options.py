@@ -5,9 +5,11 @@ Imports nothing heavy: the command line reads its defaults here.
 
 import math
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 DEFAULT_SMOOTH_S = 0.3  # expressions last half a second and longer
 LIVE_CLASSIFY_INTERVAL_S = 0.1  # an expression lasts longer than that
+START_YEARS = range(1900, 3000)  # of a start time
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class StreamOptions:
     classify_interval_s: a face is classified again when its label is this old; None: 0 if lossless, else 0.1.
     smooth_s: time constant in seconds of the labels' smoothing; 0 turns it off.
     recursive: read the images below a folder, too.
+    start_time: when a file was recorded: the time of its first frame, so that `FrameResult.time` is start_time + t;
+        local time if it has no time zone. None for live sources, which have a clock.
 
     >>> from fer_edge import EmotionRecognizer, StreamOptions
     >>> sparing = StreamOptions(detect_hz=5, classify_interval_s=0.5)
@@ -43,6 +47,7 @@ class StreamOptions:
     classify_interval_s: float | None = None
     smooth_s: float = DEFAULT_SMOOTH_S
     recursive: bool = True
+    start_time: datetime | None = None
 
     def resolved(self, live: bool) -> "StreamOptions":
         """These options for a live source or a file, with `lossless` and `classify_interval_s` filled in."""
@@ -51,6 +56,13 @@ class StreamOptions:
         if interval_s is None:
             interval_s = 0.0 if lossless else LIVE_CLASSIFY_INTERVAL_S
         return replace(self, lossless=lossless, classify_interval_s=interval_s)
+
+
+def check_start_time(start: datetime) -> datetime:
+    """`start`, the time at which a file begins; ValueError unless its year is 1900 to 2999."""
+    if start.year not in START_YEARS:
+        raise ValueError(f"the start time {start} is not in the years {START_YEARS[0]} to {START_YEARS[-1]}")
+    return start
 
 
 class Schedule:

@@ -14,6 +14,7 @@ from fer_edge.detectors.base import Detection, Detector
 from fer_edge.framing import Framing, Image
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
+from fer_edge.pipeline.clock import frame_clock
 from fer_edge.pipeline.frame import Frame, TrackedFrame
 from fer_edge.pipeline.options import Limits, Schedule, StreamOptions
 from fer_edge.pipeline.stats import Stats
@@ -61,6 +62,7 @@ class Pipeline:
         self.error: BaseException | None = None
         self.exit_reason = "end of source"
         self._publish, self._limits = publish, limits
+        self._time_of = frame_clock(source.live, not source.is_cropped, options.start_time)
         self._mirror, self._rotation = mirror, ROTATIONS.get(rotate_deg)
         self._stop = threading.Event()
         self._played_since: float | None = None
@@ -247,13 +249,16 @@ class Pipeline:
         now = time.monotonic()
         latency_ms = 1000 * (now - frame.captured_at)
         faces = tuple(replace(face, age_ms=face.age_ms + latency_ms) for face in labeled.faces)
+        if self._separate:  # each image numbers its own faces
+            faces = tuple(replace(face, track_id=number) for number, face in enumerate(faces))
         stats.label_changes += labeled.changes
         stats.faces_seen += len(faces)
         stats.faces_rate.add(now, labeled.classified)
         stats.end_to_end_ms.add(latency_ms)
         stats.processed_rate.add(now)
         stats.processed += 1
-        self._publish(frame, FrameResult(frame.index, frame.t, tracked.detected, faces, frame.file))
+        time_of_day = self._time_of(frame)
+        self._publish(frame, FrameResult(frame.index, frame.t, tracked.detected, faces, frame.file, time_of_day))
 
 
 def _whole_image(frame: Frame) -> Detection:
