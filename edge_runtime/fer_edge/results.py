@@ -21,7 +21,7 @@ class Face:
     probabilities: of every label, in the network's order; they sum to 1.
     track_id: the same number for the same face from frame to frame; None for a single image.
     age_ms: time since the capture of the frame that was classified, in milliseconds.
-    unsure: True if `confidence` is below the threshold of the run or the model, so that `emotion` is a guess.
+    unsure: True if `confidence` is below the threshold, so that `emotion` is a guess.
 
     >>> face = Face(box=(10, 20, 80, 90), score=0.9, emotion="happy", confidence=0.8,
     ...             probabilities={"happy": 0.8, "neutral": 0.2})

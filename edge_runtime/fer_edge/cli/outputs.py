@@ -69,7 +69,9 @@ class Outputs:
             if options.csv is not None and source.is_cropped:
                 sinks.append(PredictionSink(options.csv, self._labels, rotation))
             elif options.csv is not None:
-                sinks.append(CsvSink(options.csv, self._labels, rotation, with_file=self._several))
+                timed = source.live or self._options.stream.start_time is not None
+                named = self._several or source.image_count is not None
+                sinks.append(CsvSink(options.csv, self._labels, rotation, with_time=timed, with_file=named))
         return sinks
 
     @property

@@ -49,6 +49,10 @@ class StreamOptions:
     recursive: bool = True
     start_time: datetime | None = None
 
+    def __post_init__(self) -> None:
+        if self.start_time is not None:
+            check_start_time(self.start_time)
+
     def resolved(self, live: bool) -> "StreamOptions":
         """These options for a live source or a file, with `lossless` and `classify_interval_s` filled in."""
         lossless = not live if self.lossless is None else self.lossless

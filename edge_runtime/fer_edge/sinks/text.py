@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import os
+import select
 import stat
 import sys
 import time
@@ -28,6 +29,7 @@ NOT_OPEN = -1  # no file descriptor
 class _TextSink(Sink):
     """Whole lines to a file or to stdout ("-"); a write that the disk refuses leaves no partial line.
 
+    A file gets its lines once a second; stdout, a terminal and a pipe get them at once.
     header: the first lines of every piece of a rotated file. A result's lines stay in one piece.
     """
 
@@ -56,6 +58,7 @@ class _TextSink(Sink):
             else:
                 raise OutputError(f"--{self.name} -: stdout is closed")
             self._is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+            self._at_once = self.target == "-" or not self._is_file
         except OSError as error:
             raise OutputError(f"{self.target} can't be written: {error.strerror}") from error
 
@@ -65,7 +68,7 @@ class _TextSink(Sink):
 
     def write(self, item: Published) -> None:
         self._queued.append(self.lines_of(item.result).encode(errors="surrogateescape"))  # file names are bytes
-        if len(self._queued) >= MAX_QUEUED:
+        if self._at_once or len(self._queued) >= MAX_QUEUED:
             self._write_queued()
 
     def flush(self) -> None:
@@ -95,7 +98,10 @@ class _TextSink(Sink):
         data, done = header + b"".join(results), 0
         try:
             while done < len(data):
-                done += os.write(self._descriptor, data[done:])
+                try:
+                    done += os.write(self._descriptor, data[done:])
+                except BlockingIOError:  # a full pipe that another process has set to not wait
+                    select.select([], [self._descriptor], [])
         except OSError:
             partial = done - (data.rfind(b"\n", 0, done) + 1)
             with contextlib.suppress(OSError):  # a pipe can't be truncated
@@ -130,7 +136,7 @@ class _TextSink(Sink):
 
 
 class JsonSink(_TextSink):
-    """A JSON line per frame, to a file or "-" for stdout; lines appear at least once a second."""
+    """A JSON line per frame, to a file or "-" for stdout."""
 
     name = "json"
 
@@ -143,16 +149,20 @@ class JsonSink(_TextSink):
 
 
 class CsvSink(_TextSink):
-    """A row per face: frame, t, id, x, y, w, h, score, emotion, confidence, a column per label, then file if wanted."""
+    """A row per face: frame, t, id, x, y, w, h, score, emotion, confidence, a column per label; time, file if wanted.
+
+    with_time: the results have a time of day. with_file: the results come from several files.
+    """
 
     name = "csv"
 
     def __init__(
-        self, target: str, labels: Sequence[str], rotation: "Rotation | None" = None, with_file: bool = False
-    ) -> None:
+        self, target: str, labels: Sequence[str], rotation: "Rotation | None" = None, *, with_time: bool = False,
+        with_file: bool = False,
+    ) -> None:  # fmt: skip
         columns = ["frame", "t", "id", "x", "y", "w", "h", "score", "emotion", "confidence", *labels]
-        super().__init__(target, _csv([columns + ["file"] * with_file]), rotation)
-        self._labels, self._with_file = labels, with_file
+        super().__init__(target, _csv([[*columns, *["time"] * with_time, *["file"] * with_file]]), rotation)
+        self._labels, self._with_time, self._with_file = labels, with_time, with_file
 
     def lines_of(self, result: FrameResult) -> str:
         return _csv(
@@ -161,7 +171,7 @@ class CsvSink(_TextSink):
                 *(round(value, BOX_DECIMALS) for value in face.box), round(face.score, 4), face.emotion,
                 round(face.confidence, PROBABILITY_DECIMALS),
                 *(round(face.probabilities[label], PROBABILITY_DECIMALS) for label in self._labels),
-                *[result.file] * self._with_file,
+                *[result.time] * self._with_time, *[result.file] * self._with_file,
             ]
             for face in result.faces
         )  # fmt: skip

@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import re
@@ -68,6 +69,36 @@ def test_results_name_their_image_and_an_unreadable_image_is_an_error(
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
 
 
+def test_results_of_a_file_have_the_time_of_day_from_its_start(fer_edge: Run, tmp_path: Path) -> None:
+    done = fer_edge(
+        "demo:160x160", "--headless", "--max-frames", "2", "--json", "-", "--csv", "out.csv",
+        "--start-time", "2026-05-01T14:00:00+02:00",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    times = [json.loads(line)["time"] for line in done.stdout.splitlines()]
+    assert times == ["2026-05-01T12:00:00.000Z", "2026-05-01T12:00:00.033Z"]
+    with (tmp_path / "out.csv").open(newline="") as file:
+        head, *rows = csv.reader(file)
+    assert head[-1] == "time"
+    assert {row[-1] for row in rows} <= set(times)
+    assert "--start-time" not in done.stderr
+    done = fer_edge("demo:160x160", "--headless", "--max-frames", "1", "--start-time", "2126-05-01T14:00")
+    assert "--start-time has no time zone: taken as local time, 2126-05-01T14:00" in done.stderr
+    assert "2126-05-01T14:00:00 is in the future" in done.stderr
+
+
+def test_rows_of_images_name_their_file_and_number_their_own_faces(
+    fer_edge: Run, tmp_path: Path, face_image: np.ndarray
+) -> None:
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / name), face_image)
+    done = fer_edge("*.png", "--headless", "--csv", "-")
+    assert done.returncode == 0, done.stderr
+    head, *rows = csv.reader(done.stdout.splitlines())
+    assert head[-1] == "file"
+    assert [(row[2], row[-1]) for row in rows] == [("0", "a.png"), ("0", "b.png")]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -107,6 +138,11 @@ def invoke(*arguments: str) -> tuple[int, str]:
         (("--threads", "0"), "1 to 64"),
         (("--max-frames", "0"), "--max-frames"),
         (("--duration", "nan"), "--duration"),
+        (("--source", "demo:", "--start-time", "garbage"), "2026-05-01T14:30"),
+        (("--source", "demo:", "--start-time", "12345-01-01"), "1900 to 2999"),
+        (("--source", "demo:", "--start-time", "9999-12-31T23:59:59"), "1900 to 2999"),
+        (("--start-time", "2026-05-01"), "live source"),
+        (("rtsp://user:secret@host/", "--start-time", "2026-05-01"), "live source"),
         (("--rotate", "45"), "--rotate"),
         (("--camera-size", "640"), "640x480"),
         (("--detector", "magic"), "luma"),

@@ -91,6 +91,67 @@ def test_csv_has_a_row_per_face_and_quotes_labels(tmp_path: Path, make_result: C
         assert tuple(next(csv.reader(file))[-2:]) == odd
 
 
+def test_csv_has_the_time_of_day_and_the_file_if_wanted(
+    tmp_path: Path, make_result: Callable[..., FrameResult]
+) -> None:
+    result = dataclasses.replace(make_result(0, file="in/a, b.jpg"), time="2026-05-01T12:00:00.000Z")
+    feed(CsvSink(str(tmp_path / "out.csv"), LABELS, with_time=True, with_file=True), [result])
+    with (tmp_path / "out.csv").open(newline="") as file:
+        head, row = csv.reader(file)
+    assert (head[-2:], row[-2:]) == (["time", "file"], ["2026-05-01T12:00:00.000Z", "in/a, b.jpg"])
+    feed(CsvSink(str(tmp_path / "live.csv"), LABELS, with_time=True), [result])
+    assert (tmp_path / "live.csv").read_text().splitlines()[0].endswith(",time")
+
+
+def read_line(descriptor: int) -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        line += os.read(descriptor, 1)
+    return line
+
+
+def test_a_pipe_gets_every_line_at_once_and_a_file_once_a_second(
+    tmp_path: Path, make_result: Callable[..., FrameResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reader, True)
+    sink = JsonSink(str(tmp_path / "pipe"))
+    for index in range(3):
+        sink.write(Published(make_result(index), None))  # no flush
+        assert json.loads(read_line(reader))["frame"] == index
+    sink.close()
+    os.close(reader)
+    sink = JsonSink(str(tmp_path / "file"))
+    sink.write(Published(make_result(0), None))
+    assert (tmp_path / "file").read_text() == ""
+    sink.flush()
+    assert (tmp_path / "file").read_text().count("\n") == 1
+    sink.close()
+    with (tmp_path / "stdout").open("w") as stdout:
+        monkeypatch.setattr("sys.stdout", stdout)
+        sink = JsonSink("-")
+        sink.write(Published(make_result(0), None))
+        assert (tmp_path / "stdout").read_text().count("\n") == 1
+        sink.close()
+
+
+def test_a_full_pipe_that_does_not_wait_loses_no_line(
+    make_result: Callable[..., FrameResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with os.fdopen(writer, "w") as stdout, os.fdopen(reader, "rb") as lines:
+        monkeypatch.setattr("sys.stdout", stdout)
+        runner = SinkRunner(JsonSink("-"), live=False)
+        results = [make_result(index, 20) for index in range(60)]  # more than a pipe holds
+        for result in results:
+            runner.offer(frame_of(result.frame), result)
+        assert [json.loads(lines.readline())["frame"] for _ in results] == list(range(60))
+        runner.close()
+    assert (runner.written, runner.lost, runner.failure) == (60, 0, None)
+
+
 def test_every_line_of_a_long_run_is_whole_and_in_order(
     tmp_path: Path, make_result: Callable[..., FrameResult]
 ) -> None:
