@@ -15,6 +15,7 @@ import click
 from fer_edge.errors import FerError, Interrupted, MissingExtraError, Stopped, Terminated
 
 CLEAR_LINE = "\r\x1b[K"  # erases a status line on a terminal
+LOADING_AFTER_S = 1.0  # silence that a user takes for a hang
 
 
 class _StdoutClosed(BaseException):
@@ -49,19 +50,32 @@ class MainCommand(click.Command):
     click's own Group would take the first positional argument of the main job for a subcommand's name.
 
     defaults: returns values for options of the main job that the command line leaves out, by option name with
-    underscores ("detect_size" for --detect-size).
+    underscores ("detect_size" for --detect-size). version_details: returns lines for --version, below the version.
+    alike: what to suggest for words that are neither a file, a subcommand nor an option.
+
+    `COMMAND help` and `COMMAND help SUBCOMMAND` are the same as --help.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.subcommands: dict[str, click.Command] = {}
         self.defaults: Callable[[], Mapping[str, Any]] = dict
+        self.version_details: Callable[[], Sequence[str]] = tuple
+        self.alike: dict[str, str] = {}
         self.params.append(
             click.Option(
-                ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=_show_version,
+                ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=self._show_version,
                 help="Show the version and exit.",
             )
         )  # fmt: skip
+
+    def _show_version(self, ctx: click.Context, _param: click.Parameter, requested: bool) -> None:
+        if requested:
+            from fer_edge.system import package_version
+
+            for line in (f"{ctx.info_name} {package_version()}", *self.version_details()):
+                click.echo(line)
+            ctx.exit()
 
     def add_command(self, command: click.Command) -> None:
         """Add `command` as a subcommand under its own name."""
@@ -71,11 +85,39 @@ class MainCommand(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        if args and args[0] in self.subcommands:
-            return self.subcommands[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
-        if not {"--help", "--version"}.intersection(args):  # these work even if the defaults are broken
-            extra["default_map"] = self._default_map()
-        return super().make_context(info_name, args, parent, **extra)
+        if args[:1] == ["help"] and not os.path.exists("help"):  # noqa: PTH110 - pathlib takes 10 ms to import
+            args = [*args[1:2], "--help"]
+        try:
+            if args and args[0] in self.subcommands:
+                return self.subcommands[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+            if not {"--help", "--version"}.intersection(args):  # these work even if the defaults are broken
+                extra["default_map"] = self._default_map()
+            if args:
+                self.check_word(args[0])
+            return super().make_context(info_name, args, parent, **extra)
+        except click.NoSuchOption as error:
+            _suggest_shown_names(error)
+            raise
+
+    def check_word(self, word: str) -> None:
+        """Raise click.UsageError if `word`, given as a file, is none and looks like a subcommand or an option."""
+        if not word.replace("-", "").isalpha() or word.startswith("-") or os.path.lexists(word):
+            return
+        if word in self.subcommands:
+            raise click.UsageError(f"{word} is a command and comes first, before all options")
+        import difflib  # takes 3 ms to import
+
+        meant = {name: name for name in self.subcommands}
+        for param in self.params:
+            if isinstance(param, click.Option) and not param.hidden:
+                flag = param.opts[0]
+                meant[flag.lstrip("-")] = flag
+                if isinstance(param.type, click.Choice):
+                    meant |= {value: f"{flag} {value}" for value in param.type.choices}
+        meant |= self.alike
+        close = difflib.get_close_matches(word, meant, n=1, cutoff=0.75)
+        if close:
+            raise click.UsageError(f"{word} is neither a file nor a command: did you mean {meant[close[0]]}?")
 
     def _default_map(self) -> dict[str, Any]:
         """`defaults` by parameter name, as click expects them."""
@@ -95,7 +137,7 @@ class MainCommand(click.Command):
         if self.subcommands:
             with formatter.section("Commands"):
                 formatter.write_dl(
-                    [(name, command.get_short_help_str(70)) for name, command in self.subcommands.items()]
+                    [(name, command.get_short_help_str(200)) for name, command in self.subcommands.items()]
                 )
 
 
@@ -119,19 +161,46 @@ class RenamedOption(click.Option):
             self.opts = shown
 
 
-def _show_version(ctx: click.Context, _param: click.Parameter, requested: bool) -> None:
-    if requested:
-        from fer_edge.system import package_version
+def _suggest_shown_names(error: click.NoSuchOption) -> None:
+    """Replace former names of options, which are hidden, among the suggestions of `error`."""
+    params = error.ctx.command.params if error.ctx is not None else []
+    shown = {old: param.opts[0] for param in params if isinstance(param, RenamedOption) for old in param.former}
+    suggestions = error.possibilities or []
+    suggestions[:] = dict.fromkeys(shown.get(name, name) for name in suggestions)
 
-        click.echo(f"{ctx.info_name} {package_version()}")
-        ctx.exit()
+
+@contextlib.contextmanager
+def loading(what: Callable[[], str]) -> Iterator[None]:
+    """Say "loading ..." on a terminal if the block, which imports modules, takes more than a second.
+
+    what: called after that second; names what is loading.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    done = threading.Event()
+
+    def announce() -> None:
+        if not done.wait(LOADING_AFTER_S):
+            click.echo(f"loading {what()} ...", nl=False, err=True)
+            done.wait()
+            click.echo(CLEAR_LINE, nl=False, err=True)
+
+    thread = threading.Thread(target=announce, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 @contextlib.contextmanager
 def extra_required(command: str, extra: str) -> Iterator[None]:
-    """Turn a failed import of another distribution's module into MissingExtraError."""
+    """Turn a failed import of another distribution's module into MissingExtraError; see also `loading`."""
     try:
-        yield
+        with loading(lambda: "PyTorch" if "torch" in sys.modules else "packages"):
+            yield
     except ModuleNotFoundError as error:
         module = (error.name or "?").partition(".")[0]
         if module.startswith("fer_"):

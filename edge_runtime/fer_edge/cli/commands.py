@@ -18,7 +18,7 @@ from fer_edge.cli.options import (
     run_options,
 )
 from fer_edge.cli.parameters import Number
-from fer_edge.console import CLEAR_LINE, MainCommand, signals_deferred
+from fer_edge.console import CLEAR_LINE, MainCommand, loading, signals_deferred
 from fer_edge.detectors import default_detector
 
 
@@ -43,7 +43,8 @@ def edge(ctx: click.Context, /, list_cameras: bool, **values: Any) -> None:
     over_status_line = CLEAR_LINE if sys.stderr and sys.stderr.isatty() else ""
     logging.basicConfig(level=logging.INFO, format=over_status_line + "fer-edge: %(message)s")
 
-    with signals_deferred():  # a C extension would report an interrupted import as an error of its own
+    with signals_deferred(), loading(lambda: "OpenCV and onnxruntime"):
+        # Signals wait because a C extension would report an interrupted import as an error of its own.
         options = run_options(**values)
         _preload(options)
         from fer_edge.cli.run import run
@@ -106,6 +107,22 @@ def tune(detector: str | None, detector_model: Path | None, seconds: float, dry_
         click.echo(f"saved in {path}; options on the command line override it", err=True)
 
 
+def _models() -> list[str]:
+    """The shipped networks, for --version."""
+    from fer_models import detector_manifest, manifest
+
+    lines = []
+    for kind, shipped in (("emotions", manifest()), ("faces", detector_manifest())):
+        for precision, model in shipped["models"].items():
+            line = f"{kind:8}  {precision:4}  {model['file']}, sha256 {model['sha256'][:8]}"
+            if "accuracy" in model:
+                line += f", accuracy {100 * model['accuracy']:.1f} % on {shipped['split']}"
+            lines.append(line + (" (default)" if precision == shipped["default"] else ""))
+    return lines
+
+
 edge.defaults = load_defaults
+edge.version_details = _models
+edge.alike = {"demo": "demo:", "webcam": "--camera 0", "camera": "--camera 0"}
 edge.add_command(doctor)
 edge.add_command(tune)

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from fer_edge.cli.parameters import FrameSize, Number, SizeOrHours, StartTime, negated, to_int, to_seconds, yes_or_no
-from fer_edge.console import RenamedOption
+from fer_edge.console import MainCommand, RenamedOption
 from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, default_detector, detector_names
 from fer_edge.pipeline.options import DEFAULT_SMOOTH_S, LIVE_CLASSIFY_INTERVAL_S, Limits, StreamOptions
 
@@ -206,6 +206,8 @@ def _check_sources(ctx: click.Context, values: dict[str, Any]) -> None:
             raise click.UsageError("the source is empty: give a file, folder, URL or demo:", ctx)
         if source == "-":
             raise click.UsageError("standard input can't be a source: give a file, folder, URL or demo:", ctx)
+        if source is not None and isinstance(ctx.command, MainCommand):
+            ctx.command.check_word(source)
     named_sources = sources or (values["source"] or str(values["camera"] or 0),)
     live = next(filter(LIVE_NAME.match, named_sources), None)
     if live is not None and values["start_time"] is not None:
