@@ -34,7 +34,7 @@ from fer_edge.detectors.luma import LumaDetector
 from fer_edge.framing import Framing, Image, Square, to_gray
 from fer_edge.network.classifier import Classifier
 from fer_edge.network.session import open_session
-from fer_edge.pipeline.options import Limits, StreamOptions
+from fer_edge.pipeline.options import StreamOptions
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.sources import Source, SourceFrame
 from fer_edge.system import usable_cores
@@ -127,8 +127,8 @@ def overload(duration_s: float) -> list[Figure]:
     """Delay of results, frames in flight and memory when frames come much faster than they are processed."""
     detector: Detector = SlowDetector()
     pipeline = Pipeline(
-        SteadyCamera(), detector, Classifier(default_model()), ignore_result, Limits(duration_s=duration_s),
-        StreamOptions(track=False),
+        SteadyCamera(), detector, Classifier(default_model()), ignore_result,
+        StreamOptions(track=False, duration_s=duration_s),
     )  # fmt: skip
     pipeline.start()
     in_flight, memory = [], []

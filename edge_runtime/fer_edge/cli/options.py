@@ -1,6 +1,6 @@
 """The options of `fer-edge`: each is declared once, in MAIN_OPTIONS, and named after the field that it fills.
 
-A new option needs its line there and a field in RunOptions, OutputOptions, StreamOptions or Limits.
+A new option needs its line there and a field in RunOptions, OutputOptions or StreamOptions.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import click
 from fer_edge.cli.parameters import FrameSize, Number, SizeOrHours, StartTime, negated, to_int, to_seconds, yes_or_no
 from fer_edge.console import MainCommand, RenamedOption
 from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, default_detector, detector_names
-from fer_edge.pipeline.options import DEFAULT_SMOOTH_S, LIVE_CLASSIFY_INTERVAL_S, Limits, StreamOptions
+from fer_edge.pipeline.options import DEFAULT_GIVE_UP_S, DEFAULT_SMOOTH_S, LIVE_CLASSIFY_INTERVAL_S, StreamOptions
 
 PRECISIONS = ("int8", "fp32")
 THREADS = (1, 64)  # the allowed range
@@ -54,12 +54,7 @@ class RunOptions:
     detect_size_px: int
     threads: int
     headless: bool
-    mirror: bool
-    rotate_deg: int
-    camera_size: tuple[int, int] | None
-    give_up_s: float
     stream: StreamOptions
-    limits: Limits
     outputs: OutputOptions
 
 
@@ -76,7 +71,6 @@ def run_options(
         detector=detector or default_detector(values["detector_model"]),
         threads=threads or max(1, (os.cpu_count() or 1) // 2),  # detection and classification run side by side
         stream=_take(StreamOptions, values),
-        limits=_take(Limits, values),
         outputs=_take(OutputOptions, values),
         **values,
     )
@@ -159,8 +153,8 @@ MAIN_OPTIONS: list[Decorator] = [
            metavar="DEG", help="Rotate frames clockwise by 90, 180 or 270 degrees."),
     option("--camera-size", type=FrameSize(), metavar="WxH",
            help="Frame size to request from a camera.  [default: 640x480]"),
-    option("--give-up", "give_up_s", type=Number(float, 1, 10**9), default=600, show_default=True, metavar="S",
-           help="Reconnect to a lost camera or stream; end after S seconds without a frame."),
+    option("--give-up", "give_up_s", type=Number(float, 1, 10**9), default=DEFAULT_GIVE_UP_S, show_default=True,
+           metavar="S", help="Reconnect to a lost camera or stream; end after S seconds without a frame."),
     option("--list-cameras", is_flag=True, help="List the cameras and exit."),
 ]
 # fmt: on

@@ -52,7 +52,7 @@ class Outputs:
             from fer_edge.sinks.images import open_image_sink
 
             path = self._folder.path_for(source) if self._folder is not None else options.output
-            single = 1 in (source.image_count, self._options.limits.max_frames)
+            single = 1 in (source.image_count, self._options.stream.max_frames)
             gaps = not lossless and source.image_count is None
             sink = open_image_sink(path, source, single, gaps, rotation_of(options))
             self._image = SinkRunner(sink, not lossless)

@@ -115,8 +115,8 @@ class _Job:
         options = self._options
         shown = options.outputs.output is not None or self._outputs.window is not None
         gray = not shown and not self._detector.needs_color and self._classifier.contract.color == "grey"
-        policy, output = ReconnectPolicy(give_up_s=options.give_up_s), options.outputs.output
-        source = open_source(uri, options.camera_size, policy, gray, options.stream.recursive, exclude=output)
+        policy, output = ReconnectPolicy(give_up_s=options.stream.give_up_s), options.outputs.output
+        source = open_source(uri, options.stream.camera_size, policy, gray, options.stream.recursive, exclude=output)
         try:
             if self._several and (source.live or source.is_cropped):
                 kind = "live" if source.live else "a CSV of face pixels"
@@ -136,10 +136,10 @@ class _Job:
         """Run one source; False if the whole run ends with it."""
         options = self._options
         pipeline = Pipeline(
-            source, self._detector, self._classifier, self._outputs.publish, options.limits,
-            options.stream, options.mirror, options.rotate_deg, Stats.within(self._total),
+            source, self._detector, self._classifier, self._outputs.publish, options.stream,
+            Stats.within(self._total),
         )  # fmt: skip
-        run = self._current = SourceRun(pipeline, self._outputs, last, options.limits.duration_s)
+        run = self._current = SourceRun(pipeline, self._outputs, last, options.stream.duration_s)
         try:
             goes_on = run.execute(attendants)
         finally:

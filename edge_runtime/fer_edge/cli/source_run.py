@@ -30,7 +30,7 @@ class Attendants:
 class SourceRun:
     """One source's pipeline, from start to end. `outputs` has begun this source.
 
-    last: no other source follows. duration_s: as in Limits.
+    last: no other source follows. duration_s: as in StreamOptions.
     """
 
     def __init__(self, pipeline: Pipeline, outputs: Outputs, last: bool, duration_s: float | None) -> None:

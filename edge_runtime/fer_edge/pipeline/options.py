@@ -1,4 +1,4 @@
-"""How a stream is processed: when it stops, how often the detector runs, how labels are smoothed.
+"""How a stream is read and processed: its frames, when it stops, how often the detector runs, how labels are smoothed.
 
 Imports nothing heavy: the command line reads its defaults here.
 """
@@ -10,19 +10,13 @@ from datetime import datetime
 DEFAULT_SMOOTH_S = 0.3  # expressions last half a second and longer
 LIVE_CLASSIFY_INTERVAL_S = 0.1  # an expression lasts longer than that
 START_YEARS = range(1900, 3000)  # of a start time
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When to stop early: after `max_frames` captured frames, or at a frame whose time reaches `duration_s` seconds."""
-
-    max_frames: int | None = None
-    duration_s: float | None = None
+DEFAULT_GIVE_UP_S = 600
+ROTATIONS_DEG = (0, 90, 180, 270)
 
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """How the frames and faces of a stream are processed.
+    """How the frames and faces of a stream are read and processed.
 
     lossless: True processes every frame; False processes the newest frame and plays a file in real time; None is
         lossless for files, not for live sources.
@@ -33,6 +27,14 @@ class StreamOptions:
     recursive: read the images below a folder, too.
     start_time: when a file was recorded: the time of its first frame, so that `FrameResult.time` is start_time + t;
         local time if it has no time zone. None for live sources, which have a clock.
+    mirror: flip frames horizontally, after they are rotated.
+    rotate_deg: rotate frames clockwise by 0, 90, 180 or 270 degrees.
+    camera_size: frame size (width, height) to request from a camera; None requests 640 x 480.
+    give_up_s: a lost camera or stream is opened again until it has given no frame for this many seconds.
+    max_frames: stop after this many captured frames.
+    duration_s: stop at the first frame whose time reaches this many seconds (media time for files).
+
+    Raises ValueError for a value out of range.
 
     >>> from fer_edge import EmotionRecognizer, StreamOptions
     >>> sparing = StreamOptions(detect_hz=5, classify_interval_s=0.5)
@@ -48,10 +50,28 @@ class StreamOptions:
     smooth_s: float = DEFAULT_SMOOTH_S
     recursive: bool = True
     start_time: datetime | None = None
+    mirror: bool = False
+    rotate_deg: int = 0
+    camera_size: tuple[int, int] | None = None
+    give_up_s: float = DEFAULT_GIVE_UP_S
+    max_frames: int | None = None
+    duration_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.start_time is not None:
             check_start_time(self.start_time)
+        if self.rotate_deg not in ROTATIONS_DEG:
+            raise ValueError(f"rotate_deg={self.rotate_deg}: use 0, 90, 180 or 270")
+        if self.camera_size is not None and (len(self.camera_size) != 2 or min(self.camera_size) < 1):
+            raise ValueError(f"camera_size={self.camera_size}: use (width, height) in pixels")
+        for name in ("detect_hz", "give_up_s", "max_frames", "duration_s"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name}={value} must be above 0")
+        for name in ("classify_interval_s", "smooth_s"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise ValueError(f"{name}={value} must be at least 0")
 
     def resolved(self, live: bool) -> "StreamOptions":
         """These options for a live source or a file, with `lossless` and `classify_interval_s` filled in."""

@@ -16,7 +16,7 @@ from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
 from fer_edge.pipeline.clock import frame_clock
 from fer_edge.pipeline.frame import Frame, TrackedFrame
-from fer_edge.pipeline.options import Limits, Schedule, StreamOptions
+from fer_edge.pipeline.options import Schedule, StreamOptions
 from fer_edge.pipeline.stats import Stats
 from fer_edge.results import FrameResult
 from fer_edge.sources.base import Source, SourceFrame
@@ -39,7 +39,7 @@ class Pipeline:
 
     The newest frame of a live source wins: a frame that still waits when the next one comes is dropped and counted.
     Every frame of a file is processed, in order. `options.lossless` overrides this.
-    `mirror` and `rotate_deg` (0, 90, 180 or 270, clockwise) are applied to every frame first.
+    Every frame is rotated and mirrored first, as the options say.
 
     Use: start(), then wait() until it returns True, then release(). `error` is what ended the run early, or None.
     """
@@ -50,10 +50,7 @@ class Pipeline:
         detector: Detector,
         classifier: Classifier,
         publish: Publish,
-        limits: Limits = Limits(),
         options: StreamOptions = StreamOptions(),
-        mirror: bool = False,
-        rotate_deg: int = 0,
         stats: Stats | None = None,
     ) -> None:
         self.source, self.detector, self.classifier = source, detector, classifier
@@ -61,9 +58,9 @@ class Pipeline:
         self.stats = stats or Stats()
         self.error: BaseException | None = None
         self.exit_reason = "end of source"
-        self._publish, self._limits = publish, limits
+        self._publish = publish
         self._time_of = frame_clock(source.live, not source.is_cropped, options.start_time)
-        self._mirror, self._rotation = mirror, ROTATIONS.get(rotate_deg)
+        self._rotation = ROTATIONS.get(options.rotate_deg)
         self._stop = threading.Event()
         self._played_since: float | None = None
         lossless = bool(self.options.lossless)
@@ -150,7 +147,7 @@ class Pipeline:
         try:
             first_t: float | None = None
             while not self._stop.is_set():
-                if self.stats.captured == self._limits.max_frames:
+                if self.stats.captured == self.options.max_frames:
                     self.stop("max frames")
                     break
                 grabbed = self.source.read()
@@ -160,7 +157,7 @@ class Pipeline:
                 first_t = at if first_t is None else first_t
                 if not self.options.lossless and not self.source.live:
                     grabbed = self._wait_until_due(grabbed, at - first_t)
-                if self._limits.duration_s is not None and at - first_t >= self._limits.duration_s:
+                if self.options.duration_s is not None and at - first_t >= self.options.duration_s:
                     self.stop("duration")
                     break
                 self._put(grabbed, at - first_t)
@@ -197,7 +194,7 @@ class Pipeline:
         """`image` rotated and mirrored, read-only."""
         if self._rotation is not None:
             image = np.asarray(cv2.rotate(image, self._rotation), dtype=np.uint8)
-        if self._mirror:
+        if self.options.mirror:
             image = np.asarray(cv2.flip(image, 1), dtype=np.uint8)
         image = image.view()
         image.flags.writeable = False  # several threads read it from here on

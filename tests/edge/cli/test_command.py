@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from fer_edge.cli import commands as cli
 from fer_edge.cli.options import OutputOptions, RunOptions, run_options
 from fer_edge.detectors import DEFAULT_MIN_FACE_PX
-from fer_edge.pipeline.options import Limits, StreamOptions
+from fer_edge.pipeline.options import StreamOptions
 from fer_edge.sinks.rotation import Rotation
 from fer_edge.sources.reconnect import ReconnectPolicy
 from fer_models import default_model
@@ -178,19 +178,18 @@ def test_help_fits_a_terminal_and_shows_no_ranges() -> None:
 
 
 def test_every_option_fills_a_field_of_the_run_options_or_is_used_by_the_command() -> None:
-    fields = {field.name for group in (RunOptions, StreamOptions, Limits, OutputOptions) for field in fields_of(group)}
+    fields = {field.name for group in (RunOptions, StreamOptions, OutputOptions) for field in fields_of(group)}
     parameters = {param.name for param in cli.edge.params if param.expose_value}
     assert parameters - fields == {"camera", "source", "precision", "list_cameras"}
-    assert fields - parameters == {"stream", "limits", "outputs"}
+    assert fields - parameters == {"stream", "outputs"}
 
 
 def test_defaults_are_those_of_the_python_api() -> None:
     options = run_options(**{name: value for name, value in parsed().items() if name != "list_cameras"})
     assert options.stream == StreamOptions()
-    assert options.limits == Limits()
     assert (options.sources, options.detector, options.min_face_px) == (("0",), "luma", DEFAULT_MIN_FACE_PX)
     assert options.model == default_model()
-    assert options.give_up_s == ReconnectPolicy().give_up_s
+    assert options.stream.give_up_s == ReconnectPolicy().give_up_s
     assert options.outputs.keep_output == Rotation().keep
 
 

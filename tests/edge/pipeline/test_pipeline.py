@@ -3,7 +3,8 @@ import threading
 import numpy as np
 import pytest
 
-from fer_edge.pipeline.pipeline import Frame, Limits, Pipeline
+from fer_edge.pipeline.options import StreamOptions
+from fer_edge.pipeline.pipeline import Frame, Pipeline
 from fer_edge.sources.base import Source, SourceFrame
 
 pytestmark = pytest.mark.usefixtures("no_threads_left")
@@ -78,14 +79,14 @@ def test_all_faces_of_a_frame_are_classified_in_one_batch(fakes) -> None:
 
 @pytest.mark.parametrize("live", [False, True])
 def test_max_frames_counts_captured_frames(fakes, live: bool) -> None:
-    pipeline = fakes.finish(fakes.pipeline(fakes.Source(100_000, live), limits=Limits(max_frames=12)))
+    pipeline = fakes.finish(fakes.pipeline(fakes.Source(100_000, live), options=StreamOptions(max_frames=12)))
     assert pipeline.stats.captured == 12
     assert pipeline.exit_reason == "max frames"
     assert accounted(pipeline) == 12
 
 
 def test_duration_is_media_time_for_a_file(fakes) -> None:
-    pipeline = fakes.finish(fakes.pipeline(fakes.Source(100_000), limits=Limits(duration_s=0.5)))
+    pipeline = fakes.finish(fakes.pipeline(fakes.Source(100_000), options=StreamOptions(duration_s=0.5)))
     assert pipeline.stats.captured == 15  # at 30 per second
     assert pipeline.exit_reason == "duration"
 
@@ -113,7 +114,9 @@ def test_frames_are_rotated_and_mirrored_first(fakes) -> None:
             return next(self.grabs)
 
     publish = lambda frame, _result: seen.append(frame)  # noqa: E731
-    fakes.finish(Pipeline(One(), fakes.Detector(), fakes.Classifier(), publish, mirror=True, rotate_deg=90))
+    fakes.finish(
+        Pipeline(One(), fakes.Detector(), fakes.Classifier(), publish, StreamOptions(mirror=True, rotate_deg=90))
+    )
     np.testing.assert_array_equal(seen[0].image, np.rot90(image, -1)[:, ::-1])
     with pytest.raises(ValueError, match="read-only"):
         seen[0].image[0, 0] = 1

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from fer_edge.pipeline.options import Limits, Schedule, StreamOptions
+from fer_edge.pipeline.options import Schedule, StreamOptions
 from fer_edge.sources.base import Source, SourceFrame
 
 pytestmark = pytest.mark.usefixtures("no_threads_left")
@@ -106,9 +106,7 @@ def test_a_file_in_real_time_drops_frames_that_the_detector_has_no_time_for(fake
 
 
 def test_duration_is_media_time_for_a_file_in_real_time(fakes) -> None:
-    pipeline = fakes.finish(
-        fakes.pipeline(fakes.Source(10**6), options=StreamOptions(lossless=False), limits=Limits(None, 0.2))
-    )
+    pipeline = fakes.finish(fakes.pipeline(fakes.Source(10**6), options=StreamOptions(lossless=False, duration_s=0.2)))
     assert pipeline.stats.captured == 6
     assert pipeline.exit_reason == "duration"
 
@@ -154,3 +152,15 @@ def test_stop_does_not_wait_for_the_next_frame_of_a_file_in_real_time(fakes) -> 
     threading.Timer(0.05, pipeline.stop, ["interrupted"]).start()
     assert pipeline.wait(20)
     pipeline.release()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rotate_deg": 45}, {"camera_size": (640,)}, {"camera_size": (0, 480)}, {"detect_hz": 0.0}, {"give_up_s": -1},
+        {"max_frames": 0}, {"duration_s": float("nan")}, {"classify_interval_s": -0.1}, {"smooth_s": float("nan")},
+    ],
+)  # fmt: skip
+def test_an_option_out_of_range_is_refused_by_its_name(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        StreamOptions(**wrong)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fer_edge.channel import Channel, Closed
 from fer_edge.errors import SourceError
-from fer_edge.pipeline.options import Limits, StreamOptions
+from fer_edge.pipeline.options import StreamOptions
 from fer_edge.sources.base import Source, SourceFrame
 
 delays_ms = st.lists(st.sampled_from([0, 0, 0, 1, 3]), min_size=1, max_size=5)
@@ -75,8 +75,7 @@ def test_every_captured_frame_is_accounted_for(
         Erratic(readable, live, fails, reading),
         ours.Detector(before=breaking("detector", detecting)),
         ours.Classifier(before=breaking("classifier", classifying)),
-        limits=Limits(max_frames),
-        options=StreamOptions(lossless=lossless, detect_hz=detect_hz),
+        options=StreamOptions(lossless=lossless, detect_hz=detect_hz, max_frames=max_frames),
     )
     if stop_ms is not None:
         threading.Timer(stop_ms / 1000, pipeline.stop, ["interrupted"]).start()
