@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from fer_edge.cli.defaults import load_defaults
 from fer_edge.cli.options import (
     DETECTOR_OPTIONS,
     MAIN_OPTIONS,
@@ -19,6 +18,7 @@ from fer_edge.cli.options import (
 )
 from fer_edge.cli.parameters import Number
 from fer_edge.console import CLEAR_LINE, MainCommand, loading, signals_deferred
+from fer_edge.defaults import load_defaults
 from fer_edge.detectors import default_detector
 
 
@@ -91,17 +91,25 @@ def doctor() -> int:
 @click.option(
     "--seconds", type=Number(float, 1, 600), default=10, show_default=True, metavar="S", help="How long to measure."
 )
+@click.option(
+    "--allow-smaller-size",
+    is_flag=True,
+    help="Also choose a smaller detection size where that is better: faster, but it misses small faces.",
+)
 @click.option("--dry-run", is_flag=True, help="Measure and print the results, but save nothing.")
-def tune(detector: str | None, detector_model: Path | None, seconds: float, dry_run: bool) -> None:
+def tune(
+    detector: str | None, detector_model: Path | None, seconds: float, allow_smaller_size: bool, dry_run: bool
+) -> None:  # fmt: skip
     """Measure this machine and save the best settings as defaults.
 
-    The settings are precision, threads and detection size.
+    The settings are precision and threads and, with --allow-smaller-size, detection size. The table explains itself;
+    it goes to stdout.
     """
     from fer_edge.cli.tune import run_tuning, save, target_file
 
     gc.enable()  # __main__ disables it for the imports; the main job enables it in `run`
     path = None if dry_run else target_file()
-    best = run_tuning(detector or default_detector(detector_model), detector_model, seconds)
+    best = run_tuning(detector or default_detector(detector_model), detector_model, seconds, allow_smaller_size)
     if path is not None:
         save(best, path)
         click.echo(f"saved in {path}; options on the command line override it", err=True)

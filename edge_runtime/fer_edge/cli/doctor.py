@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from fer_edge import system
-from fer_edge.cli.defaults import defaults_file, load_defaults
+from fer_edge.defaults import defaults_file, load_defaults
 from fer_edge.errors import FerError
 from fer_edge.sources.rpicam import PROGRAM as RPICAM_PROGRAM
 

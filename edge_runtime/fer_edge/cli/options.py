@@ -15,12 +15,10 @@ import click
 
 from fer_edge.cli.parameters import FrameSize, Number, SizeOrHours, StartTime, negated, to_int, to_seconds, yes_or_no
 from fer_edge.console import MainCommand, RenamedOption
+from fer_edge.defaults import DETECT_SIZE_PX, PRECISIONS, THREADS
 from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, default_detector, detector_names
 from fer_edge.pipeline.options import DEFAULT_GIVE_UP_S, DEFAULT_SMOOTH_S, LIVE_CLASSIFY_INTERVAL_S, StreamOptions
 
-PRECISIONS = ("int8", "fp32")
-THREADS = (1, 64)  # the allowed range
-DETECT_SIZE_PX = (64, 8192)
 LIVE_NAME = re.compile(r"\d{1,4}$|/dev/|rpicam:|rtsps?://", re.ASCII)  # a source that is certainly live
 
 

@@ -11,9 +11,9 @@ import click
 import numpy as np
 
 import fer_models
-from fer_edge.cli.defaults import defaults_file, save_defaults
+from fer_edge.defaults import defaults_file, save_defaults
 from fer_edge.demo.scene import CYCLE_S, draw_scene
-from fer_edge.detectors import open_detector
+from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, open_detector
 from fer_edge.errors import FerError
 from fer_edge.framing import Box, Image, to_gray
 from fer_edge.network.classifier import Classifier
@@ -23,11 +23,22 @@ from fer_edge.system import usable_cores
 FRAME_SIZE = (640, 480)
 SCENES = 9  # of the demo: every expression once
 LARGE_FRAMES = 3  # test frames with one large face
-GRIDS = (1, 3, 5)  # faces per side: one large face, 9 small ones, 25 of about the smallest that are searched for
-DETECT_SIZES = (640, 480, 320)
+DRAWN_FACE_PX = 189  # side of the square around the drawn face in a frame: the median of the scenes
+GRIDS = (1, 3, int(DRAWN_FACE_PX / DEFAULT_MIN_FACE_PX))  # faces per side; the last are about the smallest
+DETECT_SIZES = (DEFAULT_DETECT_SIZE_PX, 480, 320)
 TARGET_FPS = 30.0  # cameras give no more
 MIN_FOUND = 0.9  # a usable detection size finds at least this fraction of the large faces
 TOLERANCE = 0.05  # settings within 5 % of the best count as equally good
+
+LEGEND = (
+    "precision       number format of the emotion network: int8 is smaller, fp32 as trained",
+    "threads         CPU threads per inference",
+    "detect size     longer side to which larger frames are downscaled for the face detector",
+    "detection       time to search a 640x480 frame for faces",
+    "classification  time to classify one face",
+    "rate            frames per second with one face each; detection and classification run side by side",
+    "faces found     share of drawn faces that the detector finds, by the side of the face's square",
+)
 
 Job = Callable[[Image], object]
 Search = Callable[[Image], list[Box]]
@@ -60,21 +71,48 @@ class Timing:
         return sum(self.found) * min(self.fps, TARGET_FPS)
 
 
-def run_tuning(detector: str, detector_model: Path | None, seconds: float) -> Timing:
-    """Measure the shipped networks for about `seconds`, print the table to stdout, return the best setting."""
+def run_tuning(detector: str, detector_model: Path | None, seconds: float, any_size: bool = False) -> Timing:
+    """Measure the shipped networks for about `seconds`, print the table to stdout, return the best setting.
+
+    any_size: the best setting may have a smaller detection size than the default.
+    """
     models = {precision: fer_models.model_path(precision) for precision in fer_models.manifest()["models"]}
     click.echo(f"measuring for {seconds:g} s ...", err=True)
     timings = measure(models, detector, detector_model, seconds)
-    chosen = best(timings)
-    click.echo("precision  threads  detect size   detect   classify   frames/s   large, small, smallest faces found")
-    for timing in timings:
-        mark = "   <- best" if timing is chosen else ""
-        found = ", ".join(f"{fraction:.0%}" for fraction in timing.found)
-        click.echo(
-            f"{timing.precision:9}  {timing.threads:7}  {timing.detect_size:8} px  {timing.detect_ms:6.1f}   "
-            f"{timing.classify_ms:5.2f} ms  {timing.fps:9.1f}   {found}{mark}"
-        )
+    chosen = best(timings, any_size)
+    click.echo(render_table(timings, chosen))
+    if not any_size and (hint := _faster_size(timings, chosen)):
+        click.echo(hint, err=True)
     return chosen
+
+
+def render_table(timings: Sequence[Timing], chosen: Timing) -> str:
+    """The measured settings, a line each, with units, and below what the columns mean."""
+    sizes = [f"{DRAWN_FACE_PX / grid:.0f} px" for grid in GRIDS]
+    found_head = "  ".join(f"{size:>6}" for size in sizes)
+    lines = [
+        f"precision  threads  detect size  detection  classification      rate   faces found of {found_head}",
+        f"                             px   ms/frame         ms/face  frames/s                  {'':{len(found_head)}}",
+    ]
+    for timing in timings:
+        found = "  ".join(f"{100 * fraction:4.0f} %" for fraction in timing.found)
+        mark = "   <- best" if timing is chosen else ""
+        lines.append(
+            f"{timing.precision:9}  {timing.threads:7}  {timing.detect_size:11}  {timing.detect_ms:9.1f}  "
+            f"{timing.classify_ms:14.2f}  {timing.fps:8.1f}   {'':14} {found}{mark}"
+        )
+    return "\n".join([*(line.rstrip() for line in lines), "", *LEGEND])
+
+
+def _faster_size(timings: Sequence[Timing], chosen: Timing) -> str:
+    """A line about the setting that a smaller detection size would allow; "" if it would gain nothing."""
+    faster = best(timings, any_size=True)
+    if faster.detect_size >= chosen.detect_size or chosen.fps >= TARGET_FPS:
+        return ""
+    return (
+        f"a detection size of {faster.detect_size} px would give {faster.fps:.0f} instead of {chosen.fps:.0f} frames/s "
+        f"but misses small faces: --allow-smaller-size chooses it"
+    )
 
 
 def measure(models: dict[str, Path], detector: str, detector_model: Path | None, seconds: float) -> list[Timing]:
@@ -85,7 +123,11 @@ def measure(models: dict[str, Path], detector: str, detector_model: Path | None,
         (count, size): _search_job(detector, detector_model, count, size)
         for count, size in itertools.product(threads, DETECT_SIZES)
     }
-    found = {size: _fractions_found(searches[threads[0], size], frames) for size in DETECT_SIZES}
+    # The smallest drawn faces vary in size: --min-face would leave some of them out.
+    found = {
+        size: _fractions_found(_search_job(detector, detector_model, 1, size, DEFAULT_MIN_FACE_PX // 2), frames)
+        for size in DETECT_SIZES
+    }
     jobs: dict[Key, Job] = {}
     jobs.update(searches.items())
     for precision, count in itertools.product(models, threads):
@@ -114,14 +156,19 @@ def _median_times_ms(jobs: Mapping[Key, Job], frames: Sequence[Image], seconds: 
     return {key: statistics.median(values) for key, values in times_ms.items()}
 
 
-def best(timings: Sequence[Timing]) -> Timing:
+def best(timings: Sequence[Timing], any_size: bool = False) -> Timing:
     """The setting that finds the most faces per second, among those that find large faces.
+
+    any_size: False considers only the largest detection size, because a smaller one misses small faces, above all in
+    frames that are larger than those measured here.
 
     Beyond 30 frames per second speed is worth nothing; it is better spent on small faces. Among settings within
     TOLERANCE of the best, the one with the fewest threads wins, because it leaves the machine to others; then the
     fastest.
     """
-    usable = [timing for timing in timings if timing.found[0] >= MIN_FOUND] or list(timings)
+    largest = max(timing.detect_size for timing in timings)
+    allowed = [timing for timing in timings if any_size or timing.detect_size == largest]
+    usable = [timing for timing in allowed if timing.found[0] >= MIN_FOUND] or allowed
     most = max(timing.faces_per_second for timing in usable)
     equal = [timing for timing in usable if timing.faces_per_second >= (1 - TOLERANCE) * most]
     return min(equal, key=lambda timing: (timing.threads, timing.detect_ms + timing.classify_ms))
@@ -205,8 +252,10 @@ def _classify_job(path: Path, threads: int) -> Job:
     return lambda _frame: classifier.predict(batch)
 
 
-def _search_job(name: str, model: Path | None, threads: int, size: int) -> Search:
-    detector = open_detector(name, model, detect_size_px=size, threads=threads)
+def _search_job(
+    name: str, model: Path | None, threads: int, size: int, min_face_px: int = DEFAULT_MIN_FACE_PX
+) -> Search:
+    detector = open_detector(name, model, min_face_px=min_face_px, detect_size_px=size, threads=threads)
 
     def search(frame: Image) -> list[Box]:
         cv2.setNumThreads(threads)

@@ -1,14 +1,20 @@
-"""The small TOML file in which `fer-edge tune` saves the best settings for this machine."""
+"""The small TOML file in which `fer-edge tune` saves the best settings for this machine.
+
+The command uses them as defaults of its options. The Python API uses them if asked: see `recognizer_settings`.
+"""
 
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from fer_edge.cli.options import DETECT_SIZE_PX, PRECISIONS, THREADS
 from fer_edge.errors import FerError, OutputError
 from fer_edge.files import atomic_write
 
 VARIABLE = "FER_EDGE_DEFAULTS"
+PRECISIONS = ("int8", "fp32")
+THREADS = (1, 64)  # the allowed range
+DETECT_SIZE_PX = (64, 8192)
 
 
 def _is_int_within(bounds: tuple[int, int]) -> Callable[[object], bool]:
@@ -54,6 +60,24 @@ def load_defaults() -> dict[str, str | int]:
             wrong = f"{name} = {value!r}"[:60]
             raise FerError(f"{path} has an invalid setting, {wrong}: delete it, then run fer-edge tune again")
     return values
+
+
+def recognizer_settings() -> dict[str, Any]:
+    """The saved settings as keyword arguments: model (a Path), threads, detect_size_px; {} if nothing is saved.
+
+    FerError if the file is not one that `tune` wrote.
+    """
+    from fer_models import model_path
+
+    saved = load_defaults()
+    settings: dict[str, Any] = {}
+    if "precision" in saved:
+        settings["model"] = model_path(str(saved["precision"]))
+    if "threads" in saved:
+        settings["threads"] = saved["threads"]
+    if "detect_size" in saved:
+        settings["detect_size_px"] = saved["detect_size"]
+    return settings
 
 
 def save_defaults(values: Mapping[str, str | int], path: Path, comment: str) -> None:

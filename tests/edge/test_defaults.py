@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fer_edge.cli.defaults import defaults_file, load_defaults, save_defaults
+from fer_edge.defaults import defaults_file, load_defaults, recognizer_settings, save_defaults
 from fer_edge.errors import FerError, OutputError
+from fer_models import model_path
 
 SAVED = {"precision": "fp32", "threads": 1, "detect_size": 320}
 RUN = ("--source", "demo:160x160", "--max-frames", "1", "--headless", "--report", "report.json", "--overwrite")
@@ -22,6 +23,14 @@ def test_saved_settings_are_loaded_and_the_file_says_who_wrote_it(file: Path) ->
     save_defaults(SAVED, file, "measured by a test")
     assert load_defaults() == SAVED
     assert file.read_text().startswith("# measured by a test\n")
+
+
+def test_saved_settings_are_arguments_of_the_recognizer(file: Path) -> None:
+    assert recognizer_settings() == {}
+    save_defaults(SAVED, file, "")
+    assert recognizer_settings() == {"model": model_path("fp32"), "threads": 1, "detect_size_px": 320}
+    save_defaults({"threads": 2}, file, "")
+    assert recognizer_settings() == {"threads": 2}
 
 
 def test_the_environment_names_the_file_or_it_lies_in_the_configuration_folder(
