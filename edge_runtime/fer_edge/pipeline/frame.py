@@ -14,6 +14,7 @@ class Frame:
 
     index: 0-based capture number. t: seconds since the first frame. captured_at: monotonic seconds.
     image: uint8 BGR [H, W, 3] or gray [H, W]. file: the image file that it came from, if any.
+    seeks: how many times the stream's position had been changed before.
     """
 
     index: int
@@ -21,6 +22,7 @@ class Frame:
     captured_at: float
     image: Image
     file: str | None = None
+    seeks: int = 0
 
     @cached_property
     def gray(self) -> Image:

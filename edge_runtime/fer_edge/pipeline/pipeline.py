@@ -17,6 +17,7 @@ from fer_edge.opencv import cv2
 from fer_edge.pipeline.clock import frame_clock
 from fer_edge.pipeline.frame import Frame, TrackedFrame
 from fer_edge.pipeline.options import Schedule, StreamOptions
+from fer_edge.pipeline.playback import Playback
 from fer_edge.pipeline.stats import Stats
 from fer_edge.results import FrameResult
 from fer_edge.sources.base import Source, SourceFrame
@@ -40,6 +41,7 @@ class Pipeline:
     The newest frame of a live source wins: a frame that still waits when the next one comes is dropped and counted.
     Every frame of a file is processed, in order. `options.lossless` overrides this.
     Every frame is rotated and mirrored first, as the options say.
+    playback: plays a file at its own speed and controls it; None reads it as fast as it is processed.
 
     Use: start(), then wait() until it returns True, then release(). `error` is what ended the run early, or None.
     """
@@ -52,6 +54,7 @@ class Pipeline:
         publish: Publish,
         options: StreamOptions = StreamOptions(),
         stats: Stats | None = None,
+        playback: Playback | None = None,
     ) -> None:
         self.source, self.detector, self.classifier = source, detector, classifier
         self.options = options.resolved(source.live)
@@ -62,8 +65,11 @@ class Pipeline:
         self._time_of = frame_clock(source.live, not source.is_cropped, options.start_time)
         self._rotation = ROTATIONS.get(options.rotate_deg)
         self._stop = threading.Event()
-        self._played_since: float | None = None
         lossless = bool(self.options.lossless)
+        if playback is None and not lossless and not source.live:
+            playback = Playback(catch_up=True)
+        self.playback = playback
+        self._seeks = self._skipped = 0
         self._captured: Channel[Frame] = Channel(FILE_QUEUE if lossless else 1, drop_oldest=not lossless)
         # The detector waits for the classifier, so that one frame is in each and at most one in between.
         self._tracked: Channel[TrackedFrame] = Channel(1, drop_oldest=False)
@@ -100,7 +106,12 @@ class Pipeline:
         """Stop capturing; captured frames are still processed. The first `reason` becomes the exit reason."""
         if not self._stop.is_set():
             self.exit_reason = reason
-            self._stop.set()
+            self._stop_capture()
+
+    def _stop_capture(self) -> None:
+        self._stop.set()
+        if self.playback is not None:
+            self.playback.release()
 
     def release(self, timeout_s: float = 2.0, while_waiting: Callable[[], None] = lambda: None) -> None:
         """Stop capturing, process the captured frames, free the source.
@@ -109,7 +120,7 @@ class Pipeline:
         even if start() was interrupted. while_waiting: called every second until all frames are processed, to unblock
         what `publish` waits for.
         """
-        self._stop.set()
+        self._stop_capture()
         self.source.interrupt()
         capture, *others = self._threads
         if capture.ident is None:  # it never started, so it won't close the source
@@ -130,8 +141,8 @@ class Pipeline:
 
     @property
     def dropped(self) -> Counter[str]:
-        """Frames that never reached the detector, by cause: "newer_frame" or "stopped"."""
-        return self.stats.dropped + Counter(newer_frame=self._captured.dropped)
+        """Frames that never reached the detector, by cause: "newer_frame", "seek" or "stopped"."""
+        return self.stats.dropped + Counter(newer_frame=self._captured.dropped, seek=self._skipped)
 
     def _guard(self, stage: Callable[[], None]) -> None:
         # A stage that ends closes the channel it writes to and aborts those it reads from, so that the others end, too.
@@ -141,7 +152,7 @@ class Pipeline:
             pass
         except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
             self.error = self.error or error
-            self._stop.set()
+            self._stop_capture()
 
     def _capture(self) -> None:
         try:
@@ -150,13 +161,18 @@ class Pipeline:
                 if self.stats.captured == self.options.max_frames:
                     self.stop("max frames")
                     break
+                self._seek(first_t)
                 grabbed = self.source.read()
                 if grabbed is None:
+                    if self.playback is not None and self.playback.wait_at_end():
+                        continue
                     break
                 at = grabbed.captured_at if grabbed.media_time_s is None else grabbed.media_time_s
                 first_t = at if first_t is None else first_t
-                if not self.options.lossless and not self.source.live:
-                    grabbed = self._wait_until_due(grabbed, at - first_t)
+                if self.playback is not None:
+                    if not self.playback.wait_until_due(at - first_t):
+                        continue
+                    grabbed = replace(grabbed, captured_at=time.monotonic())
                 if self.options.duration_s is not None and at - first_t >= self.options.duration_s:
                     self.stop("duration")
                     break
@@ -165,13 +181,12 @@ class Pipeline:
             self._captured.close()
             self.source.close()
 
-    def _wait_until_due(self, grabbed: SourceFrame, t: float) -> SourceFrame:
-        """Play a file in real time: return its frame when media time `t` has come."""
-        now = time.monotonic()
-        if self._played_since is None:
-            self._played_since = now - t
-        self._stop.wait(max(0.0, self._played_since + t - now))
-        return replace(grabbed, captured_at=time.monotonic())
+    def _seek(self, first_t: float | None) -> None:
+        """Continue elsewhere if playback asks for it. first_t: time of the first frame, in the source's clock."""
+        target = None if self.playback is None else self.playback.take_target()
+        if target is not None:
+            t, self._seeks = target
+            self.source.seek((first_t or 0.0) + t)
 
     def _put(self, grabbed: SourceFrame, t: float) -> None:
         """Count a captured frame and queue it for the detector."""
@@ -183,14 +198,14 @@ class Pipeline:
             if self.stats.errors <= MAX_WARNINGS:
                 log.warning("%s: %s: skipped", grabbed.file or f"frame {index}", grabbed.problem)
             return
-        frame = Frame(index, t, grabbed.captured_at, self._oriented(grabbed.image), grabbed.file)
+        frame = Frame(index, t, grabbed.captured_at, self.oriented(grabbed.image), grabbed.file, self._seeks)
         try:
             self._captured.put(frame)
         except Closed:
             self.stats.dropped["stopped"] += 1
             raise
 
-    def _oriented(self, image: Image) -> Image:
+    def oriented(self, image: Image) -> Image:
         """`image` rotated and mirrored, read-only."""
         if self._rotation is not None:
             image = np.asarray(cv2.rotate(image, self._rotation), dtype=np.uint8)
@@ -203,11 +218,16 @@ class Pipeline:
     def _detect(self) -> None:
         tracker = FaceTracker(self.options.track)
         schedule = Schedule(None if self._separate else self.options.detect_hz)
+        seeks = 0
         try:
             while True:
                 frame = self._captured.get()
-                if self._separate:
+                if self.playback is not None and frame.seeks < self.playback.seeks:
+                    self._skipped += 1
+                    continue
+                if self._separate or frame.seeks > seeks:
                     tracker.reset()
+                    seeks = frame.seeks
                 detected = not self.source.is_cropped and schedule.is_due(frame.t)
                 if detected:
                     tracks = tracker.update(frame.gray, self._run_detector(frame), frame.t)

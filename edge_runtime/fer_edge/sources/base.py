@@ -32,6 +32,7 @@ class Source:
     name: for messages and reports, without credentials.
     live: True if frames keep coming whether we read or not, so that only the newest matters.
     fps: nominal frames per second, or None.
+    seekable: True if `seek` works.
     image_count: number of single images it holds; None for a video or an unknown number.
     is_cropped: True if each frame is one face, framed as in FER2013, so that there is nothing to detect.
     properties: what the device or file delivers, as far as known: size [width, height], format (four letters), fps.
@@ -41,6 +42,7 @@ class Source:
     name: str
     live: bool = False
     fps: float | None = None
+    seekable: bool = False
     image_count: int | None = None
     is_cropped: bool = False
     properties: Mapping[str, Any] | None = None
@@ -49,6 +51,10 @@ class Source:
 
     def read(self) -> SourceFrame | None:
         """The next frame, or None at the end. SourceError if a live source is lost."""
+        raise NotImplementedError
+
+    def seek(self, media_time_s: float) -> None:
+        """Continue with the frame at `media_time_s`; after the last one `read` returns None."""
         raise NotImplementedError
 
     def interrupt(self) -> None:

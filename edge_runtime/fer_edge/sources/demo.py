@@ -18,6 +18,7 @@ class DemoSource(Source):
     """
 
     fps = FPS
+    seekable = True
 
     def __init__(self, uri: str) -> None:
         match = re.fullmatch(r"demo:(?:(\d{1,5})x(\d{1,5}))?(?:(?:(?<=:)|(?<=\d),)(endless))?", uri)
@@ -37,3 +38,8 @@ class DemoSource(Source):
         t = self._next / FPS
         self._next += 1
         return SourceFrame(draw_scene(t, self._size), media_time_s=t)
+
+    def seek(self, media_time_s: float) -> None:
+        self._next = round(media_time_s * FPS)
+        if self._frame_count is not None:
+            self._next = min(self._next, self._frame_count)

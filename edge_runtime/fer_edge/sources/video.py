@@ -19,6 +19,7 @@ OPEN_TIMEOUT_MS = 10_000
 READ_TIMEOUT_MS = 10_000
 DEFAULT_CAMERA_SIZE = (640, 480)
 DEFAULT_FPS = 30.0  # of a file without a frame rate
+SEEK_TRIES = 4
 
 
 def redact(url: str) -> str:
@@ -92,6 +93,27 @@ class VideoFileSource(_Capture):
         if re.search("[\ud800-\udfff]", str(path)):  # bytes that are no text; OpenCV would crash
             raise SourceError(f"{str(path)!r} can't be opened: rename the video, its name is not UTF-8")
         super().__init__(cv2.VideoCapture(str(path), cv2.CAP_FFMPEG), str(path), False, advice)
+        # Without a length, as raw H.264 has none, OpenCV seeks to wrong frames.
+        self.seekable = self.fps is not None and self._capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
+
+    def seek(self, media_time_s: float) -> None:
+        """OpenCV lands too late where frames don't last equally long: then try earlier, and read on from there."""
+        half_s = 0.5 / (self.fps or DEFAULT_FPS)
+        aim_s = media_time_s
+        for _ in range(SEEK_TRIES):
+            frame = self._frame_near(aim_s)
+            late_s = 1.0 if frame is None else (frame.media_time_s or 0.0) - media_time_s
+            if late_s <= half_s or aim_s <= 0:
+                break
+            aim_s -= late_s + 2 * half_s
+        while frame is not None and (frame.media_time_s or 0.0) < media_time_s - half_s:
+            frame = self._next_frame()
+        self._first = frame
+
+    def _frame_near(self, media_time_s: float) -> SourceFrame | None:
+        self._timestamp_s, self._offset_s = -math.inf, 0.0  # timestamps may go back now
+        self._capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * max(0.0, media_time_s))
+        return self._next_frame()
 
 
 def _fourcc(capture: cv2.VideoCapture) -> str:
