@@ -106,6 +106,7 @@ class _Job:
 
                 self._parts.append(unopened_report(uri, error))
                 self._add_error(error)
+                status.skip()
                 continue
             if not self._run(source, number == len(sources), attendants):
                 break

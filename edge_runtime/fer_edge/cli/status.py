@@ -44,6 +44,10 @@ class StatusLine:
         self._pipeline = pipeline
         self._source += 1
 
+    def skip(self) -> None:
+        """Count a source that could not be opened."""
+        self._source += 1
+
     def _count(self) -> tuple[int, int, int]:
         """Frames captured, processed and searched for faces, of all sources so far."""
         if self._pipeline is None:
