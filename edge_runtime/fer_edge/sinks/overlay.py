@@ -1,164 +1,151 @@
 """Draw results on an image: boxes, labels, probability bars, a caption.
 
-Sizes are given at scale 1, an image 480 pixels high, and grow with the image. Panels (labels and bars) keep clear of
-faces and of each other; `taken` lists the rectangles that are already in use.
+Labels and bars grow with their face, and lines with the image. Panels keep clear of other people's heads and of each
+other. Where labels have no room, faces have numbers, and a legend explains them.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from fer_edge.framing import Image
 from fer_edge.opencv import cv2
 from fer_edge.results import Face
+from fer_edge.sinks.drawing.bars import FEW, Bars, draw_bars, find_bars
+from fer_edge.sinks.drawing.caption import find_caption
+from fer_edge.sinks.drawing.colors import UNSURE_LINE
+from fer_edge.sinks.drawing.legend import find_legend
+from fer_edge.sinks.drawing.shapes import Rect, draw_box
+from fer_edge.sinks.drawing.space import Space, rect_of
+from fer_edge.sinks.drawing.tags import (
+    Tag,
+    TextPanel,
+    draw_tag,
+    draw_text_panel,
+    face_color,
+    is_unsure,
+    label_tag,
+    number_tag,
+    numbers_of,
+    only_tag,
+)
 
-Color = tuple[int, int, int]
-"""B, G, R, 0 to 255."""
-Rect = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels."""
-FONT = cv2.FONT_HERSHEY_SIMPLEX
-WHITE: Color = (255, 255, 255)
-BLACK: Color = (0, 0, 0)
-PANEL: Color = (32, 32, 32)
-PANEL_OPACITY = 0.65
-EMOTION_COLORS: dict[str, Color] = {
-    "angry": (60, 60, 230),
-    "disgust": (60, 160, 60),
-    "fear": (200, 90, 160),
-    "happy": (50, 190, 240),
-    "sad": (220, 140, 60),
-    "surprise": (40, 130, 250),
-    "neutral": (170, 170, 170),
-}
-OTHER_COLORS: tuple[Color, ...] = ((180, 200, 60), (140, 120, 250), (90, 200, 200), (230, 120, 200))
-MAX_FACES_WITH_BARS = 3
-BAR_ROW_PX, BAR_WIDTH_PX = 16, 150
+MAX_LABELED = 30
+MAX_UNLABELED = 0.25  # of the faces: if more have no room for their label, all have numbers
 
 
-def annotate(image: Image, faces: Sequence[Face], caption: str = "") -> Image:
-    """A BGR copy of `image`, uint8 [H, W] or [H, W, 3], with a box and label per face and `caption` on top.
+def annotate(image: Image, faces: Sequence[Face], *, bars: bool = True, caption: str = "") -> Image:
+    """A BGR copy of `image` with a box and a label per face.
 
-    The largest faces get probability bars beside them. In crowds a label that would cover a face or a larger face's
-    label is shortened to the emotion, or omitted.
+    image: uint8 [H, W] gray, [H, W, 3] BGR or [H, W, 4] BGRA; it stays as it is.
+    bars: draw the probabilities of the largest faces, where they cover nobody else.
+    caption: text at the top left; it may have several lines.
+
+    A face whose label has no room beside it has a number: its track id, or its place in reading order if faces have no
+    ids. A legend lists the numbers, in crowds by emotion. A face with an unsure emotion has a dashed gray box.
+    Labels are written in ASCII: accents are removed, Cyrillic and Greek transliterated, others numbered ("label 3").
+
+    Raises TypeError or ValueError for anything that is not such an image.
+
+    >>> import numpy as np
+    >>> face = Face(box=(60, 40, 80, 90), score=0.9, emotion="happy", confidence=0.8,
+    ...             probabilities={"happy": 0.8, "neutral": 0.2})
+    >>> annotate(np.zeros((200, 320), dtype=np.uint8), [face], caption="Hello").shape
+    (200, 320, 3)
     """
-    canvas = image.copy() if image.ndim == 3 else np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
-    scale = min(max(min(canvas.shape[:2]) / 480, 0.5), 3.0)
-    by_size = sorted(faces, key=lambda face: face.box[2] * face.box[3], reverse=True)
-    for face in reversed(by_size):
-        _draw_box(canvas, face, scale)
-    taken = [_rect_of(face) for face in faces]
-    for face in by_size[:MAX_FACES_WITH_BARS]:
-        _draw_bars(canvas, face, scale, taken)
-    for face in by_size:
-        _draw_label(canvas, face, scale, taken, always=len(faces) <= MAX_FACES_WITH_BARS)
-    if caption:
-        _draw_text(canvas, caption, (round(8 * scale), round(8 * scale)), scale, PANEL)
+    canvas = _bgr_copy(image)
+    height, width = canvas.shape[:2]
+    space = Space(width, height, [rect_of(face, width, height) for face in faces])
+    marks = place_marks(faces, space, bars, caption)
+    for at in reversed(_by_size(faces)):
+        unsure = is_unsure(faces[at])
+        color = UNSURE_LINE if unsure else face_color(faces[at])
+        draw_box(canvas, space.rects[at], color, _line_width(space.rects[at], width, height), dashed=unsure)
+    for panel in marks.bars:
+        draw_bars(canvas, panel)
+    for tag in marks.tags.values():
+        draw_tag(canvas, tag)
+    for text_panel in marks.panels:
+        draw_text_panel(canvas, text_panel)
     return canvas
 
 
-def color_of(label: str, labels: Sequence[str]) -> Color:
-    """The color of `label`; labels without a color in EMOTION_COLORS take turns with OTHER_COLORS."""
-    if label in EMOTION_COLORS:
-        return EMOTION_COLORS[label]
-    return OTHER_COLORS[list(labels).index(label) % len(OTHER_COLORS)]
+class Marks(NamedTuple):
+    """What is drawn over the boxes of faces.
+
+    tags: the label or number of each face by its index. numbered: the faces whose tag is a number.
+    bars: the probabilities of the largest faces. panels: the caption and the legend.
+    """
+
+    tags: dict[int, Tag]
+    numbered: list[int]
+    bars: list[Bars]
+    panels: list[TextPanel]
 
 
-def _face_color(face: Face) -> Color:
-    return color_of(face.emotion, tuple(face.probabilities))
+def place_marks(faces: Sequence[Face], space: Space, bars: bool = True, caption: str = "") -> Marks:
+    """Choose a place in `space` for every mark."""
+    order = _by_size(faces)
+    panels = [find_caption(caption, space)] if caption.strip() else []
+    for panel in panels:
+        if panel is not None:
+            space.take(panel.rect)
+    tags, numbered = _place_tags(faces, order, space)
+    placed = []
+    for at in order[:FEW] if bars and len(numbered) < len(faces) else []:
+        found = find_bars(faces[at], at, space)
+        if found is not None:
+            space.take(found.rect)
+            placed.append(found)
+    if numbered:
+        numbers = numbers_of(faces)
+        panels.append(find_legend([faces[at] for at in numbered], [numbers[at] for at in numbered], space))
+    return Marks(tags, numbered, placed, [panel for panel in panels if panel is not None])
 
 
-def _rect_of(face: Face) -> Rect:
-    x, y, width, height = face.box
-    return round(x), round(y), round(x + width), round(y + height)
+def _by_size(faces: Sequence[Face]) -> list[int]:
+    """The indices of the faces, the largest first."""
+    return sorted(range(len(faces)), key=lambda at: -faces[at].box[2] * faces[at].box[3])
 
 
-def _overlaps_any(rect: Rect, taken: Sequence[Rect]) -> bool:
-    left, top, right, bottom = rect
-    return any(left < x1 and x0 < right and top < y1 and y0 < bottom for x0, y0, x1, y1 in taken)
+def _bgr_copy(image: Image) -> Image:
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"an image is a numpy array, not {type(image).__name__}")
+    channels = 1 if image.ndim == 2 else image.shape[2] if image.ndim == 3 else 0
+    if image.dtype != np.uint8 or channels not in (1, 3, 4) or not image.size:
+        raise ValueError(f"an image is uint8 [H, W], [H, W, 3] or [H, W, 4], not {image.dtype} {list(image.shape)}")
+    if channels == 3:
+        return image.copy()
+    code = cv2.COLOR_GRAY2BGR if channels == 1 else cv2.COLOR_BGRA2BGR
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), code), dtype=np.uint8)
 
 
-def _draw_box(canvas: Image, face: Face, scale: float) -> None:
-    x0, y0, x1, y1 = _rect_of(face)
-    thickness = min(2 * scale, min(x1 - x0, y1 - y0) / 16)  # thin around small faces, to leave them visible
-    cv2.rectangle(canvas, (x0, y0), (x1, y1), _face_color(face), max(1, round(thickness)), cv2.LINE_AA)
+def _line_width(rect: Rect, width: int, height: int) -> int:
+    """Of a face's box: grows with the image, but is thin around small faces, to leave them visible."""
+    side = min(rect[2] - rect[0], rect[3] - rect[1])
+    return max(1, round(min(max(2, min(width, height) / 220), side / 20)))
 
 
-def _draw_label(canvas: Image, face: Face, scale: float, taken: list[Rect], always: bool) -> None:
-    """Draw the label above or below the face where it covers nothing in `taken`, or there anyway if `always`."""
-    x0, y0, x1, y1 = _rect_of(face)
-    text = f"{face.emotion} {face.confidence:.0%}"
-    height = _text_size(text, scale)[1]
-    for label in (text, face.emotion):
-        for x in (x0, x1 - _text_size(label, scale)[0]):
-            for y in (y0 - height, y1):
-                if not _overlaps_any(_text_rect(canvas, label, (x, y), scale), taken):
-                    taken.append(_draw_text(canvas, label, (x, y), scale, _face_color(face)))
-                    return
-    if always:
-        y = y0 - height if y0 >= height else y1
-        taken.append(_draw_text(canvas, text, (x0, y), scale, _face_color(face)))
-
-
-def _text_size(text: str, scale: float) -> tuple[int, int]:
-    """Width and height in pixels of the panel that _draw_text draws."""
-    (width, height), baseline = cv2.getTextSize(text, FONT, 0.5 * scale, 1)
-    margin = round(4 * scale)
-    return width + 2 * margin, height + baseline + 2 * margin
-
-
-def _text_rect(canvas: Image, text: str, corner: tuple[int, int], scale: float) -> Rect:
-    """The panel of _draw_text whose top left is `corner`, moved into the image."""
-    width, height = _text_size(text, scale)
-    x = min(max(corner[0], 0), max(canvas.shape[1] - width, 0))
-    y = min(max(corner[1], 0), max(canvas.shape[0] - height, 0))
-    return x, y, x + width, y + height
-
-
-def _draw_text(canvas: Image, text: str, corner: tuple[int, int], scale: float, background: Color) -> Rect:
-    """Draw white or black text on a filled panel whose top left is `corner`, moved into the image; return the panel."""
-    x, y, right, bottom = rect = _text_rect(canvas, text, corner, scale)
-    cv2.rectangle(canvas, (x, y), (right, bottom), background, cv2.FILLED)
-    luma = 0.114 * background[0] + 0.587 * background[1] + 0.299 * background[2]
-    baseline = cv2.getTextSize(text, FONT, 0.5 * scale, 1)[1]
-    margin = round(4 * scale)
-    cv2.putText(
-        canvas, text, (x + margin, bottom - margin - baseline // 2), FONT, 0.5 * scale,
-        BLACK if luma > 140 else WHITE, max(1, round(scale)), cv2.LINE_AA,
-    )  # fmt: skip
-    return rect
-
-
-def _draw_bars(canvas: Image, face: Face, scale: float, taken: list[Rect]) -> None:
-    """Draw all probabilities on a panel beside the face, on the side with room; draw nothing if there is none."""
-    panel = _bars_rect(canvas, face, scale, taken)
-    if panel is None:
-        return
-    taken.append(panel)
-    x, y, right, bottom = panel
-    pixels = canvas[y:bottom, x:right]
-    pixels[:] = (pixels * (1 - PANEL_OPACITY) + np.array(PANEL) * PANEL_OPACITY).astype(np.uint8)
-    labels = tuple(face.probabilities)
-    row, thickness = round(BAR_ROW_PX * scale), max(1, round(0.8 * scale))
-    text_width = max(cv2.getTextSize(label, FONT, 0.4 * scale, 1)[0][0] for label in labels) + round(10 * scale)
-    left, room = x + text_width, right - x - text_width - round(6 * scale)
-    for index, (label, probability) in enumerate(face.probabilities.items()):
-        top = y + round(3 * scale) + index * row
-        at = (x + round(5 * scale), top + round(0.72 * row))
-        cv2.putText(canvas, label, at, FONT, 0.4 * scale, WHITE, thickness, cv2.LINE_AA)
-        end = max(left + round(room * probability), left + 1)
-        bar = (left, top + round(0.2 * row)), (end, top + round(0.8 * row))
-        cv2.rectangle(canvas, *bar, color_of(label, labels), cv2.FILLED)
-
-
-def _bars_rect(canvas: Image, face: Face, scale: float, taken: Sequence[Rect]) -> Rect | None:
-    """Where the panel of the bars fits, to the right of the face or to the left; None if it does not."""
-    width = round(BAR_WIDTH_PX * scale)
-    height = round(BAR_ROW_PX * scale) * len(face.probabilities) + round(6 * scale)
-    gap = round(8 * scale)
-    x0, y0, x1, _y1 = _rect_of(face)
-    y = min(max(y0, 0), canvas.shape[0] - height)
-    for x in (x1 + gap, x0 - gap - width):
-        rect = (x, y, x + width, y + height)
-        if x >= 0 and y >= 0 and rect[2] <= canvas.shape[1] and not _overlaps_any(rect, taken):
-            return rect
-    return None
+def _place_tags(faces: Sequence[Face], order: Sequence[int], space: Space) -> tuple[dict[int, Tag], list[int]]:
+    """A tag per face, taken from `space`, and the faces whose tag is a number; `order` decides who chooses first."""
+    tags: dict[int, Tag] = {}
+    if len(faces) <= MAX_LABELED:
+        trial = space.copy()
+        for at in order:
+            tag = label_tag(faces[at], at, trial) or (only_tag(faces[at], trial) if len(faces) == 1 else None)
+            if tag is not None:
+                trial.take(tag.rect)
+                tags[at] = tag
+    if len(faces) - len(tags) > MAX_UNLABELED * len(faces):
+        tags = {}
+    numbered = [at for at in order if at not in tags] if len(faces) > 1 else []
+    for tag in tags.values():
+        space.take(tag.rect)
+    numbers = numbers_of(faces)
+    for at in numbered:
+        tag = number_tag(faces[at], at, numbers[at], space)
+        if tag is not None:
+            space.take(tag.rect)
+            tags[at] = tag
+    return tags, numbered

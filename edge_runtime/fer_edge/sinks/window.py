@@ -58,7 +58,7 @@ class Window:
             if not self.shown:
                 cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
                 cv2.resizeWindow(TITLE, frame.image.shape[1], frame.image.shape[0])
-            cv2.imshow(TITLE, annotate(frame.image, result.faces, caption))
+            cv2.imshow(TITLE, annotate(frame.image, result.faces, caption=caption))
             self.shown += 1
         if not self.shown:
             return True

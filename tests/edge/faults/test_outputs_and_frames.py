@@ -105,7 +105,7 @@ def test_frames_of_any_size_are_processed(classifier: Classifier, size: tuple[in
     image = np.full(size if channels == 1 else (*size, 3), 90, dtype=np.uint8)
     faces = EmotionRecognizer(model=classifier.path).recognize(image)
     assert faces == []
-    assert annotate(image, faces, "caption").shape == (*size, 3)
+    assert annotate(image, faces, caption="caption").shape == (*size, 3)
 
 
 def test_the_size_may_change_from_frame_to_frame(fakes, classifier: Classifier, face_image: Image) -> None:
