@@ -26,15 +26,19 @@ from fer_edge.detectors import default_detector
 @add_options(MAIN_OPTIONS)
 @click.pass_context
 def edge(ctx: click.Context, /, list_cameras: bool, **values: Any) -> None:
-    """Watch a camera or video, detect faces and classify their emotions.
+    """Watch a camera, videos or photos, detect faces and classify their emotions.
 
-    Without options, it opens camera 0 and a window (q or Esc closes it). Results go to --json, --csv and --output. A
-    status line and the final report go to stderr; SIGUSR1 prints a report at any time. No image is stored without
-    --output.
+    SOURCE is a video, image, folder, glob, CSV of face pixels, /dev path, URL, rpicam: (Raspberry Pi camera module) or
+    demo: (a drawn face). Several files and folders are read one after the other, into one --json, --csv and --report.
+    Without SOURCE, it opens camera 0 and a window (q or Esc closes it).
+
+    Results go to --json, --csv and --output. A status line and the final report go to stderr; SIGUSR1 prints a report
+    at any time. No image is stored without --output.
 
     \b
-    Try it without a camera:  fer-edge --source demo:
-    From video to data:       fer-edge --source in.mp4 --headless --json out.jsonl
+    Try it without a camera:  fer-edge demo:
+    Annotate photos:          fer-edge photo.jpg holiday/ --output annotated
+    From video to data:       fer-edge in.mp4 --headless --json out.jsonl
     """
     if list_cameras:
         _list_cameras()

@@ -93,9 +93,7 @@ MAIN_OPTIONS: list[Decorator] = [
     # Input and networks
     click.argument("sources", nargs=-1, metavar="[SOURCE]..."),
     option("--camera", type=Number(int, 0, 9999), metavar="N", help="Camera number.  [default: 0]"),
-    option("--source", metavar="URI",
-           help="Same as SOURCE: a video, image, folder, glob, CSV of face pixels, /dev path, "
-                "URL, rpicam: (Raspberry Pi camera module), or demo: (a drawn face, needs no camera)."),
+    option("--source", metavar="URI", help="Same as SOURCE, for a single one."),
     option("--no-recursive", "recursive", is_flag=True, callback=negated,
            help="Read only the images in a folder itself, none below it."),
     option("--model", type=FILE, metavar="FILE", help="Emotion network (.onnx from fer-export).  [default: shipped]"),
