@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fer_edge.pipeline.stats import SHORT_RUN_FRAMES, WARMUP_FRAMES, LatencyHistogram, Rate
+from fer_edge.pipeline.stats import SHORT_RUN_FRAMES, WARMUP_FRAMES, LatencyHistogram, Rate, Stats
 
 
 def test_percentiles_agree_with_numpy_within_half_a_bin() -> None:
@@ -82,3 +82,17 @@ def test_fewer_than_two_events_have_no_rate(events: int) -> None:
     for _ in range(events):
         rate.add(1.0)
     assert rate.per_second() is None
+
+
+def test_the_total_of_several_sources_has_all_rates_and_latencies() -> None:
+    total = Stats()
+    for start in (0.0, 10.0):
+        stats = Stats.within(total)
+        for index in range(3):
+            stats.processed_rate.add(start + index)
+            stats.detect_ms.add(5.0)
+        assert stats.processed_rate.per_second() == 1.0
+    assert total.processed_rate.count == 6
+    assert total.processed_rate.per_second() == pytest.approx(5 / 12)
+    assert total.detect_ms.summary() == stats.detect_ms.summary()
+    assert total.processed == 0, "counts are added up from the sources' reports"
