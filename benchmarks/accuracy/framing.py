@@ -25,7 +25,7 @@ from benchmarks.harness.tables import Table, percent
 from benchmarks.harness.timing import progress
 from fer_edge.console import run_main
 from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX
-from fer_edge.detectors.base import Detector
+from fer_edge.detectors.base import FramedDetector
 from fer_edge.errors import FerError
 from fer_edge.framing import Image, Square
 from fer_edge.network.classifier import Classifier
@@ -58,7 +58,7 @@ def offsets(squares: Sequence[Square], side: int) -> tuple[list[float], list[flo
 
 
 def through_detector(
-    detector: Detector, classifier: Classifier, faces: FaceData, side: int, border: str
+    detector: FramedDetector, classifier: Classifier, faces: FaceData, side: int, border: str
 ) -> tuple[dict[str, Any], list[Square]]:
     """Accuracy through `detector` on the faces that it finds, and of their originals; and its squares.
 

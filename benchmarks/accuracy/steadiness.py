@@ -24,7 +24,7 @@ from benchmarks.harness.streams import open_detectors, run_pipeline
 from benchmarks.harness.tables import Table
 from benchmarks.harness.timing import pin_threads
 from fer_edge.console import run_main
-from fer_edge.detectors.base import Detection, Detector
+from fer_edge.detectors.base import Detection, FramedDetector
 from fer_edge.framing import Image, iou
 from fer_edge.network.classifier import Classifier
 from fer_edge.pipeline.options import StreamOptions
@@ -45,7 +45,7 @@ MIN_FACE_PX, DETECT_SIZE_PX = 40, 640
 class CachedDetector:
     """A detector that searches every image once."""
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: FramedDetector) -> None:
         self._detector = detector
         self.name, self.framing, self.needs_color = detector.name, detector.framing, detector.needs_color
         self._known: dict[int, list[Detection]] = {}
@@ -96,7 +96,7 @@ def view(results: Sequence[FrameResult]) -> Viewed:
     return seen
 
 
-def measure(clips: Sequence[Path], opened: Detector, classifier: Classifier) -> Iterator[dict[str, Any]]:
+def measure(clips: Sequence[Path], opened: FramedDetector, classifier: Classifier) -> Iterator[dict[str, Any]]:
     """A record per clip and setting."""
     for clip in clips:
         detector = CachedDetector(opened)

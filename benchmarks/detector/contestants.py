@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.detector.photos import Boxes, Search
-from fer_edge.detectors.base import Detection, Detector
+from fer_edge.detectors.base import Detection, FramedDetector
 from fer_edge.detectors.filter import FilteredDetector
 from fer_edge.detectors.haar import HaarDetector
 from fer_edge.detectors.luma import LumaDetector
@@ -32,7 +32,7 @@ class FaintYunet(YunetDetector):
 class Contestant:
     """A detector in use, a search that gives its faint boxes too, and the score threshold in use."""
 
-    detector: Detector
+    detector: FramedDetector
     search: Search
     threshold: float
 
@@ -56,7 +56,7 @@ def open_contestants(yunet: Path | None, luma: Path | None) -> Contestants:
     return found
 
 
-def search_with(detector: Detector) -> Search:
+def search_with(detector: FramedDetector) -> Search:
     """A search that gives the detector's detections as corners and scores."""
 
     def search(image: Image) -> tuple[Boxes, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.harness.inputs import CLIP_FPS
 from fer_edge.detectors import open_detector
-from fer_edge.detectors.base import Detector
+from fer_edge.detectors.base import FramedDetector
 from fer_edge.errors import SourceError
 from fer_edge.framing import to_gray
 from fer_edge.network.classifier import Classifier
@@ -42,7 +42,7 @@ def ignore_result(_frame: Frame, _result: FrameResult) -> None:
 
 
 def run_pipeline(
-    clip: Path, detector: Detector, classifier: Classifier, options: StreamOptions = StreamOptions(),
+    clip: Path, detector: FramedDetector, classifier: Classifier, options: StreamOptions = StreamOptions(),
     sink: Callable[[Frame, FrameResult], None] = ignore_result,
 ) -> tuple[Pipeline, float]:  # fmt: skip
     """Run a clip to its end; the pipeline and its processor time in seconds. SourceError if the clip has no frame."""
@@ -84,7 +84,7 @@ def loop_over(clip: Path, step: Callable[[Any, float], int]) -> Pass:
     return Pass(frames / (time.perf_counter() - started), p50, p95, faces / len(took), cpu_ms)
 
 
-def one_thread(clip: Path, detector: Detector, classifier: Classifier) -> Pass:
+def one_thread(clip: Path, detector: FramedDetector, classifier: Classifier) -> Pass:
     """The pipeline's own stages one after the other."""
     tracker = FaceTracker()
     labeler = EmotionLabeler(classifier, detector.framing, 0.0, 0.3)
@@ -99,7 +99,7 @@ def one_thread(clip: Path, detector: Detector, classifier: Classifier) -> Pass:
 
 def open_detectors(
     yunet: Path | None, luma: Path | None, min_face_px: int, detect_size_px: int
-) -> list[Detector]:  # fmt: skip
+) -> list[FramedDetector]:  # fmt: skip
     """Luma, yunet if its file is given, and haar where OpenCV has cascades (OpenCV 5 has none)."""
     found = [open_detector("luma", luma, min_face_px, detect_size_px)]
     if yunet is not None:

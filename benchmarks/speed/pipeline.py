@@ -30,7 +30,7 @@ from benchmarks.harness.timing import interleave, pin_threads, ratios
 from benchmarks.speed.float_front import INPUT, normalized, without_front
 from fer_edge.console import run_main
 from fer_edge.detectors import detector_names, open_detector
-from fer_edge.detectors.base import Detector
+from fer_edge.detectors.base import FramedDetector
 from fer_edge.errors import FerError, SourceError
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
@@ -46,7 +46,7 @@ Passes = Mapping[str, Sequence[Pass]]
 """The counted passes of each contestant, by its name."""
 
 
-def full_speed(clip: Path, detector: Detector, classifier: Classifier, detect_hz: float | None = None) -> Pass:
+def full_speed(clip: Path, detector: FramedDetector, classifier: Classifier, detect_hz: float | None = None) -> Pass:
     """Our pipeline on every frame as fast as it can; its delays are NaN, since only a live run has any."""
     pipeline, cpu_s = run_pipeline(clip, detector, classifier, StreamOptions(detect_hz=detect_hz))
     stats = pipeline.stats
@@ -54,7 +54,7 @@ def full_speed(clip: Path, detector: Detector, classifier: Classifier, detect_hz
     return Pass(fps, np.nan, np.nan, stats.faces_seen / stats.processed, 1000 * cpu_s / stats.processed)
 
 
-def real_time(clip: Path, detector: Detector, classifier: Classifier, detect_hz: float | None = None) -> Pass:
+def real_time(clip: Path, detector: FramedDetector, classifier: Classifier, detect_hz: float | None = None) -> Pass:
     """Our pipeline on the clip in real time, as from a camera, to measure its delay."""
     options = StreamOptions(lossless=False, detect_hz=detect_hz)
     pipeline, cpu_s = run_pipeline(clip, detector, classifier, options)

@@ -29,7 +29,7 @@ from benchmarks.harness.streams import ignore_result, one_thread, run_pipeline
 from benchmarks.harness.timing import NoiseProbe, interleave, median_time, pin_threads, ratios
 from fer_edge.console import run_main
 from fer_edge.demo.scene import draw_scene
-from fer_edge.detectors.base import Detection, Detector
+from fer_edge.detectors.base import Detection, FramedDetector
 from fer_edge.detectors.luma import LumaDetector
 from fer_edge.framing import Framing, Image, Square, to_gray
 from fer_edge.network.classifier import Classifier
@@ -125,7 +125,7 @@ class SlowDetector:
 
 def overload(duration_s: float) -> list[Figure]:
     """Delay of results, frames in flight and memory when frames come much faster than they are processed."""
-    detector: Detector = SlowDetector()
+    detector: FramedDetector = SlowDetector()
     pipeline = Pipeline(
         SteadyCamera(), detector, Classifier(default_model()), ignore_result,
         StreamOptions(track=False, duration_s=duration_s),

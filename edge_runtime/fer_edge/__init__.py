@@ -3,11 +3,11 @@
     from fer_edge import EmotionRecognizer
 
     recognizer = EmotionRecognizer()
-    for face in recognizer.recognize(image_bgr):
-        print(face.emotion, face.confidence, face.box)
+    for face in recognizer("photo.jpg"):  # a path, a numpy array, a PIL image, or a list of these
+        print(face.emotion, face.confidence, face.xyxy)
 
-    for result in recognizer.stream("demo:"):
-        print(result.t, [face.emotion for face in result.faces])
+    for result in recognizer.stream(0):  # a camera number, file, folder, URL, "demo:", or an iterable of images
+        cv2.imshow("faces", annotate(result.image, result.faces))
 
 The folders follow the data: sources -> detectors -> network -> tracking -> pipeline -> sinks; `cli` is the command, and
 `demo` draws a test scene. Training and export live in the packages fer_train and fer_export.
@@ -28,16 +28,21 @@ TYPE_CHECKING = False  # importing `typing` takes longer than the rest of this m
 if TYPE_CHECKING:
     from typing import Any
 
+    from fer_edge.defaults import recognizer_settings
     from fer_edge.detectors.base import Detection, Detector
+    from fer_edge.framing import Framing
     from fer_edge.pipeline.options import StreamOptions
+    from fer_edge.pipeline.stream import ResultStream
     from fer_edge.recognizer import EmotionRecognizer
     from fer_edge.results import Face, FrameResult
+    from fer_edge.sinks.overlay import annotate
 
     __version__: str
 
 __all__ = [
     "ContractError", "DataError", "Detection", "Detector", "EmotionRecognizer", "Face", "FerError", "FrameResult",
-    "GateError", "MissingExtraError", "ModelError", "OutputError", "SourceError", "StreamOptions", "__version__",
+    "Framing", "GateError", "MissingExtraError", "ModelError", "OutputError", "ResultStream", "SourceError",
+    "StreamOptions", "__version__", "annotate", "recognizer_settings",
 ]  # fmt: skip
 
 _LAZY = {
@@ -46,7 +51,11 @@ _LAZY = {
     "EmotionRecognizer": "fer_edge.recognizer",
     "Face": "fer_edge.results",
     "FrameResult": "fer_edge.results",
+    "Framing": "fer_edge.framing",
+    "ResultStream": "fer_edge.pipeline.stream",
     "StreamOptions": "fer_edge.pipeline.options",
+    "annotate": "fer_edge.sinks.overlay",
+    "recognizer_settings": "fer_edge.defaults",
 }
 
 

@@ -1,135 +1,247 @@
 """The Python API: faces and emotions in an image or a stream."""
 
-from collections.abc import Iterable, Iterator
+import math
+import os
+import weakref
+from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self, overload
 
-from fer_edge.channel import Channel
-from fer_edge.detectors import DEFAULT_MIN_FACE_PX, default_detector, open_detector
-from fer_edge.framing import Image, to_gray
+from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, default_detector, open_detector
+from fer_edge.detectors.base import CustomDetector, Detector, FramedDetector
+from fer_edge.detectors.filter import FilteredDetector
+from fer_edge.exit_guard import native_calls
+from fer_edge.framing import Image, Square, to_gray
 from fer_edge.network.classifier import Classifier
-from fer_edge.pipeline.frame import Frame
 from fer_edge.pipeline.options import StreamOptions
-from fer_edge.pipeline.pipeline import Pipeline
-from fer_edge.results import Face, FrameResult
-from fer_edge.sources import IterableSource, open_source
-from fer_edge.sources.iterable import check_image
+from fer_edge.pipeline.stream import ResultStream
+from fer_edge.results import Face
+from fer_edge.sources import IterableSource, Source, open_source
+from fer_edge.sources.convert import ImageLike, is_image, to_image, to_images
+from fer_edge.sources.reconnect import ReconnectPolicy
 from fer_edge.tracking.labels import to_face
 
 
+class _Networks(NamedTuple):
+    detector: FramedDetector
+    classifier: Classifier
+
+
 class EmotionRecognizer:
-    """Detects faces and classifies their emotions.
+    """Detects faces and classifies their emotions. Threads may share one instance.
 
     model: an ONNX file from fer-export; None: the shipped one.
-    detector: "luma", "yunet" or "haar" (OpenCV 4 only); None: yunet if `detector_model` is given, else luma.
+    detector: "luma", "yunet", "haar" (OpenCV 4 only), or your own object: see `Detector`. None: yunet if
+        `detector_model` is given, else luma.
     detector_model: the detector's file; yunet needs one.
+    precision: "int8" or "fp32", of the shipped model; None: int8.
     threads: CPU threads per inference.
     min_face_px: smaller faces are ignored; the side of the square that is classified, in pixels.
     min_score: faces with a lower detector score are ignored.
+    detect_size_px: longer images are downscaled to this for the search; less is faster but misses small faces.
 
     Raises FerError if a file can't be used, and ValueError for an unknown detector or a number out of range.
 
     >>> from fer_edge import EmotionRecognizer
     >>> from fer_edge.demo.scene import draw_scene
-    >>> image_bgr = draw_scene(0.5, (320, 240))  # a drawn face, uint8 [240, 320, 3]; usually cv2.imread(...)
-    >>> [face.emotion for face in EmotionRecognizer().recognize(image_bgr)]
+    >>> image = draw_scene(0.5, (320, 240))  # a drawn face, uint8 [240, 320, 3]; usually cv2.imread(...)
+    >>> recognizer = EmotionRecognizer()
+    >>> [face.emotion for face in recognizer(image)]
     ['neutral']
+
+    A `with` block, or `close`, frees the networks and ends the streams:
+
+    >>> with EmotionRecognizer() as recognizer:
+    ...     faces = recognizer(image)
     """
 
     def __init__(
         self,
-        model: str | Path | None = None,
-        detector: str | None = None,
+        model: str | os.PathLike[str] | None = None,
+        detector: str | Detector | None = None,
         *,
-        detector_model: str | Path | None = None,
+        detector_model: str | os.PathLike[str] | None = None,
+        precision: str | None = None,
         threads: int = 1,
         min_face_px: int = DEFAULT_MIN_FACE_PX,
         min_score: float = 0.0,
+        detect_size_px: int = DEFAULT_DETECT_SIZE_PX,
     ) -> None:
-        if threads < 1 or min_face_px < 1 or min_score < 0:
-            raise ValueError(
-                f"threads={threads} and min_face_px={min_face_px} must be at least 1, min_score={min_score} at least 0"
+        limits = {"threads": (threads, 1), "min_face_px": (min_face_px, 1), "detect_size_px": (detect_size_px, 64)}
+        for name, (value, least) in {**limits, "min_score": (min_score, 0)}.items():
+            if not least <= value < math.inf:
+                raise ValueError(f"{name}={value} must be at least {least}")
+        with native_calls():
+            self._networks: _Networks | None = _Networks(
+                _detector(detector, detector_model, min_face_px, min_score, detect_size_px, threads),
+                Classifier(_model_path(model, precision), threads),
             )
-        if model is None:
-            from fer_models import default_model
-
-            model = default_model()
-        file = Path(detector_model) if detector_model else None
-        self._detector = open_detector(
-            detector or default_detector(file), file, min_face_px=min_face_px, min_score=min_score, threads=threads
-        )
-        self._classifier = Classifier(Path(model), threads)
+        self._labels = self._networks.classifier.labels
+        self._streams: weakref.WeakSet[ResultStream] = weakref.WeakSet()
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The emotions that the model distinguishes, in the order of `Face.probabilities`."""
-        return self._classifier.labels
+        return self._labels
 
-    def recognize(self, image_bgr: Image) -> list[Face]:
-        """The faces of one image, uint8 BGR [H, W, 3] or gray [H, W], in the detector's order.
+    @overload
+    def recognize(self, image: ImageLike) -> list[Face]: ...  # type: ignore[overload-overlap]
+    @overload
+    def recognize(self, image: Iterable[ImageLike]) -> list[list[Face]]: ...
+    def recognize(self, image: ImageLike | Iterable[ImageLike]) -> list[Face] | list[list[Face]]:
+        """The faces of one image, in the detector's order; of several images, a list of faces for each.
 
-        Raises TypeError or ValueError if `image_bgr` is not such an array.
+        `recognizer(image)` is the same as `recognizer.recognize(image)`.
+
+        image: an array, uint8 BGR [H, W, 3] or gray [H, W]; the path of an image file; a PIL image of any mode; or a
+        list or other iterable of these. Files and PIL images are turned upright by their Exif orientation.
+
+        Raises SourceError for a file that can't be read; TypeError or ValueError for something that is no image; of an
+        iterable they name the item. ValueError after `close`.
         """
-        image = check_image(image_bgr)
-        gray = to_gray(image)  # as in the pipeline, so that an image and a stream give the same numbers
-        detections = self._detector.detect(image if self._detector.needs_color else gray)
-        squares = [self._detector.framing.square(detection.box) for detection in detections]
-        rows = self._classifier.classify(gray if self._classifier.contract.color == "grey" else image, squares)
+        if is_image(image) or not isinstance(image, Iterable):
+            return self._faces(to_image(image))
+        return [self._faces(pixels) for pixels in to_images(image)]
+
+    __call__ = recognize
+
+    @overload
+    def classify(self, crop: ImageLike) -> Face: ...  # type: ignore[overload-overlap]
+    @overload
+    def classify(self, crop: Iterable[ImageLike]) -> list[Face]: ...
+    def classify(self, crop: ImageLike | Iterable[ImageLike]) -> Face | list[Face]:
+        """The emotion of a face that is already cropped, without detection; of several crops, a list.
+
+        crop: as the image of `recognize`. It should show the face from forehead to chin, as FER2013 does, and be about
+        square; a longer crop is extended to a square by repeating its edges. The result's box is the whole crop and its
+        score is 1.
+
+        Raises as `recognize` does.
+
+        >>> from fer_edge import EmotionRecognizer
+        >>> from fer_edge.demo.scene import draw_scene
+        >>> image = draw_scene(2.0, (320, 240))
+        >>> recognizer = EmotionRecognizer()
+        >>> left, top, right, bottom = recognizer(image)[0].xyxy
+        >>> recognizer.classify(image[top:bottom, left:right]).emotion
+        'happy'
+        """
+        if is_image(crop) or not isinstance(crop, Iterable):
+            return self._face(to_image(crop))
+        return [self._face(pixels) for pixels in to_images(crop)]
+
+    def _faces(self, image: Image) -> list[Face]:
+        with native_calls():
+            detector, classifier = self._opened()
+            gray = to_gray(image)  # as in the pipeline, so that an image and a stream give the same numbers
+            detections = detector.detect(image if detector.needs_color else gray)
+            squares = [detector.framing.square(detection.box) for detection in detections]
+            rows = classifier.classify(gray if classifier.contract.color == "grey" else image, squares)
         return [
-            to_face(detection.box, detection.score, row, self.labels, image)
+            to_face(detection.box, detection.score, row, self._labels, image)
             for detection, row in zip(detections, rows, strict=True)
         ]
 
+    def _face(self, crop: Image) -> Face:
+        height, width = crop.shape[:2]
+        with native_calls():
+            classifier = self._opened().classifier
+            pixels = to_gray(crop) if classifier.contract.color == "grey" else crop
+            (row,) = classifier.classify(pixels, [Square(width / 2, height / 2, max(width, height))])
+        return to_face((0.0, 0.0, float(width), float(height)), 1.0, row, self._labels, crop)
+
     def stream(
         self,
-        source: str | int | Path | Iterable[Image],
+        source: str | int | Path | Iterable[ImageLike],
         *,
         fps: float | None = None,
+        images: bool = True,
         options: StreamOptions = StreamOptions(),
-    ) -> Iterator[FrameResult]:
-        """Yield the result of every frame of a camera number, file, folder, URL, `demo:`, or iterable of images.
+    ) -> ResultStream:
+        """Iterate over the results of all frames of a source.
+
+        source: a camera number, file, folder, URL, `demo:` or anything else that `fer-edge` reads; or an iterable of
+        images, each as for `recognize`.
 
         An iterable counts as a video: faces are tracked and labels smoothed from one image to the next. Its clock is
         the time at which the images arrive, or `fps` images per second. Use `recognize` for unrelated images.
 
+        images: False drops the frames, so that results that are kept take little memory; `FrameResult.image` is None.
+
         Capture, detection and classification run in threads. Frames of a live source that arrive while the caller is
-        busy are dropped. Leaving the loop early stops the threads.
+        busy are dropped. Leaving the loop early, a `with` block and `close` stop the threads.
 
-        Raises SourceError if the source can't be opened or is lost, and ValueError if `fps` is not positive or is given
-        for a source that is not an iterable.
+        Raises SourceError at once if the source can't be opened, and later if it is lost. Raises ValueError if `fps` is
+        not positive or is given for a source that is not an iterable, and after `close`.
 
-        >>> from fer_edge import EmotionRecognizer
-        >>> results = EmotionRecognizer().stream("demo:320x240")
-        >>> first = next(results)
-        >>> (first.frame, first.t, len(first.faces))
-        (0, 0.0, 1)
+        >>> from fer_edge import EmotionRecognizer, StreamOptions
+        >>> recognizer = EmotionRecognizer()
+        >>> with recognizer.stream("demo:320x240", options=StreamOptions(mirror=True)) as results:
+        ...     first = next(results)
+        >>> first.frame, first.t, len(first), first.image.shape
+        (0, 0.0, 1, (240, 320, 3))
         """
+        networks = self._opened()
         named = isinstance(source, str | int | Path)
         if fps is not None and (named or not fps > 0):
             raise ValueError(
                 f"fps={fps}: only for an iterable of images, and above 0; other sources have their own times"
             )
-        opened = (
-            open_source(source, recursive=options.recursive)
-            if isinstance(source, str | int | Path)
-            else IterableSource(source, fps)
-        )
-        results: Channel[FrameResult] = Channel(1, drop_oldest=False)
-
-        def publish(_frame: Frame, result: FrameResult) -> None:
-            results.put(result)
-
-        pipeline = Pipeline(opened, self._detector, self._classifier, publish, options=options)
+        opened = _open(source, options) if isinstance(source, str | int | Path) else IterableSource(source, fps)
         try:
-            pipeline.start()
-            while True:
-                try:
-                    yield results.get(timeout_s=0.1)
-                except TimeoutError:
-                    if pipeline.wait(0) and not len(results):
-                        break
-        finally:
-            pipeline.stop("closed")
-            results.abort()
-            pipeline.release()
-        if pipeline.error is not None:
-            raise pipeline.error
+            stream = ResultStream(opened, *networks, options, images)
+        except BaseException:
+            opened.close()
+            raise
+        self._streams.add(stream)
+        return stream
+
+    def close(self) -> None:
+        """End the streams and free the networks. The recognizer can't be used any more; may be called again."""
+        for stream in list(self._streams):
+            stream.close()
+        self._networks = None
+
+    def _opened(self) -> _Networks:
+        if self._networks is None:
+            raise ValueError("the recognizer is closed: make another one, or use it inside its `with` block")
+        return self._networks
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _model_path(model: str | os.PathLike[str] | None, precision: str | None) -> Path:
+    from fer_models import default_model, model_path
+
+    if model is not None and precision is not None:
+        raise ValueError(f"precision={precision!r} chooses a shipped model: leave out precision or model")
+    if model is not None:
+        return Path(model)
+    return default_model() if precision is None else model_path(precision)
+
+
+def _detector(
+    detector: str | Detector | None, model: str | os.PathLike[str] | None,
+    min_face_px: int, min_score: float, detect_size_px: int, threads: int,
+) -> FramedDetector:  # fmt: skip
+    file = None if model is None else Path(model)
+    if detector is None or isinstance(detector, str):
+        name = detector or default_detector(file)
+        return open_detector(name, file, min_face_px, detect_size_px, threads, min_score)
+    if not isinstance(detector, Detector):
+        raise TypeError(f"detector is a name or has a method detect(image), not {type(detector).__name__}")
+    if file is not None:
+        raise ValueError(f"detector_model={str(file)!r} is for a detector given by name")
+    return FilteredDetector(CustomDetector(detector), min_face_px, min_score)
+
+
+def _open(source: str | int | Path, options: StreamOptions) -> Source:
+    policy = ReconnectPolicy(give_up_s=options.give_up_s)
+    return open_source(source, options.camera_size, policy, recursive=options.recursive)

@@ -1,16 +1,18 @@
 """What the recognizer returns: a face, and the faces of one frame."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from fer_edge.framing import Box
+from fer_edge.framing import Box, Image
 
 JSON_SCHEMA = 1
 BOX_DECIMALS = 2  # hundredths of a pixel
 PROBABILITY_DECIMALS = 6
+MAX_LABELS = 4  # in a result's repr
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Face:
     """One face of a frame.
 
@@ -25,8 +27,10 @@ class Face:
 
     >>> face = Face(box=(10, 20, 80, 90), score=0.9, emotion="happy", confidence=0.8,
     ...             probabilities={"happy": 0.8, "neutral": 0.2})
-    >>> f"{face.emotion} {face.confidence:.0%}"
-    'happy 80%'
+    >>> face
+    Face(happy 80 %, 80x90 at 10,20)
+    >>> face.xyxy
+    (10, 20, 90, 110)
     """
 
     box: Box
@@ -38,8 +42,14 @@ class Face:
     age_ms: float = 0.0
     unsure: bool = False
 
+    @property
+    def xyxy(self) -> tuple[int, int, int, int]:
+        """The box as whole pixels: left, top, right, bottom. `image[top:bottom, left:right]` cuts the face out."""
+        x, y, width, height = self.box
+        return round(x), round(y), round(x + width), round(y + height)
+
     def to_dict(self) -> dict[str, Any]:
-        """The face as in a JSON line, rounded."""
+        """The face as in a JSON line: numbers rounded, all values as JSON knows them."""
         probabilities = {label: round(value, PROBABILITY_DECIMALS) for label, value in self.probabilities.items()}
         return {
             "id": self.track_id,
@@ -51,17 +61,30 @@ class Face:
             "age_ms": round(self.age_ms, 2),
         }
 
+    def __repr__(self) -> str:
+        x, y, width, height = map(round, self.box)
+        return f"Face({self.summary()}, {width}x{height} at {x},{y})"
 
-@dataclass(frozen=True, slots=True)
+    def summary(self) -> str:
+        """The emotion with its confidence: "happy 87 %", or "unsure (happy 31 %)"."""
+        label = f"{self.emotion} {round(100 * self.confidence)} %"
+        return f"unsure ({label})" if self.unsure else label
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class FrameResult:
-    """The faces of one captured frame.
+    """The faces of one captured frame: `len(result)` counts them, and a loop over the result gives them.
 
     frame: 0-based capture number. t: seconds since the first frame (media time for files).
     detected: True if the detector ran on this frame, False if its faces were only tracked.
     file: the image file that the frame came from; None for cameras and videos.
     time: time of day of the capture, in UTC and ISO 8601 with milliseconds, such as "2026-05-01T12:00:00.000Z"; None
         for files unless StreamOptions.start_time is given.
+    image: the frame as displayed, rotated and mirrored: uint8 BGR [H, W, 3] or gray [H, W], read-only. None if the
+        stream was told to drop it.
 
+    >>> FrameResult(frame=0, t=0.0, detected=True)
+    FrameResult(frame 0 at 0.00 s: no face)
     >>> FrameResult(frame=0, t=0.0, detected=True).to_dict()
     {'schema': 1, 'frame': 0, 't': 0.0, 'detected': True, 'detector_ran': True, 'faces': []}
     """
@@ -72,9 +95,19 @@ class FrameResult:
     faces: tuple[Face, ...] = field(default=())
     file: str | None = None
     time: str | None = None
+    image: Image | None = field(default=None, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __iter__(self) -> Iterator[Face]:
+        return iter(self.faces)
+
+    def __bool__(self) -> bool:
+        return True  # a result without a face is a result
 
     def to_dict(self) -> dict[str, Any]:
-        """The value of one line of --json, rounded."""
+        """The value of one JSON line: numbers rounded, without the image."""
         line: dict[str, Any] = {
             "schema": JSON_SCHEMA,
             "frame": self.frame,
@@ -87,3 +120,9 @@ class FrameResult:
         if self.file is not None:
             line["file"] = self.file
         return line | {"faces": [face.to_dict() for face in self.faces]}
+
+    def __repr__(self) -> str:
+        name = f"frame {self.frame}" if self.file is None else self.file
+        labels = [face.summary() for face in self.faces[:MAX_LABELS]] + ["..."] * (len(self) > MAX_LABELS)
+        faces = f"{len(self) or 'no'} face{'s' * (len(self) > 1)}"
+        return f"FrameResult({name} at {self.t:.2f} s: {': '.join([faces, ', '.join(labels)] if labels else [faces])})"

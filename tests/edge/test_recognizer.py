@@ -23,7 +23,8 @@ def recognizer(model: Path) -> EmotionRecognizer:
 def test_the_public_names_are_these() -> None:
     assert fer_edge.__all__ == [
         "ContractError", "DataError", "Detection", "Detector", "EmotionRecognizer", "Face", "FerError", "FrameResult",
-        "GateError", "MissingExtraError", "ModelError", "OutputError", "SourceError", "StreamOptions", "__version__",
+        "Framing", "GateError", "MissingExtraError", "ModelError", "OutputError", "ResultStream", "SourceError",
+        "StreamOptions", "__version__", "annotate", "recognizer_settings",
     ]  # fmt: skip
     assert set(errors.__all__) < set(fer_edge.__all__)
     assert all(hasattr(fer_edge, name) for name in fer_edge.__all__)
@@ -36,7 +37,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
     assert fer_edge.__version__ == importlib.metadata.version("fer-edge")
 
 
-@pytest.mark.parametrize("module", ["recognizer", "results", "pipeline.options"])
+@pytest.mark.parametrize("module", ["recognizer", "results", "pipeline.options", "detectors.base"])
 def test_the_examples_in_the_docstrings_run(module: str) -> None:
     done = doctest.testmod(importlib.import_module(f"fer_edge.{module}"))
     assert done.attempted > 0
@@ -74,7 +75,7 @@ def test_views_gray_and_read_only_images_are_accepted(recognizer: EmotionRecogni
     assert len(recognizer.recognize(frozen)) == 1
 
 
-@pytest.mark.parametrize("wrong", [None, "a.jpg", [[0]], np.zeros((9, 9)), np.zeros((9, 9, 3), np.float32)])
+@pytest.mark.parametrize("wrong", [7, b"a.jpg", [[0]], np.zeros((9, 9)), np.zeros((9, 9, 3), np.float32)])
 def test_anything_but_a_uint8_array_is_a_type_error(recognizer: EmotionRecognizer, wrong: object) -> None:
     with pytest.raises(TypeError, match="uint8"):
         recognizer.recognize(wrong)  # type: ignore[arg-type]
@@ -130,7 +131,7 @@ def test_leaving_a_stream_early_ends_its_threads_and_frees_its_device(recognizer
             break
     stream = recognizer.stream("demo:160x160,endless")
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     del stream
     assert threading.active_count() == before
 
@@ -152,7 +153,7 @@ def test_wrong_sources_are_refused(recognizer: EmotionRecognizer, face_image: Im
         next(recognizer.stream("missing.mp4"))
     with pytest.raises(TypeError, match="list"):
         next(recognizer.stream(face_image))
-    with pytest.raises(TypeError, match="uint8"):
+    with pytest.raises(TypeError, match="image 1: image is None"):
         list(recognizer.stream([face_image, None]))  # type: ignore[list-item]
 
 

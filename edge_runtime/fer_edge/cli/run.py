@@ -17,7 +17,7 @@ from fer_edge.cli.status import StatusLine, write_stderr
 from fer_edge.cli.systemd import SystemdNotifier
 from fer_edge.console import signals_deferred
 from fer_edge.detectors import open_detector
-from fer_edge.detectors.base import Detector
+from fer_edge.detectors.base import FramedDetector
 from fer_edge.errors import FerError, Interrupted, OutputError, SourceError, Terminated
 from fer_edge.files import write_json
 from fer_edge.network.classifier import Classifier
@@ -82,7 +82,7 @@ class _Job:
     exit_reason: why the run ended before its last source; None if it did not.
     """
 
-    def __init__(self, options: RunOptions, detector: Detector, classifier: Classifier, outputs: Outputs) -> None:
+    def __init__(self, options: RunOptions, detector: FramedDetector, classifier: Classifier, outputs: Outputs) -> None:
         self.exit_reason: str | None = None
         self._options, self._detector, self._classifier, self._outputs = options, detector, classifier, outputs
         self._several = len(options.sources) > 1

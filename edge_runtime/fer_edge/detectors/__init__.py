@@ -1,6 +1,6 @@
 """Face detectors: one module each, found by listing this folder.
 
-To add one, write a module here with a function `create(options: DetectorOptions) -> Detector`; my_net.py becomes
+To add one, write a module here with a function `create(options: DetectorOptions) -> FramedDetector`; my_net.py becomes
 `--detector my-net`. `base` is the interface, `boxes` decodes a network's output, `lighting` brightens frames, `filter`
 drops small and faint faces. Tracking and classification live in `tracking` and `network`.
 
@@ -15,7 +15,7 @@ from fer_edge.detectors.defaults import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE
 
 TYPE_CHECKING = False  # type checkers take it for true; importing typing would slow down --help
 if TYPE_CHECKING:
-    from fer_edge.detectors.base import Detector
+    from fer_edge.detectors.base import FramedDetector
 
 __all__ = ["DEFAULT_DETECT_SIZE_PX", "DEFAULT_MIN_FACE_PX", "default_detector", "detector_names", "open_detector"]
 
@@ -41,7 +41,7 @@ def open_detector(
     detect_size_px: int = DEFAULT_DETECT_SIZE_PX,
     threads: int = 1,
     min_score: float = 0.0,
-) -> "Detector":
+) -> "FramedDetector":
     """Open the detector `name`, filtered: its faces have at least `min_face_px` and `min_score`.
 
     model: the detector's file; yunet needs one. min_face_px: side of the FER2013 square in source pixels.
@@ -56,5 +56,5 @@ def open_detector(
     from fer_edge.detectors.filter import FilteredDetector
 
     module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
-    detector: Detector = module.create(DetectorOptions(model, min_face_px, detect_size_px, threads))
+    detector: FramedDetector = module.create(DetectorOptions(model, min_face_px, detect_size_px, threads))
     return FilteredDetector(detector, min_face_px, min_score)

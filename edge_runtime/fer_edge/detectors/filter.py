@@ -1,6 +1,6 @@
 """The one place where faces are dropped as too small or too faint, by the same measure for every detector."""
 
-from fer_edge.detectors.base import Detection, Detector
+from fer_edge.detectors.base import Detection, FramedDetector
 from fer_edge.framing import Image
 
 
@@ -11,7 +11,7 @@ class FilteredDetector:
     min_score: on the wrapped detector's own scale.
     """
 
-    def __init__(self, detector: Detector, min_face_px: int, min_score: float = 0.0) -> None:
+    def __init__(self, detector: FramedDetector, min_face_px: int, min_score: float = 0.0) -> None:
         self._detector, self._min_face_px, self._min_score = detector, min_face_px, min_score
         self.name, self.framing, self.needs_color = detector.name, detector.framing, detector.needs_color
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from fer_edge.channel import Channel, Closed
-from fer_edge.detectors.base import Detection, Detector
+from fer_edge.detectors.base import Detection, FramedDetector
 from fer_edge.framing import Framing, Image
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
@@ -49,7 +49,7 @@ class Pipeline:
     def __init__(
         self,
         source: Source,
-        detector: Detector,
+        detector: FramedDetector,
         classifier: Classifier,
         publish: Publish,
         options: StreamOptions = StreamOptions(),

@@ -20,7 +20,7 @@ class ImagesSource(Source):
         self._files = list(files)
         self._next = 0
         self._readable = 0
-        self._only = _read(files[0]) if len(files) == 1 else None
+        self._only = read_image(files[0]) if len(files) == 1 else None
         if len(files) == 1 and self._only is None:
             raise SourceError(f"{files[0]} is damaged or not an image: name another one")
 
@@ -31,12 +31,12 @@ class ImagesSource(Source):
             return None
         path = self._files[self._next]
         self._next += 1
-        image = _read(path) if self._only is None else self._only
+        image = read_image(path) if self._only is None else self._only
         self._readable += image is not None
         return SourceFrame(image, media_time_s=0.0, file=str(path))  # images have no time
 
 
-def _read(path: Path) -> Image | None:
+def read_image(path: Path) -> Image | None:
     """The image as uint8 BGR [H, W, 3], turned upright by its Exif orientation; None if it can't be read."""
     try:
         # cv2.imread crashes on a file name that is not UTF-8.

@@ -6,7 +6,7 @@ import pytest
 
 from fer_edge.demo.scene import draw_scene, face_box_at
 from fer_edge.detectors import open_detector
-from fer_edge.detectors.base import Detector
+from fer_edge.detectors.base import FramedDetector
 from fer_edge.detectors.haar import HaarDetector
 from fer_edge.detectors.lighting import CLEAR_DEVIATION, HAZE_GAIN, brighten, normalize_lighting
 from fer_edge.detectors.luma import LumaDetector
@@ -26,11 +26,11 @@ KINDS = [LumaDetector, YunetDetector, pytest.param(HaarDetector, marks=needs_haa
 
 
 @pytest.fixture(scope="module", params=["luma", "yunet", pytest.param("haar", marks=needs_haar)])
-def detector(request: pytest.FixtureRequest) -> Detector:
+def detector(request: pytest.FixtureRequest) -> FramedDetector:
     return open_detector(request.param, request.getfixturevalue("yunet_file") if request.param == "yunet" else None)
 
 
-def test_a_drawn_face_is_found_where_it_is(detector: Detector, face_image: Image) -> None:
+def test_a_drawn_face_is_found_where_it_is(detector: FramedDetector, face_image: Image) -> None:
     (found,) = detector.detect(face_image)
     square = detector.framing.square(found.box)
     assert 0 < square.x < 320
@@ -40,13 +40,13 @@ def test_a_drawn_face_is_found_where_it_is(detector: Detector, face_image: Image
     assert found.score > 0
 
 
-def test_a_gray_image_gives_the_same_face(detector: Detector, face_image: Image) -> None:
+def test_a_gray_image_gives_the_same_face(detector: FramedDetector, face_image: Image) -> None:
     gray = np.asarray(face_image.mean(axis=2), dtype=np.uint8)
     (colored,), (found,) = detector.detect(face_image), detector.detect(gray)
     assert iou(found.box, colored.box) > 0.8
 
 
-def test_boxes_are_in_source_pixels_of_a_large_image(detector: Detector) -> None:
+def test_boxes_are_in_source_pixels_of_a_large_image(detector: FramedDetector) -> None:
     image = np.asarray(draw_scene(0.5, (640, 480)))
     (small,) = detector.detect(image)
     (large,) = detector.detect(image.repeat(3, axis=0).repeat(3, axis=1))
@@ -54,7 +54,7 @@ def test_boxes_are_in_source_pixels_of_a_large_image(detector: Detector) -> None
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (1, 3000), (3000, 1, 3), (23, 24), (10, 700, 3), (32, 320)])
-def test_blank_images_of_odd_shapes_give_no_face(detector: Detector, shape: tuple[int, ...]) -> None:
+def test_blank_images_of_odd_shapes_give_no_face(detector: FramedDetector, shape: tuple[int, ...]) -> None:
     for _ in range(5):  # a read of uninitialized memory does not fail every time
         detector.detect(np.random.default_rng(0).integers(0, 256, (480, 640), dtype=np.uint8))
         assert detector.detect(np.full(shape, 128, dtype=np.uint8)) == []

@@ -1,0 +1,67 @@
+"""End our work before Python's exit does.
+
+At its exit Python ends daemon threads wherever they are. A thread inside OpenCV or onnxruntime then aborts the process
+("terminate called without an active exception"), because that end is an exception in C++ code that allows none. So
+streams are closed first, and calls in daemon threads are waited for.
+"""
+
+import atexit
+import contextlib
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from typing import Protocol
+
+WAIT_S = 10.0  # for calls that daemon threads are in
+
+
+class Closable(Protocol):
+    """Ends its threads in `close`, which may be called again and from any thread."""
+
+    def close(self) -> None:
+        """End all threads."""
+        ...
+
+
+_open: weakref.WeakSet[Closable] = weakref.WeakSet()
+_changed = threading.Condition()
+_calls = 0  # that run now
+_exiting = False
+
+
+def close_at_exit(item: Closable) -> None:
+    """Close `item` when Python exits, if it still exists; it must be hashable by identity."""
+    _open.add(item)
+
+
+@contextlib.contextmanager
+def native_calls() -> Iterator[None]:
+    """Around calls of OpenCV or onnxruntime that a caller's daemon thread may make.
+
+    Python's exit waits for the end of the block. A daemon thread that enters it during the exit stops there for good.
+    """
+    global _calls
+    with _changed:
+        stops = _exiting and threading.current_thread().daemon
+        _calls += not stops
+    if stops:
+        threading.Event().wait()
+    try:
+        yield
+    finally:
+        with _changed:
+            _calls -= 1
+            _changed.notify_all()
+
+
+@atexit.register
+def _end_all() -> None:
+    global _exiting
+    with _changed:
+        _exiting = True
+    for item in list(_open):
+        item.close()
+    deadline = time.monotonic() + WAIT_S
+    with _changed:
+        _changed.wait_for(lambda: not _calls, deadline - time.monotonic())
