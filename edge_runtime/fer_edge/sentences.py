@@ -7,6 +7,8 @@ from typing import Any
 from fer_edge.results import Face, FrameResult
 
 MAX_NAMED = 5  # faces in one sentence; more are counted by emotion
+MAX_SHARES = 3  # emotions in one sentence
+NAME_WIDTH = 9  # of the longest usual emotion
 BAR_WIDTH = 25
 BLOCKS = " ▏▎▍▌▋▊▉█"  # eighths
 UNSURE = "unsure"
@@ -41,8 +43,10 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
-def emotions_of(faces: Sequence[Face]) -> str:
+def emotions_of(faces: Sequence[Face], max_named: int = MAX_NAMED) -> str:
     """The emotions of the faces of one image, from left to right; of a crowd how many faces show which.
+
+    max_named: more faces are a crowd.
 
     >>> faces = [Face((80, 0, 9, 9), 0.9, "neutral", 0.61, {}), Face((0, 0, 9, 9), 0.9, "happy", 0.87, {})]
     >>> emotions_of(faces)
@@ -50,7 +54,7 @@ def emotions_of(faces: Sequence[Face]) -> str:
     >>> emotions_of(3 * faces)
     '3 neutral, 3 happy'
     """
-    if len(faces) <= MAX_NAMED:
+    if len(faces) <= max_named:
         ordered = sorted(faces, key=lambda face: face.box[0] + face.box[2] / 2)
         named = [f"{face.emotion} {percent(face.confidence)}" for face in ordered]
         return ", ".join(
@@ -73,6 +77,21 @@ def image_line(result: FrameResult) -> str:
     return f"{printable(result.file or f'image {result.frame}')}: {found}"
 
 
+def source_line(name: str, summary: Mapping[str, Any]) -> str:
+    """What was seen in one of several videos, after its name: its most frequent emotions.
+
+    >>> from fer_edge.summary import RunSummary
+    >>> summary = RunSummary()
+    >>> summary.add(FrameResult(0, 0.0, True, (Face((0, 0, 9, 9), 0.9, "happy", 0.87, {"happy": 0.87}),)))
+    >>> source_line("clip.mp4", summary.to_dict())
+    'clip.mp4: 1 face: 100 % happy'
+    """
+    if not summary["rows"]:
+        return f"{printable(name)}: no face found"
+    shares = [f"{_share(figures)} {emotion}" for emotion, figures in _by_share(summary)]
+    return f"{printable(name)}: {counted(summary['faces'], 'face')}: {', '.join(shares[:MAX_SHARES])}"
+
+
 def printable(name: str) -> str:
     """A file name on one line of a terminal: control characters and undecodable bytes escaped.
 
@@ -82,32 +101,37 @@ def printable(name: str) -> str:
     return name if name.isprintable() else repr(name)[1:-1]
 
 
-def summary_lines(summary: Mapping[str, Any], blocks: bool) -> list[str]:
+def summary_lines(summary: Mapping[str, Any], blocks: bool, noun: str = "frame") -> list[str]:
     """The summary of a run (of `RunSummary.to_dict`) as lines: the faces, then a line per emotion with a bar.
 
-    blocks: draw the bars with block characters; otherwise with "#".
+    blocks: draw the bars with block characters; otherwise with "#". noun: what a result is of.
     """
     if not summary["rows"]:
-        return [f"no face in {counted(summary['frames'], 'frame')}" if summary["frames"] else "no frame"]
-    rows = [(emotion, figures) for emotion, figures in summary["emotions"].items() if figures["rows"]]
-    rows.sort(key=lambda row: -row[1]["rows"])
-    if summary["unsure"]["rows"]:
-        rows.append((UNSURE, summary["unsure"]))
-    seconds = ["" if figures["seconds"] is None else duration(figures["seconds"]) for _, figures in rows]
-    name_width, seconds_width = max(len(name) for name, _ in rows), max(map(len, seconds))
+        return [f"no face in {counted(summary['frames'], noun)}" if summary["frames"] else f"no {noun}"]
+    rows = _by_share(summary)
+    seconds = [duration(figures["seconds"]) if figures["seconds"] else "" for _, figures in rows]
+    name_width = max(NAME_WIDTH, *(len(name) for name, _ in rows))
+    seconds_width = max(map(len, seconds))
     gap = "  " if seconds_width else ""
-    return [_faces_line(summary)] + [
+    return [_faces_line(summary, noun)] + [
         f"{name:{name_width}}  {lasted:>{seconds_width}}{gap}{_share(figures):>5}  {_bar(figures['share'], blocks)}"
         for (name, figures), lasted in zip(rows, seconds, strict=True)
     ]
 
 
-def _faces_line(summary: Mapping[str, Any]) -> str:
-    line = f"{counted(summary['faces'], 'face')}"
+def _by_share(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The emotions that occur and their figures, the most frequent first, unsure last."""
+    rows = [(emotion, figures) for emotion, figures in summary["emotions"].items() if figures["rows"]]
+    rows.sort(key=lambda row: -row[1]["rows"])
+    return rows + ([(UNSURE, summary["unsure"])] if summary["unsure"]["rows"] else [])
+
+
+def _faces_line(summary: Mapping[str, Any], noun: str) -> str:
+    line = counted(summary["faces"], "face")
     if summary["faces"] > 1:
         line += f", at most {summary['most_faces']:,} at once"
     without = summary["frames"] - summary["frames_with_faces"]
-    return line + (f"; {counted(without, 'frame')} of {summary['frames']:,} without a face" if without else "")
+    return line + (f"; {without:,} of {counted(summary['frames'], noun)} without a face" if without else "")
 
 
 def _share(figures: Mapping[str, Any]) -> str:

@@ -39,21 +39,27 @@ class RunSummary:
         self._seconds: dict[Emotion, float] = dict.fromkeys(self._rows, 0.0)
         self._frames = self._frames_with_faces = self._faces = self._most_faces = 0
         self._tracks: OrderedDict[int, dict[str, Any]] = OrderedDict()  # the face seen last is the last one
-        self._newest: FrameResult | None = None
+        self._t: float | None = None  # of the newest result
+        self._now: tuple[Face, ...] = ()
         self._gap_s = 0.0  # between the newest two results
 
     @property
-    def newest(self) -> FrameResult | None:
-        """The result that was added last."""
-        return self._newest
+    def now(self) -> tuple[Face, ...]:
+        """The faces of the newest result."""
+        return self._now
+
+    @property
+    def t(self) -> float:
+        """The time of the newest result in seconds; 0 before the first."""
+        return self._t or 0.0
 
     def add(self, result: FrameResult) -> None:
         """Add the next result of the source."""
         with self._lock:
-            if self._newest is not None:
-                self._gap_s = min(max(result.t - self._newest.t, 0.0), MAX_RESULT_S)
-                _add_seconds(self._seconds, self._newest, self._gap_s)
-            self._newest = result
+            if self._t is not None:
+                self._gap_s = min(max(result.t - self._t, 0.0), MAX_RESULT_S)
+                _add_seconds(self._seconds, self._now, self._gap_s)
+            self._t, self._now = result.t, result.faces
             self._frames += 1
             self._frames_with_faces += bool(result.faces)
             self._most_faces = max(self._most_faces, len(result.faces))
@@ -81,8 +87,7 @@ class RunSummary:
         """
         with self._lock:
             seconds = dict(self._seconds)
-            if self._newest is not None:
-                _add_seconds(seconds, self._newest, self._gap_s)
+            _add_seconds(seconds, self._now, self._gap_s)
             tracks = [_track(self._tracks[track_id]) for track_id in sorted(self._tracks)]
             summary = _summary(
                 {
@@ -119,8 +124,8 @@ def _emotion(face: Face) -> Emotion:
     return None if face.unsure else face.emotion
 
 
-def _add_seconds(seconds: dict[Emotion, float], result: FrameResult, gap_s: float) -> None:
-    for face in result.faces:
+def _add_seconds(seconds: dict[Emotion, float], faces: Iterable[Face], gap_s: float) -> None:
+    for face in faces:
         seconds[_emotion(face)] = seconds.get(_emotion(face), 0.0) + gap_s
 
 

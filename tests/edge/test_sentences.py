@@ -3,7 +3,7 @@ import os
 import pytest
 
 from fer_edge.results import Face, FrameResult
-from fer_edge.sentences import counted, duration, emotions_of, image_line, summary_lines
+from fer_edge.sentences import counted, duration, emotions_of, image_line, source_line, summary_lines
 from fer_edge.summary import RunSummary
 
 
@@ -71,31 +71,39 @@ def test_the_end_of_a_run_lists_the_emotions_by_their_share_and_unsure_last() ->
         (1.0, [face("fear", track_id=1, unsure=True)]), (1.5, []),
     )  # fmt: skip
     assert summary_lines(made, blocks=True) == [
-        "2 faces, at most 2 at once; 1 frame of 4 without a face",
-        "sad     1.0 s   50 %  ████████████▌",
-        "happy   0.5 s   25 %  ██████▎",
-        "unsure  0.5 s   25 %  ██████▎",
+        "2 faces, at most 2 at once; 1 of 4 frames without a face",
+        "sad        1.0 s   50 %  ████████████▌",
+        "happy      0.5 s   25 %  ██████▎",
+        "unsure     0.5 s   25 %  ██████▎",
     ]
-    assert summary_lines(made, blocks=False)[1] == "sad     1.0 s   50 %  ############"
+    assert summary_lines(made, blocks=False)[1] == "sad        1.0 s   50 %  ############"
 
 
 def test_images_have_no_seconds_in_the_table() -> None:
     made = summary((0.0, [face("happy")] * 3 + [face("sad")]), still=True)
     assert summary_lines(made, blocks=False) == [
         "4 faces, at most 4 at once",
-        "happy   75 %  ###################",
-        "sad     25 %  ######",
+        "happy       75 %  ###################",
+        "sad         25 %  ######",
     ]
 
 
 def test_no_share_is_rounded_to_all_or_nothing() -> None:
     made = summary((0.0, [face("happy")] * 399 + [face("sad")]), still=True)
-    assert [line[5:12].strip() for line in summary_lines(made, blocks=True)[1:]] == [">99 %", "<1 %"]
+    assert [line[9:17].strip() for line in summary_lines(made, blocks=True)[1:]] == [">99 %", "<1 %"]
 
 
 def test_a_run_without_a_face_says_so() -> None:
     assert summary_lines(summary((0.0, [])), blocks=True) == ["no face in 1 frame"]
+    assert summary_lines(summary((0.0, []), (0.0, []), still=True), True, "image") == ["no face in 2 images"]
     assert summary_lines(summary(), blocks=True) == ["no frame"]
+
+
+def test_a_video_of_several_is_one_sentence_with_its_most_frequent_emotions() -> None:
+    faces = [face("happy"), face("happy"), face("sad", track_id=1), face("sad", unsure=True)]
+    made = summary(*((index / 2, [each]) for index, each in enumerate(faces)))
+    assert source_line("a\nb.mp4", made) == "a\\nb.mp4: 2 faces: 50 % happy, 25 % sad, 25 % unsure"
+    assert source_line("clip.mp4", summary((0.0, []))) == "clip.mp4: no face found"
 
 
 def test_faces_of_a_narrow_image_are_named_in_their_order() -> None:

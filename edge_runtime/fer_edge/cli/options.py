@@ -52,6 +52,7 @@ class RunOptions:
     detect_size_px: int
     threads: int
     headless: bool
+    verbose: bool
     stream: StreamOptions
     outputs: OutputOptions
 
@@ -131,6 +132,7 @@ MAIN_OPTIONS: list[Decorator] = [
            help="Stop each source after S seconds (media time for files)."),
     option("--start-time", type=StartTime(), metavar="ISO",
            help="When a file was recorded, such as 2026-05-01T14:30:00+02:00: its results then have the time of day."),
+    option("--verbose", is_flag=True, help="At the end, print all counts and latencies, too."),
     # Output
     option("--json", metavar="FILE", help="Write one JSON line per frame; - for stdout."),
     option("--csv", metavar="FILE", help="Write one CSV row per face, or per row of a CSV source; - for stdout."),

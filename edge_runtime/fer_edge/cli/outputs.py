@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from fer_edge.sinks.rotation import Rotation
     from fer_edge.sinks.window import Window
 
+STDOUT = "stdout"
+
 
 class Outputs:
     """The sinks and the window of one run; `publish` sends them every result.
@@ -36,10 +39,12 @@ class Outputs:
         self._options, self._labels = options, labels
         self._several = len(options.sources) > 1
         self._text: list[SinkRunner] | None = None  # None: not open yet
+        self._lines: SinkRunner | None = None  # a sentence per image
         self._image: SinkRunner | None = None  # of the current source
         self._earlier = Counter[str]()  # results in the outputs of earlier sources: written and lost
         self._failed: list[str] = []
         self._file: str | None = None
+        self._says_lines = False
         output = options.outputs.output
         self._folder = OutputFolder(output, options.sources) if self._several and output is not None else None
 
@@ -48,6 +53,12 @@ class Outputs:
         options = self._options.outputs
         if self._text is None:
             self._text = [SinkRunner(sink, not lossless) for sink in self._open_text(source)]
+        self._says_lines = source.image_count is not None and any((sys.stdout, sys.stderr))
+        if self._says_lines and self._lines is None:
+            from fer_edge.sinks.text import ImageLineSink
+
+            stdout_taken = "-" in (options.json, options.csv) or sys.stdout is None
+            self._lines = SinkRunner(ImageLineSink(stdout_taken), live=False)
         if options.output is not None:
             from fer_edge.sinks.images import open_image_sink
 
@@ -77,7 +88,7 @@ class Outputs:
     @property
     def sinks(self) -> list[SinkRunner]:
         """The sinks that are open."""
-        return [*([] if self._image is None else [self._image]), *(self._text or [])]
+        return [sink for sink in (self._image, *(self._text or []), self._lines) if sink is not None]
 
     def publish(self, frame: Frame, result: FrameResult) -> None:
         """Send a result to every output."""
@@ -89,16 +100,24 @@ class Outputs:
             result = replace(result, file=self._file)
         for sink in self._text or []:
             sink.offer(frame, result)
+        if self._lines is not None and self._says_lines:
+            self._lines.offer(frame, result)
 
     @property
     def only_shown(self) -> bool:
         """True if the window is the only output."""
-        return not self.sinks and self._options.outputs.report is None
+        return not self.paths()
+
+    def paths(self) -> dict[str, str]:
+        """Where the outputs go, by the name of their option."""
+        options = self._options.outputs
+        named = {"output": options.output, "json": options.json, "csv": options.csv, "report": options.report}
+        return {name: STDOUT if path == "-" else str(path) for name, path in named.items() if path is not None}
 
     @property
     def stdout_closed(self) -> bool:
         """True once the reader of our stdout has closed it."""
-        return any(isinstance(sink.failure, BrokenPipeError) for sink in self._text or [])
+        return any(isinstance(sink.failure, BrokenPipeError) for sink in self.sinks)
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """(written, lost) results by output, for the report."""
@@ -127,7 +146,7 @@ class Outputs:
     def close(self, discard: bool) -> None:
         """Complete every output; with `discard`, remove new outputs without any result."""
         self.end(discard)
-        for sink in self._text or []:
+        for sink in self.sinks:
             sink.close()
             if discard:
                 sink.discard()
@@ -138,9 +157,8 @@ class Outputs:
             self.window.close()
 
     def _note_failure(self, sink: SinkRunner) -> None:
-        option = f"--{sink.name}"
-        if sink.failure and not isinstance(sink.failure, BrokenPipeError) and option not in self._failed:
-            self._failed.append(option)
+        if sink.failure and not isinstance(sink.failure, BrokenPipeError) and sink.option not in self._failed:
+            self._failed.append(sink.option)
 
     def raise_failures(self) -> None:
         """Raise OutputError if an output failed. A closed stdout is no failure."""

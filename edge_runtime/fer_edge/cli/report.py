@@ -1,4 +1,4 @@
-"""The final report: what was captured, what became of it, how fast and with what latency; as JSON and as text."""
+"""The final report: what was seen, what was captured and what became of it, how fast and with what latency."""
 
 import dataclasses
 import resource
@@ -14,6 +14,7 @@ from fer_edge.network.classifier import Classifier
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.pipeline.stats import SHORT_RUN_FRAMES, WARMUP_FRAMES, Stats
 from fer_edge.sources import Source
+from fer_edge.summary import total_summary
 from fer_edge.system import machine_info
 
 SCHEMA = 1
@@ -58,6 +59,7 @@ def source_report(pipeline: Pipeline, seconds: float) -> dict[str, Any]:
         },
         **_speed(stats),
         "faces": {"seen": stats.faces_seen, "tracks": stats.tracks, "flips": stats.label_changes},
+        "summary": pipeline.summary.to_dict(),
         "reconnects": pipeline.source.reconnects,
         "gaps_s": list(pipeline.source.gaps_s),
         "warmup_frames": WARMUP_FRAMES if processed > SHORT_RUN_FRAMES else 0,
@@ -120,6 +122,7 @@ def build_total_report(
         "frames": _summed(source["frames"] for source in sources),
         **_speed(total),
         "faces": _summed(source["faces"] for source in opened),
+        "summary": total_summary([source["summary"] for source in opened]),
         "reconnects": 0,  # several sources are never live
         "gaps_s": [],
         "warmup_frames": WARMUP_FRAMES if total.processed_rate.count > SHORT_RUN_FRAMES else 0,
@@ -183,52 +186,3 @@ def run_settings(options: RunOptions, source: Source | None = None) -> dict[str,
         "rotate_output": None if rotation is None else dataclasses.asdict(rotation),
         "source": None if properties is None else dict(properties),
     }
-
-
-def render_report(report: Mapping[str, Any]) -> str:
-    """The report as text for a person."""
-    frames, fps = report["frames"], report["fps"]
-    dropped = sum(frames["dropped"].values())
-    lines = [
-        f"{report['source']}  {report['exit_reason']} after {report['seconds']:.1f} s",
-        f"  frames     {frames['captured']} captured = {frames['processed']} processed + {dropped} dropped "
-        f"+ {frames['errors']} unreadable + {frames['in_flight']} in flight",
-        f"  rate       capture {_number(fps['capture'])}, processed {_number(fps['processed'])}, "
-        f"detect {_number(fps['detect'])} frames/s; {_number(fps['classify_faces'])} faces/s classified",
-    ]
-    for stage, figures in report["latency_ms"].items():
-        lines.append(
-            f"  {stage.replace('_', ' '):10} p50 {_number(figures['p50'])}, p95 {_number(figures['p95'])}, "
-            f"p99 {_number(figures['p99'])}, max {_number(figures['max'])} ms"
-        )
-    lines.append(f"  faces      {_faces(report['faces'])}")
-    for name, counts in report["sinks"].items():
-        lines.append(f"  {name:10} {counts['written']} written, {counts['lost']} lost")
-    if report["reconnects"]:
-        longest_s = max(report["gaps_s"])
-        lines.append(f"  gaps       {_counted(report['reconnects'], 'reconnect')}, the longest gap {longest_s:.1f} s")
-    machine, model = report["machine"], report["model"]
-    if machine["throttling"]:
-        throttling = ", ".join(machine["throttling"])
-        lines.append(f"  throttled  {throttling}: these rates are below what this machine can do")
-    lines.append(
-        f"  with       {report['detector'] or 'no detector'}, {model['file']} ({model['precision']}); "
-        f"peak memory {report['peak_rss_mb']:.0f} MB; {machine['cpu']}, {_counted(machine['cores'], 'core')}"
-    )
-    return "\n".join(lines)
-
-
-def _faces(faces: Mapping[str, int]) -> str:
-    """Such as "1 face"; for a video "2 faces tracked in 240 boxes, 3 label changes"."""
-    if faces["seen"] == faces["tracks"] and not faces["flips"]:
-        return _counted(faces["tracks"], "face")
-    boxes, changes = _counted(faces["seen"], "box", "boxes"), _counted(faces["flips"], "label change")
-    return f"{_counted(faces['tracks'], 'face')} tracked in {boxes}, {changes}"
-
-
-def _counted(count: int, noun: str, plural: str = "") -> str:
-    return f"{count} {noun if count == 1 else plural or noun + 's'}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fer_edge.cli.options import RunOptions
-from fer_edge.cli.outputs import Outputs, check_outputs, open_window
+from fer_edge.cli.outputs import STDOUT, Outputs, check_outputs, open_window
 from fer_edge.cli.source_run import Attendants, SourceRun
-from fer_edge.cli.status import StatusLine, write_stderr
+from fer_edge.cli.status import StatusLine, blocks_allowed, write_stderr
 from fer_edge.cli.systemd import SystemdNotifier
 from fer_edge.console import signals_deferred
 from fer_edge.detectors import open_detector
@@ -24,6 +24,7 @@ from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.pipeline.stats import Stats
+from fer_edge.sentences import printable, source_line
 from fer_edge.sources import Source, open_source
 from fer_edge.sources.reconnect import ReconnectPolicy
 
@@ -128,7 +129,8 @@ class _Job:
         except BaseException:
             source.close()
             raise
-        if self._outputs.window is None and not options.headless and not self._opened:
+        shows_nothing = self._outputs.window is None and source.image_count is None  # of images, a line says it all
+        if shows_nothing and not options.headless and not self._opened:
             log.info("no screen, so no window is shown (--headless turns this message off)")
         self._opened = True
         return source
@@ -158,6 +160,8 @@ class _Job:
         if self._several:
             self._outputs.end(discard=run.nothing_read)
             self._parts.append(run.report())
+            if run.pipeline.source.image_count is None and error is None:
+                write_stderr(source_line(run.pipeline.source.name, self._parts[-1]["summary"]))
             self._current = None
         if isinstance(error, FerError):
             self._add_error(error)
@@ -181,7 +185,8 @@ class _Job:
         if not self._opened:
             return
         # Not needed before the first results.
-        from fer_edge.cli.report import build_report, build_total_report, render_report, run_settings
+        from fer_edge.cli.report import build_report, build_total_report, run_settings
+        from fer_edge.cli.report_text import render_report
 
         sinks, run = self._outputs.counts(), self._current
         if not self._several and run is not None:
@@ -194,9 +199,17 @@ class _Job:
             )  # fmt: skip
             report["exit_reason"] = self.exit_reason or report["exit_reason"]
         report["exit_reason"] = exit_reason or report["exit_reason"]
-        write_stderr(render_report(report))
+        paths = self._outputs.paths()
+        if self._options.verbose or not self._one_image:
+            write_stderr(render_report(report, paths, verbose=self._options.verbose, blocks=blocks_allowed()))
+        elif files := [printable(path) for path in paths.values() if path != STDOUT]:
+            write_stderr(f"written to {', '.join(files)}")  # the image's own line has said the rest
         if self._options.outputs.report is not None:
             write_json(self._options.outputs.report, report)
+
+    @property
+    def _one_image(self) -> bool:
+        return not self._several and self._current is not None and self._current.pipeline.source.image_count == 1
 
     def raise_errors(self) -> None:
         """Raise what made a source or an output fail. Of several sources, each was logged."""

@@ -4,14 +4,20 @@ import contextlib
 import os
 import sys
 import time
+import unicodedata
 
 import click
 
 from fer_edge.console import CLEAR_LINE
 from fer_edge.pipeline.pipeline import Pipeline
+from fer_edge.sentences import BLOCKS, counted, duration, emotions_of, percent, printable
 
-STATUS_INTERVAL_S = 1.0
+STATUS_INTERVAL_S = 0.5
 STATUS_INTERVAL_LOG_S = 10.0  # if stderr is a file or a journal
+RATE_INTERVAL_S = 1.0
+DEFAULT_WIDTH = 80  # of a terminal that does not know it, as a serial one
+MAX_NAMED = 3  # faces; more are counted by emotion
+MIN_PROGRESS, MIN_ELAPSED_S = 0.01, 2.0  # before that, the time left would be a guess
 
 
 def write_stderr(text: str, end: str = "\n") -> None:
@@ -20,9 +26,19 @@ def write_stderr(text: str, end: str = "\n") -> None:
         click.echo(text + end, nl=False, err=True)
 
 
-class StatusLine:
-    """The rates of the last second: one line rewritten in place on a terminal, a line every 10 s in a log.
+def blocks_allowed() -> bool:
+    """True if stderr can show block characters."""
+    try:
+        BLOCKS.encode(getattr(sys.stderr, "encoding", None) or "ascii")
+    except (UnicodeError, LookupError):
+        return False
+    return True
 
+
+class StatusLine:
+    """The emotions of now, the rate, and of files the progress.
+
+    One line rewritten in place on a terminal, a line every 10 s in a log.
     sources: the number of sources of the run. `begin` names the pipeline of the next one.
     """
 
@@ -32,10 +48,10 @@ class StatusLine:
         # Result lines and a status line that rewrites itself can't share a terminal.
         self._in_place = bool(sys.stderr and sys.stderr.isatty()) and not (results_on_stdout and sys.stdout.isatty())
         self._interval_s = STATUS_INTERVAL_S if self._in_place else STATUS_INTERVAL_LOG_S
-        self._last = time.monotonic()
-        self._before = self._counts = (0, 0, 0)
-        self._rates = (0.0, 0.0, 0.0)
-        self._next_rates = self._last + STATUS_INTERVAL_S
+        self._last = self._began = time.monotonic()
+        self._before = self._counts = (0, 0)
+        self._rates = (0.0, 0.0)
+        self._next_rates = self._last + RATE_INTERVAL_S
         self._rates_from = self._last
 
     def begin(self, pipeline: Pipeline) -> None:
@@ -43,23 +59,24 @@ class StatusLine:
         self._before = self._count()
         self._pipeline = pipeline
         self._source += 1
+        self._began = time.monotonic()
 
     def skip(self) -> None:
         """Count a source that could not be opened."""
         self._source += 1
 
-    def _count(self) -> tuple[int, int, int]:
-        """Frames captured, processed and searched for faces, of all sources so far."""
+    def _count(self) -> tuple[int, int]:
+        """Frames captured and processed, of all sources so far."""
         if self._pipeline is None:
             return self._before
         stats, before = self._pipeline.stats, self._before
-        return before[0] + stats.captured, before[1] + stats.processed, before[2] + stats.detect_rate.count
+        return before[0] + stats.captured, before[1] + stats.processed
 
     def _refresh_rates(self, now: float) -> None:
-        counts = self._count()
-        elapsed = max(now - self._rates_from, 1e-3)
-        self._rates = tuple((new - old) / elapsed for new, old in zip(counts, self._counts, strict=True))  # type: ignore[assignment]
-        self._counts, self._rates_from, self._next_rates = counts, now, now + STATUS_INTERVAL_S
+        counts, elapsed = self._count(), max(now - self._rates_from, 1e-3)
+        captured, processed = ((new - old) / elapsed for new, old in zip(counts, self._counts, strict=True))
+        self._rates = captured, processed
+        self._counts, self._rates_from, self._next_rates = counts, now, now + RATE_INTERVAL_S
 
     def caption(self) -> str:
         """The window's caption: frames processed and captured per second; empty in the first second."""
@@ -76,20 +93,46 @@ class StatusLine:
         if now - self._last < self._interval_s or self._pipeline is None:
             return
         self._last = now
-        stats = self._pipeline.stats
-        number = f"{self._source}/{self._sources} {self._pipeline.source.name}  " if self._sources > 1 else ""
-        text = (
-            f"{number}capture {self._rates[0]:5.1f}  processed {self._rates[1]:5.1f}  "
-            f"detect {self._rates[2]:5.1f} frames/s"
-            f"  | {stats.processed} frames, {stats.faces_seen} faces, {self._pipeline.dropped.total()} dropped"
-        )
         if self._in_place:
-            width = os.get_terminal_size(sys.stderr.fileno()).columns
-            write_stderr(f"{CLEAR_LINE}{text[: width - 1]}", end="")
+            width = os.get_terminal_size(sys.stderr.fileno()).columns or DEFAULT_WIDTH
+            write_stderr(f"{CLEAR_LINE}{fitted(self._text(self._pipeline, now), width - 1)}", end="")
         else:
-            write_stderr(text)
+            stats = self._pipeline.stats
+            counts = [counted(stats.processed, "frame"), counted(stats.tracks, "face")]
+            if not self._pipeline.options.lossless:
+                counts.append(f"{self._pipeline.dropped.total():,} dropped")
+            write_stderr(f"{self._text(self._pipeline, now)} | {', '.join(counts)}")
+
+    def _text(self, pipeline: Pipeline, now: float) -> str:
+        parts = [f"{self._source}/{self._sources} {printable(pipeline.source.name)}"] if self._sources > 1 else []
+        parts.append(emotions_of(pipeline.summary.now, MAX_NAMED) or "no face")
+        if any(self._rates):
+            parts.append(self.caption())
+        progress = pipeline.progress
+        if progress is not None:
+            parts.append(_progress(progress, now - self._began))
+        return " | ".join(parts)
 
     def clear(self) -> None:
         """Erase the line."""
         if self._in_place:
             write_stderr(CLEAR_LINE, end="")
+
+
+def _progress(done: float, elapsed_s: float) -> str:
+    """Such as "42 % done, 7 s left"; without the time while it can't be known."""
+    text = f"{percent(done)} done"
+    if done < MIN_PROGRESS or elapsed_s < MIN_ELAPSED_S:
+        return text
+    left_s = elapsed_s * (1 - done) / done
+    return f"{text}, {f'{left_s:.0f} s' if left_s < 60 else duration(left_s)} left"
+
+
+def fitted(text: str, width: int) -> str:
+    """The beginning of `text` that fits `width` columns of a terminal, in which some characters take two."""
+    used = 0
+    for index, character in enumerate(text):
+        used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if used > width:
+            return text[:index]
+    return text

@@ -1,6 +1,7 @@
 """The pipeline: capture, detect and classify in a thread each, working on different frames at the same time."""
 
 import logging
+import math
 import threading
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from fer_edge.pipeline.playback import Playback
 from fer_edge.pipeline.stats import Stats
 from fer_edge.results import FrameResult
 from fer_edge.sources.base import Source, SourceFrame
+from fer_edge.summary import RunSummary
 from fer_edge.tracking.labels import EmotionLabeler
 from fer_edge.tracking.tracker import FaceTracker
 
@@ -61,6 +63,8 @@ class Pipeline:
         self.stats = stats or Stats()
         self.error: BaseException | None = None
         self.exit_reason = "end of source"
+        still = source.is_cropped or source.image_count is not None
+        self.summary = RunSummary(classifier.labels, still)
         self._publish = publish
         self._time_of = frame_clock(source.live, not source.is_cropped, options.start_time)
         self._rotation = ROTATIONS.get(options.rotate_deg)
@@ -74,7 +78,7 @@ class Pipeline:
         # The detector waits for the classifier, so that one frame is in each and at most one in between.
         self._tracked: Channel[TrackedFrame] = Channel(1, drop_oldest=False)
         # Separate images have nothing in common: nothing is tracked or smoothed from one to the next.
-        self._separate = source.is_cropped or source.image_count is not None
+        self._separate = still
         self._labeler = EmotionLabeler(
             classifier,
             WHOLE_IMAGE if source.is_cropped else detector.framing,
@@ -138,6 +142,19 @@ class Pipeline:
         """Captured frames that are not yet processed, dropped or failed."""
         stats = self.stats
         return stats.captured - stats.processed - stats.errors - self.dropped.total()
+
+    @property
+    def progress(self) -> float | None:
+        """The processed part of what the source and the limits allow, 0 to 1; None if its length is unknown."""
+        source, options, finished = self.source, self.options, self.stats.captured - self.in_flight
+        parts = [finished / options.max_frames] if options.max_frames else []
+        if source.frame_count:
+            position = self.summary.t * source.fps if self._seeks and source.fps else finished
+            parts.append(position / source.frame_count)
+        if options.duration_s is not None:
+            parts.append(self.summary.t / options.duration_s)
+        done = max(parts, default=math.inf)
+        return done if done <= 1 else None  # some files hold more frames than they announce
 
     @property
     def dropped(self) -> Counter[str]:
@@ -274,8 +291,9 @@ class Pipeline:
         stats.end_to_end_ms.add(latency_ms)
         stats.processed_rate.add(now)
         stats.processed += 1
-        time_of_day = self._time_of(frame)
-        self._publish(frame, FrameResult(frame.index, frame.t, tracked.detected, faces, frame.file, time_of_day))
+        result = FrameResult(frame.index, frame.t, tracked.detected, faces, frame.file, self._time_of(frame))
+        self.summary.add(result)
+        self._publish(frame, result)
 
 
 def _whole_image(frame: Frame) -> Detection:

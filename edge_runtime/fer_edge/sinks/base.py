@@ -28,11 +28,13 @@ class Published(NamedTuple):
 class Sink:
     """Takes results one by one. Its methods are called in one thread and may be slow or fail.
 
-    name: as in the report. target: the file or folder. needs_image: True if it needs the frames.
+    name: as in the report. option: as in messages. target: the file or folder.
+    needs_image: True if it needs the frames.
     written: number of results that are certainly in the output.
     """
 
     name: str
+    option: str = ""  # by default --name
     target: str = ""
     needs_image: bool
     written: int = 0
@@ -59,7 +61,7 @@ class SinkRunner:
     """
 
     def __init__(self, sink: Sink, live: bool) -> None:
-        self.name = sink.name
+        self.name, self.option = sink.name, sink.option or f"--{sink.name}"
         self.failure: BaseException | None = None
         self._sink = sink
         self._busy_since: float | None = None
@@ -111,12 +113,12 @@ class SinkRunner:
 
     def _abandon(self) -> None:
         if self.failure is None:
-            log.warning("%s hangs and is abandoned: its last results are lost", self._option())
+            log.warning("%s hangs and is abandoned: its last results are lost", self._option_and_target())
             self.failure = TimeoutError("it took no more results")
         self._queue.abort()
 
-    def _option(self) -> str:
-        return f"--{self.name} {self._sink.target}".rstrip()
+    def _option_and_target(self) -> str:
+        return f"{self.option} {self._sink.target}".rstrip()
 
     def _run(self) -> None:
         flushed = time.monotonic()
@@ -143,7 +145,7 @@ class SinkRunner:
         except Exception as error:  # noqa: BLE001 - no error of a sink may reach the pipeline
             if self.failure is None and not isinstance(error, BrokenPipeError):
                 reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-                option = f"--{self.name}" if self._sink.target in reason else self._option()
+                option = self.option if self._sink.target in reason else self._option_and_target()
                 log.warning("%s failed and is abandoned: %s", option, reason)
             self.failure = self.failure or error
         finally:

@@ -12,11 +12,13 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
+from fer_edge.console import CLEAR_LINE
 from fer_edge.errors import OutputError
 from fer_edge.files import sync
 from fer_edge.results import BOX_DECIMALS, PROBABILITY_DECIMALS, FrameResult
+from fer_edge.sentences import image_line
 from fer_edge.sinks.base import Published, Sink
 
 if TYPE_CHECKING:
@@ -53,8 +55,8 @@ class _TextSink(Sink):
                     self._rotation.rotate(Path(self.target))
                 self._is_new = not os.path.lexists(self.target)
                 self._descriptor = os.open(self.target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-            elif sys.stdout is not None:
-                self._descriptor = os.dup(sys.stdout.fileno())
+            elif (stream := self._stream()) is not None:
+                self._descriptor = os.dup(stream.fileno())
             else:
                 raise OutputError(f"--{self.name} -: stdout is closed")
             self._is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
@@ -65,6 +67,10 @@ class _TextSink(Sink):
     def lines_of(self, result: FrameResult) -> str:
         """The lines of a result, each with its line feed; "" if it has none."""
         raise NotImplementedError
+
+    def _stream(self) -> TextIO | None:
+        """The stream that "-" stands for; None if our parent closed it."""
+        return sys.stdout
 
     def write(self, item: Published) -> None:
         self._queued.append(self.lines_of(item.result).encode(errors="surrogateescape"))  # file names are bytes
@@ -194,6 +200,34 @@ class PredictionSink(_TextSink):
             ]
             for face in result.faces
         )  # fmt: skip
+
+
+class ImageLineSink(_TextSink):
+    """A sentence per image on stdout: what was seen in it. On stderr if `stdout_taken` by other results."""
+
+    name = option = "stdout"
+
+    def __init__(self, stdout_taken: bool) -> None:
+        self._to_stderr = stdout_taken
+        super().__init__("-")
+        self.target = ""
+        self._before = CLEAR_LINE if os.isatty(self._descriptor) else ""  # a status line may be there
+        encoding = getattr(self._stream(), "encoding", "")
+        self._encoding = "utf-8" if encoding.lower().replace("-", "") == "utf8" else "ascii"
+
+    def _stream(self) -> TextIO | None:
+        return sys.stderr if self._to_stderr else sys.stdout
+
+    def lines_of(self, result: FrameResult) -> str:
+        line = image_line(result).encode(self._encoding, errors="backslashreplace").decode()
+        return f"{self._before}{line}\n"
+
+    def _append(self, results: list[bytes]) -> None:
+        try:
+            super()._append(results)
+        except BrokenPipeError:
+            if not self._to_stderr:  # a closed stderr does not end the run
+                raise
 
 
 def _csv(rows: Iterable[Sequence[object]]) -> str:

@@ -33,6 +33,7 @@ class Source:
     live: True if frames keep coming whether we read or not, so that only the newest matters.
     fps: nominal frames per second, or None.
     seekable: True if `seek` works.
+    frame_count: number of frames as announced, which may be wrong; None if unknown.
     image_count: number of single images it holds; None for a video or an unknown number.
     is_cropped: True if each frame is one face, framed as in FER2013, so that there is nothing to detect.
     properties: what the device or file delivers, as far as known: size [width, height], format (four letters), fps.
@@ -43,6 +44,7 @@ class Source:
     live: bool = False
     fps: float | None = None
     seekable: bool = False
+    frame_count: int | None = None
     image_count: int | None = None
     is_cropped: bool = False
     properties: Mapping[str, Any] | None = None

@@ -29,11 +29,11 @@ class DemoSource(Source):
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in self._size):
             raise SourceError(f"{uri}: width and height must be {MIN_SIDE} to {MAX_SIDE} pixels")
         self.properties = {"size": list(self._size), "format": "BGR3", "fps": FPS}
-        self._frame_count = None if match[3] else round(CYCLE_S * FPS)
+        self.frame_count = None if match[3] else round(CYCLE_S * FPS)
         self._next = 0
 
     def read(self) -> SourceFrame | None:
-        if self._next == self._frame_count:
+        if self._next == self.frame_count:
             return None
         t = self._next / FPS
         self._next += 1

@@ -16,7 +16,7 @@ class ImagesSource(Source):
 
     def __init__(self, name: str, files: Sequence[Path]) -> None:
         self.name = name
-        self.image_count = len(files)
+        self.image_count = self.frame_count = len(files)
         self._files = list(files)
         self._next = 0
         self._readable = 0

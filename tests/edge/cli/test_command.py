@@ -35,7 +35,7 @@ def no_tuned_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_demo_gives_data_video_and_report(fer_edge: Run, tmp_path: Path) -> None:
     done = fer_edge(
         "--source", "demo:320x240", "--headless", "--max-frames", "25", "--json", "-", "--csv", "out.csv",
-        "--output", "out.mp4", "--report", "out.json",
+        "--output", "out.mp4", "--report", "out.json", "--verbose",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]  # results and nothing else
@@ -67,6 +67,73 @@ def test_results_name_their_image_and_an_unreadable_image_is_an_error(
     frames = json.loads((tmp_path / "r.json").read_text())["frames"]
     assert (frames["captured"], frames["processed"], frames["errors"]) == (3, 2, 1)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
+
+
+def test_an_image_is_one_sentence_on_stdout(fer_edge: Run, tmp_path: Path, face_image: np.ndarray) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), face_image)
+    cv2.imwrite(str(tmp_path / "b.png"), np.zeros_like(face_image))
+    done = fer_edge("a.png", "--output", "out.png", "--json", "out.jsonl", "--report", "out.json")
+    assert re.fullmatch(r"a\.png: 1 face: [a-z]+ \d+ %\n", done.stdout), done.stdout
+    assert done.stderr == "written to out.png, out.jsonl, out.json\n"
+    assert json.loads((tmp_path / "out.json").read_text())["summary"]["rows"] == 1
+    done = fer_edge("b.png")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "b.png: no face found\n", "")
+    done = fer_edge("a.png", "--verbose")
+    assert done.stdout.startswith("a.png: 1 face: ")
+    assert "1 captured = 1 processed" in done.stderr
+
+
+def test_images_are_a_sentence_each_and_then_summed_up(fer_edge: Run, tmp_path: Path, face_image: np.ndarray) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), face_image)
+    cv2.imwrite(str(tmp_path / "b.png"), np.zeros_like(face_image))
+    (tmp_path / "c.png").write_text("broken")
+    done = fer_edge("*.png")
+    assert [line.partition(": ")[0] for line in done.stdout.splitlines()] == ["a.png", "b.png"]
+    for part in ("\n  1 face; 1 of 2 images without a face\n", "100 %", "2 of 3 images, 1 unreadable\n"):
+        assert part in done.stderr
+    assert "p50" not in done.stderr
+
+
+def test_sentences_go_to_stderr_if_data_goes_to_stdout(fer_edge: Run, tmp_path: Path, face_image: np.ndarray) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), face_image)
+    for option in ("--json", "--csv"):
+        done = fer_edge("a.png", option, "-")
+        assert "1 face" not in done.stdout
+        assert done.stderr.startswith("a.png: 1 face: ")
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")  # noqa: PTH110
+def test_sentences_that_can_not_be_written_are_an_error(model: Path, tmp_path: Path, face_image: np.ndarray) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), face_image)
+    command = [sys.executable, "-m", "fer_edge", "--model", str(model), "a.png", "--headless"]
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("stdout failed and is abandoned: No space left on device") == 1
+
+
+def test_a_closed_stdout_leaves_the_sentence_to_stderr(model: Path, tmp_path: Path, face_image: np.ndarray) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), face_image)
+    command = f"{sys.executable} -m fer_edge --model {model} a.png --headless >&-"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr.startswith("a.png: 1 face: ")
+
+
+def test_the_end_of_a_run_says_what_was_seen_and_where_it_is(fer_edge: Run, tmp_path: Path) -> None:
+    done = fer_edge("demo:320x240", "--headless", "--max-frames", "20", "--json", "o.jsonl", "--report", "o.json")
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert re.fullmatch(r"demo:320x240  max frames after \d+\.\d s", lines[0])
+    assert lines[1].startswith("  1 face")
+    assert re.fullmatch(r"  [a-z]+ +0\.\d s  100 %  █+", lines[2])
+    assert lines[3:5] == ["  json       o.jsonl: 20 frames", "  report     o.json"]
+    assert re.fullmatch(r"  rate       [\d.]+ frames/s; 20 frames", lines[5])
+    assert len(lines) == 6
+    summary = json.loads((tmp_path / "o.json").read_text())["summary"]
+    assert (summary["frames"], summary["faces"], summary["most_faces"]) == (20, 1, 1)
+    assert [track["id"] for track in summary["tracks"]] == [0]
 
 
 def test_results_of_a_file_have_the_time_of_day_from_its_start(fer_edge: Run, tmp_path: Path) -> None:

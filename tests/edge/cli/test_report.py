@@ -4,12 +4,13 @@ from pathlib import Path
 import pytest
 
 from fer_edge.cli import report
-from fer_edge.cli.report import build_report, peak_rss_mb, render_report
+from fer_edge.cli.report import build_report, peak_rss_mb
+from fer_edge.cli.report_text import render_report
 from fer_edge.system import machine_info
 
 KEYS = {
     "schema", "source", "detector", "model", "seconds", "frames", "fps", "latency_ms", "faces", "sinks", "reconnects",
-    "gaps_s", "warmup_frames", "peak_rss_mb", "exit_reason", "machine", "settings",
+    "gaps_s", "warmup_frames", "peak_rss_mb", "exit_reason", "machine", "settings", "summary",
 }  # fmt: skip
 
 
@@ -22,6 +23,8 @@ def test_the_report_of_a_run_has_the_documented_keys_and_is_json(fakes) -> None:
     assert set(made["fps"]) == {"capture", "processed", "detect", "classify_faces"}
     for figures in made["latency_ms"].values():
         assert figures["p50"] <= figures["p95"] <= figures["p99"] <= figures["max"]
+    assert made["summary"]["rows"] == 120
+    assert made["summary"]["seconds"] == pytest.approx(2 * 60 / 30, abs=0.01)
     assert made["faces"] == {"seen": 120, "tracks": 2, "flips": 0}
     assert made["sinks"] == {"json": {"written": 60, "lost": 0}}
     assert made["warmup_frames"] > 0
@@ -45,14 +48,36 @@ def test_a_run_without_frames_has_a_report_too(fakes) -> None:
     assert made["fps"]["processed"] is None
     assert made["latency_ms"]["detect"]["p50"] is None
     assert made["warmup_frames"] == 0
-    assert "0 captured" in render_report(made)
+    assert "0 captured" in render_report(made, verbose=True)
+    assert render_report(made) == "fake  end of source after 0.0 s\n  no frame"
 
 
 def test_the_text_report_has_counts_latency_and_model(fakes) -> None:
     pipeline = fakes.finish(fakes.pipeline(fakes.Source(30)))
-    text = render_report(build_report(pipeline, 2.0, {"csv": (28, 2)}))
-    for part in ("30 captured = 30 processed", "p95", "csv", "28 written, 2 lost", "end of source", "fake.onnx"):
+    report, paths = build_report(pipeline, 2.0, {"csv": (28, 2), "window": (9, 21)}), {"csv": "out.csv"}
+    text = render_report(report, paths, verbose=True)
+    for part in (
+        "30 captured = 30 processed", "p95", "csv        out.csv: 28 frames, 2 lost", "end of source", "fake.onnx",
+        "window     9 shown, 21 skipped",
+    ):  # fmt: skip
         assert part in text
+
+
+def test_without_verbose_the_text_says_what_was_seen_and_the_rate(fakes) -> None:
+    pipeline = fakes.finish(fakes.pipeline(fakes.Source(30)))
+    report = build_report(pipeline, 75.0, {"stdout": (28, 2)})
+    report["fps"]["processed"] = 31.25
+    assert render_report(report, {"report": "a\nb.json"}, blocks=False).splitlines() == [
+        "fake  end of source after 1 min 15 s",
+        "  1 face",
+        "  angry      1.0 s  100 %  #########################",
+        "  report     a\\nb.json",
+        "  stdout     28 lines, 2 lost",
+        "  rate       31.2 frames/s; 30 frames",
+    ]
+    report["frames"] |= {"processed": 27, "dropped": {"newer_frame": 1}, "errors": 1, "in_flight": 1}
+    rate = render_report(report).splitlines()[-1]
+    assert rate == "  rate       31.2 frames/s; 27 of 30 frames, 1 dropped, 1 unreadable, 1 in flight"
 
 
 def test_throttling_is_reported(fakes) -> None:

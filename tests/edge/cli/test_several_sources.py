@@ -56,7 +56,7 @@ def test_a_source_can_be_given_without_an_option(fer_edge: Run, tmp_path: Path) 
 def test_several_sources_share_data_and_report_and_each_starts_anew(fer_edge: Run, tmp_path: Path) -> None:
     done = fer_edge(
         "photos/a.png", "demo:320x240", "photos", "--headless", "--max-frames", "4",
-        "--json", "-", "--csv", "out.csv", "--report", "out.json", "--output", "out",
+        "--json", "-", "--csv", "out.csv", "--report", "out.json", "--output", "out", "--verbose",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = [(line["file"], line["frame"], line["t"]) for line in json_lines(done.stdout)]
@@ -75,6 +75,10 @@ def test_several_sources_share_data_and_report_and_each_starts_anew(fer_edge: Ru
     assert report["sinks"]["json"] == report["sinks"]["output"] == {"written": 7, "lost": 0}
     assert report["failed_sources"] == 0
     assert done.stderr.count("processed +") == 1
+    said = [line.partition(": ")[0] for line in done.stderr.splitlines() if ": 1 face: " in line]
+    assert said == ["photos/a.png", "demo:320x240", "photos/a.png", "photos/b one.png"]
+    assert [source["summary"]["frames"] for source in report["sources"]] == [1, 4, 2]
+    assert report["summary"]["rows"] == sum(source["summary"]["rows"] for source in report["sources"]) == 7
     names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert names == {"a.png", "demo_320x240.mp4", "photos/a.png", "photos/b one.png"}
 

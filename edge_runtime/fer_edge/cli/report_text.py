@@ -1,0 +1,97 @@
+"""The text at the end of a run: what was seen, where the outputs are, how fast it went."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fer_edge.sentences import counted, duration, printable, summary_lines
+
+
+def render_report(
+    report: Mapping[str, Any], paths: Mapping[str, str] | None = None, *, verbose: bool = False, blocks: bool = True
+) -> str:
+    """The report as text for a person.
+
+    paths: where the outputs are, by the name of their option. verbose: with all counts and latencies. blocks: as in
+    summary_lines.
+    """
+    noun = "image" if report["summary"]["seconds"] is None else "frame"
+    title = f"{printable(report['source'])}  {report['exit_reason']} after {duration(report['seconds'])}"
+    lines = summary_lines(report["summary"], blocks, noun) + _output_lines(report, paths or {}, noun)
+    lines += _detail_lines(report) if verbose else [f"rate       {rate}"] if (rate := _rate(report, noun)) else []
+    if report["reconnects"]:
+        longest_s = max(report["gaps_s"])
+        lines.append(f"gaps       {counted(report['reconnects'], 'reconnect')}, the longest gap {longest_s:.1f} s")
+    if report["machine"]["throttling"]:
+        throttling = ", ".join(report["machine"]["throttling"])
+        lines.append(f"throttled  {throttling}: these rates are below what this machine can do")
+    return "\n  ".join([title, *lines])
+
+
+def _output_lines(report: Mapping[str, Any], paths: Mapping[str, str], noun: str) -> list[str]:
+    lines = []
+    for name, path in paths.items():
+        counts = report["sinks"].get(name)
+        written = "" if counts is None else f": {counted(counts['written'], noun)}{_lost(counts)}"
+        lines.append(f"{name:9}  {printable(path)}{written}")
+    return lines + [
+        f"{name:9}  {counted(counts['written'], 'line')}{_lost(counts)}"
+        for name, counts in report["sinks"].items()
+        if name == "stdout" and counts["lost"]
+    ]
+
+
+def _lost(counts: Mapping[str, int]) -> str:
+    return f", {counts['lost']:,} lost" if counts["lost"] else ""
+
+
+def _rate(report: Mapping[str, Any], noun: str) -> str:
+    """Such as "206.3 frames/s; 298 of 300 frames, 2 dropped"; "" if there is nothing to say."""
+    frames = report["frames"]
+    missing = {
+        "dropped": sum(frames["dropped"].values()), "unreadable": frames["errors"], "in flight": frames["in_flight"],
+    }  # fmt: skip
+    text = counted(frames["captured"], noun)
+    if any(missing.values()):
+        text = f"{frames['processed']:,} of {text}"
+    text += "".join(f", {count:,} {what}" for what, count in missing.items() if count)
+    per_second = report["fps"]["processed"]
+    if per_second is None:
+        return text if any(missing.values()) else ""
+    return f"{per_second:.1f} {noun}s/s; {text}"
+
+
+def _detail_lines(report: Mapping[str, Any]) -> list[str]:
+    frames, fps, machine, model = report["frames"], report["fps"], report["machine"], report["model"]
+    lines = [
+        f"frames     {frames['captured']} captured = {frames['processed']} processed "
+        f"+ {sum(frames['dropped'].values())} dropped + {frames['errors']} unreadable "
+        f"+ {frames['in_flight']} in flight",
+        f"rate       capture {_number(fps['capture'])}, processed {_number(fps['processed'])}, "
+        f"detect {_number(fps['detect'])} frames/s; {_number(fps['classify_faces'])} faces/s classified",
+    ]
+    for stage, figures in report["latency_ms"].items():
+        lines.append(
+            f"{stage.replace('_', ' '):10} p50 {_number(figures['p50'])}, p95 {_number(figures['p95'])}, "
+            f"p99 {_number(figures['p99'])}, max {_number(figures['max'])} ms"
+        )
+    lines.append(f"faces      {_faces(report['faces'])}")
+    window = report["sinks"].get("window")
+    if window is not None:
+        lines.append(f"window     {window['written']} shown, {window['lost']} skipped")
+    lines.append(
+        f"with       {report['detector'] or 'no detector'}, {model['file']} ({model['precision']}); "
+        f"peak memory {report['peak_rss_mb']:.0f} MB; {machine['cpu']}, {counted(machine['cores'], 'core')}"
+    )
+    return lines
+
+
+def _faces(faces: Mapping[str, int]) -> str:
+    """Such as "1 face"; for a video "2 faces tracked in 240 boxes, 3 label changes"."""
+    if faces["seen"] == faces["tracks"] and not faces["flips"]:
+        return counted(faces["tracks"], "face")
+    boxes, changes = counted(faces["seen"], "box", "boxes"), counted(faces["flips"], "label change")
+    return f"{counted(faces['tracks'], 'face')} tracked in {boxes}, {changes}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
