@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from fer_edge.cli.options import RunOptions
@@ -22,6 +22,7 @@ from fer_edge.errors import FerError, Interrupted, OutputError, SourceError, Ter
 from fer_edge.files import write_json
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
+from fer_edge.pipeline.clock import is_future
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.pipeline.stats import Stats
 from fer_edge.sentences import printable, source_line
@@ -73,7 +74,7 @@ def _log_start_time(start: datetime | None) -> None:
         return
     if start.tzinfo is None:
         log.info("--start-time has no time zone: taken as local time, %s", start.astimezone().isoformat())
-    if start.astimezone() > datetime.now(UTC) + timedelta(minutes=1):
+    if is_future(start):
         log.warning("--start-time %s is in the future: check the year and the time zone", start.isoformat())
 
 

@@ -1,4 +1,7 @@
-"""The time of day of a frame, as text: of a live source by the machine's clock, of a file from a given start."""
+"""The time of day of a frame, as text: of a live source by the machine's clock, of a file from a given start.
+
+The only module that reads the time of day: everything else measures with the monotonic clock.
+"""
 
 import logging
 import time
@@ -19,6 +22,11 @@ def iso_utc(at: datetime) -> str:
     '2026-05-01T12:00:00.250Z'
     """
     return at.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def is_future(start: datetime) -> bool:
+    """True if `start` lies after the present time of the machine's clock, with a minute's margin."""
+    return start.astimezone() > datetime.now(UTC) + timedelta(minutes=1)
 
 
 def frame_clock(live: bool, is_timed: bool, start: datetime | None) -> Callable[[Frame], str | None]:

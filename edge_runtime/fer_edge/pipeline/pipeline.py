@@ -283,7 +283,7 @@ class Pipeline:
         now = time.monotonic()
         latency_ms = 1000 * (now - frame.captured_at)
         faces = tuple(replace(face, age_ms=face.age_ms + latency_ms) for face in labeled.faces)
-        if self._separate:  # each image numbers its own faces
+        if self.source.image_count is not None:  # each image numbers its own faces
             faces = tuple(replace(face, track_id=number) for number, face in enumerate(faces))
         stats.label_changes += labeled.changes
         stats.faces_seen += len(faces)

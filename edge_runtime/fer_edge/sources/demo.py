@@ -41,5 +41,5 @@ class DemoSource(Source):
 
     def seek(self, media_time_s: float) -> None:
         self._next = round(media_time_s * FPS)
-        if self._frame_count is not None:
-            self._next = min(self._next, self._frame_count)
+        if self.frame_count is not None:
+            self._next = min(self._next, self.frame_count)

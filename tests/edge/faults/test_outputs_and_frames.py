@@ -154,9 +154,10 @@ def test_a_hundred_faces_keep_their_ids_and_are_classified_in_one_batch(fakes, c
     assert annotate(image, fakes.published[0].faces).shape == image.shape
 
 
-def test_only_monotonic_clocks_are_read() -> None:
+def test_only_monotonic_clocks_are_read_but_for_the_time_of_day_of_results() -> None:
     jumping = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
-    for path in Path(fer_edge.__file__).parent.rglob("*.py"):
+    package = Path(fer_edge.__file__).parent
+    for path in set(package.rglob("*.py")) - {package / "pipeline" / "clock.py"}:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 assert (node.value.id, node.attr) not in jumping, f"{path.name}:{node.lineno}"
