@@ -63,21 +63,11 @@ def load_defaults() -> dict[str, str | int]:
 
 
 def recognizer_settings() -> dict[str, Any]:
-    """The saved settings as keyword arguments: model (a Path), threads, detect_size_px; {} if nothing is saved.
+    """The saved settings as arguments of EmotionRecognizer: precision, threads, detect_size_px; {} if nothing is saved.
 
     FerError if the file is not one that `tune` wrote.
     """
-    from fer_models import model_path
-
-    saved = load_defaults()
-    settings: dict[str, Any] = {}
-    if "precision" in saved:
-        settings["model"] = model_path(str(saved["precision"]))
-    if "threads" in saved:
-        settings["threads"] = saved["threads"]
-    if "detect_size" in saved:
-        settings["detect_size_px"] = saved["detect_size"]
-    return settings
+    return {"detect_size_px" if name == "detect_size" else name: value for name, value in load_defaults().items()}
 
 
 def save_defaults(values: Mapping[str, str | int], path: Path, comment: str) -> None:

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self, overload
+from typing import Any, NamedTuple, Self, overload
 
 from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, default_detector, open_detector
 from fer_edge.detectors.base import CustomDetector, Detector, FramedDetector
@@ -79,6 +79,22 @@ class EmotionRecognizer:
             )
         self._labels = self._networks.classifier.labels
         self._streams: weakref.WeakSet[ResultStream] = weakref.WeakSet()
+
+    @classmethod
+    def tuned(cls, **settings: Any) -> Self:
+        """A recognizer with the precision, threads and detection size that `fer-edge tune` saved for this machine.
+
+        settings: as for EmotionRecognizer; they override the saved ones. Without saved ones the result is the same as
+        EmotionRecognizer(**settings). Also raises FerError if the saved file is not one that `tune` wrote.
+
+        >>> recognizer = EmotionRecognizer.tuned(min_face_px=30)
+        """
+        from fer_edge.defaults import recognizer_settings
+
+        saved = recognizer_settings()
+        if settings.get("model") is not None:
+            saved.pop("precision", None)  # of the shipped models
+        return cls(**saved | settings)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from fer_edge.defaults import defaults_file, load_defaults, recognizer_settings, save_defaults
+from fer_edge import EmotionRecognizer
+from fer_edge.defaults import defaults_file, load_defaults, save_defaults
 from fer_edge.errors import FerError, OutputError
-from fer_models import model_path
 
 SAVED = {"precision": "fp32", "threads": 1, "detect_size": 320}
 RUN = ("--source", "demo:160x160", "--max-frames", "1", "--headless", "--report", "report.json", "--overwrite")
@@ -25,12 +26,26 @@ def test_saved_settings_are_loaded_and_the_file_says_who_wrote_it(file: Path) ->
     assert file.read_text().startswith("# measured by a test\n")
 
 
-def test_saved_settings_are_arguments_of_the_recognizer(file: Path) -> None:
-    assert recognizer_settings() == {}
+def test_the_recognizer_uses_the_saved_settings_if_asked(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, object]] = []
+    monkeypatch.setattr(EmotionRecognizer, "__init__", lambda _self, **settings: given.append(settings))
+    EmotionRecognizer.tuned(min_face_px=30)
     save_defaults(SAVED, file, "")
-    assert recognizer_settings() == {"model": model_path("fp32"), "threads": 1, "detect_size_px": 320}
-    save_defaults({"threads": 2}, file, "")
-    assert recognizer_settings() == {"threads": 2}
+    EmotionRecognizer.tuned()
+    EmotionRecognizer.tuned(threads=4, detect_size_px=640)
+    EmotionRecognizer.tuned(model="mine.onnx")
+    EmotionRecognizer()
+    saved = {"precision": "fp32", "threads": 1, "detect_size_px": 320}
+    own_model = {"model": "mine.onnx", "threads": 1, "detect_size_px": 320}
+    assert given == [{"min_face_px": 30}, saved, saved | {"threads": 4, "detect_size_px": 640}, own_model, {}]
+
+
+def test_a_tuned_recognizer_works_and_refuses_a_broken_file(file: Path, face_image: np.ndarray) -> None:
+    save_defaults(SAVED, file, "")
+    assert len(EmotionRecognizer.tuned().recognize(face_image)) == 1
+    file.write_text("threads = 0\n")
+    with pytest.raises(FerError, match="invalid setting"):
+        EmotionRecognizer.tuned()
 
 
 def test_the_environment_names_the_file_or_it_lies_in_the_configuration_folder(
