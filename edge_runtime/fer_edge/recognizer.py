@@ -4,6 +4,7 @@ import math
 import os
 import weakref
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, overload
@@ -21,6 +22,7 @@ from fer_edge.sources import IterableSource, Source, open_source
 from fer_edge.sources.convert import ImageLike, is_image, to_image, to_images
 from fer_edge.sources.reconnect import ReconnectPolicy
 from fer_edge.tracking.labels import to_face
+from fer_edge.tracking.smoothing import unsmoothed
 
 
 class _Networks(NamedTuple):
@@ -40,6 +42,7 @@ class EmotionRecognizer:
     min_face_px: smaller faces are ignored; the side of the square that is classified, in pixels.
     min_score: faces with a lower detector score are ignored.
     detect_size_px: longer images are downscaled to this for the search; less is faster but misses small faces.
+    min_confidence: a face whose label is less probable is unsure, 0 to 1; None: as the model's contract says.
 
     Raises FerError if a file can't be used, and ValueError for an unknown detector or a number out of range.
 
@@ -67,17 +70,22 @@ class EmotionRecognizer:
         min_face_px: int = DEFAULT_MIN_FACE_PX,
         min_score: float = 0.0,
         detect_size_px: int = DEFAULT_DETECT_SIZE_PX,
+        min_confidence: float | None = None,
     ) -> None:
         limits = {"threads": (threads, 1), "min_face_px": (min_face_px, 1), "detect_size_px": (detect_size_px, 64)}
         for name, (value, least) in {**limits, "min_score": (min_score, 0)}.items():
             if not least <= value < math.inf:
                 raise ValueError(f"{name}={value} must be at least {least}")
+        if min_confidence is not None and not 0 <= min_confidence <= 1:
+            raise ValueError(f"min_confidence={min_confidence} must be from 0 to 1")
         with native_calls():
             self._networks: _Networks | None = _Networks(
                 _detector(detector, detector_model, min_face_px, min_score, detect_size_px, threads),
                 Classifier(_model_path(model, precision), threads),
             )
-        self._labels = self._networks.classifier.labels
+        classifier = self._networks.classifier
+        self._labels = classifier.labels
+        self._min_confidence = classifier.min_confidence if min_confidence is None else min_confidence
         self._streams: weakref.WeakSet[ResultStream] = weakref.WeakSet()
 
     @classmethod
@@ -155,7 +163,7 @@ class EmotionRecognizer:
             squares = [detector.framing.square(detection.box) for detection in detections]
             rows = classifier.classify(gray if classifier.contract.color == "grey" else image, squares)
         return [
-            to_face(detection.box, detection.score, row, self._labels, image)
+            to_face(detection.box, detection.score, unsmoothed(row, self._min_confidence), self._labels, image)
             for detection, row in zip(detections, rows, strict=True)
         ]
 
@@ -165,7 +173,9 @@ class EmotionRecognizer:
             classifier = self._opened().classifier
             pixels = to_gray(crop) if classifier.contract.color == "grey" else crop
             (row,) = classifier.classify(pixels, [Square(width / 2, height / 2, max(width, height))])
-        return to_face((0.0, 0.0, float(width), float(height)), 1.0, row, self._labels, crop)
+        return to_face(
+            (0.0, 0.0, float(width), float(height)), 1.0, unsmoothed(row, self._min_confidence), self._labels, crop
+        )
 
     def stream(
         self,
@@ -199,6 +209,8 @@ class EmotionRecognizer:
         (0, 0.0, 1, (240, 320, 3))
         """
         networks = self._opened()
+        if options.min_confidence is None:
+            options = replace(options, min_confidence=self._min_confidence)
         named = isinstance(source, str | int | Path)
         if fps is not None and (named or not fps > 0):
             raise ValueError(

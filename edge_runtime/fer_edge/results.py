@@ -59,6 +59,7 @@ class Face:
             "confidence": round(self.confidence, PROBABILITY_DECIMALS),
             "probabilities": probabilities,
             "age_ms": round(self.age_ms, 2),
+            "unsure": self.unsure,
         }
 
     def __repr__(self) -> str:

@@ -32,7 +32,8 @@ class Adoption:
 
     labels: in output order. input_size: (height, width) in pixels. color: "grey", "rgb" or "bgr". layout: "nchw" or
     "nhwc". mean, std: of the input in 0 to 255 units, one per channel in the network's own order, or one for all.
-    softmax: whether to add one; None: if its outputs are not probabilities. framing, dataset: as in the contract.
+    softmax: whether to add one; None: if its outputs are not probabilities. framing, dataset, min_confidence: as
+    in the contract.
 
     Raises ValueError, which names the field, if mean or std don't fit.
     """
@@ -46,6 +47,7 @@ class Adoption:
     softmax: bool | None = None
     framing: float = 1.0
     dataset: str = ""
+    min_confidence: float = 0.0
 
     def __post_init__(self) -> None:
         for name, values in (("mean", self.mean), ("std", self.std)):
@@ -75,6 +77,7 @@ class Adoption:
             color="grey" if self.color == "grey" else "rgb",
             framing=self.framing,
             dataset=self.dataset,
+            min_confidence=self.min_confidence,
         )
 
 

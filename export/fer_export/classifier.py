@@ -40,7 +40,8 @@ class ClassifierExportOptions(JobOptions):
 
     quantize: make int8, too. data: whose Training rows calibrate and whose PublicTest rows measure; quantizing needs
     it. calibration_images: how many Training faces the int8 ranges are measured on. calibrator: one of
-    int8.settings.CALIBRATORS, or AUTO. seed: of every random choice. skip_bad: leave out rows that can't be read.
+    int8.settings.CALIBRATORS, or AUTO. seed: of every random choice. min_confidence: for the contract, below it a face
+    is unsure. skip_bad: leave out rows that can't be read.
     """
 
     quantize: bool = False
@@ -48,6 +49,7 @@ class ClassifierExportOptions(JobOptions):
     calibration_images: int = MIN_CALIBRATION_IMAGES
     calibrator: str = AUTO
     seed: int = 0
+    min_confidence: float = 0.0
     skip_bad: bool = False
 
     def __post_init__(self) -> None:
@@ -80,7 +82,7 @@ class ClassifierExport(ExportJob):
         self.checkpoint = load_checkpoint(options.checkpoint)
         self.network = usable_network(self.checkpoint, options.checkpoint.name)
         self.data = None if options.data is None else load_data(options.data, self.checkpoint, options.skip_bad, log)
-        contract = classifier_contract(self.checkpoint, sha256_of(options.checkpoint))
+        contract = classifier_contract(self.checkpoint, sha256_of(options.checkpoint), options.min_confidence)
         self.contracts = dict.fromkeys(self.outputs.models, contract)
         self.calibration: Calibration | None = None
         self.temperature: TemperatureFit | None = None

@@ -22,6 +22,10 @@ FORCE_HELP = "Write even if a gate fails; the files are marked as failed."
 
 out_option = click.option("--out", type=PathType, required=True, metavar="FILE.onnx", help=FILE_NAMES_OTHERS)
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+min_confidence_option = click.option(
+    "--min-confidence", type=click.FloatRange(0, 1, max_open=True), default=0.0, metavar="P",
+    help="For the contract: fer-edge calls a face unsure below this probability of its emotion.",
+)  # fmt: skip
 force_option = click.option("--force", is_flag=True, help=FORCE_HELP)
 
 
@@ -51,12 +55,13 @@ class ColorType(click.Choice[str]):
     help="How int8 ranges are chosen; auto: the way that agrees best with fp32.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed for drawing calibration faces.")
+@min_confidence_option
 @shared.skip_bad_rows
 @overwrite_option
 @force_option
 def export(
     checkpoint: Path, out: Path, quantize: bool, calibration_data: Path | None, calibration_images: int,
-    calibrator: str, seed: int, skip_bad_rows: bool, overwrite: bool, force: bool,
+    calibrator: str, seed: int, min_confidence: float, skip_bad_rows: bool, overwrite: bool, force: bool,
 ) -> None:  # fmt: skip
     """Turn CHECKPOINT (the best.pt of fer-train) into one ONNX file that fer-edge runs.
 
@@ -80,6 +85,7 @@ def export(
         calibration_images=calibration_images,
         calibrator=calibrator,
         seed=seed,
+        min_confidence=min_confidence,
         overwrite=overwrite,
         force=force,
         skip_bad=skip_bad_rows,
@@ -188,11 +194,12 @@ def compare(
     "--framing", type=float, default=1.0, help="Side of the square that the network sees, as a multiple of FER2013's."
 )
 @click.option("--dataset", default="", help="Name of its training data, for the contract.")
+@min_confidence_option
 @click.option("--out", type=PathType, required=True, metavar="FILE.onnx", help="The file to write.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 def adopt(
     file: Path, labels: str, input_size: str, mean: str, std: str, color: str, layout: str, softmax: bool | None,
-    framing: float, dataset: str, out: Path, overwrite: bool,
+    framing: float, dataset: str, min_confidence: float, out: Path, overwrite: bool,
 ) -> None:  # fmt: skip
     """Turn a third-party emotion network into a file that fer-edge runs.
 
@@ -210,7 +217,7 @@ def adopt(
         raise click.BadParameter(f"{framing:g} must be above 0", param_hint="--framing")
     size, means, deviations = _size(input_size), _numbers("--mean", mean), _numbers("--std", std)
     try:
-        adoption = Adoption(names, size, color, layout, means, deviations, softmax, framing, dataset)
+        adoption = Adoption(names, size, color, layout, means, deviations, softmax, framing, dataset, min_confidence)
     except ValueError as error:
         raise click.UsageError(f"--{error}, for --color {color}") from error
     changes = adopt_file(file, adoption, out, overwrite)

@@ -156,6 +156,7 @@ class FakeClassifier:
 
     labels = LABELS
     contract = CONTRACT
+    min_confidence = CONTRACT.min_confidence
     path, sha256, precision = Path("fake.onnx"), "0" * 64, "fp32"
 
     def __init__(self, before: Callable[[int], None] = lambda _number: None) -> None:

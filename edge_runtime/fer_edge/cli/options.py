@@ -119,6 +119,8 @@ MAIN_OPTIONS: list[Decorator] = [
                               f"[default: {1000 * LIVE_CLASSIFY_INTERVAL_S:g} live, 0 for files]"),
     option("--smooth", "smooth_s", type=Number(float, 0, 60), default=DEFAULT_SMOOTH_S, show_default=True, metavar="S",
            help="Average a face's probabilities over about S seconds; 0: off."),
+    option("--min-confidence", type=Number(float, 0, 1), metavar="P",
+           help="Call a face unsure below this probability of its emotion; 0: never.  [default: as the network says]"),
     # The run
     option("--realtime", "lossless", flag_value="no", callback=yes_or_no,
            help="Play a file at its own speed and drop frames that are too late."),

@@ -1,6 +1,7 @@
 """The main job of `fer-edge`: run every source through the pipeline into the outputs, then report."""
 
 import contextlib
+import dataclasses
 import gc
 import logging
 import signal
@@ -86,6 +87,9 @@ class _Job:
 
     def __init__(self, options: RunOptions, detector: FramedDetector, classifier: Classifier, outputs: Outputs) -> None:
         self.exit_reason: str | None = None
+        if options.stream.min_confidence is None:
+            stream = dataclasses.replace(options.stream, min_confidence=classifier.min_confidence)
+            options = dataclasses.replace(options, stream=stream)
         self._options, self._detector, self._classifier, self._outputs = options, detector, classifier, outputs
         self._several = len(options.sources) > 1
         self._started = time.monotonic()

@@ -69,6 +69,11 @@ class Classifier:
         """The emotions, in the order of the probabilities."""
         return self.contract.labels
 
+    @property
+    def min_confidence(self) -> float:
+        """The contract's threshold, 0 to 1: less confident labels are unsure. 0: none is."""
+        return self.contract.min_confidence
+
     def predict(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Probabilities float32 [N, classes] of faces uint8 [N, C, H, W], shaped as the contract says."""
         if not len(batch):

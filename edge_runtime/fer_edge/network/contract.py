@@ -70,6 +70,7 @@ class Contract:
     output: "probabilities": float32 [N, classes], rows sum to 1. "boxes": float32 [N, 5, cells], a logit and a box for
         each cell of the detector's grids (fer_edge.detectors.boxes.decode).
     temperature: the graph divides the logits by it.
+    min_confidence: below this probability of its most probable label, 0 to 1, a face counts as unsure; 0: never.
     dataset: name of the training data.
     accuracy: {"split": str, "images": int, "accuracy": fraction 0-1} as measured on this file, or None.
     checkpoint_sha256: hash of the checkpoint it was exported from; "" for an adopted network.
@@ -86,6 +87,7 @@ class Contract:
     framing: float = 1.0
     output: str = "probabilities"
     temperature: float = 1.0
+    min_confidence: float = 0.0
     dataset: str = ""
     accuracy: Mapping[str, Any] | None = None
     checkpoint_sha256: str = ""
@@ -98,7 +100,7 @@ class Contract:
         values = {"schema": SCHEMA} | asdict(self)
         for name, key in KEYS.items():
             values[key] = values.pop(name)
-        for name in ("class_mapping", "detector"):  # most files have neither
+        for name in ("class_mapping", "detector", "min_confidence"):  # absent from most files
             if not values[name]:
                 del values[name]
         return json.dumps(values, sort_keys=True, separators=(",", ":"))
@@ -180,6 +182,8 @@ def _problems(contract: Contract) -> Iterator[tuple[str, str]]:
         value = getattr(contract, name)
         if type(value) not in (int, float) or not 0 < value < math.inf:
             yield name, "a number above 0"
+    if type(contract.min_confidence) not in (int, float) or not 0 <= contract.min_confidence < 1:
+        yield "min_confidence", "a number from 0 to below 1"
     if contract.kind == "detector" and (contract.detector is None or not _is_valid_detector(contract.detector)):
         expected = "strides, side_in_strides, score_threshold between 0 and 1, smallest_face_px, framing"
         yield "detector", f"{expected} and, optionally, second_look"

@@ -24,6 +24,7 @@ class StreamOptions:
     track: keep a face for a moment when the detector misses it.
     classify_interval_s: a face is classified again when its label is this old; None: 0 if lossless, else 0.1.
     smooth_s: time constant in seconds of the labels' smoothing; 0 turns it off.
+    min_confidence: a face whose label is less probable is unsure, 0 to 1; None: as the network's contract says.
     recursive: read the images below a folder, too.
     start_time: when a file was recorded: the time of its first frame, so that `FrameResult.time` is start_time + t;
         local time if it has no time zone. None for live sources, which have a clock.
@@ -48,6 +49,7 @@ class StreamOptions:
     track: bool = True
     classify_interval_s: float | None = None
     smooth_s: float = DEFAULT_SMOOTH_S
+    min_confidence: float | None = None
     recursive: bool = True
     start_time: datetime | None = None
     mirror: bool = False
@@ -68,6 +70,8 @@ class StreamOptions:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name}={value} must be above 0")
+        if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
+            raise ValueError(f"min_confidence={self.min_confidence} must be from 0 to 1")
         for name in ("classify_interval_s", "smooth_s"):
             value = getattr(self, name)
             if value is not None and not value >= 0:

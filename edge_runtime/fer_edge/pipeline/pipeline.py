@@ -84,6 +84,7 @@ class Pipeline:
             WHOLE_IMAGE if source.is_cropped else detector.framing,
             self.options.classify_interval_s or 0.0,
             0.0 if self._separate else self.options.smooth_s,
+            self.options.min_confidence,
         )
         self._threads = [
             threading.Thread(target=self._guard, args=(stage,), name=f"fer-{stage.__name__.strip('_')}", daemon=True)

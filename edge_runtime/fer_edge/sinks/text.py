@@ -155,9 +155,9 @@ class JsonSink(_TextSink):
 
 
 class CsvSink(_TextSink):
-    """A row per face: frame, t, id, x, y, w, h, score, emotion, confidence, a column per label; time, file if wanted.
+    """A row per face: frame, t, id, x, y, w, h, score, emotion, confidence, a column per label, unsure, time, file.
 
-    with_time: the results have a time of day. with_file: the results come from several files.
+    unsure is 0 or 1. with_time: the results have a time of day. with_file: the results come from several files.
     """
 
     name = "csv"
@@ -167,7 +167,7 @@ class CsvSink(_TextSink):
         with_file: bool = False,
     ) -> None:  # fmt: skip
         columns = ["frame", "t", "id", "x", "y", "w", "h", "score", "emotion", "confidence", *labels]
-        super().__init__(target, _csv([[*columns, *["time"] * with_time, *["file"] * with_file]]), rotation)
+        super().__init__(target, _csv([[*columns, "unsure", *["time"] * with_time, *["file"] * with_file]]), rotation)
         self._labels, self._with_time, self._with_file = labels, with_time, with_file
 
     def lines_of(self, result: FrameResult) -> str:
@@ -177,7 +177,7 @@ class CsvSink(_TextSink):
                 *(round(value, BOX_DECIMALS) for value in face.box), round(face.score, 4), face.emotion,
                 round(face.confidence, PROBABILITY_DECIMALS),
                 *(round(face.probabilities[label], PROBABILITY_DECIMALS) for label in self._labels),
-                *[result.time] * self._with_time, *[result.file] * self._with_file,
+                int(face.unsure), *[result.time] * self._with_time, *[result.file] * self._with_file,
             ]
             for face in result.faces
         )  # fmt: skip

@@ -1,6 +1,7 @@
 """From tracked faces to labeled ones: when a face is classified, and which label is shown."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from fer_edge.framing import Box, Framing, Image, clip
 from fer_edge.network.classifier import Classifier
 from fer_edge.results import Face
-from fer_edge.tracking.smoothing import LabelSmoother
+from fer_edge.tracking.smoothing import LabelSmoother, Smoothed
 from fer_edge.tracking.tracker import Track
 
 JITTER_S = 0.005  # frames come a little early or late: at 30 per second, every third one is due after 0.1 s
@@ -30,8 +31,7 @@ class LabeledFaces(NamedTuple):
 class _Label(NamedTuple):
     """A face's last classification. captured_at (monotonic) and t (media) are the times of the classified frame."""
 
-    probabilities: npt.NDArray[np.floating]
-    shown: int
+    smoothed: Smoothed
     captured_at: float
     t: float
     height: float
@@ -41,12 +41,18 @@ class EmotionLabeler:
     """Labels the faces of one stream, frame by frame; classifies all due faces of a frame in one batch.
 
     A face is due if it is new, if its label is `interval_s` seconds old, or if its size has changed. With an interval
-    of 0 every face is classified in every frame. smooth_s: see LabelSmoother.
+    of 0 every face is classified in every frame. smooth_s: see LabelSmoother. min_confidence: a less confident label is
+    unsure; None: as the classifier's contract says.
     """
 
-    def __init__(self, classifier: Classifier, framing: Framing, interval_s: float, smooth_s: float) -> None:
+    def __init__(
+        self, classifier: Classifier, framing: Framing, interval_s: float, smooth_s: float,
+        min_confidence: float | None = None,
+    ) -> None:  # fmt: skip
         self._classifier, self._framing, self._interval_s = classifier, framing, interval_s
-        self._smoother = LabelSmoother(smooth_s)
+        self._smoother = LabelSmoother(
+            smooth_s, classifier.min_confidence if min_confidence is None else min_confidence
+        )
         self._labels: dict[int, _Label] = {}
 
     def label(self, image: Image, tracks: Sequence[Track], t: float, captured_at: float) -> LabeledFaces:
@@ -74,38 +80,28 @@ class EmotionLabeler:
 
     def _update(self, track: Track, row: npt.NDArray[np.float32], t: float, captured_at: float) -> bool:
         """Store a new classification; True if the shown label changes."""
-        probabilities, index = self._smoother.update(track.track_id, row, t)
+        smoothed = self._smoother.update(track.track_id, row, t)
         before = self._labels.get(track.track_id)
-        self._labels[track.track_id] = _Label(probabilities, index, captured_at, t, track.box[3])
-        return before is not None and before.shown != index
+        self._labels[track.track_id] = _Label(smoothed, captured_at, t, track.box[3])
+        return before is not None and before.smoothed.label != smoothed.label
 
     def _face(self, track: Track, image: Image, captured_at: float) -> Face:
         label = self._labels[track.track_id]
-        return to_face(
-            track.box, track.score, label.probabilities, self._classifier.labels, image, label.shown, track.track_id,
-            1000 * (captured_at - label.captured_at),
-        )  # fmt: skip
+        return replace(
+            to_face(track.box, track.score, label.smoothed, self._classifier.labels, image),
+            track_id=track.track_id,
+            age_ms=1000 * (captured_at - label.captured_at),
+        )
 
 
-def to_face(
-    box: Box,
-    score: float,
-    probabilities: npt.NDArray[np.floating],
-    labels: Sequence[str],
-    image: Image,
-    index: int | None = None,
-    track_id: int | None = None,
-    age_ms: float = 0.0,
-) -> Face:
-    """Join a box and its probabilities [classes]; `index` is the label to show, by default the most probable one."""
-    values = probabilities.tolist()
-    shown = int(np.argmax(probabilities)) if index is None else index
+def to_face(box: Box, score: float, smoothed: Smoothed, labels: Sequence[str], image: Image) -> Face:
+    """Join a box, clipped to the image, and the label found in it."""
+    values = smoothed.probabilities.tolist()
     return Face(
         box=clip(box, image.shape[1], image.shape[0]),
         score=score,
-        emotion=labels[shown],
-        confidence=values[shown],
+        emotion=labels[smoothed.label],
+        confidence=values[smoothed.label],
         probabilities=dict(zip(labels, values, strict=True)),
-        track_id=track_id,
-        age_ms=age_ms,
+        unsure=smoothed.unsure,
     )

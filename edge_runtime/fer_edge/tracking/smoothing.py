@@ -1,4 +1,4 @@
-"""Steady labels: probabilities averaged over time, and hysteresis on the label that is shown."""
+"""Steady labels: probabilities averaged over time, and hysteresis on the label and on whether it is sure."""
 
 import math
 from collections.abc import Collection
@@ -8,40 +8,60 @@ import numpy as np
 import numpy.typing as npt
 
 MARGIN = 0.1  # another label must lead by this much before it is shown
+SURE_MARGIN = 0.05  # an unsure face must exceed the threshold by this much to become sure again
+
+
+class Smoothed(NamedTuple):
+    """A face's averaged probabilities [classes], the index of its label, and whether that label is unsure."""
+
+    probabilities: npt.NDArray[np.float64]
+    label: int
+    unsure: bool
 
 
 class _State(NamedTuple):
-    probabilities: npt.NDArray[np.float64]
+    smoothed: Smoothed
     t: float
-    label: int
 
 
 class LabelSmoother:
     """Exponential moving average of each face's probabilities, with hysteresis on its label.
 
     time_constant_s: a step has come through to 63 % after this many seconds; 0 turns smoothing and hysteresis off.
+    min_confidence: a label of lower probability is unsure, 0 to 1. It is sure again SURE_MARGIN above that.
     """
 
-    def __init__(self, time_constant_s: float) -> None:
-        self._time_constant_s = time_constant_s
+    def __init__(self, time_constant_s: float, min_confidence: float = 0.0) -> None:
+        self._time_constant_s, self._min_confidence = time_constant_s, min_confidence
         self._states: dict[int, _State] = {}
 
-    def update(
-        self, track_id: int, probabilities: npt.NDArray[np.floating], t: float
-    ) -> tuple[npt.NDArray[np.float64], int]:
-        """Add a classification at time `t` in seconds; return the smoothed probabilities [classes] and label index."""
+    def update(self, track_id: int, probabilities: npt.NDArray[np.floating], t: float) -> Smoothed:
+        """Add a classification, probabilities [classes], at time `t` in seconds."""
         state = self._states.get(track_id)
         if state is None or self._time_constant_s == 0:
-            new = _State(np.asarray(probabilities, dtype=np.float64), t, int(np.argmax(probabilities)))
+            smoothed = unsmoothed(probabilities, self._min_confidence)
         else:
+            before = state.smoothed
             weight = 1 - math.exp(-max(t - state.t, 0.0) / self._time_constant_s)
-            mean = state.probabilities + weight * (probabilities - state.probabilities)
+            mean = before.probabilities + weight * (probabilities - before.probabilities)
             best = int(np.argmax(mean))
-            changed = mean[best] - mean[state.label] > MARGIN
-            new = _State(mean, t, best if changed else state.label)
-        self._states[track_id] = new
-        return new.probabilities, new.label
+            label = best if mean[best] - mean[before.label] > MARGIN else before.label
+            threshold = sure_again(self._min_confidence) if before.unsure else self._min_confidence
+            smoothed = Smoothed(mean, label, bool(mean[label] < threshold))
+        self._states[track_id] = _State(smoothed, t)
+        return smoothed
 
     def keep(self, track_ids: Collection[int]) -> None:
         """Forget every face that is not in `track_ids`."""
         self._states = {track_id: state for track_id, state in self._states.items() if track_id in track_ids}
+
+
+def unsmoothed(probabilities: npt.NDArray[np.floating], min_confidence: float) -> Smoothed:
+    """The label of one classification, probabilities [classes], by itself."""
+    label = int(np.argmax(probabilities))
+    return Smoothed(np.asarray(probabilities, dtype=np.float64), label, bool(probabilities[label] < min_confidence))
+
+
+def sure_again(min_confidence: float) -> float:
+    """The confidence at which an unsure face becomes sure: SURE_MARGIN higher, or halfway to 1 if that is less."""
+    return min(min_confidence + SURE_MARGIN, (1 + min_confidence) / 2) if min_confidence else 0.0

@@ -42,7 +42,7 @@ def usable_network(checkpoint: Checkpoint, file: str) -> Network:
     return network
 
 
-def classifier_contract(checkpoint: Checkpoint, checkpoint_sha256: str) -> Contract:
+def classifier_contract(checkpoint: Checkpoint, checkpoint_sha256: str, min_confidence: float = 0.0) -> Contract:
     """The contract of a file made from `checkpoint`, without its accuracy, which is not measured yet."""
     return Contract(
         kind="classifier",
@@ -50,6 +50,7 @@ def classifier_contract(checkpoint: Checkpoint, checkpoint_sha256: str) -> Contr
         input_size=(checkpoint.input_size, checkpoint.input_size),
         color="grey",
         temperature=checkpoint.temperature,
+        min_confidence=min_confidence,
         dataset=checkpoint.dataset,
         checkpoint_sha256=checkpoint_sha256,
         class_mapping=dict(checkpoint.class_mapping),

@@ -162,3 +162,19 @@ def test_files_that_are_not_onnx_are_refused(tmp_path: Path, model: Path) -> Non
             Classifier(path)
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_a_threshold_of_confidence_is_stored_only_if_there_is_one() -> None:
+    contract = Contract(kind="classifier", labels=("a", "b"), input_size=(48, 48), color="grey")
+    assert "min_confidence" not in contract.to_json()
+    sure = replace(contract, min_confidence=0.5)
+    assert parse_contract(sure.to_json(), "x.onnx") == sure
+    assert parse_contract(contract.to_json(), "x.onnx").min_confidence == 0.0
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.0, 2, "0.5", None, True, float("nan")])
+def test_a_threshold_of_confidence_out_of_range_is_refused(value: object) -> None:
+    contract = Contract(kind="classifier", labels=("a", "b"), input_size=(48, 48), color="grey")
+    text = json.dumps(json.loads(contract.to_json()) | {"min_confidence": value})
+    with pytest.raises(ContractError, match="min_confidence"):
+        parse_contract(text, "x.onnx")

@@ -59,7 +59,7 @@ def test_json_lines_follow_the_schema(tmp_path: Path, make_result: Callable[...,
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [(line["schema"], line["frame"], len(line["faces"])) for line in lines] == [(1, 0, 1), (1, 1, 0), (1, 2, 2)]
     face = lines[0]["faces"][0]
-    assert list(face) == ["id", "box", "score", "emotion", "confidence", "probabilities", "age_ms"]
+    assert list(face) == ["id", "box", "score", "emotion", "confidence", "probabilities", "age_ms", "unsure"]
     assert face["box"] == [10, 20, 30, 40]
     assert tuple(face["probabilities"]) == LABELS
     assert "file" not in lines[0]
@@ -82,13 +82,14 @@ def test_csv_has_a_row_per_face_and_quotes_labels(tmp_path: Path, make_result: C
     feed(CsvSink(str(tmp_path / "out.csv"), LABELS), [make_result(0, 2), make_result(1, 0), make_result(2, 1)])
     with (tmp_path / "out.csv").open(newline="") as file:
         head, *rows = csv.reader(file)
-    assert head == ["frame", "t", "id", "x", "y", "w", "h", "score", "emotion", "confidence", *LABELS]
+    assert head == ["frame", "t", "id", "x", "y", "w", "h", "score", "emotion", "confidence", *LABELS, "unsure"]
+    assert {row[-1] for row in rows} == {"0"}
     assert [(row[0], row[2]) for row in rows] == [("0", "0"), ("0", "1"), ("2", "0")]
     assert all(len(row) == len(head) for row in rows)
     odd = ('so, "so"', "other")
     CsvSink(str(tmp_path / "odd.csv"), odd).close()
     with (tmp_path / "odd.csv").open(newline="") as file:
-        assert tuple(next(csv.reader(file))[-2:]) == odd
+        assert tuple(next(csv.reader(file))[-3:-1]) == odd
 
 
 def test_csv_has_the_time_of_day_and_the_file_if_wanted(

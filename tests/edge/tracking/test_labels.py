@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fer_edge.framing import Framing, Square
 from fer_edge.tracking.labels import EmotionLabeler
-from fer_edge.tracking.smoothing import MARGIN, LabelSmoother
+from fer_edge.tracking.smoothing import MARGIN, LabelSmoother, sure_again
 from fer_edge.tracking.tracker import Track
 
 LABELS = ("calm", "glad", "cross")
@@ -21,6 +21,7 @@ class FakeClassifier:
     """A classifier that returns `answer` for every face, and records the squares of each call."""
 
     labels = LABELS
+    min_confidence = 0.0
 
     def __init__(self) -> None:
         self.answer = [0.8, 0.1, 0.1]
@@ -129,14 +130,14 @@ def test_smoothing_forgets_a_face_that_is_gone() -> None:
     smoother = LabelSmoother(10.0)
     smoother.update(0, np.float32([1, 0, 0]), 0.0)
     smoother.keep([])
-    assert smoother.update(0, np.float32([0, 1, 0]), 0.1)[1] == 1
+    assert smoother.update(0, np.float32([0, 1, 0]), 0.1).label == 1
 
 
 def test_a_step_reaches_63_percent_after_the_time_constant() -> None:
     smoother = LabelSmoother(0.5)
     smoother.update(0, np.float32([1, 0, 0]), 0.0)
     for frame in range(1, 16):
-        probabilities, _label = smoother.update(0, np.float32([0, 1, 0]), frame / 30)
+        probabilities = smoother.update(0, np.float32([0, 1, 0]), frame / 30).probabilities
     assert probabilities[1] == pytest.approx(1 - np.exp(-1), abs=1e-6)
 
 
@@ -149,9 +150,37 @@ def test_smoothed_probabilities_sum_to_1_and_the_shown_label_is_near_the_best(up
     for number, row, step in updates:
         t += step
         given_row = np.float64(row) / sum(row)
-        probabilities, label = smoother.update(number, given_row, t)
+        probabilities, label, unsure = smoother.update(number, given_row, t)
         assert probabilities.sum() == pytest.approx(1, abs=1e-6)
         assert (probabilities >= 0).all() and (probabilities <= 1 + 1e-9).all()
         assert probabilities[label] >= probabilities.max() - MARGIN - 1e-9
+        assert not unsure, "without a threshold nothing is unsure"
         if time_constant_s == 0:
             assert label == int(np.argmax(given_row))
+
+
+@given(st.lists(rows, min_size=1), st.sampled_from([0.0, 0.3]), st.floats(0, 0.99))
+def test_a_label_below_the_threshold_is_always_unsure(given_rows, time_constant_s: float, threshold: float) -> None:
+    smoother = LabelSmoother(time_constant_s, threshold)
+    for index, row in enumerate(given_rows):
+        probabilities, label, unsure = smoother.update(0, np.float64(row) / sum(row), index / 30)
+        if probabilities[label] < threshold:
+            assert unsure
+        elif time_constant_s == 0 or probabilities[label] >= sure_again(threshold):
+            assert not unsure
+
+
+def test_an_unsure_face_is_sure_again_only_well_above_the_threshold() -> None:
+    smoother = LabelSmoother(1e-3, 0.5)  # hardly any smoothing
+    confidences = [0.6, 0.49, 0.52, 0.49, 0.52, 0.56, 0.51]
+    unsure = [smoother.update(0, np.float64([p, 1 - p]), float(t)).unsure for t, p in enumerate(confidences)]
+    assert unsure == [False, True, True, True, True, False, False]
+
+
+def test_a_faces_own_threshold_comes_from_the_contract_unless_given(fake: FakeClassifier) -> None:
+    fake.answer, fake.min_confidence = [0.4, 0.35, 0.25], 0.5
+    framing = Framing(of_width=1.0)
+    for given_threshold, expected in ((None, True), (0.3, False), (0.0, False), (0.41, True)):
+        ours = EmotionLabeler(fake, framing, 0.0, 0.0, given_threshold)  # type: ignore[arg-type]
+        (face,) = ours.label(IMAGE, [track()], 0.0, 0.0).faces
+        assert (face.unsure, face.emotion) == (expected, "calm")
