@@ -36,13 +36,14 @@ if TYPE_CHECKING:
     from fer_edge.recognizer import EmotionRecognizer
     from fer_edge.results import Face, FrameResult
     from fer_edge.sinks.overlay import annotate
+    from fer_edge.summary import RunSummary
 
     __version__: str
 
 __all__ = [
     "ContractError", "DataError", "Detection", "Detector", "EmotionRecognizer", "Face", "FerError", "FrameResult",
-    "Framing", "GateError", "MissingExtraError", "ModelError", "OutputError", "ResultStream", "SourceError",
-    "StreamOptions", "__version__", "annotate", "recognizer_settings",
+    "Framing", "GateError", "MissingExtraError", "ModelError", "OutputError", "ResultStream", "RunSummary",
+    "SourceError", "StreamOptions", "__version__", "annotate", "recognizer_settings",
 ]  # fmt: skip
 
 _LAZY = {
@@ -53,6 +54,7 @@ _LAZY = {
     "FrameResult": "fer_edge.results",
     "Framing": "fer_edge.framing",
     "ResultStream": "fer_edge.pipeline.stream",
+    "RunSummary": "fer_edge.summary",
     "StreamOptions": "fer_edge.pipeline.options",
     "annotate": "fer_edge.sinks.overlay",
     "recognizer_settings": "fer_edge.defaults",

@@ -23,7 +23,7 @@ class RunSummary:
     A row is one face of one result. The share of an emotion is its part of all rows. A result lasts until the next one,
     at most 1 s, and the last one as long as the one before it; its seconds count once per face.
 
-    >>> from fer_edge import Face, FrameResult
+    >>> from fer_edge import Face, FrameResult, RunSummary
     >>> happy = Face((0, 0, 9, 9), 0.9, "happy", 0.8, {"happy": 0.8, "sad": 0.2}, track_id=0)
     >>> summary = RunSummary()
     >>> for frame in range(3):

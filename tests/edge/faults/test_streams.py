@@ -1,5 +1,6 @@
 """Streams of real servers that die, stop sending, send garbage, change their size or end in the middle of a frame."""
 
+import csv
 import itertools
 import json
 import random
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -170,6 +172,26 @@ def test_a_missing_server_has_exit_code_1(fer_edge, tmp_path: Path, scheme: str)
     assert "can't be opened" in done.stderr
     assert "secret" not in done.stderr
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_live_results_have_the_time_of_day_at_once_and_take_no_start_time(
+    mjpeg, fer_edge, jpegs, part, tmp_path: Path
+) -> None:
+    server = mjpeg(lambda _number: map(part, itertools.cycle(jpegs)))
+    began = datetime.now(UTC)
+    done = fer_edge("--source", server.url, "--headless", "--max-frames", "5", "--json", "-", "--csv", "out.csv")
+    assert done.returncode == 0, done.stderr
+    times = [datetime.fromisoformat(json.loads(line)["time"]) for line in done.stdout.splitlines()]
+    assert began - timedelta(seconds=1) <= times[0] <= times[-1] <= datetime.now(UTC)
+    assert times == sorted(set(times))
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[-1] == "time"
+    assert {datetime.fromisoformat(row["time"]) for row in rows} <= set(times)
+    done = fer_edge("--source", server.url, "--headless", "--start-time", "2026-05-01T12:00Z", "--json", "new.jsonl")
+    assert done.returncode == 1
+    assert done.stderr == f"fer-edge: {server.url} is live and has its own clock: leave out --start-time\n"
+    assert not (tmp_path / "new.jsonl").exists()
 
 
 def test_a_server_that_accepts_and_sends_nothing_is_given_up() -> None:
