@@ -31,7 +31,7 @@ class Outputs:
     --json, --csv and the window are shared by all sources; each source has its own --output. Nothing is opened, and so
     no existing output is changed, before `begin` is called for the first source that could be opened.
 
-    labels: of the classifier, for the columns of --csv.
+    labels: of the classifier, for the columns of --csv. output_path: the current source's --output.
     """
 
     def __init__(self, options: RunOptions, labels: tuple[str, ...], window: "Window | None") -> None:
@@ -41,6 +41,7 @@ class Outputs:
         self._text: list[SinkRunner] | None = None  # None: not open yet
         self._lines: SinkRunner | None = None  # a sentence per image
         self._image: SinkRunner | None = None  # of the current source
+        self.output_path: Path | None = None
         self._earlier = Counter[str]()  # results in the outputs of earlier sources: written and lost
         self._failed: list[str] = []
         self._file: str | None = None
@@ -51,6 +52,15 @@ class Outputs:
     def begin(self, source: Source, lossless: bool) -> None:
         """Open the outputs for `source`. `lossless` sinks make the pipeline wait; others lose their oldest results."""
         options = self._options.outputs
+        if options.output is not None:
+            from fer_edge.sinks.images import open_image_sink
+
+            path = options.output if self._folder is None else self._folder.path_for(source)
+            self.output_path = path
+            single = 1 in (source.image_count, self._options.stream.max_frames)
+            gaps = not lossless and source.image_count is None
+            sink = open_image_sink(path, source, single, gaps, rotation_of(options))
+            self._image = SinkRunner(sink, not lossless)
         if self._text is None:
             self._text = [SinkRunner(sink, not lossless) for sink in self._open_text(source)]
         self._says_lines = source.image_count is not None and any((sys.stdout, sys.stderr))
@@ -59,14 +69,6 @@ class Outputs:
 
             stdout_taken = "-" in (options.json, options.csv) or sys.stdout is None
             self._lines = SinkRunner(ImageLineSink(stdout_taken), live=False)
-        if options.output is not None:
-            from fer_edge.sinks.images import open_image_sink
-
-            path = self._folder.path_for(source) if self._folder is not None else options.output
-            single = 1 in (source.image_count, self._options.stream.max_frames)
-            gaps = not lossless and source.image_count is None
-            sink = open_image_sink(path, source, single, gaps, rotation_of(options))
-            self._image = SinkRunner(sink, not lossless)
         self._file = source.name if self._several else None
 
     def _open_text(self, source: Source) -> list[Sink]:

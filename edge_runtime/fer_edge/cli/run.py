@@ -164,7 +164,8 @@ class _Job:
         error = run.pipeline.error
         if self._several:
             self._outputs.end(discard=run.nothing_read)
-            self._parts.append(run.report())
+            path = self._outputs.output_path
+            self._parts.append(run.report() | {"output": None if path is None else str(path)})
             if run.pipeline.source.image_count is None and error is None:
                 write_stderr(source_line(run.pipeline.source.name, self._parts[-1]["summary"]))
             self._current = None
@@ -179,7 +180,7 @@ class _Job:
     def close(self) -> None:
         """Complete every output, then report."""
         read = any(part["frames"]["processed"] for part in self._all_parts())
-        self._outputs.close(discard=not read and bool(self._errors))
+        self._outputs.close(discard=not read and (bool(self._errors) or not self._opened))
         self.report()
 
     def _all_parts(self) -> list[dict[str, Any]]:

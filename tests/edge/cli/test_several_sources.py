@@ -74,6 +74,7 @@ def test_several_sources_share_data_and_report_and_each_starts_anew(fer_edge: Ru
     assert report["frames"] == {"captured": 7, "processed": 7, "dropped": {}, "errors": 0, "in_flight": 0}
     assert report["sinks"]["json"] == report["sinks"]["output"] == {"written": 7, "lost": 0}
     assert report["failed_sources"] == 0
+    assert [source["output"] for source in report["sources"]] == ["out/a.png", "out/demo_320x240.mp4", "out/photos"]
     assert done.stderr.count("processed +") == 1
     said = [line.partition(": ")[0] for line in done.stderr.splitlines() if ": 1 face: " in line]
     assert said == ["photos/a.png", "demo:320x240", "photos/a.png", "photos/b one.png"]
@@ -119,6 +120,17 @@ def test_if_no_source_can_be_read_the_old_outputs_stay(fer_edge: Run, tmp_path: 
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 3
     assert (tmp_path / "old").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_an_output_that_does_not_fit_the_source_leaves_the_others_as_they_were(fer_edge: Run, tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("old")
+    done = fer_edge("demo:160x160", "--output", "one.png", "--json", "old", "--overwrite")
+    assert done.returncode == 1
+    assert done.stderr.startswith("fer-edge: one.png is one image")
+    assert (tmp_path / "old").read_text() == "old"
+    missing = fer_edge("demo:160x160", "--output", "out", "--json", "nowhere/out.jsonl")
+    assert missing.returncode == 1
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
 
 
