@@ -24,7 +24,6 @@ from fer_edge.sinks.drawing.tags import (
     draw_tag,
     draw_text_panel,
     face_color,
-    is_unsure,
     label_tag,
     number_tag,
     numbers_of,
@@ -59,9 +58,9 @@ def annotate(image: Image, faces: Sequence[Face], *, bars: bool = True, caption:
     space = Space(width, height, [rect_of(face, width, height) for face in faces])
     marks = place_marks(faces, space, bars, caption)
     for at in reversed(_by_size(faces)):
-        unsure = is_unsure(faces[at])
-        color = UNSURE_LINE if unsure else face_color(faces[at])
-        draw_box(canvas, space.rects[at], color, _line_width(space.rects[at], width, height), dashed=unsure)
+        face, rect = faces[at], space.rects[at]
+        color = UNSURE_LINE if face.unsure else face_color(face)
+        draw_box(canvas, rect, color, _line_width(rect, width, height), dashed=face.unsure)
     for panel in marks.bars:
         draw_bars(canvas, panel)
     for tag in marks.tags.values():

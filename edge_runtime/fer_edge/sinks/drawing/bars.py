@@ -11,16 +11,16 @@ from fer_edge.results import Face
 from fer_edge.sinks.drawing.colors import PANEL, WHITE, Color, color_of, luminance
 from fer_edge.sinks.drawing.shapes import PANEL_OPACITY, Rect, draw_mask, draw_panel
 from fer_edge.sinks.drawing.space import Rects, Space, overlap
-from fer_edge.sinks.drawing.tags import text_limits
+from fer_edge.sinks.drawing.tags import text_limits, text_step
 from fer_edge.sinks.drawing.text import column_mask, label_text, line_height, text_width
 
-FEW = 3  # faces that all have their bars, where there is room
+FEW = 3  # faces at most that have bars
 MAX_ROWS = 8  # of the most probable labels
 OF_FACE = 0.055  # height of the text's capitals, of the face's height
 BAR_WIDTH = 6.5  # in heights of the text
 TRACK: Color = (88, 88, 88)
 DARK = 0.1  # luminance: bars of darker colors have a white outline on the dark panel
-MIN_FACE = 0.6  # height of a face whose bars may lie between other people, of the height of the panel
+MIN_FACE, MIN_FACE_OF_MANY = 0.35, 0.6  # height of a face with bars, of the height of their panel
 LARGE = 0.1  # of the image: a face of this area may have its bars on its own edge
 
 
@@ -38,8 +38,9 @@ def find_bars(face: Face, index: int, space: Space) -> Bars | None:
         return None
     rect = space.rects[index]
     smallest, largest = text_limits(space.width, space.height)
-    height = min(max(round(OF_FACE * (rect[3] - rect[1])), smallest), max(smallest, round(0.6 * largest)))
-    if len(space.rects) > FEW and rect[3] - rect[1] < MIN_FACE * _size(face, smallest)[1]:
+    height = text_step(min(max(round(OF_FACE * (rect[3] - rect[1])), smallest), max(smallest, round(0.6 * largest))))
+    least = MIN_FACE if len(space.rects) <= FEW else MIN_FACE_OF_MANY
+    if rect[3] - rect[1] < least * _size(face, smallest)[1]:
         return None
     for tried in dict.fromkeys((height, (height + smallest) // 2, smallest)):
         width, tall = _size(face, tried)

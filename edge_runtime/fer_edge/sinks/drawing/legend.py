@@ -13,7 +13,6 @@ from fer_edge.sinks.drawing.tags import (
     Words,
     face_color,
     face_words,
-    is_unsure,
     tag_size,
     text_limits,
 )
@@ -55,7 +54,7 @@ def _forms(faces: Sequence[Face], numbers: Sequence[int]) -> Iterator[list[Item]
         yield [Item((str(number), *face_words(face)[0]), face_color(face)) for number, face in pairs]
     groups: dict[tuple[str, Color], list[int]] = {}
     for number, face in pairs:
-        label = "unsure" if is_unsure(face) else face_words(face)[0][0]
+        label = "unsure" if face.unsure else face_words(face)[0][0]
         groups.setdefault((label, face_color(face)), []).append(number)
     by_count = sorted(groups.items(), key=lambda group: -len(group[1]))
     chips = [(Item((label, str(len(members))), color, is_first=True), members) for (label, color), members in by_count]

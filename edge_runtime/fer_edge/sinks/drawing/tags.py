@@ -33,21 +33,16 @@ class TextPanel(NamedTuple):
     tags: list[Tag]
 
 
-def is_unsure(face: Face) -> bool:
-    """True if the face's emotion is below the threshold of its classifier."""
-    return bool(getattr(face, "unsure", False))
-
-
 def face_color(face: Face) -> Color:
     """The color of the face's emotion."""
-    return UNSURE if is_unsure(face) else color_of(face.emotion, tuple(face.probabilities))
+    return UNSURE if face.unsure else color_of(face.emotion, tuple(face.probabilities))
 
 
 def face_words(face: Face) -> tuple[Words, Words]:
     """The label of the face in full and short."""
     label = label_text(face.emotion, tuple(face.probabilities))
     percent = f"{face.confidence:.0%}"
-    return (("unsure:", f"{label}?", percent), (f"{label}?",)) if is_unsure(face) else ((label, percent), (label,))
+    return (("unsure:", f"{label}?", percent), (f"{label}?",)) if face.unsure else ((label, percent), (label,))
 
 
 def text_limits(width: int, height: int) -> tuple[int, int]:
@@ -55,6 +50,12 @@ def text_limits(width: int, height: int) -> tuple[int, int]:
     short = min(width, height)
     smallest = max(6 if short < 120 else 7, round(short / 85))
     return smallest, max(smallest, short // 24)
+
+
+def text_step(height: int) -> int:
+    """`height` or slightly less, so that text keeps its size while a face moves a little."""
+    step = 1 if height < 12 else 2 if height < 32 else 4
+    return height // step * step
 
 
 @functools.lru_cache(maxsize=1024)
@@ -87,9 +88,9 @@ def label_tag(face: Face, index: int, space: Space) -> Tag | None:
     """The face's label above, below or on it, where it covers nobody else; None if there is no room for it."""
     rect = space.rects[index]
     smallest, largest = text_limits(space.width, space.height)
-    height = min(max(round(OF_FACE * (rect[3] - rect[1])), smallest), largest)
+    height = text_step(min(max(round(OF_FACE * (rect[3] - rect[1])), smallest), largest))
     for words in face_words(face):
-        for tried in dict.fromkeys((height, max(smallest, round(0.75 * height)))):
+        for tried in dict.fromkeys((height, max(smallest, text_step(round(0.75 * height))))):
             size = tag_size(words, tried)
             found = space.find(_outside(rect, *size), index)
             if found is None and size[0] * size[1] <= MAX_OF_FACE * (rect[2] - rect[0]) * (rect[3] - rect[1]):

@@ -9,9 +9,9 @@ import numpy as np
 from fer_edge.framing import Image
 from fer_edge.opencv import cv2
 
+MAX_LABEL = 20  # letters
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAPITAL_PX = 21.0  # height of a capital at font scale 1
-_OVERSAMPLING = 4  # text is drawn larger and shrunk: smooth, and with strokes of any width
 _STROKE = 0.12  # of the height of a capital
 _PRINTABLE = "".join(chr(code) for code in range(33, 127))
 
@@ -52,14 +52,14 @@ def transliterate(text: str) -> str:
 
 
 def label_text(label: str, labels: Sequence[str]) -> str:
-    """How `label`, one of `labels`, is written: in ASCII, or as "label 3" where no transliteration is known.
+    """How `label`, one of `labels`, is written: in ASCII, cut if long, or as "label 2" if no transliteration is known.
 
     >>> label_text("幸せ", ("怒り", "幸せ"))
     'label 2'
     """
     text = transliterate(label)
     if text and text.isascii() and text.isprintable():
-        return text
+        return text if len(text) <= MAX_LABEL else f"{text[: MAX_LABEL - 3].rstrip()}..."
     return f"label {list(labels).index(label) + 1}" if label in labels else "label"
 
 
@@ -73,11 +73,12 @@ def text_mask(text: str, height: int) -> Image:
     """
     above, below = _rows(height)
     ink, baseline = _large(text, height)
+    times = _oversampling(height)
     columns = np.flatnonzero(ink.any(axis=0))
-    left, right = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, _OVERSAMPLING)
-    right += -(right - left) % _OVERSAMPLING
-    part = ink[baseline - above * _OVERSAMPLING : baseline + below * _OVERSAMPLING, left:right]
-    size = part.shape[1] // _OVERSAMPLING, part.shape[0] // _OVERSAMPLING
+    left, right = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, times)
+    right += -(right - left) % times
+    part = ink[baseline - above * times : baseline + below * times, left:right]
+    size = part.shape[1] // times, part.shape[0] // times
     mask = np.asarray(cv2.merge([cv2.resize(part, size, interpolation=cv2.INTER_AREA)] * 3), dtype=np.uint8)
     mask.setflags(write=False)
     return mask
@@ -111,16 +112,23 @@ def line_height(height: int) -> int:
 def _rows(height: int) -> tuple[int, int]:
     """The rows above and below the baseline that any printable ASCII text needs."""
     ink, baseline = _large(_PRINTABLE, height)
+    times = _oversampling(height)
     rows = np.flatnonzero(ink.any(axis=1))
-    return -((rows[0] - baseline) // _OVERSAMPLING), -((baseline - 1 - rows[-1]) // _OVERSAMPLING)
+    return -((rows[0] - baseline) // times), -((baseline - 1 - rows[-1]) // times)
+
+
+def _oversampling(height: int) -> int:
+    """Small text is drawn larger and shrunk: smooth, and with strokes of any width."""
+    return 4 if height < 16 else 2
 
 
 def _large(text: str, height: int) -> tuple[Image, int]:
-    """`text` drawn _OVERSAMPLING times as large with room on all sides, uint8 [H, W], and the row of its baseline."""
-    scale = height * _OVERSAMPLING / _CAPITAL_PX
-    thickness = max(1, round(max(_STROKE * height, 1.0) * _OVERSAMPLING))
+    """`text` drawn _oversampling times as large with room on all sides, uint8 [H, W], and the row of its baseline."""
+    times = _oversampling(height)
+    scale = height * times / _CAPITAL_PX
+    thickness = max(1, round(max(_STROKE * height, 1.0) * times))
     (width, _), _ = cv2.getTextSize(text, _FONT, scale, thickness)
-    room = 2 * height * _OVERSAMPLING
+    room = 2 * height * times
     canvas = np.zeros((2 * room, width + 2 * room), dtype=np.uint8)
     cv2.putText(canvas, text, (room, room), _FONT, scale, 255, thickness, cv2.LINE_AA)
     return canvas, room

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fer_edge.sinks.drawing.text import (
-    _OVERSAMPLING,
     _PRINTABLE,
     _large,
+    _oversampling,
     column_mask,
     label_text,
     line_height,
@@ -22,7 +22,9 @@ HEIGHTS = (5, 6, 7, 9, 12, 15, 20, 33, 60, 90)
 @pytest.mark.parametrize("text", ["surprise", "happy 100%", "gjpqy|()", "W", _PRINTABLE])
 def test_a_mask_holds_all_ink(text: str, height: int) -> None:
     ink = _large(text, height)[0].sum(dtype=np.int64)
-    assert text_mask(text, height)[:, :, 0].sum(dtype=np.int64) == pytest.approx(ink / _OVERSAMPLING**2, rel=0.01)
+    assert text_mask(text, height)[:, :, 0].sum(dtype=np.int64) == pytest.approx(
+        ink / _oversampling(height) ** 2, rel=0.01
+    )
 
 
 @pytest.mark.parametrize("height", HEIGHTS)
@@ -72,6 +74,8 @@ def test_a_column_is_aligned_at_its_side() -> None:
         ("vui vẻ", "vui ve"),
         ("öfke\tve\nkorku", "ofke ve korku"),
         ("ｈａｐｐｙ", "happy"),
+        ("pleasantly surprised", "pleasantly surprised"),
+        ("pleasantly surprised by it", "pleasantly surpri..."),
     ],
 )
 def test_labels_are_written_in_ascii(label: str, written: str) -> None:
