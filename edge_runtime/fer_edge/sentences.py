@@ -56,10 +56,7 @@ def emotions_of(faces: Sequence[Face], max_named: int = MAX_NAMED) -> str:
     """
     if len(faces) <= max_named:
         ordered = sorted(faces, key=lambda face: face.box[0] + face.box[2] / 2)
-        named = [f"{face.emotion} {percent(face.confidence)}" for face in ordered]
-        return ", ".join(
-            f"{UNSURE} ({text})" if face.unsure else text for face, text in zip(ordered, named, strict=True)
-        )
+        return ", ".join(face.summary() for face in ordered)
     counts = Counter(UNSURE if face.unsure else face.emotion for face in faces)
     return ", ".join(f"{count} {emotion}" for emotion, count in counts.most_common())
 
