@@ -208,6 +208,17 @@ def extra_required(command: str, extra: str) -> Iterator[None]:
         raise MissingExtraError(command, extra, module) from error
 
 
+@contextlib.contextmanager
+def option_named(option: str, path: object) -> Iterator[None]:
+    """Put `option` in front of a FerError that starts with the file `path`, which that option gives."""
+    try:
+        yield
+    except FerError as error:
+        if path is None or not str(error).startswith(str(path)):
+            raise
+        raise type(error)(f"{option} {error}") from error
+
+
 def run_main(command: click.Command, prog_name: str, argv: Sequence[str] | None = None) -> NoReturn:
     """Run `command` and exit with the documented code; every error becomes one line on stderr."""
 

@@ -160,13 +160,3 @@ def test_wrong_sources_are_refused(recognizer: EmotionRecognizer, face_image: Im
 def test_an_image_may_be_recognized_while_a_stream_runs(recognizer: EmotionRecognizer, face_image: Image) -> None:
     for result, _ in zip(recognizer.stream([face_image] * 5), range(5), strict=True):
         assert len(recognizer.recognize(face_image)) == len(result.faces) == 1
-
-
-def test_wrong_arguments_of_the_recognizer_are_refused(model: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="luma, yunet, haar"):
-        EmotionRecognizer(model, "nonsense")
-    with pytest.raises(FerError, match=r"missing\.onnx"):
-        EmotionRecognizer(tmp_path / "missing.onnx")
-    for wrong in ({"threads": 0}, {"min_face_px": -5}, {"min_score": -0.1}):
-        with pytest.raises(ValueError, match="at least"):
-            EmotionRecognizer(model, **wrong)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from fer_edge.cli.options import (
     run_options,
 )
 from fer_edge.cli.parameters import Number
-from fer_edge.console import CLEAR_LINE, MainCommand, loading, signals_deferred
+from fer_edge.console import CLEAR_LINE, MainCommand, loading, option_named, signals_deferred
 from fer_edge.defaults import load_defaults
 from fer_edge.detectors import default_detector
 
@@ -113,7 +113,8 @@ def tune(
 
     gc.enable()  # __main__ disables it for the imports; the main job enables it in `run`
     path = None if dry_run else target_file()
-    best = run_tuning(detector or default_detector(detector_model), detector_model, seconds, allow_smaller_size)
+    with option_named("--detector-model", detector_model):
+        best = run_tuning(detector or default_detector(detector_model), detector_model, seconds, allow_smaller_size)
     if path is not None:
         save(best, path)
         click.echo(f"saved in {path}; options on the command line override it", err=True)

@@ -16,7 +16,7 @@ from fer_edge.cli.outputs import STDOUT, Outputs, check_outputs, open_window
 from fer_edge.cli.source_run import Attendants, SourceRun
 from fer_edge.cli.status import StatusLine, blocks_allowed, write_stderr
 from fer_edge.cli.systemd import SystemdNotifier
-from fer_edge.console import signals_deferred
+from fer_edge.console import option_named, signals_deferred
 from fer_edge.detectors import open_detector
 from fer_edge.detectors.base import FramedDetector
 from fer_edge.errors import FerError, Interrupted, OutputError, SourceError, Terminated
@@ -46,15 +46,17 @@ def run(options: RunOptions) -> None:
     check_outputs(options.outputs)
     _log_start_time(options.stream.start_time)
     cv2.setNumThreads(options.threads)
-    classifier = Classifier(options.model, options.threads)
-    detector = open_detector(
-        options.detector,
-        options.detector_model,
-        min_face_px=options.min_face_px,
-        min_score=options.min_score,
-        detect_size_px=options.detect_size_px,
-        threads=options.threads,
-    )
+    with option_named("--model", options.model):
+        classifier = Classifier(options.model, options.threads)
+    with option_named("--detector-model", options.detector_model):
+        detector = open_detector(
+            options.detector,
+            options.detector_model,
+            min_face_px=options.min_face_px,
+            min_score=options.min_score,
+            detect_size_px=options.detect_size_px,
+            threads=options.threads,
+        )
     window = None if options.headless else open_window()
     job = _Job(options, detector, classifier, Outputs(options, classifier.labels, window))
     try:

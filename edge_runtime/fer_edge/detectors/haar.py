@@ -36,19 +36,19 @@ class HaarDetector:
     ) -> None:
         if not hasattr(cv2, "CascadeClassifier"):
             raise FerError(
-                f"--detector haar: OpenCV {cv2.__version__} has no Haar cascades; "
-                "use --detector luma, or pip install 'opencv-python<5'"
+                f"OpenCV {cv2.__version__} has no Haar cascades, which the detector haar needs: use the detector luma, "
+                "or pip install 'opencv-python<5'"
             )
         path = model or _shipped_cascade()
         if not path.is_file():
-            raise ModelError(f"{path} is not a file: --detector-model names a Haar cascade (.xml)")
+            raise ModelError(f"{path} is not a file: name a Haar cascade (.xml)")
         self._cascade = cv2.CascadeClassifier()
         try:
             loaded = self._cascade.load(str(path))
         except cv2.error:
             loaded = False
         if not loaded:
-            raise ModelError(f"{path} is not a Haar cascade: --detector-model names an .xml file")
+            raise ModelError(f"{path} is not a Haar cascade: name an .xml file of one")
         self._min_face_px, self._detect_size_px = min_face_px, detect_size_px
         self._lock = threading.Lock()  # a CascadeClassifier keeps the state of its search
 

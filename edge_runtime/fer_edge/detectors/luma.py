@@ -57,9 +57,7 @@ class LumaDetector:
         model = model or _shipped_model()
         path = Path(IN_MEMORY) if isinstance(model, bytes) else model
         if not isinstance(model, bytes) and not path.is_file():
-            raise ModelError(
-                f"{path} is not a file: --detector-model names a detector's ONNX file that fer-export wrote"
-            )
+            raise ModelError(f"{path} is not a file: name a detector's ONNX file that fer-export wrote")
         self.path = path
         self._session = open_session(model, threads)
         self.contract = read_contract(self._session, path, "detector")

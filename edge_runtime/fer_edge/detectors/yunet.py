@@ -38,11 +38,12 @@ class YunetDetector:
     def __init__(self, model: Path | None = None, detect_size_px: int = DEFAULT_DETECT_SIZE_PX) -> None:
         if model is None:
             raise FerError(
-                "--detector yunet needs its network: --detector-model FILE names "
-                "face_detection_yunet_2023mar.onnx from OpenCV's zoo"
+                "the detector yunet needs a detector model: name face_detection_yunet_2023mar.onnx from OpenCV's zoo"
             )
         if not model.is_file():
-            raise ModelError(f"{model} is not a file: --detector-model names YuNet's ONNX file")
+            raise ModelError(
+                f"{model} is not a file: name YuNet's, face_detection_yunet_2023mar.onnx from OpenCV's zoo"
+            )
         self._lock = threading.Lock()
         self._detect_size_px = detect_size_px
         self._size = (320, 320)

@@ -126,7 +126,7 @@ def run_in_batches(
 
 def _open(model: Path | bytes, threads: int) -> OnnxModel:
     if not isinstance(model, bytes) and not model.is_file():
-        raise ModelError(f"{model} is not a file: --model names an ONNX file that fer-export wrote")
+        raise ModelError(f"{model} is not a file: name an ONNX file that fer-export wrote")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

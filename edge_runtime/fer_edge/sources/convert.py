@@ -95,6 +95,8 @@ def _shape_advice(array: Image) -> str:
 def _from_file(path: str | os.PathLike[str]) -> Image:
     if "://" in str(path):
         raise SourceError(f"{path} is a URL: stream reads it; recognize takes image files")
+    if not str(path):
+        raise SourceError("the path of the image is empty")
     file = Path(path)
     if file.is_dir():
         raise SourceError(f"{path} is a folder: stream reads its images; recognize takes image files")
@@ -131,11 +133,8 @@ def _pil_pixels(image: Any) -> Image:
         raise ValueError(f"a PIL image of mode {mode} has no fixed range of values: scale it to 0-255 and convert to L")
     if mode in ("La", "RGBa"):
         image = image.convert(mode.upper())
-    try:
-        gray = mode in ("1", "L", "LA", "La")
-        pixels = np.asarray(image.convert("L" if gray else "RGB"), dtype=np.uint8)
-    except ValueError as error:
-        raise ValueError(f"a PIL image of mode {mode} can't be used ({error}): convert it to RGB first") from error
+    gray = mode in ("1", "L", "LA", "La")
+    pixels = np.asarray(image.convert("L" if gray else "RGB"), dtype=np.uint8)
     return pixels if gray else np.ascontiguousarray(pixels[:, :, ::-1])
 
 

@@ -154,7 +154,7 @@ class CameraSource(_Capture):
                 self._luma = luma_decoder(_fourcc(capture), rows)
             if self._luma is not None:
                 capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
-        super().__init__(capture, name, True, "see fer-edge --list-cameras, or try --source demo: without a camera")
+        super().__init__(capture, name, True, "fer-edge --list-cameras lists the cameras; the source demo: needs none")
 
     def _decode(self, retrieved: Image) -> Image | None:
         is_bgr = retrieved.ndim == 3 and retrieved.shape[2] == 3  # some drivers convert all the same

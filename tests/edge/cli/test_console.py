@@ -109,3 +109,19 @@ def test_a_slow_import_is_not_announced_in_a_log() -> None:
 def test_an_unknown_option_keeps_its_message_without_a_suggestion() -> None:
     with pytest.raises(click.NoSuchOption, match="--zzz"):
         edge.make_context("fer-edge", ["--zzz"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--model no.onnx", "--model no.onnx is not a file: name an ONNX file that fer-export wrote"),
+        ("--detector-model no.onnx", "--detector-model no.onnx is not a file: name YuNet's, face_detection_yunet_2023"),
+        ("--detector luma --detector-model no.onnx", "--detector-model no.onnx is not a file: name a detector's ONNX"),
+        ("--detector yunet", "the detector yunet needs a detector model: name face_detection_yunet_2023mar.onnx from"),
+    ],
+)
+def test_an_error_about_a_network_names_its_option(fer_edge, arguments: str, message: str) -> None:
+    ran = fer_edge("demo:", "--headless", *arguments.split(), with_model="--model" not in arguments.split())
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"fer-edge: {message}")
+    assert ran.stderr.count("\n") == 1

@@ -199,7 +199,7 @@ def test_a_device_that_is_not_a_camera_is_refused_in_one_line(fer_edge: Callable
     ran = fer_edge("--source", "/dev/null", "--headless")
     assert ran.returncode == 1
     assert ran.stderr == (
-        "fer-edge: /dev/null can't be opened: see fer-edge --list-cameras, or try --source demo: without a camera\n"
+        "fer-edge: /dev/null can't be opened: fer-edge --list-cameras lists the cameras; the source demo: needs none\n"
     )
 
 
