@@ -32,6 +32,9 @@ class Framing(NamedTuple):
 
     The side is `of_width` x box width + `of_height` x box height; the center is the box's, moved by `right` box widths
     and `down` box heights.
+
+    >>> Framing(of_height=1.2, down=-0.1).square((100, 50, 80, 100))  # a box from the eyebrows to the chin
+    Square(x=140.0, y=90.0, side=120.0)
     """
 
     of_width: float = 0.0
