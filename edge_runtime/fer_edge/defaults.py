@@ -66,6 +66,9 @@ def recognizer_settings() -> dict[str, Any]:
     """The saved settings as arguments of EmotionRecognizer: precision, threads, detect_size_px; {} if nothing is saved.
 
     FerError if the file is not one that `tune` wrote.
+
+    >>> from fer_edge import EmotionRecognizer
+    >>> recognizer = EmotionRecognizer(**recognizer_settings())
     """
     return {"detect_size_px" if name == "detect_size" else name: value for name, value in load_defaults().items()}
 

@@ -11,8 +11,6 @@ import pytest
 import fer_edge
 from fer_edge import errors
 
-TAKES_MORE = {"fer_edge.network.session", "fer_edge.network.classifier"}  # their examples need names from elsewhere
-
 
 def modules() -> Iterator[str]:
     for found in pkgutil.walk_packages(fer_edge.__path__, "fer_edge."):
@@ -20,12 +18,12 @@ def modules() -> Iterator[str]:
             yield found.name
 
 
-@pytest.mark.parametrize("name", [name for name in modules() if name not in TAKES_MORE])
+@pytest.mark.parametrize("name", modules())
 def test_the_examples_of_a_module_run(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name), report=True).failed == 0
 
 
-@pytest.mark.parametrize("name", sorted(set(fer_edge.__all__) - set(errors.__all__) - {"__version__", "Detection"}))
+@pytest.mark.parametrize("name", sorted(set(fer_edge.__all__) - set(errors.__all__) - {"__version__"}))
 def test_a_public_name_has_an_example(name: str) -> None:
     value = getattr(fer_edge, name)
     texts = [inspect.getdoc(value) or ""]

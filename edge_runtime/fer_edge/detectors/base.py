@@ -14,7 +14,11 @@ from fer_edge.opencv import cv2
 
 
 class Detection(NamedTuple):
-    """A face box (x, y, width, height in source pixels, not clipped) and the detector's own score."""
+    """A face box (x, y, width, height in source pixels, not clipped) and the detector's own score.
+
+    >>> Detection((10, 20, 80, 90), score=0.9).box
+    (10, 20, 80, 90)
+    """
 
     box: Box
     score: float

@@ -22,6 +22,7 @@ class Classifier:
 
     Raises ModelError or ContractError if the file can't be used.
 
+    >>> import fer_models
     >>> classifier = Classifier(fer_models.default_model())
     >>> classifier.predict(np.zeros((1, 1, 48, 48), np.uint8)).shape
     (1, 7)

@@ -119,7 +119,11 @@ def run_in_batches(
 
     Arguments as in `iter_batches`; N must be at least 1. Raises onnxruntime's errors.
 
-    >>> (probabilities,) = run_in_batches(session, faces, 64)
+    >>> import fer_models
+    >>> faces = np.zeros((100, 1, 48, 48), np.uint8)
+    >>> (probabilities,) = run_in_batches(open_session(fer_models.default_model()), faces, 64)
+    >>> probabilities.shape
+    (100, 7)
     """
     return [np.concatenate(parts) for parts in zip(*iter_batches(session, inputs, batch_size, outputs), strict=True)]
 
