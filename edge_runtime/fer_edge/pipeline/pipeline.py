@@ -44,6 +44,7 @@ class Pipeline:
     Every frame of a file is processed, in order. `options.lossless` overrides this.
     Every frame is rotated and mirrored first, as the options say.
     playback: plays a file at its own speed and controls it; None reads it as fast as it is processed.
+    ValueError, and the source is closed, if a live source is given a start time.
 
     Use: start(), then wait() until it returns True, then release(). `error` is what ended the run early, or None.
     """
@@ -66,7 +67,11 @@ class Pipeline:
         still = source.is_cropped or source.image_count is not None
         self.summary = RunSummary(classifier.labels, still)
         self._publish = publish
-        self._time_of = frame_clock(source.live, not source.is_cropped, options.start_time)
+        try:
+            self._time_of = frame_clock(source.live, not source.is_cropped, options.start_time)
+        except ValueError:
+            source.close()
+            raise
         self._rotation = ROTATIONS.get(options.rotate_deg)
         self._stop = threading.Event()
         lossless = bool(self.options.lossless)

@@ -102,9 +102,11 @@ def test_a_file_without_a_start_time_and_faces_without_times_have_no_time_of_day
     assert frame_clock(False, False, NOON)(frame_at(1.0)) is None
 
 
-def test_a_live_source_takes_no_start_time() -> None:
+def test_a_live_source_takes_no_start_time(fakes) -> None:
+    source = fakes.Source(1, live=True)
     with pytest.raises(ValueError, match="has its own clock"):
-        frame_clock(True, True, NOON)
+        fakes.pipeline(source, options=StreamOptions(start_time=NOON))
+    assert source.closed
 
 
 @pytest.mark.parametrize("start", [datetime.max, datetime.min, datetime(3000, 1, 1, tzinfo=UTC)])
