@@ -230,6 +230,12 @@ def test_labels_grow_with_their_face() -> None:
     assert marks.tags[0].height >= 1.8 * marks.tags[1].height
 
 
+def test_labels_keep_their_size_while_a_face_moves_a_little() -> None:
+    heights = [marks_of((480, 640), [face_at((200, 150, 90, side))]).tags[0].height for side in range(100, 200)]
+    assert len(set(heights)) <= 6
+    assert heights == sorted(heights)
+
+
 def test_a_label_says_emotion_and_percent() -> None:
     assert marks_of((480, 640), [face_at((200, 150, 90, 100), "sad")]).tags[0].words == ("sad", "70%")
 

@@ -99,7 +99,7 @@ def _pad(height: int) -> int:
 
 
 def _row(height: int) -> int:
-    return line_height(height) + max(1, round(0.3 * height))
+    return line_height(height) + max(1, round(0.15 * height))
 
 
 def _beside(rect: Rect, width: int, tall: int, gap: int, image_height: int) -> Iterator[Rect]:

@@ -114,7 +114,7 @@ def _rows(height: int) -> tuple[int, int]:
     ink, baseline = _large(_PRINTABLE, height)
     times = _oversampling(height)
     rows = np.flatnonzero(ink.any(axis=1))
-    return -((rows[0] - baseline) // times), -((baseline - 1 - rows[-1]) // times)
+    return -((int(rows[0]) - baseline) // times), -((baseline - 1 - int(rows[-1])) // times)
 
 
 def _oversampling(height: int) -> int:
