@@ -1,0 +1,174 @@
+"""The window on the screen, in a process of its own: a display that vanishes ends the process that uses it.
+
+The run writes frames to the process's standard input; the process answers with integers: what was pressed, and that a
+frame is on the screen. Only this module uses cv2's windows.
+"""
+
+import io
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from fer_edge.framing import Image
+from fer_edge.opencv import cv2
+
+TITLE = "fer-edge"
+OPEN_TIMEOUT_S = 15
+CLOSE_TIMEOUT_S = 2.0
+POLL_S = 0.01  # between looks at keyboard and mouse
+SHORT_SIDE_PX, LONG_SIDE_PX = 480, 1280  # of the window at first
+FULLSCREEN_KEYS = (ord("f"), ord("F"), 0xFFC8)  # F11
+# Answers; others are key codes of cv2.waitKeyEx, which are 0 and up.
+OPEN, SHOWN, CLOSED = -2, -3, -4
+_ANSWER = struct.Struct("<i")
+_HEADER = struct.Struct("<ii")  # height and width of the uint8 BGR image that follows
+
+
+class Display:
+    """The run's end of the window. The process starts at once; `open` waits until it has a screen.
+
+    gone: True once the screen has vanished. closed: True once the user has closed the window.
+    """
+
+    def __init__(self) -> None:
+        self.gone = self.closed = False
+        self._busy = False  # a frame is on its way to the screen
+        self._answers = b""
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", "from fer_edge.sinks.display import main; main()"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
+            env=environment, start_new_session=True,  # Ctrl-C on the terminal is for the run alone
+        )  # fmt: skip
+
+    def open(self) -> bool:
+        """Wait for the window; False, and `gone`, if there is no screen."""
+        deadline = time.monotonic() + OPEN_TIMEOUT_S
+        while not self.gone and time.monotonic() < deadline:
+            if OPEN in self._receive(deadline - time.monotonic()):
+                return True
+        self.gone = True
+        self.close()
+        return False
+
+    @property
+    def ready(self) -> bool:
+        """True if the last image is on the screen and the next one may be shown."""
+        return not self._busy and not self.gone
+
+    def show(self, image: Image) -> None:
+        """Show `image`, uint8 BGR [H, W, 3]; only if `ready`."""
+        assert self._process.stdin is not None
+        try:
+            for part in (_HEADER.pack(*image.shape[:2]), np.ascontiguousarray(image).data.cast("B")):
+                rest = memoryview(part)
+                while rest:
+                    rest = rest[self._process.stdin.write(rest) :]
+        except OSError:
+            self.gone = not self.closed
+        self._busy = True
+
+    def keys(self, timeout_s: float = 0.0) -> list[int]:
+        """The codes of the keys pressed since the last call; waits up to `timeout_s` for the first answer."""
+        return [answer for answer in self._receive(timeout_s) if answer >= 0]
+
+    def _receive(self, timeout_s: float) -> list[int]:
+        assert self._process.stdout is not None
+        if self.gone or self.closed:
+            return []
+        if not select.select([self._process.stdout], [], [], max(0.0, timeout_s))[0]:
+            return []
+        data = os.read(self._process.stdout.fileno(), 4096)
+        self._answers += data
+        whole = len(self._answers) // _ANSWER.size * _ANSWER.size
+        answers = [answer for (answer,) in _ANSWER.iter_unpack(self._answers[:whole])]
+        self._answers = self._answers[whole:]
+        self._busy = self._busy and SHOWN not in answers
+        self.closed = CLOSED in answers
+        self.gone = not data and not self.closed
+        return answers
+
+    def close(self) -> None:
+        """Close the window."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(CLOSE_TIMEOUT_S)
+        except subprocess.TimeoutExpired:  # the screen hangs
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+
+def main() -> None:
+    """The window's process: show what comes, until the input ends or the user closes the window."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the run decides when it ends
+    source, answers = io.FileIO(0), io.FileIO(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints is no answer
+    cv2.setNumThreads(1)
+    cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+    cv2.waitKey(1)
+    answers.write(_ANSWER.pack(OPEN))
+    size: tuple[int, int] | None = None
+    while True:
+        if select.select([source], [], [], POLL_S)[0]:
+            image = _read_image(source)
+            if image is None:
+                return
+            if size is None:
+                size = window_size(image.shape[1], image.shape[0])
+                cv2.resizeWindow(TITLE, *size)
+            cv2.imshow(TITLE, image)
+            answers.write(_ANSWER.pack(SHOWN))
+        key = cv2.pollKey()
+        if key in FULLSCREEN_KEYS:
+            _toggle_fullscreen()
+        if key >= 0:
+            answers.write(_ANSWER.pack(key))
+        if size is not None and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
+            answers.write(_ANSWER.pack(CLOSED))
+            return
+
+
+def _read_image(source: io.FileIO) -> Image | None:
+    """The next image; None at the end of the input."""
+    header = _read(source, _HEADER.size)
+    if header is None:
+        return None
+    height, width = _HEADER.unpack(header)
+    pixels = _read(source, 3 * height * width)
+    return None if pixels is None else np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+
+
+def _read(source: io.FileIO, count: int) -> bytearray | None:
+    data = bytearray(count)
+    rest = memoryview(data)
+    while rest:
+        read = source.readinto(rest)
+        if not read:
+            return None
+        rest = rest[read:]
+    return data
+
+
+def _toggle_fullscreen() -> None:
+    is_full = cv2.getWindowProperty(TITLE, cv2.WND_PROP_FULLSCREEN) == cv2.WINDOW_FULLSCREEN
+    cv2.setWindowProperty(TITLE, cv2.WND_PROP_FULLSCREEN, cv2.WINDOW_NORMAL if is_full else cv2.WINDOW_FULLSCREEN)
+
+
+def window_size(width: int, height: int) -> tuple[int, int]:
+    """The window's first size for an image: enlarged if it is small, scaled down if it would not fit on a screen.
+
+    >>> window_size(3840, 2160), window_size(640, 480), window_size(100, 100)
+    ((1280, 720), (640, 480), (480, 480))
+    """
+    scale = max(1.0, SHORT_SIDE_PX / min(width, height))
+    scale = min(scale, LONG_SIDE_PX / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
