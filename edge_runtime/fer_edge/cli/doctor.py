@@ -183,7 +183,7 @@ def _camera_module() -> Iterator[Finding]:
 
 
 def _screen() -> Iterator[Finding]:
-    from fer_edge.sinks.window import screen_available
+    from fer_edge.sinks.display import screen_available
 
     if screen_available():
         yield Finding("ok", "screen", "a window can be shown")

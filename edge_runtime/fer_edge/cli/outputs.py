@@ -96,25 +96,26 @@ class Outputs:
         """Send a result to every output."""
         if self._image is not None:
             self._image.offer(frame, result)
-        if self.window is not None:
-            self.window.offer(frame, result)
+        shown = result
         if self._file is not None and result.file is None:
             result = replace(result, file=self._file)
         for sink in self._text or []:
             sink.offer(frame, result)
         if self._lines is not None and self._says_lines:
             self._lines.offer(frame, result)
-
-    @property
-    def only_shown(self) -> bool:
-        """True if the window is the only output."""
-        return not self.paths()
+        if self.window is not None:  # may wait
+            self.window.offer(frame, shown)
 
     def paths(self) -> dict[str, str]:
         """Where the outputs go, by the name of their option."""
         options = self._options.outputs
         named = {"output": options.output, "json": options.json, "csv": options.csv, "report": options.report}
         return {name: STDOUT if path == "-" else str(path) for name, path in named.items() if path is not None}
+
+    @property
+    def data_options(self) -> tuple[str, ...]:
+        """The options that write results; none if they are only shown."""
+        return tuple(f"--{name}" for name in self.paths())
 
     @property
     def stdout_closed(self) -> bool:
@@ -238,11 +239,15 @@ def check_outputs(options: OutputOptions) -> None:
         check_image_output(options.output, may_exist)
 
 
-def open_window() -> "Window | None":
-    """The live window, or None without a screen."""
-    from fer_edge.sinks.window import Window, screen_available
+def start_window() -> "Window | None":
+    """The live window, whose `open` tells whether there is a screen; None if there is certainly none."""
+    from fer_edge.sinks.display import has_display
 
-    return Window() if screen_available() else None
+    if not has_display():
+        return None
+    from fer_edge.sinks.window import Window
+
+    return Window()
 
 
 def rotation_of(options: OutputOptions) -> "Rotation | None":

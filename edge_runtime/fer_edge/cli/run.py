@@ -9,11 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fer_edge.cli.options import RunOptions
-from fer_edge.cli.outputs import STDOUT, Outputs, check_outputs, open_window
-from fer_edge.cli.source_run import Attendants, SourceRun
+from fer_edge.cli.outputs import STDOUT, Outputs, check_outputs, start_window
+from fer_edge.cli.source_run import WINDOW_CLOSED, Attendants, SourceRun
 from fer_edge.cli.status import StatusLine, blocks_allowed, write_stderr
 from fer_edge.cli.systemd import SystemdNotifier
 from fer_edge.console import option_named, signals_deferred
@@ -24,11 +24,15 @@ from fer_edge.files import write_json
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
 from fer_edge.pipeline.clock import is_future
-from fer_edge.pipeline.pipeline import Pipeline
+from fer_edge.pipeline.pipeline import END_OF_SOURCE, Pipeline
 from fer_edge.pipeline.stats import Stats
 from fer_edge.sentences import printable, source_line
+from fer_edge.sinks.views import Action
 from fer_edge.sources import Source, open_source
 from fer_edge.sources.reconnect import ReconnectPolicy
+
+if TYPE_CHECKING:
+    from fer_edge.cli.viewing import Viewing
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +49,7 @@ def run(options: RunOptions) -> None:
     gc.enable()
     check_outputs(options.outputs)
     _log_start_time(options.stream.start_time)
+    window = None if options.headless else start_window()  # it opens while the networks are loaded
     cv2.setNumThreads(options.threads)
     with option_named("--model", options.model):
         classifier = Classifier(options.model, options.threads)
@@ -57,7 +62,8 @@ def run(options: RunOptions) -> None:
             detect_size_px=options.detect_size_px,
             threads=options.threads,
         )
-    window = None if options.headless else open_window()
+    if window is not None and not window.open():
+        window = None
     job = _Job(options, detector, classifier, Outputs(options, classifier.labels, window))
     try:
         with _reports_on_request(job.report) as report_if_requested:
@@ -106,18 +112,25 @@ class _Job:
         outputs, sources = self._options.outputs, self._options.sources
         status = StatusLine("-" in (outputs.json, outputs.csv), len(sources))
         attendants = Attendants(status, SystemdNotifier(), report_if_requested)
-        for number, uri in enumerate(sources, start=1):
+        number, step = 1, 1
+        while number <= len(sources):
+            status.source_number = number
             try:
-                source = self._open(uri)
+                source = self._open(sources[number - 1])
             except SourceError as error:  # a single source's error is raised at the end
-                from fer_edge.cli.report import unopened_report
+                self._add_unopened(sources[number - 1], error)
+            else:
+                action = self._run(source, number, attendants)
+                if action is Action.QUIT:
+                    break
+                step = -1 if action is Action.PREVIOUS else 1
+            number += step if number + step else 1
 
-                self._parts.append(unopened_report(uri, error))
-                self._add_error(error)
-                status.skip()
-                continue
-            if not self._run(source, number == len(sources), attendants):
-                break
+    def _add_unopened(self, uri: str, error: SourceError) -> None:
+        from fer_edge.cli.report import unopened_report
+
+        self._parts.append(unopened_report(uri, error))
+        self._add_error(error)
 
     def _open(self, uri: str) -> Source:
         """Open a source, then the outputs for it: if either fails, existing outputs are unchanged."""
@@ -142,24 +155,37 @@ class _Job:
         self._opened = True
         return source
 
-    def _run(self, source: Source, last: bool, attendants: Attendants) -> bool:
-        """Run one source; False if the whole run ends with it."""
-        options = self._options
+    def _run(self, source: Source, number: int, attendants: Attendants) -> Action:
+        """Run one source, the `number`th from 1; QUIT if the whole run ends with it."""
+        options, last = self._options, number == len(self._options.sources)
+        viewing, playback = self._viewing(number), None
+        if viewing is not None:
+            playback = viewing.playback(source, bool(options.stream.resolved(source.live).lossless))
         pipeline = Pipeline(
             source, self._detector, self._classifier, self._outputs.publish, options.stream,
-            Stats.within(self._total),
+            Stats.within(self._total), playback,
         )  # fmt: skip
-        run = self._current = SourceRun(pipeline, self._outputs, last, options.stream.duration_s)
+        run = self._current = SourceRun(pipeline, self._outputs, last, options.stream.duration_s, viewing)
         try:
-            goes_on = run.execute(attendants)
+            action = run.execute(attendants)
         finally:
             with signals_deferred():
                 self._end(run)
         if pipeline.error is not None and not isinstance(pipeline.error, FerError):
             raise pipeline.error
-        if not goes_on:
-            self.exit_reason = pipeline.exit_reason
-        return goes_on
+        if action is Action.QUIT and not (last and pipeline.exit_reason == END_OF_SOURCE):
+            ended = pipeline.exit_reason == END_OF_SOURCE
+            self.exit_reason = WINDOW_CLOSED if ended else pipeline.exit_reason
+        return action
+
+    def _viewing(self, number: int) -> "Viewing | None":
+        """What the window may do with a source; None without a window."""
+        window = self._outputs.window
+        if window is None or window.gone:
+            return None
+        from fer_edge.cli.viewing import Viewing
+
+        return Viewing(window, self._outputs.data_options, number, len(self._options.sources))
 
     def _end(self, run: SourceRun) -> None:
         """Account for a source that has ended; of several, complete its own output."""
@@ -175,6 +201,8 @@ class _Job:
             self._add_error(error)
 
     def _add_error(self, error: FerError) -> None:
+        if str(error) in map(str, self._errors):  # a source that the user went back to
+            return
         self._errors.append(error)
         if self._several:
             log.warning("%s", " ".join(str(error).split()))

@@ -1,21 +1,30 @@
 """One source of a run: through the pipeline into the outputs, watched by the main thread."""
 
+import logging
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fer_edge.cli.outputs import Outputs
 from fer_edge.cli.status import StatusLine
 from fer_edge.cli.systemd import SystemdNotifier
 from fer_edge.console import signals_deferred
 from fer_edge.errors import FerError, Interrupted, Terminated
-from fer_edge.pipeline.pipeline import Pipeline
+from fer_edge.pipeline.pipeline import END_OF_SOURCE, Pipeline
+from fer_edge.sinks.views import Action, View
+
+if TYPE_CHECKING:
+    from fer_edge.cli.viewing import Viewing
+    from fer_edge.sinks.window import Window
+
+log = logging.getLogger(__name__)
 
 WAIT_S = 0.05
 STDOUT_CLOSED = "stdout closed"
 WINDOW_CLOSED = "window closed"
+SKIPPED = "skipped"  # by a key
 
 
 @dataclass(frozen=True)
@@ -30,18 +39,23 @@ class Attendants:
 class SourceRun:
     """One source's pipeline, from start to end. `outputs` has begun this source.
 
-    last: no other source follows. duration_s: as in StreamOptions.
+    last: no other source follows. duration_s: as in StreamOptions. viewing: None without a window.
     """
 
-    def __init__(self, pipeline: Pipeline, outputs: Outputs, last: bool, duration_s: float | None) -> None:
+    def __init__(
+        self, pipeline: Pipeline, outputs: Outputs, last: bool, duration_s: float | None, viewing: "Viewing | None"
+    ) -> None:
         self.pipeline = pipeline
-        self._outputs, self._last, self._duration_s = outputs, last, duration_s
+        self._outputs, self._last, self._duration_s, self._viewing = outputs, last, duration_s, viewing
+        self._window: Window | None = None if viewing is None else viewing.window
+        self._view: View | None = None
         self._started = time.monotonic()
+        self._ended: float | None = None
 
     @property
     def seconds(self) -> float:
-        """Wall time since the start."""
-        return time.monotonic() - self._started
+        """Wall time from the start to the end of the source."""
+        return (self._ended or time.monotonic()) - self._started
 
     def report(self) -> dict[str, Any]:
         """This source's entry in the report of several."""
@@ -54,54 +68,100 @@ class SourceRun:
         """True if the source turned out to be unreadable."""
         return isinstance(self.pipeline.error, FerError) and not self.pipeline.stats.processed
 
-    def execute(self, attendants: Attendants) -> bool:
-        """Process the source to its end; False if the whole run ends with it, because window or stdout is closed.
+    def execute(self, attendants: Attendants) -> Action:
+        """Process the source to its end; QUIT if the whole run ends with it, because window or stdout is closed.
 
         After a signal, what is captured is processed before the signal's exception passes through.
         """
-        goes_on = False
+        action = Action.QUIT
         try:
+            if self._viewing is not None:
+                self._view = self._viewing.begin(self.pipeline)
             self.pipeline.start()
-            goes_on = self._watch(attendants)
+            action = self._watch(attendants)
         except (KeyboardInterrupt, Terminated) as stopped:
             self.pipeline.stop(Terminated.word if isinstance(stopped, Terminated) else Interrupted.word)
             raise
         finally:
-            if self._last or not goes_on:
+            if action is Action.QUIT or (self._last and action is not Action.PREVIOUS):
                 attendants.notifier.stopping()
             attendants.status.clear()
             with signals_deferred():
                 self._finish()
-        return goes_on
+        return action
 
-    def _watch(self, attendants: Attendants) -> bool:
+    def _watch(self, attendants: Attendants) -> Action:
         """Wait for the end; meanwhile show the window, the status line and what else belongs to this thread."""
-        pipeline, window, status = self.pipeline, self._outputs.window, attendants.status
+        pipeline, status = self.pipeline, attendants.status
         status.begin(pipeline)
         # Frame times end a run; this deadline is for a live source that sends no more frames.
         deadline = self._started + (self._duration_s or math.inf) + 1
         processed = 0
-        while not pipeline.wait(0 if window else WAIT_S):
-            if window is not None and not window.show(status.caption(), WAIT_S):
-                return self._stop(WINDOW_CLOSED)
+        while not pipeline.wait(WAIT_S if self._window is None else 0):
+            action = self._show(status.caption())
+            if action is not Action.CONTINUE:
+                return self._leave(action)
             if self._outputs.stdout_closed:
                 return self._stop(STDOUT_CLOSED)
             if pipeline.source.live and time.monotonic() > deadline:
                 return self._stop("duration")
-            processed = self._attend(attendants, processed)
+            if self._note_end():
+                attendants.status.clear()
+                attendants.report_if_requested()
+            else:
+                processed = self._attend(attendants, processed)
         self._attend(attendants, processed)
-        # If images are only shown, the last one stays until the user closes it.
-        while window is not None and pipeline.source.image_count and self._only_shown and window.show("", WAIT_S):
-            pass
-        return not self._outputs.stdout_closed
+        return Action.QUIT if self._outputs.stdout_closed else self._stay(attendants)
 
-    @property
-    def _only_shown(self) -> bool:
-        return self._last and self._outputs.only_shown
+    def _show(self, caption: str) -> Action:
+        """Serve the window, if there is one; without a screen the run goes on as without a window."""
+        if self._window is None:
+            return Action.CONTINUE
+        action = self._window.show(caption, WAIT_S)
+        if self._window.gone:
+            log.warning("the screen is gone: the run goes on without a window")
+            self._window.end()
+            self._window = None
+            if self.pipeline.playback is not None:
+                self.pipeline.playback.release()
+        return action
 
-    def _stop(self, reason: str) -> bool:
+    def _note_end(self) -> bool:
+        """True while a file's end is held, from where the user may go back."""
+        held = self.pipeline.playback is not None and self.pipeline.playback.at_end
+        self._ended = (self._ended or time.monotonic()) if held else None
+        return held
+
+    def _leave(self, action: Action) -> Action:
+        """End the source because of a key."""
+        if self._note_end():
+            self.pipeline.stop(END_OF_SOURCE)
+        else:
+            self.pipeline.stop(WINDOW_CLOSED if action is Action.QUIT else SKIPPED)
+        return action
+
+    def _stay(self, attendants: Attendants) -> Action:
+        """Show what is not shown yet; where the last image stays, complete the output and wait for a key."""
+        self._ended = self._ended or time.monotonic()
+        action = Action.CONTINUE
+        if self._view is not None:
+            self._view.complete = True
+            while action is Action.CONTINUE and self._window is not None and self._view.is_pending:
+                action = self._show("")
+        if self._viewing is None or not self._viewing.stays(self.pipeline):
+            return action
+        attendants.status.clear()
+        if self._viewing.data:
+            self._outputs.end(discard=False)
+            log.info("done; a key in the window closes it")
+        while action is Action.CONTINUE and self._window is not None and not self._outputs.stdout_closed:
+            action = self._show("")
+            attendants.report_if_requested()
+        return action
+
+    def _stop(self, reason: str) -> Action:
         self.pipeline.stop(reason)
-        return False
+        return Action.QUIT
 
     def _attend(self, attendants: Attendants, processed: int) -> int:
         """Serve status, report and systemd; return how many frames are processed, `processed` of which it knows."""
@@ -115,6 +175,8 @@ class SourceRun:
     def _finish(self) -> None:
         """Process what is captured."""
         since, pipeline = time.monotonic(), self.pipeline
+        if self._window is not None:
+            self._window.end()  # the pipeline may wait for it
         pipeline.release(while_waiting=lambda: self._outputs.abandon_hanging(since))
         if pipeline.error is not None:
             lost = isinstance(pipeline.error, FerError) and pipeline.source.live

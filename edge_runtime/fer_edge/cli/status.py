@@ -39,12 +39,12 @@ class StatusLine:
     """The emotions of now, the rate, and of files the progress.
 
     One line rewritten in place on a terminal, a line every 10 s in a log.
-    sources: the number of sources of the run. `begin` names the pipeline of the next one.
+    sources: how many sources the run has. source_number: of the current one, from 1; `begin` names its pipeline.
     """
 
     def __init__(self, results_on_stdout: bool, sources: int = 1) -> None:
         self._pipeline: Pipeline | None = None
-        self._source, self._sources = 0, sources
+        self.source_number, self._sources = 1, sources
         # Result lines and a status line that rewrites itself can't share a terminal.
         self._in_place = bool(sys.stderr and sys.stderr.isatty()) and not (results_on_stdout and sys.stdout.isatty())
         self._interval_s = STATUS_INTERVAL_S if self._in_place else STATUS_INTERVAL_LOG_S
@@ -58,12 +58,7 @@ class StatusLine:
         """Show the state of `pipeline` from now on."""
         self._before = self._count()
         self._pipeline = pipeline
-        self._source += 1
         self._began = time.monotonic()
-
-    def skip(self) -> None:
-        """Count a source that could not be opened."""
-        self._source += 1
 
     def _count(self) -> tuple[int, int]:
         """Frames captured and processed, of all sources so far."""
@@ -104,7 +99,7 @@ class StatusLine:
             write_stderr(f"{self._text(self._pipeline, now)} | {', '.join(counts)}")
 
     def _text(self, pipeline: Pipeline, now: float) -> str:
-        parts = [f"{self._source}/{self._sources} {printable(pipeline.source.name)}"] if self._sources > 1 else []
+        parts = [f"{self.source_number}/{self._sources} {printable(pipeline.source.name)}"] if self._sources > 1 else []
         parts.append(emotions_of(pipeline.summary.now, MAX_NAMED) or "no face")
         if any(self._rates):
             parts.append(self.caption())

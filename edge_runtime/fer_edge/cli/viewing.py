@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from fer_edge.pipeline.pipeline import Pipeline
+from fer_edge.framing import Image
+from fer_edge.pipeline.pipeline import END_OF_SOURCE, Pipeline
 from fer_edge.pipeline.playback import Playback
 from fer_edge.sinks.views import ImagesView, StreamView, View
 from fer_edge.sinks.window import Window
@@ -56,10 +57,11 @@ class Viewing(NamedTuple):
                 has_next, has_previous,
             )  # fmt: skip
         else:
+            frame_s = 1 / (source.fps or DEFAULT_FPS)
             view = StreamView(
                 window.say, _file_name(source), pipeline.playback, self._fixed(source),
-                bool(pipeline.options.lossless) and not source.live, 1 / (source.fps or DEFAULT_FPS),
-                has_next, has_previous,
+                bool(pipeline.options.lossless) and not source.live, frame_s,
+                None if source.frame_count is None else (source.frame_count - 1) * frame_s, has_next, has_previous,
             )  # fmt: skip
         window.begin(view)
         return view
@@ -67,12 +69,14 @@ class Viewing(NamedTuple):
     def stays(self, pipeline: Pipeline) -> bool:
         """True if the last image of a source that has ended stays until a key is pressed."""
         source = pipeline.source
-        if source.live or pipeline.error is not None or self.window.gone or not self.window.has_picture:
+        if source.live or pipeline.error is not None or pipeline.exit_reason != END_OF_SOURCE:
+            return False  # a run with a limit ends when it is reached
+        if self.window.gone or not self.window.has_picture:
             return False
         return self.is_last or (source.image_count is not None and not self.data)
 
 
-def _read(pipeline: Pipeline, file: str):  # type: ignore[no-untyped-def]
+def _read(pipeline: Pipeline, file: str) -> Image | None:
     image = read_image(Path(file))
     return None if image is None else pipeline.oriented(image)
 

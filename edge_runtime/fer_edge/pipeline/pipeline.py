@@ -29,6 +29,7 @@ from fer_edge.tracking.tracker import FaceTracker
 log = logging.getLogger(__name__)
 
 MAX_WARNINGS = 10
+END_OF_SOURCE = "end of source"  # an exit reason
 FILE_QUEUE = 4  # frames that may wait for the detector: enough to ride out one slow frame, few enough to stay small
 WHOLE_IMAGE = Framing(of_width=1.0)  # for sources whose images are cropped faces
 ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
@@ -63,7 +64,7 @@ class Pipeline:
         self.options = options.resolved(source.live)
         self.stats = stats or Stats()
         self.error: BaseException | None = None
-        self.exit_reason = "end of source"
+        self.exit_reason = END_OF_SOURCE
         still = source.is_cropped or source.image_count is not None
         self.summary = RunSummary(classifier.labels, still)
         self._publish = publish

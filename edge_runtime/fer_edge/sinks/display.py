@@ -4,6 +4,7 @@ The run writes frames to the process's standard input; the process answers with 
 frame is on the screen. Only this module uses cv2's windows.
 """
 
+import contextlib
 import io
 import os
 import select
@@ -28,6 +29,21 @@ FULLSCREEN_KEYS = (ord("f"), ord("F"), 0xFFC8)  # F11
 OPEN, SHOWN, CLOSED = -2, -3, -4
 _ANSWER = struct.Struct("<i")
 _HEADER = struct.Struct("<ii")  # height and width of the uint8 BGR image that follows
+
+
+def has_display() -> bool:
+    """False if the environment names no screen, so that none can be opened."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def screen_available() -> bool:
+    """True if a window can be opened; opens one for a moment."""
+    if not has_display():
+        return False
+    display = Display()
+    available = display.open()
+    display.close()
+    return available
 
 
 class Display:
@@ -97,7 +113,10 @@ class Display:
     def close(self) -> None:
         """Close the window."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
+        if self._process.stdout.closed:
+            return
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
         try:
             self._process.wait(CLOSE_TIMEOUT_S)
         except subprocess.TimeoutExpired:  # the screen hangs

@@ -1,12 +1,13 @@
 """What the window shows of a source, and what its keys do there: a stream that runs, or images to leaf through."""
 
+import contextlib
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
 
 from fer_edge.channel import Channel, Closed
 from fer_edge.framing import Image
@@ -42,7 +43,8 @@ class Action(Enum):
     PREVIOUS = "previous source"
 
 
-class Picture(NamedTuple):
+@dataclass(frozen=True, eq=False)  # arrays don't compare
+class Picture:
     """What is on the screen. name: for a file that it is saved to."""
 
     image: Image
@@ -78,6 +80,11 @@ class View:
         """Do what a key asks for."""
         raise NotImplementedError
 
+    @property
+    def is_pending(self) -> bool:
+        """True if results wait that must be shown."""
+        return False
+
     def close(self) -> None:
         """Take no more results, and let `offer` wait no longer."""
         raise NotImplementedError
@@ -101,6 +108,7 @@ class StreamView(View):
     playback: of a file; None for a live source, of which pause only holds the image.
     fixed: why the position can't be changed; None if it can.
     every_frame: the pipeline waits until each frame is shown; otherwise the newest frame wins.
+    frame_s: how long a frame lasts. last_t: time of the last frame, if known.
     """
 
     def __init__(
@@ -111,11 +119,13 @@ class StreamView(View):
         fixed: str | None = "a live source can't be wound",
         every_frame: bool = False,
         frame_s: float = 1 / 30,
+        last_t: float | None = None,
         has_next: bool = False,
         has_previous: bool = False,
     ) -> None:
         super().__init__(say, has_next, has_previous)
-        self._name, self._playback, self._fixed, self._frame_s = name, playback, fixed, frame_s
+        self._name, self._playback, self._fixed = name, playback, fixed
+        self._frame_s, self._last_t = frame_s, last_t
         self._queue: Channel[tuple[Frame, FrameResult]] = Channel(2 if every_frame else 1, drop_oldest=not every_frame)
         self._held = False  # a live source is paused
         self._steps = 0  # frames to show of a live source that is paused
@@ -124,10 +134,8 @@ class StreamView(View):
 
     def offer(self, frame: Frame, result: FrameResult) -> None:
         self.offered += 1
-        try:
+        with contextlib.suppress(Closed):
             self._queue.put((frame, result))
-        except Closed:
-            pass
 
     def take(self, timeout_s: float) -> Picture | None:
         if self._held and not self._steps:
@@ -146,7 +154,7 @@ class StreamView(View):
         self._t = frame.t
         if not self._known or frame.t != self._known[-1]:
             self._known.append(frame.t)
-        return Picture(frame.image, result.faces, f"{self._name}-{frame.index:06}")
+        return Picture(frame.image, result.faces, f"{self._name}-{frame.t:.2f}s")
 
     def status(self) -> str:
         if self._ended:
@@ -211,8 +219,14 @@ class StreamView(View):
             self._playback.pause()
         else:
             target = self._t + (SKIP_S if key is Key.RIGHT else -SKIP_S)
+        if self._last_t is not None:
+            target = min(target, max(self._last_t, self._t))
         self._t = max(0.0, target)
         self._playback.seek(self._t)
+
+    @property
+    def is_pending(self) -> bool:
+        return len(self._queue) > 0
 
     def close(self) -> None:
         self._queue.abort()
@@ -301,5 +315,5 @@ class ImagesView(View):
 
 
 def _clock(seconds: float) -> str:
-    """Such as 1:05.3."""
-    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+    """Such as 1:05.30."""
+    return f"{int(seconds // 60)}:{seconds % 60:05.2f}"

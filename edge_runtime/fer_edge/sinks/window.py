@@ -72,6 +72,11 @@ class Window:
         """True once the screen has vanished."""
         return self._display.gone
 
+    @property
+    def has_picture(self) -> bool:
+        """True once something was shown."""
+        return self._picture is not None
+
     def begin(self, view: View) -> None:
         """Show a source from now on."""
         self.end()
