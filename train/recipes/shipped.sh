@@ -30,4 +30,5 @@ train first --ferplus "$data/fer2013new.csv" --epochs 48
 extend second first --ferplus "$data/fer2013new.csv" --epochs 72 --mixup 0.2 \
     --augment standard,rotation_deg=18,scale=0.16,shift=0.08,aspect=0.08,shear_deg=5,blur=0.1,noise=0.1
 extend third second --epochs 5 --lr 0.01 --ema-decay 0.998
-fer-export "$run/third/best.pt" --out "$run/fer2013.onnx" --quantize --calibration-data "$data/fer2013.csv" --overwrite
+fer-export "$run/third/best.pt" --out "$run/fer2013.onnx" --quantize --calibration-data "$data/fer2013.csv" \
+    --min-confidence 0.5 --overwrite
