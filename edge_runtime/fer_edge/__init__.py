@@ -1,6 +1,6 @@
 """Facial emotion recognition for small computers.
 
-    from fer_edge import EmotionRecognizer
+    from fer_edge import EmotionRecognizer, annotate
 
     recognizer = EmotionRecognizer()
     for face in recognizer("photo.jpg"):  # a path, a numpy array, a PIL image, or a list of these
@@ -28,7 +28,6 @@ TYPE_CHECKING = False  # importing `typing` takes longer than the rest of this m
 if TYPE_CHECKING:
     from typing import Any
 
-    from fer_edge.defaults import recognizer_settings
     from fer_edge.detectors.base import Detection, Detector
     from fer_edge.framing import Framing
     from fer_edge.pipeline.options import StreamOptions
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ContractError", "DataError", "Detection", "Detector", "EmotionRecognizer", "Face", "FerError", "FrameResult",
     "Framing", "GateError", "MissingExtraError", "ModelError", "OutputError", "ResultStream", "RunSummary",
-    "SourceError", "StreamOptions", "__version__", "annotate", "recognizer_settings",
+    "SourceError", "StreamOptions", "__version__", "annotate",
 ]  # fmt: skip
 
 _LAZY = {
@@ -57,7 +56,6 @@ _LAZY = {
     "RunSummary": "fer_edge.summary",
     "StreamOptions": "fer_edge.pipeline.options",
     "annotate": "fer_edge.sinks.overlay",
-    "recognizer_settings": "fer_edge.defaults",
 }
 
 

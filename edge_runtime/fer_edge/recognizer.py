@@ -179,7 +179,7 @@ class EmotionRecognizer:
 
     def stream(
         self,
-        source: str | int | Path | Iterable[ImageLike],
+        source: str | int | os.PathLike[str] | Iterable[ImageLike],
         *,
         fps: float | None = None,
         images: bool = True,
@@ -211,12 +211,7 @@ class EmotionRecognizer:
         networks = self._opened()
         if options.min_confidence is None:
             options = replace(options, min_confidence=self._min_confidence)
-        named = isinstance(source, str | int | Path)
-        if fps is not None and (named or not fps > 0):
-            raise ValueError(
-                f"fps={fps}: only for an iterable of images, and above 0; other sources have their own times"
-            )
-        opened = _open(source, options) if isinstance(source, str | int | Path) else IterableSource(source, fps)
+        opened = _open(source, fps, options)
         try:
             stream = ResultStream(opened, *networks, options, images)
         except BaseException:
@@ -270,6 +265,12 @@ def _detector(
     return FilteredDetector(CustomDetector(detector), min_face_px, min_score)
 
 
-def _open(source: str | int | Path, options: StreamOptions) -> Source:
+def _open(
+    source: str | int | os.PathLike[str] | Iterable[ImageLike], fps: float | None, options: StreamOptions
+) -> Source:
+    if fps is not None and (isinstance(source, str | int | os.PathLike) or not fps > 0):
+        raise ValueError(f"fps={fps}: only for an iterable of images, and above 0; other sources have their own times")
+    if not isinstance(source, str | int | os.PathLike):
+        return IterableSource(source, fps)
     policy = ReconnectPolicy(give_up_s=options.give_up_s)
-    return open_source(source, options.camera_size, policy, recursive=options.recursive)
+    return open_source(str(source), options.camera_size, policy, recursive=options.recursive)

@@ -18,7 +18,7 @@ def modules() -> Iterator[str]:
             yield found.name
 
 
-@pytest.mark.parametrize("name", modules())
+@pytest.mark.parametrize("name", list(modules()))
 def test_the_examples_of_a_module_run(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name), report=True).failed == 0
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fer_models
-from fer_edge import Detection, Detector, EmotionRecognizer, FerError, Framing, StreamOptions, recognizer_settings
+from fer_edge import Detection, Detector, EmotionRecognizer, FerError, Framing, StreamOptions
 from fer_edge.cli import commands
 from fer_edge.framing import Image
 
@@ -24,7 +24,8 @@ NOT_IN_PYTHON = {
     "json": "result.to_dict()",
     "csv": "result.to_dict()",
     "output": "annotate(result.image, result.faces)",
-    "report": "the command's",
+    "report": "RunSummary",
+    "verbose": "Python prints nothing",
     "overwrite": "Python writes no file",
     "rotate_output": "Python writes no file",
     "keep_output": "Python writes no file",
@@ -71,14 +72,14 @@ def test_the_precision_chooses_a_shipped_model(face_image: Image) -> None:
         assert recognizer.recognize(face_image) == EmotionRecognizer(fer_models.model_path(precision))(face_image)
 
 
-def test_tuned_settings_are_arguments_of_the_recognizer(
+def test_tuned_settings_are_those_that_tune_saved(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, face_image: Image
 ) -> None:
     path = tmp_path / "defaults.toml"
     path.write_text('precision = "fp32"\nthreads = 1\ndetect_size = 320\n')
     monkeypatch.setenv("FER_EDGE_DEFAULTS", str(path))
     expected = EmotionRecognizer(precision="fp32", threads=1, detect_size_px=320)(face_image)
-    assert EmotionRecognizer(**recognizer_settings())(face_image) == expected
+    assert EmotionRecognizer.tuned()(face_image) == expected
 
 
 def test_a_smaller_detection_size_misses_small_faces(model: Path, face_image: Image) -> None:

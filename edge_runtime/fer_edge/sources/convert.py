@@ -37,8 +37,10 @@ ImageLike = Image | str | os.PathLike[str] | PilImage
 
 
 def is_image(value: object) -> bool:
-    """True if `value` is one image in the sense of `to_image`, False if it may be an iterable of images."""
-    return value is None or isinstance(value, np.ndarray | str | os.PathLike | bytes | int | float) or _is_pil(value)
+    """True if `value` stands for one image, right or wrong; False if it may be an iterable of images."""
+    if isinstance(value, np.ndarray):
+        return bool(value.dtype != object)
+    return isinstance(value, str | os.PathLike | bytes) or _is_pil(value)
 
 
 def to_image(value: object) -> Image:

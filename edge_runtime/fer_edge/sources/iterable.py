@@ -21,6 +21,10 @@ class IterableSource(Source):
     def __init__(self, images: Iterable[ImageLike], fps: float | None = None) -> None:
         if is_image(images) and not (isinstance(images, np.ndarray) and images.ndim > 3):
             raise TypeError("a source is an iterable of images: put a single image into a list")
+        if not isinstance(images, Iterable):
+            raise TypeError(
+                "a source is a camera number, file, folder, URL or iterable of images, not " + type(images).__name__
+            )
         self._images, self.fps, self._count = iter(images), fps, 0
 
     def read(self) -> SourceFrame | None:

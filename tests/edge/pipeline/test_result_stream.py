@@ -105,7 +105,7 @@ def test_a_source_that_can_not_be_opened_is_an_error_at_once(
     with pytest.raises(TypeError, match="put a single image into a list"):
         recognizer.stream(face_image)
     for nothing in (None, 1.5):
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match=f"or iterable of images, not {type(nothing).__name__}"):
             recognizer.stream(nothing)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="fps=0"):
         recognizer.stream([face_image], fps=0)
