@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -159,6 +160,13 @@ def test_a_box_without_an_area_is_a_value_error(
 ) -> None:
     with pytest.raises(ValueError, match=r"Returning\.detect returned a box without an area"):
         EmotionRecognizer(model, Returning([Detection(box, 1.0)]))(face_image)
+
+
+def test_a_detector_may_return_numbers_of_numpy(model: Path, face_image: Image) -> None:
+    rows = np.float32([[100, 60, 120, 120, 0.5]])
+    detector = Returning([(row[:4], row[4]) for row in rows])
+    (face,) = EmotionRecognizer(model, detector)(face_image)
+    assert json.loads(json.dumps(face.to_dict()))["box"] == [100, 60, 120, 120]
 
 
 def test_a_box_outside_the_image_is_clipped(model: Path, face_image: Image) -> None:

@@ -1,5 +1,6 @@
 """What the documents show: commands with options that exist, examples that run, links that lead somewhere."""
 
+import doctest
 import importlib.util
 import itertools
 import re
@@ -8,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cv2
 import numpy as np
 import pytest
 
 from fer_edge.cli.commands import edge
+from fer_edge.demo.scene import draw_scene
 from fer_export.cli import export
 from fer_train.cli import train
 
@@ -72,6 +75,25 @@ def test_links_lead_to_files_and_headings(document: Path) -> None:
         headings = re.findall(r"^#+ (.*)", linked.read_text(encoding="utf-8"), re.MULTILINE) if heading else []
         anchors = {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
         assert not heading or heading in anchors, target
+
+
+class Rounded(doctest.OutputChecker):
+    """Takes every percentage for the same: another processor's int8 arithmetic may differ in the last digit."""
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        """True if `got` is `want`, percentages aside."""
+        return super().check_output(*(re.sub(r"\d+ %", "N %", text) for text in (want, got)), optionflags)
+
+
+@documents
+def test_python_sessions_print_what_they_show(
+    document: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("photo.jpg", draw_scene(2.0, (640, 480)))
+    session = "\n".join(blocks(document, "pycon"))
+    test = doctest.DocTestParser().get_doctest(session, {}, document.name, str(document), 0)
+    assert doctest.DocTestRunner(Rounded()).run(test).failed == 0, capsys.readouterr().out
 
 
 def test_the_documented_detector_is_the_tested_one() -> None:
