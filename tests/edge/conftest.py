@@ -1,6 +1,7 @@
 """A tiny emotion network, fakes for the pipeline's stages, and images: no test here needs a file from outside."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -198,6 +199,25 @@ class Fakes:
 @pytest.fixture
 def fakes() -> Fakes:
     return Fakes()
+
+
+@pytest.fixture
+def ffmpeg_program() -> str:
+    """The path of ffmpeg."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        pytest.skip("ffmpeg is not installed")
+    return program
+
+
+@pytest.fixture(params=["opencv", "ffmpeg"])
+def video_encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Who encodes videos in this test, by turns."""
+    if request.param == "ffmpeg":
+        request.getfixturevalue("ffmpeg_program")
+    else:
+        monkeypatch.setattr("fer_edge.sinks.ffmpeg.find_ffmpeg", lambda: None)
+    return str(request.param)
 
 
 @pytest.fixture

@@ -232,7 +232,8 @@ def check_outputs(options: OutputOptions) -> None:
     if options.report is not None:
         check_writable(options.report, options.overwrite)
     if options.output is not None:
-        from fer_edge.sinks.images import FOURCC, check_image_output
+        from fer_edge.sinks.images import check_image_output
+        from fer_edge.sinks.video import FOURCC
 
         if options.rotate_output is not None and options.output.suffix.lower() not in FOURCC:
             raise OutputError(f"{options.output}: --rotate-output applies to --json, --csv and video, not to images")

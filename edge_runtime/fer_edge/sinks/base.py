@@ -31,6 +31,7 @@ class Sink:
     name: as in the report. option: as in messages. target: the file or folder.
     needs_image: True if it needs the frames.
     written: number of results that are certainly in the output.
+    extra_call_s: seconds that a call may take beyond CLOSE_TIMEOUT_S, such as to complete a long video.
     """
 
     name: str
@@ -38,6 +39,10 @@ class Sink:
     target: str = ""
     needs_image: bool
     written: int = 0
+
+    @property
+    def extra_call_s(self) -> float:
+        return 0.0
 
     def write(self, item: Published) -> None:
         """Take one result."""
@@ -88,12 +93,12 @@ class SinkRunner:
             self._queue.put(Published(result, frame if self._sink.needs_image else None))
 
     def abandon_if_hanging(self, since: float) -> None:
-        """Abandon the sink if one call has blocked for CLOSE_TIMEOUT_S.
+        """Abandon the sink if one call has blocked for too long.
 
         Time before `since` (monotonic seconds) does not count: a pipe's reader may pause while the run goes on.
         """
         busy_since = self._busy_since
-        if busy_since is not None and time.monotonic() - max(busy_since, since) >= CLOSE_TIMEOUT_S:
+        if busy_since is not None and time.monotonic() - max(busy_since, since) >= self._timeout_s:
             self._abandon()
 
     def close(self) -> None:
@@ -101,7 +106,7 @@ class SinkRunner:
         if isinstance(self.failure, TimeoutError):
             return
         self._queue.close()
-        self._thread.join(CLOSE_TIMEOUT_S)
+        self._thread.join(self._timeout_s)
         if self._thread.is_alive():
             self._abandon()
 
@@ -110,6 +115,10 @@ class SinkRunner:
         if not self._thread.is_alive():
             with contextlib.suppress(OSError):
                 self._sink.discard()
+
+    @property
+    def _timeout_s(self) -> float:
+        return CLOSE_TIMEOUT_S + self._sink.extra_call_s
 
     def _abandon(self) -> None:
         if self.failure is None:

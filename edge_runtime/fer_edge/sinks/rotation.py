@@ -64,7 +64,7 @@ def numbered_pieces(path: Path) -> dict[int, Path]:
 
 def remove_leftovers(path: Path) -> None:
     """Delete partial files beside `path` that belong to processes that no longer run (killed, or power lost)."""
-    name = re.compile(re.escape(f".{path.stem}.") + r"(\d+)\.part" + re.escape(path.suffix))
+    name = re.compile(re.escape(f".{path.stem}.") + r"(\d+)(?:\.sound)?\.part" + re.escape(path.suffix))
     for entry in os.listdir(path.parent):  # noqa: PTH208
         match = name.fullmatch(entry)
         if match and not _is_running(int(match[1])):

@@ -1,6 +1,7 @@
 """A clip, servers that can be killed, silenced and made to send garbage, and a run in this process."""
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -225,3 +226,15 @@ def _part() -> Callable[[bytes], bytes]:
 @pytest.fixture(name="jpeg")
 def _jpeg() -> Callable[..., bytes]:
     return jpeg
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a tmpfs needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -19,9 +19,9 @@ from fer_edge.pipeline.pipeline import Frame
 from fer_edge.results import FrameResult
 from fer_edge.sinks import Published, Sink
 from fer_edge.sinks import text as text_sinks
-from fer_edge.sinks.images import VideoSink
 from fer_edge.sinks.rotation import Rotation, numbered_pieces, remove_leftovers
 from fer_edge.sinks.text import CsvSink, JsonSink
+from fer_edge.sinks.video import VideoSink
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
@@ -38,7 +38,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(text_sinks, "time", made)
-    monkeypatch.setattr("fer_edge.sinks.images.time", made)
+    monkeypatch.setattr("fer_edge.sinks.video.time", made)
     return made
 
 
@@ -136,6 +136,7 @@ def test_the_newest_results_are_kept_whatever_the_sizes(
         assert len(kept) == len(results)
 
 
+@pytest.mark.usefixtures("video_encoder")
 def test_a_video_is_split_into_playable_pieces(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "out.mp4"
     sink = VideoSink(path, 25.0, gaps=False, rotation=Rotation(max_s=3600))
@@ -153,6 +154,7 @@ def test_a_video_is_split_into_playable_pieces(tmp_path: Path, clock: Clock) -> 
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.usefixtures("video_encoder")
 def test_the_pieces_of_a_live_video_play_in_real_time_and_a_long_gap_is_shortened(tmp_path: Path, clock: Clock) -> None:
     path, image = tmp_path / "out.mp4", np.zeros((48, 64, 3), dtype=np.uint8)
     sink = VideoSink(path, 10.0, gaps=True, rotation=Rotation(max_s=3600))
@@ -171,6 +173,7 @@ def test_leftovers_of_killed_processes_are_removed_and_those_of_running_ones_sta
     gone.wait()
     names = {
         f".out.{gone.pid}.part.mp4": False,
+        f".out.{gone.pid}.sound.part.mp4": False,
         f".out.{os.getpid()}.part.mp4": True,
         f".out.{gone.pid}.part.avi": True,
     }

@@ -18,7 +18,7 @@ from fer_edge.pipeline.options import StreamOptions
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.results import FrameResult
 from fer_edge.sinks import Published, Sink, SinkRunner
-from fer_edge.sinks.images import FolderSink, VideoSink, check_image_output, open_image_sink
+from fer_edge.sinks.images import FolderSink, check_image_output, open_image_sink
 from fer_edge.sinks.text import CsvSink, JsonSink
 from fer_edge.sources.base import Source
 
@@ -220,79 +220,6 @@ def source(live: bool = False, image_count: int | None = None) -> Source:
     made = Source()
     made.name, made.live, made.fps, made.image_count = "test", live, 25.0, image_count
     return made
-
-
-def frames_in(path: Path) -> int:
-    video, count = cv2.VideoCapture(str(path)), 0
-    while video.grab():
-        count += 1
-    return count
-
-
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
-def test_a_video_has_as_many_frames_as_the_run(
-    tmp_path: Path, make_result: Callable[..., FrameResult], suffix: str
-) -> None:
-    path = tmp_path / f"out{suffix}"
-    runner = feed(open_image_sink(path, source(), False, False), [make_result(index) for index in range(13)])
-    assert frames_in(path) == 13
-    assert (runner.written, runner.lost) == (13, 0)
-    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
-
-
-def test_a_live_video_plays_in_real_time(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
-    path = tmp_path / "out.mp4"
-    # One second with six results, at 25 frames per second.
-    feed(open_image_sink(path, source(live=True), False, True), [make_result(index) for index in range(0, 31, 6)])
-    assert frames_in(path) == 26
-
-
-def test_a_video_of_a_file_keeps_every_frame_and_its_time(
-    tmp_path: Path, make_result: Callable[..., FrameResult]
-) -> None:
-    path = tmp_path / "out.mp4"
-    # Frames of a file whose rate varies: some closer together than the video's, then a pause of one second.
-    times = [0.0, 0.01, 0.02, 0.03, 1.03]
-    results = [dataclasses.replace(make_result(index), t=t) for index, t in enumerate(times)]
-    runner = feed(open_image_sink(path, source(), False, False), results)
-    assert (runner.written, frames_in(path)) == (5, 27)  # 25 per second, up to the frame at 1.03 s
-
-
-def test_a_video_that_cannot_be_encoded_leaves_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "out.mp4"
-    path.write_text("old")
-    runner = SinkRunner(open_image_sink(path, source(), False, False), False)
-    runner.offer(frame_of(0, (1, 1)), FrameResult(0, 0.0, True))
-    runner.close()
-    assert path.read_text() == "old"
-    assert (runner.written, runner.lost) == (0, 1)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"]
-
-
-def test_a_video_cut_short_by_a_full_disk_leaves_the_old_one(
-    tmp_path: Path, make_result: Callable[..., FrameResult]
-) -> None:
-    path = tmp_path / "out.mp4"
-    path.write_text("old")
-    sink = VideoSink(path, 25.0, gaps=False)
-    for index in range(5):
-        sink.write(Published(make_result(index), frame_of(index)))
-    assert sink._video is not None
-    sink._video._writer.release()
-    os.truncate(sink._video._part, sink._video.bytes_so_far() // 2)
-    with pytest.raises(OutputError, match="disk full"):
-        sink.close()
-    assert path.read_text() == "old"
-    assert sink.written == 0
-    assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"]
-
-
-def test_frames_of_another_size_are_fitted_into_the_video(tmp_path: Path) -> None:
-    runner = SinkRunner(open_image_sink(tmp_path / "out.avi", source(), False, False), False)
-    for index, shape in enumerate([(48, 64, 3), (31, 77), (480, 640, 3)]):
-        runner.offer(frame_of(index, shape), FrameResult(index, index / 30, True))
-    runner.close()
-    assert frames_in(tmp_path / "out.avi") == 3
 
 
 def test_one_image_and_a_folder_of_images(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
