@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Protocol
 
-WAIT_S = 10.0  # for calls that daemon threads are in
+WAIT_S = 5.0  # for calls that daemon threads are in
 
 
 class Closable(Protocol):
@@ -37,7 +37,7 @@ def close_at_exit(item: Closable) -> None:
 
 @contextlib.contextmanager
 def native_calls() -> Iterator[None]:
-    """Around calls of OpenCV or onnxruntime that a caller's daemon thread may make.
+    """Around calls of OpenCV or onnxruntime that a caller's daemon thread may make; a decorator, too.
 
     Python's exit waits for the end of the block. A daemon thread that enters it during the exit stops there for good.
     """

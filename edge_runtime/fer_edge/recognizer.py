@@ -211,7 +211,8 @@ class EmotionRecognizer:
         networks = self._opened()
         if options.min_confidence is None:
             options = replace(options, min_confidence=self._min_confidence)
-        opened = _open(source, fps, options)
+        with native_calls():
+            opened = _open(source, fps, options)
         try:
             stream = ResultStream(opened, *networks, options, images)
         except BaseException:

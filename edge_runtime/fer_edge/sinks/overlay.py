@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fer_edge.exit_guard import native_calls
 from fer_edge.framing import Image
 from fer_edge.opencv import cv2
 from fer_edge.results import Face
@@ -34,6 +35,7 @@ MAX_LABELED = 30
 MAX_UNLABELED = 0.25  # of the faces: if more have no room for their label, all have numbers
 
 
+@native_calls()
 def annotate(image: Image, faces: Sequence[Face], *, bars: bool = True, caption: str = "") -> Image:
     """A BGR copy of `image` with a box and a label per face.
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fer_edge.errors import SourceError
+from fer_edge.exit_guard import native_calls
 from fer_edge.framing import Image
 from fer_edge.sources.images import read_image
 
@@ -106,7 +107,8 @@ def _from_file(path: str | os.PathLike[str]) -> Image:
         raise SourceError(f"{path} does not exist: check the path of the image")
     if not os.access(file, os.R_OK):
         raise SourceError(f"{path} can't be read: change its permissions")
-    image = read_image(file)
+    with native_calls():
+        image = read_image(file)
     if image is None:
         raise SourceError(f"{path} is damaged or not an image: name another one; stream reads videos")
     return image

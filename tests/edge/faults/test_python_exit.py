@@ -28,24 +28,37 @@ PROGRAMS = {
         "from fer_edge.demo.scene import draw_scene\nimage = draw_scene(0.5, (640, 480))\n"
         "def forever():\n    while True: recognizer([image] * 9)\nrun(forever)\ntime.sleep(0.2)"
     ),
+    "photos drawn on in a daemon thread": (
+        "from fer_edge import annotate\nfrom fer_edge.opencv import cv2\nfrom fer_edge.demo.scene import draw_scene\n"
+        "import tempfile, pathlib\nfolder = tempfile.TemporaryDirectory()\n"
+        "path = pathlib.Path(folder.name, 'a.png')\ncv2.imwrite(str(path), draw_scene(0.5, (1280, 960)))\n"
+        "image = cv2.imread(str(path))\ndef forever():\n    while True: annotate(image, recognizer(path))\n"
+        "run(forever)\ntime.sleep(0.2)"
+    ),
+    "one video after the other in a daemon thread": (
+        "def forever():\n    while True: list(recognizer.stream('demo:160x160', images=False))\n"
+        "run(forever)\ntime.sleep(0.3)"
+    ),
     "recognizers made in a daemon thread": (
         "def forever():\n    while True: EmotionRecognizer()\nrun(forever)\ntime.sleep(0.2)"
     ),
 }  # fmt: skip
-RUNS = 4
+RUNS = 4  # at once: the abort came in some runs only, in more of them on a busy machine
+
+
+def start(program: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen([sys.executable, "-c", START + program], stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_a_program_ends_in_order_while_threads_work(program: str) -> None:
-    for _ in range(RUNS):
-        ran = subprocess.run(
-            [sys.executable, "-c", START + program], capture_output=True, text=True, check=False, timeout=60
-        )
-        assert (ran.returncode, ran.stderr) == (0, "")
+    started = [start(program) for _ in range(RUNS)]
+    ended = [(run.communicate(timeout=60)[1], run.returncode) for run in started]
+    assert ended == [("", 0)] * RUNS
 
 
 def test_the_exit_code_and_the_error_of_the_program_stay() -> None:
-    program = f"{START}\nresults = recognizer.stream('demo:endless')\nnext(results)\nraise LookupError('mine')"
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
-    assert ran.returncode == 1
-    assert ran.stderr.endswith("LookupError: mine\n")
+    run = start("results = recognizer.stream('demo:endless')\nnext(results)\nraise LookupError('mine')")
+    error = run.communicate(timeout=60)[1]
+    assert run.returncode == 1
+    assert error.endswith("LookupError: mine\n")
