@@ -127,7 +127,7 @@ def measure(classifier: Classifier, faces: FaceData, tiles: Path | None, labels:
 
 
 def calm_table(answers: Answers, labels: tuple[str, ...]) -> Table:
-    """What calm faces of the everyday set are called, by threshold; "unsure" is the rest."""
+    """The labels of the calm faces of the everyday set, by threshold; the others are unsure."""
     calm = answers.labels == labels.index("neutral")
     predicted, confidence = answers.probabilities[calm].argmax(axis=1), answers.confidence[calm]
     shown = [label for label in ("neutral", "angry", "sad") if label in labels]

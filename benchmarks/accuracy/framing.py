@@ -1,4 +1,4 @@
-"""Does a detector's framing give the network what FER2013 gives it?
+"""Does a detector's framing give the network the same crop as FER2013?
 
 Every PublicTest face is enlarged and laid on a canvas, found again by each detector, cropped by its framing and
 classified. The accuracy should equal that of the original face, and the square should match the image's place on the
@@ -172,7 +172,7 @@ def main(
     """Measure, print, write, draw."""
     if side % 2:
         raise click.BadParameter(f"{side} is odd: the image lies in the middle", param_hint="--side")
-    results = Results("framing", "Does a detector's framing give the network what FER2013 gives it?")
+    results = Results("framing", "Does a detector's framing give the network the same crop as FER2013?")
     classifier = Classifier(model or default_model(), threads=1)
     faces = public_test(data)
     faces = faces.rows(np.arange(len(faces)) % every == 0)

@@ -146,7 +146,7 @@ def measure(contestants: Contestants, media: Path, step: int, rounds: int) -> Re
         "facemask853, without mask, >= 20 px": facemask(detection / "facemask853"),
         "dlib and wider_val10, >= 24 px": wider(detection / "wider_val10") + dlib(detection, media / "stills"),
     }
-    taken = times(contestants, timed_frames(media), rounds)  # first, before the rest heats the machine up
+    taken = times(contestants, timed_frames(media), rounds)  # first, before other work heats the machine up
     crowds = [photograph.read() for photograph in next(iter(sets.values()))[::CROWD_STEP]]
     in_crowds = times(contestants, crowds, max(1, rounds // 2))
     results.plotted = {

@@ -1,4 +1,4 @@
-"""Clips and stills with the boxes of every detector, for a look at them."""
+"""Draw the boxes of every detector on clips and stills, to inspect them."""
 
 from pathlib import Path
 

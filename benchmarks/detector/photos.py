@@ -93,7 +93,7 @@ def score(search: Search, photographs: Sequence[Photograph]) -> Scores:
 def match(
     boxes: Boxes, scores: npt.NDArray[np.float32], wanted: Boxes, labels: Boxes, large: npt.NDArray[np.bool_]
 ) -> Scores:
-    """Match each wanted face with at most one box, surest first; other `large` boxes that touch no label are false."""
+    """Match each wanted face with one box at most, best first; other `large` boxes that touch no label are false."""
     result = Scores([-np.inf] * len(wanted), [0.0] * len(wanted))
     overlap = iou_matrix_xyxy(boxes, wanted)
     touching = iou_matrix_xyxy(boxes, labels).max(axis=1, initial=0) > 0

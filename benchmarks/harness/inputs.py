@@ -1,4 +1,4 @@
-"""What benchmarks look at: drawn faces and clips that need no download, FER2013's PublicTest, frames of a video."""
+"""Inputs of the benchmarks: drawn faces and clips that need no download, FER2013's PublicTest, frames of a video."""
 
 from collections.abc import Iterator
 from pathlib import Path

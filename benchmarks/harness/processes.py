@@ -1,4 +1,4 @@
-"""Processes from outside: time to the first line, processor time, memory. Reads Linux's /proc."""
+"""Measurements of other processes: time to the first line, processor time, memory. Reads Linux's /proc."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Other people's emotion recognizers, run as they document it, on the same faces as ours.
+"""Other emotion recognizers, run as their documentation says, on the same faces as ours.
 
 --peer NAME, or NAME=FILE[,FILE] for a peer whose network is a file of the user. A peer that is not installed, or cannot
 get its weights, raises PeerMissingError, and the benchmarks skip it with one line.

@@ -101,7 +101,7 @@ def compare(here: Answer, there: Answer) -> Checks:
 def check_board(
     machine: guest.Machine, question: Question, here: Answer, test_log: Path | None, folder: Path
 ) -> Checks:
-    """All checks of `machine` against `here`; with a log file, also run the tests, in parallel to the rest."""
+    """All checks of `machine` against `here`; with a log file, also run the tests, in parallel."""
     with ThreadPoolExecutor(1) as beside:
         if test_log is not None:
             log(f"{machine.name}: runs tests/edge (tail -f {test_log})")

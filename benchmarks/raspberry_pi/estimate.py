@@ -77,7 +77,7 @@ PUBLISHED = {
         CASCADE_EVAL,
     ),
     "haar": Published(
-        Range(360.4, 379.9), "ms, Haar (step 1.1, 3 neighbours), 320x320, one thread, Pi 4 at 1.5 GHz", CASCADE_EVAL
+        Range(360.4, 379.9), "ms, Haar (step 1.1, 3 neighbors), 320x320, one thread, Pi 4 at 1.5 GHz", CASCADE_EVAL
     ),
     "pi5_over_pi4": Published(
         Range(42.58 / 20.22, 420.93 / 151.10),

@@ -67,7 +67,7 @@ def main(rounds: int) -> Results:
         for sampling in SAMPLING:
             color_ms, luma_ms, difference = decode_times(size, sampling, rounds)
             name = f"{size[0]}x{size[1]}, {sampling}"
-            ratio = figure(f"luma alone / colour, then grey: {name}", ratios(luma_ms, color_ms), ratio=True)
+            ratio = figure(f"luma alone / color, then gray: {name}", ratios(luma_ms, color_ms), ratio=True)
             results.figures.append(ratio)
             rows.append([
                 name, f"{statistics.median(color_ms):.2f} ms", f"{statistics.median(luma_ms):.2f} ms",

@@ -257,13 +257,13 @@ def plot(results: Results) -> Any:
 
 
 def draw_sizes(axes: Any, sizes: Mapping[str, Mapping[str, float]]) -> None:
-    """A stacked bar per extra: the largest packages by name, the rest as one."""
+    """A stacked bar per extra: the largest packages by name, the others as one."""
     everywhere = {name: max(of.get(name, 0.0) for of in sizes.values()) for of in sizes.values() for name in of}
     shown = sorted(everywhere, key=lambda name: -everywhere[name])[:6]
     starts = [0.0] * len(sizes)
     parts = [(name, [of.get(name, 0.0) for of in sizes.values()]) for name in shown]
-    rest = [sum(size for name, size in of.items() if name not in shown) for of in sizes.values()]
-    for index, (name, values) in enumerate([*parts, ("the rest", rest)]):
+    others = [sum(size for name, size in of.items() if name not in shown) for of in sizes.values()]
+    for index, (name, values) in enumerate([*parts, ("others", others)]):
         axes.barh(range(len(sizes)), values, left=starts, color=COLORS[index], label=name)
         starts = [start + value for start, value in zip(starts, values, strict=True)]
     for row, total in enumerate(starts):

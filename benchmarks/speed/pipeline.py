@@ -142,7 +142,7 @@ def figures(clip: str, fast: Passes, live: Passes) -> list[Figure]:
     found += [figure(f"{name}, {clip}", values, "FPS") for name, values in fps.items()]
     delays = dict(live) | {name: of for name, of in fast.items() if name not in live}
     found += [figure(f"{name}: delay p50, {clip}", [each.p50_ms for each in of], "ms") for name, of in delays.items()]
-    return found + [figure(f"{name}: processor time a frame, {clip}", values, "ms") for name, values in cpu.items()]
+    return found + [figure(f"{name}: processor time per frame, {clip}", values, "ms") for name, values in cpu.items()]
 
 
 def summary(clip: str, fast: Passes, live: Passes) -> Table:

@@ -15,7 +15,7 @@ import click
 from fer_edge.errors import FerError, Interrupted, MissingExtraError, Stopped, Terminated
 
 CLEAR_LINE = "\r\x1b[K"  # erases a status line on a terminal
-LOADING_AFTER_S = 1.0  # silence that a user takes for a hang
+LOADING_AFTER_S = 1.0  # a longer silence looks like a hang
 
 
 class _StdoutClosed(BaseException):
@@ -171,7 +171,7 @@ def _suggest_shown_names(error: click.NoSuchOption) -> None:
 
 @contextlib.contextmanager
 def loading(what: Callable[[], str]) -> Iterator[None]:
-    """Say "loading ..." on a terminal if the block, which imports modules, takes more than a second.
+    """Print "loading ..." on a terminal if the block, which imports modules, takes more than a second.
 
     what: called after that second; names what is loading.
     """

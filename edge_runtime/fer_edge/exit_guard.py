@@ -1,4 +1,4 @@
-"""End our work before Python's exit does.
+"""End our threads before Python does at its exit.
 
 At its exit Python ends daemon threads wherever they are. A thread inside OpenCV or onnxruntime then aborts the process
 ("terminate called without an active exception"), because that end is an exception in C++ code that allows none. So

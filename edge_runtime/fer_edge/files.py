@@ -27,7 +27,7 @@ def check_writable(path: Path, overwrite: bool = False) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise OutputError(f"{folder} is not a folder, so {path.name} can't be written there: create it first")
-    # Permissions don't show read-only disks and file systems with rules of their own: try it.
+    # Permissions don't show read-only disks and file systems with other rules: try it.
     probe = folder / f".{path.stem}.{os.getpid()}.part"
     try:
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT, 0o600))

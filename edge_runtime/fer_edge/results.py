@@ -82,7 +82,7 @@ class FrameResult:
     time: time of day of the capture, in UTC and ISO 8601 with milliseconds, such as "2026-05-01T12:00:00.000Z"; None
         for files unless StreamOptions.start_time is given.
     image: the frame as displayed, rotated and mirrored: uint8 BGR [H, W, 3] or gray [H, W], read-only. None if the
-        stream was told to drop it.
+        stream was opened with images=False.
 
     >>> FrameResult(frame=0, t=0.0, detected=True)
     FrameResult(frame 0 at 0.00 s: no face)

@@ -1,4 +1,4 @@
-"""What a run saw, in words: a line per image, the emotions of now, and the table at the end of a run."""
+"""What a run saw, in words: a line per image, the current emotions, and the table at the end of a run."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

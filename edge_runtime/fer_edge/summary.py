@@ -11,7 +11,7 @@ MAX_RESULT_S = 1.0  # a camera that was away for an hour did not see a smile for
 MAX_TRACKS = 1000  # listed; a run of months sees more
 
 Emotion = str | None
-"""A label, or None for a face whose emotion is unsure: a class of its own, whatever the labels are."""
+"""A label, or None for a face whose emotion is unsure: a separate class, whatever the labels are."""
 
 
 class RunSummary:

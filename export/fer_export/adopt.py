@@ -229,7 +229,7 @@ def probe(model: onnx.ModelProto, source: Path, adoption: Adoption) -> npt.NDArr
         raise ModelError(f"{source} can't be run on uint8 faces ({reason}): check the options against it") from error
     try:
         together: npt.NDArray[np.float32] = session.run(None, {INPUT: faces})[0]
-    except Exception:  # noqa: BLE001 - whatever it is, it is the batch, since one face went well
+    except Exception:  # noqa: BLE001 - one face works, so the batch is the cause
         together = np.empty(0, np.float32)
     scale = max(1.0, float(np.abs(alone).max()))
     if together.shape != alone.shape or not np.allclose(together, alone, rtol=0, atol=MAX_BATCH_DELTA * scale):

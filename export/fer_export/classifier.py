@@ -106,7 +106,7 @@ class ClassifierExport(ExportJob):
 
     def quantize(self) -> onnx.ModelProto:
         """The int8 graph with the best calibrator, calibrated on Training faces."""
-        assert self.data is not None  # its options make sure
+        assert self.data is not None  # ClassifierExportOptions has checked it
         options = self.options
         faces, tuning = choose_faces(self.data, options.calibration_images, TUNING_IMAGES, options.seed)
         self.log(f"Quantizing on {len(faces)} training faces, measuring on {len(tuning)} others ...")
@@ -161,7 +161,7 @@ class ClassifierExport(ExportJob):
         self.check(agreement_gate(self.agreement), *accuracy_gates(self.accuracy["fp32"], self.accuracy["int8"]))
         if len(test) < MIN_IMAGES_FOR_ACCURACY_DROP:
             self.notes.append(
-                f"accuracy drop not judged: {len(test)} test faces are too few to tell one from chance "
+                f"accuracy drop not checked: {len(test)} test faces are too few to measure it "
                 f"({MIN_IMAGES_FOR_ACCURACY_DROP} are needed)"
             )
 

@@ -286,7 +286,7 @@ def _check_onnx_name(out: Path) -> None:
 
 
 def _log(line: str) -> None:
-    if sys.stderr.isatty():  # in a log file an error must stand alone
+    if sys.stderr.isatty():  # a log file gets errors only
         click.echo(line, err=True)
 
 

@@ -26,7 +26,7 @@ from fer_train.detection.synthesis.pool import load_pool
 from fer_train.detection.trainer import load_detector
 
 CALIBRATION_SCENES, TUNING_SCENES, TEST_SCENES = 768, 256, 256
-TUNING_THRESHOLDS = (0.4, 0.5, 0.6, 0.7, 0.8)  # few boxes lie near a single one, so the best there is so by chance
+TUNING_THRESHOLDS = (0.4, 0.5, 0.6, 0.7, 0.8)  # few boxes lie near a single one: chance would choose
 PARITY_SCENES = 8
 
 

@@ -124,7 +124,7 @@ def test_the_report_has_every_figure(finished) -> None:
         "batch_norms_left", "parity_max_abs_delta", "parity_batch_delta", "probability_sum_error",
         "int8_convolutions", "float_convolutions", "int8_batch_delta", "int8_probability_sum_error", "agreement",
     ]  # fmt: skip
-    assert any("accuracy drop not judged" in note for note in report["notes"])
+    assert any("accuracy drop not checked" in note for note in report["notes"])
 
 
 def test_stdout_is_the_aligned_table_alone(finished) -> None:

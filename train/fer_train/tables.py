@@ -23,7 +23,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def save_csv(table: "pd.DataFrame", path: Path) -> None:
-    """Write `table` with its column names but without its index to `path`, whole or not at all; OutputError on failure.
+    """Write `table` with its column names but without its index to `path`, atomically; OutputError on failure.
 
     Floats are written so that reading them gives the same value.
     """

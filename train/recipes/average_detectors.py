@@ -1,6 +1,6 @@
-"""Average the weights of detectors that were trained on from the same one: better than each of them, at no cost.
+"""Average the weights of detectors that were fine-tuned from the same one: better than each of them, and as fast.
 
-See Wortsman et al. 2022, "Model soups". Detectors with different starting weights have a useless mean.
+See Wortsman et al. 2022, "Model soups". The mean of detectors with different initial weights is useless.
 
     python train/recipes/average_detectors.py first/detector.pt second/detector.pt detector.pt
 """

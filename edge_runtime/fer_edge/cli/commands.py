@@ -48,7 +48,7 @@ def edge(ctx: click.Context, /, list_cameras: bool, **values: Any) -> None:
     logging.basicConfig(level=logging.INFO, format=over_status_line + "fer-edge: %(message)s")
 
     with signals_deferred(), loading(lambda: "OpenCV and onnxruntime"):
-        # Signals wait because a C extension would report an interrupted import as an error of its own.
+        # Signals wait because a C extension would report an interrupted import as another error.
         options = run_options(**values)
         _preload(options)
         from fer_edge.cli.run import run

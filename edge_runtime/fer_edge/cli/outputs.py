@@ -45,7 +45,7 @@ class Outputs:
         self._earlier = Counter[str]()  # results in the outputs of earlier sources: written and lost
         self._failed: list[str] = []
         self._file: str | None = None
-        self._says_lines = False
+        self._prints_lines = False
         output = options.outputs.output
         self._folder = OutputFolder(output, options.sources) if self._several and output is not None else None
 
@@ -63,8 +63,8 @@ class Outputs:
             self._image = SinkRunner(sink, not lossless)
         if self._text is None:
             self._text = [SinkRunner(sink, not lossless) for sink in self._open_text(source)]
-        self._says_lines = source.image_count is not None and any((sys.stdout, sys.stderr))
-        if self._says_lines and self._lines is None:
+        self._prints_lines = source.image_count is not None and any((sys.stdout, sys.stderr))
+        if self._prints_lines and self._lines is None:
             from fer_edge.sinks.text import ImageLineSink
 
             stdout_taken = "-" in (options.json, options.csv) or sys.stdout is None
@@ -101,7 +101,7 @@ class Outputs:
             result = replace(result, file=self._file)
         for sink in self._text or []:
             sink.offer(frame, result)
-        if self._lines is not None and self._says_lines:
+        if self._lines is not None and self._prints_lines:
             self._lines.offer(frame, result)
         if self.window is not None:  # may wait
             self.window.offer(frame, shown)
@@ -241,7 +241,7 @@ def check_outputs(options: OutputOptions) -> None:
 
 
 def start_window() -> "Window | None":
-    """The live window, whose `open` tells whether there is a screen; None if there is certainly none."""
+    """The live window, whose `open` returns whether there is a screen; None if there is certainly none."""
     from fer_edge.sinks.display import has_display
 
     if not has_display():

@@ -78,7 +78,7 @@ def run(options: RunOptions) -> None:
 
 
 def _log_start_time(start: datetime | None) -> None:
-    """Say what a start time is taken for, if that is not certain."""
+    """Log how a start time without a time zone is read, and warn if it is in the future."""
     if start is None:
         return
     if start.tzinfo is None:
@@ -239,7 +239,7 @@ class _Job:
         if self._options.verbose or not self._one_image:
             write_stderr(render_report(report, paths, verbose=self._options.verbose, blocks=blocks_allowed()))
         elif files := [printable(path) for path in paths.values() if path != STDOUT]:
-            write_stderr(f"written to {', '.join(files)}")  # the image's own line has said the rest
+            write_stderr(f"written to {', '.join(files)}")  # the image's own line shows its faces
         if self._options.outputs.report is not None:
             write_json(self._options.outputs.report, report)
 
@@ -259,7 +259,7 @@ class _Job:
 
 @contextlib.contextmanager
 def _reports_on_request(report: Callable[[str], None]) -> Iterator[Callable[[], None]]:
-    """Make SIGUSR1 request a report of the run so far. Yields a function to call often: it writes it."""
+    """Make SIGUSR1 request a report of the run so far. Yields a function that writes it; call that often."""
     requested = threading.Event()
 
     def report_if_requested() -> None:

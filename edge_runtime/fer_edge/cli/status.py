@@ -36,7 +36,7 @@ def blocks_allowed() -> bool:
 
 
 class StatusLine:
-    """The emotions of now, the rate, and of files the progress.
+    """The current emotions, the rate and, for files, the progress.
 
     One line rewritten in place on a terminal, a line every 10 s in a log.
     sources: how many sources the run has. source_number: of the current one, from 1; `begin` names its pipeline.

@@ -20,7 +20,7 @@ def create(options: DetectorOptions) -> "HaarDetector":
 class HaarDetector:
     """OpenCV's frontal-face cascade (Viola and Jones 2001): no download needed, upright frontal faces only.
 
-    Scale step 1.1 and 5 neighbors, the customary settings.
+    Scale step 1.1 and 5 neighbors, the usual settings.
     """
 
     name = "haar"

@@ -24,9 +24,9 @@ MAX_GRIDS = 8  # cached, by image size
 # half their size as well, for a quarter more time; boxes at least HALVED_FACE_PX high there are taken from it.
 HALVED_FROM_PX, HALVED_FACE_PX = 400, 72
 # The windows of all second looks together are at most as large as the image: in crowds and noise the best boxes come
-# first, and no search takes much more than twice the time. Small images get MIN_SECOND_LOOKS all the same.
+# first, and no search takes much more than twice the time. Small images get at least MIN_SECOND_LOOKS.
 MIN_SECOND_LOOKS, BATCH = 8, 16
-MIN_LOGIT = -4.5  # of a second look that sees no face there; int8 outputs end slightly below
+MIN_LOGIT = -4.5  # of a second look that finds no face; int8 outputs end slightly below
 
 
 def create(options: DetectorOptions) -> "LumaDetector":

@@ -3,7 +3,7 @@
 import threading
 import time
 
-LATE_S = 0.1  # a frame that is later than this restarts the clock: what was missed is not made up for by haste
+LATE_S = 0.1  # a frame later than this restarts the clock, instead of playing faster to catch up
 
 
 class Playback:
@@ -35,7 +35,7 @@ class Playback:
             self._changed.notify_all()
 
     def resume(self) -> None:
-        """Go on at the file's own speed."""
+        """Continue at the file's own speed."""
         with self._changed:
             self.paused, self._zero = False, None
             self._changed.notify_all()
@@ -47,7 +47,7 @@ class Playback:
             self._changed.notify_all()
 
     def seek(self, t: float) -> None:
-        """Go on with the frame at `t`; it is read at once, even if the file is paused."""
+        """Continue with the frame at `t`; it is read at once, even if the file is paused."""
         with self._changed:
             self._target, self._steps, self._zero = max(0.0, t), 1, None
             self.seeks += 1
@@ -60,13 +60,13 @@ class Playback:
             self._changed.notify_all()
 
     def release(self) -> None:
-        """Stop to pace, pause and hold: read the rest of the file as fast as possible."""
+        """Stop pacing, pausing and holding: read the remaining frames as fast as possible."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
     def take_target(self) -> tuple[float, int] | None:
-        """The position to go on at, if `seek` was called since the last call, and the number of seeks so far."""
+        """The position to continue at, if `seek` was called since the last call, and the number of seeks so far."""
         with self._changed:
             target, self._target = self._target, None
             return None if target is None else (target, self.seeks)

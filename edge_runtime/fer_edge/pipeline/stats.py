@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 WARMUP_FRAMES = 5
-SHORT_RUN_FRAMES = 20  # so short a run has no steady state: its warm-up is not excluded
+SHORT_RUN_FRAMES = 20  # a run this short has no steady state: its warm-up is not excluded
 _STEP = 1.01  # histogram bins grow by 1 %, so a percentile is exact to within 0.5 %
 _SMALLEST_MS = 1e-3
 

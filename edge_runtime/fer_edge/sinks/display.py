@@ -1,4 +1,4 @@
-"""The window on the screen, in a process of its own: a display that vanishes ends the process that uses it.
+"""The window on the screen, in a separate process: a display that vanishes ends the process that uses it.
 
 The run writes frames to the process's standard input; the process answers with integers: what was pressed, and that a
 frame is on the screen. Only this module uses cv2's windows.

@@ -40,7 +40,7 @@ def annotate(image: Image, faces: Sequence[Face], *, bars: bool = True, caption:
     """A BGR copy of `image` with a box and a label per face.
 
     image: uint8 [H, W] gray, [H, W, 3] BGR or [H, W, 4] BGRA; it stays as it is.
-    bars: draw the probabilities of the largest faces, where they cover nobody else.
+    bars: draw the probabilities of the largest faces, where they cover no other face.
     caption: text at the top left; it may have several lines.
 
     A face whose label has no room beside it has a number: its track id, or its place in reading order if faces have no

@@ -1,4 +1,4 @@
-"""What Python code calls an image, as the array that the pipeline reads: arrays, paths and PIL images."""
+"""Convert what Python code passes as an image (array, path or PIL image) to the array that the pipeline reads."""
 
 import os
 import sys
@@ -38,7 +38,7 @@ ImageLike = Image | str | os.PathLike[str] | PilImage
 
 
 def is_image(value: object) -> bool:
-    """True if `value` stands for one image, right or wrong; False if it may be an iterable of images."""
+    """True if `value` stands for one image, valid or not; False if it may be an iterable of images."""
     if isinstance(value, np.ndarray):
         return bool(value.dtype != object)
     return isinstance(value, str | os.PathLike | bytes) or _is_pil(value)
@@ -115,7 +115,7 @@ def _from_file(path: str | os.PathLike[str]) -> Image:
 
 
 def _is_pil(value: object) -> bool:
-    module = sys.modules.get("PIL.Image")  # whoever has such an image has imported it
+    module = sys.modules.get("PIL.Image")  # a caller with a PIL image has imported it
     return module is not None and isinstance(value, module.Image)
 
 

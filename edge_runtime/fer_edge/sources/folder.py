@@ -1,4 +1,4 @@
-"""Find the images of a folder and below it, in the order in which a person would count them."""
+"""Find the images in a folder and below it, in natural order (2 before 10)."""
 
 import logging
 import os

@@ -10,10 +10,10 @@ from fer_edge.sources.convert import ImageLike, is_image, to_numbered_image
 
 
 class IterableSource(Source):
-    """Arrays, paths or PIL images, every one in order; an item that is none raises `to_image`'s error in `read`.
+    """Arrays, paths or PIL images, every one in order; any other item raises `to_image`'s error in `read`.
 
     Arrays are copied, so the iterable may draw the next image into the same array. A result names an item's file.
-    fps: images per second at which they were taken, if they are given at another pace; None uses the clock.
+    fps: rate at which the images were taken; None takes their times from the clock.
     """
 
     name = "iterable"

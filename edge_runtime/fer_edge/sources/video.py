@@ -99,7 +99,7 @@ class VideoFileSource(_Capture):
         self.seekable = self.fps is not None and self._capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
 
     def seek(self, media_time_s: float) -> None:
-        """OpenCV lands too late where frames don't last equally long: then try earlier, and read on from there."""
+        """OpenCV seeks too far where frame durations vary: then try earlier, and read on from there."""
         half_s = 0.5 / (self.fps or DEFAULT_FPS)
         aim_s = media_time_s
         for _ in range(SEEK_TRIES):

@@ -18,7 +18,7 @@ MAX_SUM_ERROR = 1e-5
 # A correct quantization of these networks agrees on 99 to 100 % of PublicTest.
 MIN_AGREEMENT = 0.985
 MAX_ACCURACY_DROP = 0.003
-# On fewer faces, a few that change sides by chance exceed MAX_ACCURACY_DROP.
+# On fewer faces, chance alone can exceed MAX_ACCURACY_DROP.
 MIN_IMAGES_FOR_ACCURACY_DROP = 1000
 # A healthy detector differs by 1e-5 in logits of up to 20, one that lost a layer by 1 and more.
 MAX_OUTPUT_DELTA = 1e-3

@@ -19,8 +19,8 @@ INPUT, OUTPUT = "pictures", "answers"
 SIDE_MULTIPLE = 32  # of an image's height and width: the stride of the coarsest grid that is added to a finer one
 # The box is as YuNet draws it; benchmarks/accuracy/framing.py measures which square of it is FER2013's.
 FRAMING = {"of_width": 0.0, "of_height": 0.95, "right": 0.0, "down": 0.0}
-# A detection smaller than this and with a score in this range gets a second look: below are hardly any faces, above is
-# hardly anything else. It ranks best of the sizes that were tried on facemask853 (docs/experiments.md).
+# A detection smaller than this and with a score in this range gets a second look: lower scores are rarely faces, higher
+# ones almost always. Of the sizes tried, these rank best on facemask853 (docs/experiments.md).
 SECOND_LOOK = SecondLook(window_px=96, face_px=40, least=0.4, most=0.85)
 Images = npt.NDArray[np.uint8]
 

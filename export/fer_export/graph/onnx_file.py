@@ -16,7 +16,7 @@ def strip_metadata(model: onnx.ModelProto) -> None:
     """Remove, in place, every doc string and metadata entry of the model, its nodes, tensors and shapes.
 
     torch stores stack traces there, with absolute paths of the machine that exported: the bytes would differ from
-    folder to folder, and tell strangers about the machine.
+    folder to folder, and reveal details of the machine.
     """
     _strip(model)
     model.producer_name, model.producer_version = PRODUCER, ""

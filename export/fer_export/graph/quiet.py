@@ -11,7 +11,7 @@ from collections.abc import Iterator
 def quiet() -> Iterator[None]:
     """Hide what torch.onnx, onnxsim and onnxruntime.quantization print, log and warn; errors still raise.
 
-    stdout is for results only, and nothing that these packages print tells a user what to do.
+    stdout is for results only, and nothing that these packages print helps a user.
     """
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)

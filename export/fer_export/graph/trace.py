@@ -23,7 +23,7 @@ def trace(
     """Export `module` with torch's dynamo exporter: one float32 input like `example`, one float32 output.
 
     names: of the input and the output. dynamic_shapes: the free sides of the input, by dimension.
-    Raises ModelError if torch can't export the module; Ctrl-C and SIGTERM stay what they are.
+    Raises ModelError if torch can't export the module; Ctrl-C and SIGTERM pass through as they are.
     """
     try:
         with quiet():

@@ -16,7 +16,7 @@ def output_limits(model: onnx.ModelProto, scenes: Images) -> dict[str, Range]:
     """Limits, by tensor, of the score logits and the boxes of the fp32 detector `model`.
 
     scenes: uint8 [N, S, S]. The limits of boxes are their range over the cells that see a face: other cells output
-    wider boxes, for which int8's steps would be so coarse that boxes tremble. A tensor of boxes has no limits if no
+    wider boxes, for which int8's steps would be so coarse that boxes jitter. A tensor of boxes has no limits if no
     cell sees a face.
     """
     heads = output_tensors(model)

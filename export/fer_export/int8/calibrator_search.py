@@ -17,7 +17,7 @@ from fer_export.int8.quantize import quantize
 from fer_export.int8.settings import AUTO, CALIBRATORS
 
 SAFE = "minmax"  # the calibrator that clips nothing, for too few faces to choose on
-MIN_TUNING_IMAGES = 200  # with fewer, one face that changes sides outweighs the calibrators' differences
+MIN_TUNING_IMAGES = 200  # with fewer, a single changed prediction outweighs the calibrators' differences
 BATCH = 64
 Images = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

@@ -13,7 +13,7 @@ def choose_faces(data: FaceData, calibrating: int, tuning: int, seed: int) -> tu
     """Up to `calibrating` Training faces to calibrate on, and up to `tuning` others to choose a calibrator on.
 
     Both are drawn with `seed`, as evenly over the classes as the faces allow. No image is in both or in PublicTest,
-    so that none judges what it took part in. Raises DataError if fewer than MIN_CALIBRATION_IMAGES are there.
+    so that nothing is measured on what it was fitted to. Raises DataError for fewer than MIN_CALIBRATION_IMAGES.
     """
     training = data.split(TRAINING)
     candidates = training.rows(~also_in(training.images, data.split(PUBLIC_TEST).images))

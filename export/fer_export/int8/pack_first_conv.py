@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 from fer_export.graph.onnx_file import copied, drop_unused_initializers
 
 PIXELS = 4  # of a row, packed into one; eight gain little more, and their weights are four times as many
-TO_LAST, TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]  # where the channels go
+TO_LAST, TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]  # permutations that move the channels
 Weights = npt.NDArray[np.generic]
 
 

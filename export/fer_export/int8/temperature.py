@@ -18,7 +18,7 @@ from fer_train.evaluation.metrics import (
 )
 
 TEMPERATURE = "temperature"
-MIN_IMAGES = 1000  # on fewer test faces the fit would follow chance: the checkpoint's temperature is kept
+MIN_IMAGES = 1000  # on fewer test faces the fit would be noise: the checkpoint's temperature is kept
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def run_with_progress(trainer: "Trainer", board: "Board") -> None:
 
 
 def log_stop(trainer: "Trainer") -> None:
-    """Print what an interrupted run leaves."""
+    """Print how far an interrupted run got, and where --resume continues."""
     done, every = len(trainer.history), trainer.options.save_every
     saved = done - done % every
     _log(
@@ -127,6 +127,6 @@ def _log(line: str) -> None:
 
 
 def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, whole_seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
+    return f"{hours}:{minutes:02}:{whole_seconds:02}"

@@ -53,7 +53,7 @@ OPTIONS = [
     click.option("--teacher", "teachers", type=PathType, metavar="BEST.PT", multiple=True,
                  help="Also learn from this trained network. Repeat it to learn from the mean of several."),
     click.option("--distill-weight", type=click.FloatRange(0, 1), metavar="SHARE", default=0.9,
-                 help="Weight of the teachers' loss; the labels' loss has the rest."),
+                 help="Weight of the teachers' loss, 0 to 1; the labels' loss has the remaining weight."),
     click.option("--distill-temperature", type=click.FloatRange(0, min_open=True), metavar="T", default=3.0,
                  help="Temperature that softens the teachers' predictions."),
     click.option("--unlabeled", "unlabeled", type=PathType, metavar="NPZ", cls=RenamedOption, former=["--unlabelled"],
@@ -69,7 +69,7 @@ OPTIONS = [
                  help="Decay of the moving average of the weights, which is tested and saved."),
     click.option("--patience", type=click.IntRange(0), metavar="N", default=0, show_default="never",
                  help="Stop after N epochs without improvement."),
-    click.option("--amp/--no-amp", default=None, show_default="where the machine is fast at it",
+    click.option("--amp/--no-amp", default=None, show_default="where it is faster",
                  help="Run convolutions in bfloat16."),
     click.option("--compile", "compiled", type=click.Choice(["no", "default", "reduce-overhead"]), default="no",
                  help="Use torch.compile: a slower start, faster steps. reduce-overhead also records CUDA graphs."),
@@ -167,7 +167,7 @@ def resolve_device(name: str) -> str:
 
 
 def _amp_is_fast(device: str) -> bool:
-    """Whether bfloat16 pays: on GPUs, and on CPUs with instructions for it. Other CPUs emulate it slowly."""
+    """Whether bfloat16 is faster: on GPUs, and on CPUs with instructions for it. Other CPUs emulate it slowly."""
     import torch
 
     supported = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # torch has no public function for this

@@ -1,6 +1,6 @@
 """Read face data sets: FER2013 in every form it is distributed in, and users' own faces.
 
-containers   a folder, a .zip or .tar archive, or one file, maybe compressed: names in, streams out
+containers   one interface to folders, archives and single files, compressed or not
 kaggle       downloads from Kaggle
 csv_table    any CSV file as pandas blocks with row numbers
 csv_faces    CSV files with a pixels column
@@ -15,7 +15,7 @@ npz_faces    .npz files of unlabeled faces for distillation
 statistics   what a data set holds
 writers      FaceData to a CSV or to folders of PNGs
 
-Batches, augmentation and anything else that knows PyTorch belong to training/.
+Batches, augmentation and everything else that needs PyTorch belong to training/.
 """
 
 from fer_train.data.classes import align_classes

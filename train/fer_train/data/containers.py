@@ -1,4 +1,4 @@
-"""Open folders, .zip and .tar archives and single files, maybe compressed, alike: names in, streams out."""
+"""One interface to folders, .zip and .tar archives and single files, compressed or not: names in, streams out."""
 
 import contextlib
 import gzip
@@ -137,7 +137,7 @@ def is_table(name: PurePosixPath) -> bool:
 
 @contextlib.contextmanager
 def open_text(container: Container, name: PurePosixPath) -> Iterator[TextIO]:
-    """Open a file of the container as text. Its content decides, whatever its name, whether it is decompressed."""
+    """Open a file of the container as text, decompressed if its content (not its name) is that of a compressed file."""
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(_decompressed(stack.enter_context(container.open(name)), stack))
         # newline="" keeps line ends inside quoted cells; utf-8-sig skips a byte-order mark

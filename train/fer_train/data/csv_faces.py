@@ -74,7 +74,7 @@ def _read(
 
 
 def _first_problems(index: pd.Index, checks: Iterable[pd.Series | Sequence[str] | None]) -> pd.Series:
-    """Return per row the first of the checks' problems, "" where all are content."""
+    """Return per row the first of the checks' problems, "" where there is none."""
     problems = pd.Series("", index, dtype=object)
     for found in checks:
         if found is not None:

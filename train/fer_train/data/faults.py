@@ -19,7 +19,7 @@ class Faults:
     first: str = ""
 
     def add(self, place: str, reason: str) -> None:
-        """Record one, with its place in the data ("row 5 (line 6)")."""
+        """Record a fault at `place` in the data, such as "row 5 (line 6)"."""
         if not self.places:
             self.first = f"{place}: {reason}"
         self.places.append(place)

@@ -1,4 +1,4 @@
-"""FER+ votes (Barsoum et al. 2016): what ten taggers said about each face of FER2013."""
+"""FER+ votes (Barsoum et al. 2016): how ten people labeled each face of FER2013."""
 
 import re
 from dataclasses import replace

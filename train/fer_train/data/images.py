@@ -33,7 +33,7 @@ def is_image(name: PurePosixPath) -> bool:
 def decode_face(data: bytes) -> tuple[Face, frozenset[str]]:
     """Decode an image file to a gray face, uint8 [48, 48], and say what was changed: SIZE, SHAPE, COLOR.
 
-    Of an image that is not square the middle square is taken. Raises ValueError if it can't be decoded.
+    An image that is not square is cropped to its middle square. Raises ValueError if it can't be decoded.
     """
     if not data:
         raise ValueError("the file is empty")

@@ -1,4 +1,4 @@
-"""Load a data set in any form: recognize the form, read it, apply votes and classes, and make sure of a test split."""
+"""Load a data set in any form: recognize the form, read it, apply votes and classes, and hold out a test split."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -33,6 +33,6 @@ def load_npz_faces(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def save_npz_faces(images: npt.NDArray[np.uint8], path: Path) -> None:
-    """Write faces, uint8 [N, 48, 48], to `path`, whole or not at all; OutputError on failure."""
+    """Write faces, uint8 [N, 48, 48], to `path`, atomically; OutputError on failure."""
     with atomic_write(path) as part, part.open("wb") as file:
         np.savez_compressed(file, images=images)

@@ -30,7 +30,7 @@ def check_target(out: Path, overwrite: bool) -> None:
 
 
 def write_csv(data: FaceData, path: Path) -> None:
-    """Write `data` in the format of fer2013.csv, whole or not at all; compressed if the name ends in .gz or .xz.
+    """Write `data` in the format of fer2013.csv, atomically; compressed if the name ends in .gz or .xz.
 
     FER2013's seven classes become numbers, other classes stay names. Data without splits gets no Usage column.
     """
@@ -61,7 +61,7 @@ def write_folders(data: FaceData, path: Path) -> None:
                     (root / folder / name).mkdir(parents=True)
             _write_images(data, {usage: root / folder for usage, folder in folders.items()}, path.name)
             if path.is_dir():
-                path.rmdir()  # check_target made sure that it is empty
+                path.rmdir()  # check_target has refused a folder that is not empty
             shutil.move(root, path)
     except OSError as error:
         raise OutputError(f"{path} can't be written: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""Augment scenes, a whole batch at once on the device: zoomed, turned, mirrored and sharpened."""
+"""Augment whole batches of scenes on the device: zoom, rotate, mirror and sharpen."""
 
 import math
 
@@ -10,8 +10,8 @@ from fer_train.detection.synthesis.batches import Views, affine_grid, flag_cut_f
 
 ZOOM = (0.65, 1.4)
 TURN_DEGREES = 15.0
-MAX_SHARPENING = 3.0  # how many times the details are added; a quarter of the images stays as it is
-MIN_SHOWN = 0.5  # a face of which less is in the image is ignored
+MAX_SHARPENING = 3.0  # factor of the added detail; a quarter of the images is not sharpened
+MIN_SHOWN = 0.5  # a face of which a smaller part is in the image is ignored
 
 
 def augment(scenes: Tensor, faces: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

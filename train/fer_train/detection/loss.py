@@ -26,7 +26,7 @@ def detection_loss(outputs: Tensor, grid: Tensor, faces: Tensor) -> tuple[Tensor
     score and overlap are already the best. The best one's target is the face's certainty, the others' is lower in
     proportion, so that the best box survives suppression. Unlike in TOOD, the target does not depend on the overlap
     itself: that is poor for blurred, turned and hidden faces, which would rank behind hands and ears. Scores are
-    learned by plain cross-entropy, since a focal loss (Lin et al. 2017) left hard faces half learned.
+    learned by plain cross-entropy, because a focal loss (Lin et al. 2017) learned hard faces worse.
     """
     logits, boxes = outputs[:, 0].float(), decode(outputs, grid)
     owners, quality = assign(logits.detach().sigmoid(), boxes.detach(), grid, faces)

@@ -30,7 +30,7 @@ HELD_OUT = 0.005  # share of the pool, its first scenes, that is not trained on
 class DetectorOptions:
     """How to train a detector.
 
-    size: side of the largest training images in pixels, a multiple of 32; each step draws a side from half of it on.
+    size: side of the largest training images in pixels, a multiple of 32; each step draws one from half of it up.
     warm_up: steps in which the learning rate rises. ema_decay: of the average of the weights, which is what is kept.
     amp: convolutions in bfloat16. mosaics_only, close_ups: which scenes were used, for the record.
     """
@@ -192,7 +192,7 @@ def _optimizer(network: nn.Module, options: DetectorOptions) -> torch.optim.Opti
 
 
 def save_detector(network: Luma, path: Path, options: dict[str, Any]) -> None:
-    """Write the network's weights, and the options of its training, to `path`, whole or not at all."""
+    """Write the network's weights, and the options of its training, to `path`, atomically."""
     weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
     save_tensors({"schema": SCHEMA, "detector": "luma", "state_dict": weights, "options": options}, path)
 

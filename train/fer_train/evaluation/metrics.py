@@ -35,10 +35,10 @@ def score(
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(confusion, (labels, predicted), 1)
     hits = confusion.diagonal()
-    support, claimed = confusion.sum(axis=1), confusion.sum(axis=0)
-    precision = hits / np.maximum(claimed, 1)
+    support, predictions = confusion.sum(axis=1), confusion.sum(axis=0)
+    precision = hits / np.maximum(predictions, 1)
     recall = hits / np.maximum(support, 1)
-    f1 = 2 * hits / np.maximum(support + claimed, 1)
+    f1 = 2 * hits / np.maximum(support + predictions, 1)
     per_class = {"precision": precision, "recall": recall, "f1": f1, "support": support}
     return {
         "accuracy": float(hits.sum() / max(len(labels), 1)),

@@ -54,7 +54,7 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write `checkpoint` to `path`, whole or not at all; OutputError if that can't be done."""
+    """Write `checkpoint` to `path`, atomically; OutputError if that can't be done."""
     save_tensors(asdict(checkpoint) | {"schema": SCHEMA, "classes": list(checkpoint.classes)}, path)
 
 
@@ -76,7 +76,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def save_tensors(values: Mapping[str, Any], path: Path) -> None:
-    """Write `values` to `path` with torch.save, whole or not at all; OutputError if that can't be done."""
+    """Write `values` to `path` with torch.save, atomically; OutputError if that can't be done."""
     buffer = io.BytesIO()  # torch's own writer raises a bare RuntimeError when the disk is full
     torch.save(dict(values), buffer)
     with atomic_write(path) as part:

@@ -20,7 +20,7 @@ class LoadedWeights:
     """What was loaded, by the tensors' names.
 
     loaded: the network's tensors that the file gave. summed: those of them that were summed over RGB.
-    skipped: the file's tensors that were not used. fresh: the network's tensors that keep their random start.
+    skipped: the file's tensors that were not used. fresh: the network's tensors that keep their random initial values.
     """
 
     loaded: tuple[str, ...]
@@ -29,14 +29,14 @@ class LoadedWeights:
     fresh: tuple[str, ...]
 
     def summary(self) -> str:
-        """One line for people."""
+        """One line for the log."""
         parts = [f"{len(self.loaded)} tensors loaded"]
         if self.summed:
             parts.append(f"{', '.join(self.summed)} summed over RGB")
         if self.skipped:
             parts.append(f"skipped: {_first_names(self.skipped)}")
         if self.fresh:
-            parts.append(f"starting fresh: {_first_names(self.fresh)}")
+            parts.append(f"newly initialized: {_first_names(self.fresh)}")
         return "; ".join(parts)
 
 

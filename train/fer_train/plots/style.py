@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from fer_edge.files import atomic_write
 from fer_train.data import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 
-# Paul Tol's bright scheme, which color-blind readers can tell apart
+# Paul Tol's bright scheme, which color-blind readers can distinguish
 SPLIT_COLORS = {TRAINING: "#4477aa", PUBLIC_TEST: "#ee6677", PRIVATE_TEST: "#ccbb44"}
 TRAIN_COLOR, TEST_COLOR = SPLIT_COLORS[TRAINING], SPLIT_COLORS[PUBLIC_TEST]
 RIGHT, WRONG = "#1a7f37", "#cf222e"
@@ -27,7 +27,7 @@ def open_frame(axes: Axes) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `figure` as a PNG to `path`, whole or not at all; OutputError on failure."""
+    """Write `figure` as a PNG to `path`, atomically; OutputError on failure."""
     with atomic_write(path) as part:
         figure.savefig(part, dpi=DOTS_PER_INCH)
 

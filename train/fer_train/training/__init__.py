@@ -12,8 +12,8 @@ qat           quantization-aware training
 history       what is recorded per epoch; history.csv
 resume        last.pt
 distributed   several processes (torchrun)
-tensorboard   the epochs' figures for TensorBoard
+tensorboard   epoch metrics for TensorBoard
 
 Networks and their files are in fer_train.networks, scores in fer_train.evaluation, the detector's training in
-fer_train.detection. Nothing here knows the command line; importing a module has no side effects.
+fer_train.detection. Nothing here depends on the command line; importing a module has no side effects.
 """

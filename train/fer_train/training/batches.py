@@ -59,11 +59,11 @@ class Batches:
         self._votes = None if votes is None else torch.from_numpy(_vote_fractions(votes, len(extra))).to(device)
         self.labeled = len(training) / len(labels)
         self.faces = len(labels)
-        least = 2 * rank.world_size  # batch normalization needs two faces to compare in each process
-        if rank.world_size > 1 and min(options.recipe.batch_size, self.faces) < least:
-            raise FerError(f"{rank.world_size} processes need {least} faces per batch: give a larger --batch-size")
-        full, rest = divmod(self.faces, options.recipe.batch_size)
-        self.per_epoch = max(full + (rest >= least), 1)  # a last batch that is too small is left out of the epoch
+        min_faces = 2 * rank.world_size  # batch normalization needs two faces to compare in each process
+        if rank.world_size > 1 and min(options.recipe.batch_size, self.faces) < min_faces:
+            raise FerError(f"{rank.world_size} processes need {min_faces} faces per batch: give a larger --batch-size")
+        full, remainder = divmod(self.faces, options.recipe.batch_size)
+        self.per_epoch = max(full + (remainder >= min_faces), 1)  # a last batch that is too small is left out
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of epoch `number`, counted from 0; also seeds torch's global generators, which dropout uses."""
@@ -108,11 +108,11 @@ class Batches:
 
 
 def _mixed(values: Tensor, ratios: Tensor) -> Tensor:
-    """`ratios` of each row, the rest of the row before it."""
+    """Each row mixed with the row before it: `ratios` of itself, 1 - `ratios` of the other."""
     return torch.lerp(values.roll(1, 0), values, ratios)
 
 
 def _vote_fractions(votes: npt.NDArray[np.float32], unlabeled: int) -> npt.NDArray[np.float32]:
-    """Votes [N, 10] as fractions that sum to 1 per face, then `unlabeled` rows of zeros; zeros where nobody voted."""
+    """Votes [N, 10] as fractions that sum to 1 per face, then `unlabeled` rows of zeros; zeros also without votes."""
     fractions = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
     return np.concatenate([fractions, np.zeros((unlabeled, votes.shape[1]))]).astype(np.float32)

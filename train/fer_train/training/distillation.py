@@ -1,4 +1,4 @@
-"""Teachers: trained networks whose answers a student learns (Hinton et al. 2015)."""
+"""Teachers: trained networks whose predictions a student learns (Hinton et al. 2015)."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,9 +1,9 @@
 """One training run on several processes: `torchrun --nproc-per-node 2 -m fer_train.cli ...`, on one machine or many.
 
-This is torch's DistributedDataParallel as it comes. Every process holds all faces, augments and trains on its own share
+This uses torch's DistributedDataParallel unchanged. Every process holds all faces, augments and trains on its own share
 of each batch, and the gradients are averaged. Batch normalization and dropout see the process's own share only, and
-the running statistics are the first process's. The number of processes therefore changes the result a little; the
-seed, the number of processes and resuming do not make two runs of the same command differ.
+the running statistics are the first process's. The number of processes therefore changes the result a little.
+Two runs with the same seed and number of processes give the same result, resumed or not.
 """
 
 import os
@@ -47,7 +47,7 @@ class Rank:
                 dist.broadcast(value, src=0)
 
     def barrier(self) -> None:
-        """Wait until all processes have come here."""
+        """Wait until all processes have reached this point."""
         if self.world_size > 1:
             dist.barrier()
 

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fer_edge.files import atomic_write
 from fer_train.data import PUBLIC_TEST
 from fer_train.evaluation.metrics import (
     cross_fitted_probabilities,
@@ -20,6 +19,7 @@ from fer_train.evaluation.metrics import (
     score,
     softmax,
 )
+from fer_train.tables import save_csv
 from fer_train.training.distributed import Rank
 
 
@@ -37,12 +37,10 @@ class EpochRecord:
 
 
 def write_history(history: Sequence[EpochRecord], path: Path) -> None:
-    """Write a row per epoch to the CSV `path`, whole or not at all; OutputError if that can't be done."""
+    """Write a row per epoch to the CSV `path`, atomically; OutputError if that can't be done."""
     import pandas as pd
 
-    table = pd.DataFrame(map(asdict, history), columns=[field.name for field in fields(EpochRecord)])
-    with atomic_write(path) as part:
-        table.to_csv(part, index=False, lineterminator="\n")
+    save_csv(pd.DataFrame(map(asdict, history), columns=[field.name for field in fields(EpochRecord)]), path)
 
 
 class RunningMeans:
@@ -85,7 +83,7 @@ def public_test_metrics(
     is_new: npt.NDArray[np.bool_],
     classes: Sequence[str],
 ) -> dict[str, Any]:
-    """What metrics.json says of the PublicTest faces, whose logits are [N, classes]; with the fitted temperature.
+    """The metrics of the PublicTest faces for metrics.json, from their logits [N, classes], with a fitted temperature.
 
     is_new: bool [N], whether a face is not in the training data too.
     """

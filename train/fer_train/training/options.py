@@ -26,7 +26,7 @@ class TrainOptions:
     ferplus_weight: of the cross-entropy of a second head on the FER+ vote distribution, which is
         dropped after training; used when the data has votes.
     teachers: SHA-256 of each teacher's checkpoint, by which a resumed run recognizes them.
-    distill_weight: the teachers' fraction of the loss; the labels have the rest. Used with teachers.
+    distill_weight: weight of the teachers' loss, 0 to 1; the labels' loss has the remaining weight. Used with teachers.
     distill_temperature: divides the logits of student and teachers (Hinton et al. 2015).
     patience: stop after this many epochs without a better one; 0: never.
     save_every: epochs between two versions of last.pt.

@@ -24,12 +24,12 @@ class Resumable(Protocol):
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what state_dict gave."""
+        """Restore what state_dict returned."""
         ...
 
 
 def save_state(run: Resumable, path: Path) -> None:
-    """Write the state of `run`, whole or not at all; OutputError if that can't be done."""
+    """Write the state of `run`, atomically; OutputError if that can't be done."""
     save_tensors(run.state_dict(), path)
 
 

@@ -1,4 +1,4 @@
-"""The epochs' figures for TensorBoard. Imports nothing heavy unless they are asked for."""
+"""Epoch metrics for TensorBoard, which is imported only when it is used."""
 
 import contextlib
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ class Board:
         self._writer = writer
 
     def add(self, record: "EpochRecord") -> None:
-        """Write every figure of an epoch, under names such as train/loss and test/accuracy."""
+        """Write every metric of an epoch, under names such as train/loss and test/accuracy."""
         if self._writer is not None:
             for name, value in asdict(record).items():
                 if name != "epoch":

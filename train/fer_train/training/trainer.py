@@ -145,7 +145,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what state_dict gave; KeyError, TypeError or RuntimeError if it does not fit."""
+        """Restore what state_dict returned; KeyError, TypeError or RuntimeError if it does not fit."""
         parts = {
             "network": self.network, "average": self.average, "ferplus_head": self.student.ferplus_head,
             "ranges": self.student.ranges, "optimizer": self.optimizer, "schedule": self.schedule,

@@ -1,4 +1,4 @@
-"""A color per label that people with any color vision can tell apart, and text colors that are readable on it."""
+"""A color per label that people with any color vision can distinguish, and text colors that are readable on it."""
 
 import functools
 from collections.abc import Sequence

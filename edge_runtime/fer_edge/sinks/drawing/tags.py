@@ -85,7 +85,7 @@ def draw_text_panel(canvas: Image, panel: TextPanel) -> None:
 
 
 def label_tag(face: Face, index: int, space: Space) -> Tag | None:
-    """The face's label above, below or on it, where it covers nobody else; None if there is no room for it."""
+    """The face's label above, below or on it, where it covers no other face; None if there is no room for it."""
     rect = space.rects[index]
     smallest, largest = text_limits(space.width, space.height)
     height = text_step(min(max(round(OF_FACE * (rect[3] - rect[1])), smallest), largest))

@@ -181,7 +181,7 @@ def test_files_of_another_form_are_refused(
     if isinstance(content, str):
         with monkeypatch.context() as older:
             if content == "older form":
-                older.setattr(altered_heads, "FORM", 1)
+                older.setattr(altered_heads, "FILE_FORMAT", 1)
             save_kinds([[tiles] * (2 if content == "two kinds" else len(KIND_SHARES))], file)
     if content == "no form":
         with np.load(file) as values:

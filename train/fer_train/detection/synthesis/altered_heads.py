@@ -1,7 +1,7 @@
-"""Alter what photos of public people seldom show: turned heads, other faces, fringes, caps, hidden parts, bystanders.
+"""Add what photos of public people seldom show: turned heads, other faces, fringes, caps, hidden parts, bystanders.
 
-A head is taken for half an ellipsoid that carries the image. Turned, it shows the same from another side, and hair
-(what the image has above the forehead) where the image shows nothing. At the size of training faces, that passes.
+A head is modeled as half an ellipsoid with the photo as its texture. A turned head shows that texture from another
+side, and hair (the texture above the forehead) where the photo shows nothing. That is good enough for small faces.
 """
 
 import zlib
@@ -32,7 +32,7 @@ SOFT_EDGE = 0.08  # share of the head's radius over which it blends into the pho
 MIN_TEACHER_SCORE = 0.5  # of an altered face
 MAX_OFFSET_SQUARED = 0.3  # of a detection from the face that it must show, in sides of the face
 MIN_SCORE = 0.3  # fainter detections in altered photos count as background
-# Where YuNet sees a face of FER2013 (benchmarks/accuracy/framing.py): center and sides, in shares of the image's side
+# Where YuNet sees a face of FER2013 (benchmarks/accuracy/framing.py): center and sides, in image sides
 FER_BOX: Place = (0.505, 0.512, 0.82, 1.06)
 FER_OVAL, WHOLE_OVAL = (0.45, 0.52), (0.5, 0.5)  # half the sides of what is pasted of it: the face; with its hair
 HIDDEN_SHARE = 0.35  # of the exchanged faces: an object hides a part of it
@@ -44,13 +44,13 @@ FER_PX, FER_MARGIN_PX = 96, 32  # the teacher sees FER2013's faces at this side,
 MIN_FER_SCORE = 0.35  # the teacher's, there
 TURN_PER_COPY, MAX_COPIES = 0.75, 5  # `how_turned` per copy of a turned FER2013 face
 KIND_SHARES = (0.27, 0.22, 0.22, 0.12)  # weight of altered heads, bystanders, FER2013's turned heads, hard negatives
-FORM = 3  # of the stored file
+FILE_FORMAT = 3
 BAD_FILE = (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error)  # what np.load raises
 TRIES = 2  # each milder than the one before
 
 
 class _Kept:
-    """Images whose face the teacher still sees, with the teacher's boxes."""
+    """Images whose face the teacher still detects, with the teacher's boxes."""
 
     def __init__(self, teacher: Teacher) -> None:
         self._teacher = teacher
@@ -58,7 +58,7 @@ class _Kept:
         self._boxes: list[Boxes] = []
 
     def add(self, image: Pixels, box: npt.NDArray[np.float64] | Boxes, min_score: float) -> bool:
-        """Keep `image` if the teacher sees a face near `box` [4], with at least that score; returns whether it did."""
+        """Keep `image` if the teacher detects a face near `box` [4], scored at least that; returns whether it did."""
         found = self._teacher.detect(image)
         offset = (found[:, :2] + found[:, 2:4] / 2 - box[:2] - box[2:4] / 2) / box[2:4]
         if not (found[(offset**2).sum(1) < MAX_OFFSET_SQUARED, 4] >= min_score).any():
@@ -74,7 +74,7 @@ class _Kept:
 def altered_tiles(tiles: FaceTiles, fer_faces: Pixels | None, teacher: Teacher, seed: int) -> FaceTiles:
     """`tiles` with their main head turned, and again with another face of FER2013, if given; some with a fringe.
 
-    Boxes and scores are the teacher's; images in which it no longer sees the face are left out. fer_faces: uint8
+    Boxes and scores are the teacher's; images in which it no longer detects the face are left out. fer_faces: uint8
     [N, 48, 48].
     """
     rng, kept = np.random.default_rng(seed), _Kept(teacher)
@@ -122,7 +122,7 @@ def fer_heads(tiles: FaceTiles, fer_faces: Pixels, teacher: Teacher, seed: int) 
     """The `fer_faces` (uint8 [N, 48, 48]) that look aside or down, on shoulders of `tiles`.
 
     Photos of public people show hardly any profile; FER2013 has some hundreds, with their hair, but close up. Boxes and
-    scores are the teacher's; images in which it no longer sees the face are left out.
+    scores are the teacher's; images in which it no longer detects the face are left out.
     """
     rng, kept = np.random.default_rng(seed), _Kept(teacher)
     bodies = [row for row, faces in enumerate(tiles.boxes) if len(faces)]
@@ -148,7 +148,7 @@ def detect_enlarged(
 ) -> tuple[npt.NDArray[np.float64], Boxes] | None:
     """Where in `face`, uint8 [48, 48], the teacher's best face is, and Teacher.detect_best's row; or None.
 
-    The place is x, y, width, height in shares of the image's side, [4]; the row's pixels are those of the enlarged
+    The place is x, y, width, height as fractions of the image's side, [4]; the row's pixels are those of the enlarged
     image with its margin. border: cv2's border type of the margin; a constant one has the runtime's padding gray.
     """
     enlarged = cv2.resize(face, (FER_PX, FER_PX), interpolation=cv2.INTER_CUBIC)
@@ -222,7 +222,7 @@ def with_face(
     """uint8 [H, W] with `face`, a FER2013 image, in place of the face in `box` (x, y, width, height).
 
     Its light is brought near to that of the face it replaces; `scale` makes it larger. place: where its face is,
-    center and sides; oval: half the sides of what is pasted of it; both in shares of its side.
+    center and sides; oval: half the sides of what is pasted of it; both as fractions of its side.
     """
     x, y, width, height = box.tolist()
     side = scale * (width / place[2] + height / place[3]) / 2
@@ -286,7 +286,7 @@ def _blended(image: npt.NDArray[Any], over: npt.NDArray[Any], alpha: npt.NDArray
 
 
 def save_kinds(parts: Sequence[Sequence[FaceTiles]], path: Path) -> None:
-    """Write the four kinds of tiles of KIND_SHARES to an .npz file, whole or not at all; `parts` hold all four each."""
+    """Write the four kinds of tiles of KIND_SHARES to an .npz file, atomically; `parts` hold all four each."""
     kinds = list(zip(*parts, strict=True))
     tiles = [part for kind in kinds for part in kind]
     boxes = [faces for part in tiles for faces in part.boxes]
@@ -294,15 +294,15 @@ def save_kinds(parts: Sequence[Sequence[FaceTiles]], path: Path) -> None:
     rows = np.concatenate([np.empty((0, 5), np.float32), *boxes])
     counts, sizes = np.array([len(faces) for faces in boxes], np.int64), [sum(map(len, kind)) for kind in kinds]
     with atomic_write(path) as target, target.open("wb") as file:
-        np.savez(file, images=images, boxes=rows, counts=counts, kinds=np.array(sizes), form=np.array(FORM))
+        np.savez(file, images=images, boxes=rows, counts=counts, kinds=np.array(sizes), form=np.array(FILE_FORMAT))
 
 
 def load_kinds(path: Path) -> list[FaceTiles]:
-    """The four kinds of tiles that `save_kinds` wrote; DataError if `path` is missing, damaged or of another form."""
+    """The four kinds of tiles that `save_kinds` wrote; DataError if `path` is missing, damaged or of another format."""
     try:
         with np.load(path) as values:
-            if len(values["kinds"]) != len(KIND_SHARES) or int(values["form"]) != FORM:
-                raise ValueError("another form")
+            if len(values["kinds"]) != len(KIND_SHARES) or int(values["form"]) != FILE_FORMAT:
+                raise ValueError("another format")
             images, ends = values["images"], np.cumsum(values["kinds"])[:-1]
             boxes = np.split(values["boxes"].astype(np.float32), np.cumsum(values["counts"])[:-1])
         spans = zip([0, *ends], [*ends, len(images)], strict=True)

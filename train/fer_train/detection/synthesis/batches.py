@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fer_train.detection.synthesis.scenes import IGNORED, MIN_FACE_PX
 
-MIN_SHOWN, MIN_SHOWN_PX = 0.05, 4  # a face of which less is in the view, or which is lower, is dropped
+MIN_SHOWN, MIN_SHOWN_PX = 0.05, 4  # a face is dropped if less of it is in the view, or if it is lower
 
 
 def uniform(generator: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
@@ -49,7 +49,7 @@ class Views(NamedTuple):
         return torch.stack([cos * self.mirror, sin, x, -sin * self.mirror, cos, y], dim=1).view(-1, 2, 3)
 
     def move(self, boxes: Tensor, side: Tensor) -> Tensor:
-        """Boxes float32 [K, F, 4], in shares of the image's side, in pixels of the views; they stay upright.
+        """Boxes float32 [K, F, 4], as fractions of the image's side, in pixels of the views; they stay upright.
 
         side: pixels of each view [K].
         """

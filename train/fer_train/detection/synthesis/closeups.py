@@ -51,7 +51,7 @@ MEAN_ALPHA = 0.78  # of a close-up's square
 class CloseUps:
     """Close-ups with one face each.
 
-    images: uint8 [N, 48, 48]. boxes: float32 [N, 4], x, y, width and height of the face in shares of the image's side.
+    images: uint8 [N, 48, 48]. boxes: float32 [N, 4], x, y, width, height of the face as fractions of the image's side.
     weights: float64 [N], how often each is pasted, in proportion.
     """
 
@@ -167,7 +167,7 @@ def _flag_covered(faces: Tensor, shares: Tensor, size: int) -> Tensor:
 
 
 def make_close_ups(images: Pixels, teacher: Teacher, detector: LumaDetector) -> CloseUps | None:
-    """The `images`, uint8 [N, 48, 48], in which the teacher sees a face; None if there are none.
+    """The `images`, uint8 [N, 48, 48], in which the teacher detects a face; None if there are none.
 
     Faces with a low score of `detector` get a higher weight.
     """
@@ -181,7 +181,7 @@ def make_close_ups(images: Pixels, teacher: Teacher, detector: LumaDetector) -> 
 
 
 def _teacher_box(image: Pixels, teacher: Teacher) -> Boxes | None:
-    """The teacher's best box, if its score is high enough: float32 [4], in shares of the image's side."""
+    """The teacher's best box, if its score is high enough: float32 [4], as fractions of the image's side."""
     views = [detect_enlarged(image, teacher, border) for border in (cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT)]
     found = [view for view in views if view and view[1][SCORE] >= MIN_TEACHER_SCORE]
     return max(found, key=lambda view: float(view[1][SCORE]))[0].astype(np.float32) if found else None
@@ -203,7 +203,7 @@ def _detector_scores(images: Pixels, boxes: Boxes, detector: LumaDetector) -> np
 
 
 def save_close_ups(parts: Sequence[CloseUps | None], path: Path) -> None:
-    """Write all `parts` to an .npz file, whole or not at all."""
+    """Write all `parts` to an .npz file, atomically."""
     some = [part for part in parts if part is not None]
     images = np.concatenate([np.empty((0, 48, 48), np.uint8), *(part.images for part in some)])
     boxes = np.concatenate([np.empty((0, 4), np.float32), *(part.boxes for part in some)])

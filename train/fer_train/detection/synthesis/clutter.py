@@ -119,7 +119,7 @@ def _signs(rng: np.random.Generator, image: Pixels, at: Point, radius: int, gray
         _sign(rng, image, (at[0] + place * right, at[1] + place * down), side, side, gray, thickness)
 
 
-_STROKES = (  # start and end of each, in shares of width and height
+_STROKES = (  # start and end of each, as fractions of width and height
     ((0, 0, 1, 0), (1, 0, 1, 1), (1, 1, 0, 1), (0, 1, 0, 0)),  # a box
     ((0, 0, 1, 0), (1, 0, 1, 1), (1, 1, 0, 1), (0, 1, 0, 0), (0, 0.5, 1, 0.5)),  # a box with a bar
     ((0.5, 0, 0.5, 1), (0, 0.3, 1, 0.3), (0.5, 0.3, 0, 0.9), (0.5, 0.3, 1, 0.9)),  # a tree

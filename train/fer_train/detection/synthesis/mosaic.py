@@ -23,7 +23,7 @@ FACES_PER_TILE = 3
 TURN_DEGREES = 30.0  # at most; the mean of two draws, so that most heads stay upright
 LEVELS_PX = (128, 90, 64, 45, 32, 24)  # sides at which tiles are kept, for small cells and for faces out of focus
 FOCUSED, UNFOCUSED = 0.5, 4.0  # share of the cells in focus; the others are up to UNFOCUSED times coarser
-UPSIDE_DOWN = 0.06  # share of the cells that are labeled as background for it
+UPSIDE_DOWN = 0.06  # share of the cells that are upside down, and so labeled as background
 LIGHT = (0.6, 30.0, (0.25, 0.25, 1.0))  # of the cells, as change_light takes it
 MIN_SCORE = 0.6  # of the boxes that must be found; fainter ones are ignored
 MIN_SHOWN = 0.6  # share of a face inside its cell; with less it is ignored
@@ -43,7 +43,7 @@ class MosaicMaker:
         scores = boxes[..., 4]
         boxes[..., 4] = np.where(scores >= MIN_SCORE, 1.0, np.where(scores > 0, IGNORED, 0.0))
         boxes[..., :4] /= TILE_PX
-        self._boxes = torch.from_numpy(boxes)  # float32 [N, 3, 5], in shares of the tile's side
+        self._boxes = torch.from_numpy(boxes)  # float32 [N, 3, 5], as fractions of the tile's side
 
     def make(self, count: int, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Images float32 [count, 1, size, size], 0 to 255, and their faces float32 [count, F, 5]."""

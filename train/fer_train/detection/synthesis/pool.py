@@ -37,8 +37,8 @@ MOSAICS_PER_BATCH = 16
 DRAWN_TILES = 3000  # background among the tiles of mosaics
 ALTERED = "altered.npz"  # in the pool's folder: the four kinds of tiles of altered_heads
 CLOSE_UPS = "closeups.npz"  # likewise, if FER2013's faces are given
-PARTS = 50  # in which these are made
-SHEETS_PER_PART = 300  # that are searched for hard negatives
+PARTS = 50  # of the work that makes these files
+SHEETS_PER_PART = 300  # searched for hard negatives
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class PoolInputs:
 
 @dataclass(frozen=True)
 class _Sources:
-    """The inputs, as a process holds them; for scenes also what makes mosaics."""
+    """The loaded inputs of one process; for scenes, also the maker of mosaics."""
 
     tiles: FaceTiles
     fer_faces: Pixels | None
@@ -94,7 +94,7 @@ def find_close_ups(folder: Path, inputs: PoolInputs, workers: int, on_part: Call
 
     def save(parts: list[CloseUps | None]) -> None:
         if not any(parts):
-            raise DataError(f"the teacher sees no face in any Training image of {inputs.fer}: is it FER2013's CSV?")
+            raise DataError(f"the teacher detects no face in any Training image of {inputs.fer}: is it FER2013's CSV?")
         save_close_ups(parts, folder / CLOSE_UPS)
 
     _make_in_parts(folder / CLOSE_UPS, load_close_ups, inputs, _close_up_part, save, workers, on_part)
@@ -183,7 +183,7 @@ def _save(values: npt.NDArray[Any], path: Path) -> None:
 
 
 def _make_scenes(sources: _Sources, seed: int) -> Iterator[tuple[Pixels, Faces]]:
-    """Half a shard of composed scenes, then mosaics without end."""
+    """Half a shard of composed scenes, then endless mosaics."""
     maker = SceneMaker(sources.tiles, sources.fer_faces, seed)
     for _ in range(SHARD_SIZE // 2):
         yield maker.make()

@@ -1,7 +1,7 @@
 """Compose scenes with faces whose places are known: photos pasted over one another, with soft edges.
 
 A scene is uint8 [SCENE_PX, SCENE_PX], gray. Its faces are float32 [faces, 5]: x, y, width, height in pixels of the
-scene, and its certainty (up to 1), or IGNORED for one that counts neither way, such as a half hidden one.
+scene, and its certainty (up to 1), or IGNORED for one that is neither face nor background, such as a half-hidden one.
 """
 
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ class SceneMaker:
         return scene, NO_FACES
 
     def _make_demo(self) -> tuple[Pixels, Faces]:
-        """The drawn person of `demo:`, as cameras of several sizes would show it."""
+        """The drawn person of `demo:`, at a random scale."""
         moment, size = float(self._rng.uniform(0, CYCLE_S)), (640, 480)
         scale = float(self._rng.uniform(0.35, 1.2))
         box = np.array(face_box_at(moment, size))

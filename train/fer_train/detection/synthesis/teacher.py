@@ -1,4 +1,4 @@
-"""Relabel scenes by what a strong detector, YuNet, sees in them: which faces they show, and with what certainty.
+"""Relabel scenes by what a strong detector, YuNet, finds in them: which faces they show, and with what certainty.
 
 Composing leaves errors: faces in the background that no list names, faces that a later layer hid, boxes of turned
 heads. YuNet learned from color photos and is weaker on gray ones; a skin tint and views at other sizes make up for it.
@@ -38,7 +38,7 @@ def load_yunet(file: Path, min_score: float) -> cv2.FaceDetectorYN:
 
 
 class Teacher:
-    """Sees faces in gray images with YuNet; raises as `load_yunet` does."""
+    """Detects faces in gray images with YuNet; raises as `load_yunet` does."""
 
     def __init__(self, file: Path) -> None:
         self._network = load_yunet(file, MIN_SCORE)

@@ -62,7 +62,7 @@ def load_tiles(folder: Path) -> FaceTiles:
     """The tiles of `folder`: sheets tiles_00.jpg, ... of 40 x 40 tiles, row by row, and boxes.csv, a row per face.
 
     Tiles of turned and lowered heads, which are rare, weigh more. Raises DataError if a file is missing, unreadable or
-    has another form.
+    malformed.
     """
     table_file = folder / "boxes.csv"
     if not table_file.is_file():

@@ -1,4 +1,4 @@
-"""Run numbered pieces of work in several processes, each of which loads what it needs once."""
+"""Run numbered jobs in several processes, each of which loads its data once."""
 
 import multiprocessing
 import os
