@@ -49,7 +49,7 @@ def test_durations_have_the_units_a_person_would_use(seconds: float, text: str) 
     assert duration(seconds) == text
 
 
-def test_one_and_many() -> None:
+def test_a_count_of_one_is_singular_and_others_are_plural() -> None:
     assert [counted(count, "frame") for count in (0, 1, 2, 12345)] == [
         "0 frames",
         "1 frame",

@@ -1,4 +1,4 @@
-"""Small things to export: drawn faces, a checkpoint that tells them apart, and one finished export."""
+"""What exports are tested on: drawn faces, a checkpoint that classifies them, and one finished export."""
 
 import json
 import os

@@ -185,7 +185,7 @@ def test_a_wrong_command_line_is_one_line_and_exit_2(
     refused(fer_export(*adopting(tmp_path / "no.onnx", tmp_path / "o.onnx", **changes)), 2, words, tmp_path / "o.onnx")
 
 
-def test_a_missing_a_broken_and_an_existing_file(fer_export, tmp_path: Path) -> None:
+def test_a_missing_or_broken_input_and_an_existing_output_are_refused(fer_export, tmp_path: Path) -> None:
     out = tmp_path / "ours.onnx"
     refused(fer_export(*adopting(tmp_path / "no.onnx", out)), 1, "no.onnx is not a file", out)
     (tmp_path / "bad.onnx").write_bytes(b"nonsense")

@@ -256,7 +256,7 @@ def test_an_existing_output_is_refused_before_any_work_and_kept(
 
 
 @pytest.mark.usefixtures("ready_conversion")
-def test_overwrite_replaces(options: ClassifierExportOptions, tmp_path: Path) -> None:
+def test_overwrite_replaces_existing_files(options: ClassifierExportOptions, tmp_path: Path) -> None:
     options.out.write_text("old")
     run_export(replace(options, quantize=False, overwrite=True))
     assert Classifier(tmp_path / "m.onnx").contract.accuracy is not None

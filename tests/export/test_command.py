@@ -67,18 +67,18 @@ def one_line(result, code: int, words: str) -> None:
     assert result.stderr.splitlines()[-1].startswith("fer-export: ")
 
 
-def test_a_file_that_is_not_a_checkpoint(fer_export, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_one_line(fer_export, tmp_path: Path) -> None:
     (tmp_path / "best.pt").write_text("not a checkpoint")
     one_line(fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx"), 1, "is not a checkpoint")
 
 
-def test_a_truncated_checkpoint(fer_export, checkpoint_file: Path, tmp_path: Path) -> None:
+def test_a_truncated_checkpoint_is_one_line(fer_export, checkpoint_file: Path, tmp_path: Path) -> None:
     content = checkpoint_file.read_bytes()
     (tmp_path / "best.pt").write_bytes(content[: len(content) // 2])
     one_line(fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx"), 1, "truncated")
 
 
-def test_a_checkpoint_of_another_network(fer_export, checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_network_is_one_line(fer_export, checkpoint: Checkpoint, tmp_path: Path) -> None:
     save_checkpoint(replace(checkpoint, model="cnn4"), tmp_path / "best.pt")
     one_line(fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx"), 1, "not those of the network cnn4")
     save_checkpoint(replace(checkpoint, model="resnet999"), tmp_path / "best.pt")
@@ -90,7 +90,7 @@ def test_a_torch_file_that_is_not_a_checkpoint_of_fer_train(fer_export, tmp_path
     one_line(fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx"), 1, "is not a checkpoint of fer-train")
 
 
-def test_data_whose_classes_the_checkpoint_does_not_know(
+def test_data_whose_classes_the_checkpoint_lacks_is_one_line(
     fer_export, checkpoint: Checkpoint, faces_csv: Path, tmp_path: Path
 ) -> None:
     save_checkpoint(replace(checkpoint, classes=("glad", *checkpoint.classes[1:])), tmp_path / "best.pt")
@@ -113,12 +113,12 @@ def test_too_few_faces_to_calibrate_on_are_reported_with_the_number_needed(
     assert [path.name for path in tmp_path.iterdir()] == ["few.csv"]
 
 
-def test_a_missing_folder(fer_export, checkpoint_file: Path, tmp_path: Path) -> None:
+def test_a_missing_folder_is_one_line(fer_export, checkpoint_file: Path, tmp_path: Path) -> None:
     one_line(fer_export(checkpoint_file, "--out", tmp_path / "no" / "m.onnx"), 1, "is not a folder")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder(fer_export, good, tmp_path: Path) -> None:
+def test_a_read_only_folder_is_one_line(fer_export, good, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     one_line(fer_export(*good), 1, f"m.onnx can't be written in {tmp_path}: Permission denied")
 
@@ -142,17 +142,17 @@ def test_too_few_calibration_images_are_a_usage_error(fer_export, good, number: 
     one_line(fer_export(*good, "--calibration-images", number), 2, "--calibration-images")
 
 
-def test_missing_data(fer_export, good, tmp_path: Path) -> None:
+def test_missing_calibration_data_is_one_line(fer_export, good, tmp_path: Path) -> None:
     one_line(fer_export(*good, "--quantize", "--calibration-data", tmp_path / "no.csv"), 1, "no.csv is not a file")
 
 
-def test_garbled_data(fer_export, good, tmp_path: Path) -> None:
+def test_garbled_calibration_data_is_one_line(fer_export, good, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("emotion,pixels,Usage\n0,1 2 3,Training\n")
     result = fer_export(*good, "--quantize", "--calibration-data", tmp_path / "bad.csv")
     one_line(result, 1, "bad.csv, row 1")
 
 
-def test_data_without_a_face_to_test_on(fer_export, good, tmp_path: Path) -> None:
+def test_data_without_a_face_to_test_on_is_one_line(fer_export, good, tmp_path: Path) -> None:
     (tmp_path / "one.csv").write_text(f"emotion,pixels\n0,{' '.join(['7'] * 2304)}\n")
     result = fer_export(*good, "--quantize", "--calibration-data", tmp_path / "one.csv")
     one_line(result, 1, "to hold some out for testing")

@@ -12,7 +12,7 @@ from fer_export.compare import Change, changes
 from fer_train.data import FaceData
 
 
-def test_changes_are_counted_by_pair_with_how_often_each_was_right(faces: FaceData) -> None:
+def test_changed_predictions_are_counted_by_pair_with_those_that_are_right(faces: FaceData) -> None:
     five = replace(faces.rows(np.arange(len(faces)) < 5), labels=np.array([0, 1, 2, 3, 4]))
     first, second = np.eye(7)[[0, 0, 0, 3, 4]], np.eye(7)[[1, 1, 1, 3, 5]]
     assert changes(first, second, five) == (
@@ -39,7 +39,7 @@ def test_fp32_and_int8_are_compared(fer_export, finished, faces_csv: Path, tmp_p
     assert "times as fast as A here" in result.stdout and "accuracy by class" in result.stdout
 
 
-def test_where_the_predictions_differ_is_shown(fer_export, finished, faces_csv: Path, tmp_path: Path) -> None:
+def test_the_most_frequent_differences_are_shown(fer_export, finished, faces_csv: Path, tmp_path: Path) -> None:
     other = onnx.load(finished.folder / "m.onnx")
     bias = next(tensor for tensor in other.graph.initializer if tensor.name == "network.classifier.bias")
     values = onnx.numpy_helper.to_array(bias).copy()
@@ -61,7 +61,7 @@ def test_a_missing_file_is_one_line(fer_export, finished, faces_csv: Path, missi
     assert result.stderr.startswith("fer-export: no.onnx is not a file") and result.stderr.count("\n") == 1
 
 
-def test_missing_data_a_missing_split_and_an_existing_json(
+def test_missing_data_a_missing_split_and_an_existing_json_are_refused(
     fer_export, finished, faces_csv: Path, tmp_path: Path
 ) -> None:
     files = ["compare", finished.folder / "m.onnx", finished.folder / "m.int8.onnx", "--data"]

@@ -97,7 +97,7 @@ def test_equal_networks_give_equal_bytes_and_no_path_of_this_machine(graph: onnx
     assert b"fer_train" not in again
 
 
-def test_a_compact_file_answers_the_same(graph: onnx.ModelProto, tmp_path: Path) -> None:
+def test_a_compact_file_gives_the_same_outputs(graph: onnx.ModelProto, tmp_path: Path) -> None:
     images = np.random.default_rng(1).integers(0, 256, (1, 1, 64, 64), dtype=np.uint8)
     small = compact(graph)
     first, second = (

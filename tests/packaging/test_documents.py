@@ -45,7 +45,9 @@ def shell_lines(document: Path) -> list[list[str]]:
 
 
 @documents
-def test_commands_are_understood(document: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_commands_in_documents_are_understood(
+    document: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))  # no defaults of this machine
     for program, *arguments in shell_lines(document):
         if program in COMMANDS and "--help" not in arguments:

@@ -27,7 +27,7 @@ def test_answers_are_given_from_the_threshold_on_and_right_among_those_given() -
     assert (values["answered"][at(0.7)], values["right"][at(0.7)]) == (0.25, 1.0)
 
 
-def test_calm_faces_are_counted_by_what_they_are_called() -> None:
+def test_calm_faces_are_counted_by_their_label() -> None:
     rows = {row[0]: row[1:] for row in calm_table(ANSWERS, LABELS).rows}
     assert rows["0.00"] == ("50.00 %", "50.00 %", "0.00 %", "0.00 %")
     assert rows["0.50"] == ("50.00 %", "0.00 %", "0.00 %", "50.00 %")

@@ -55,7 +55,7 @@ def test_a_misspelled_word_or_option_gets_a_suggestion(
 
 
 @pytest.mark.parametrize("word", ["photos", "qqq", "docter.jpg", "dir/docter", "demo:"])
-def test_what_is_not_alike_gets_no_suggestion(word: str) -> None:
+def test_a_word_unlike_all_others_gets_no_suggestion(word: str) -> None:
     edge.check_word(word)
 
 

@@ -53,7 +53,7 @@ def test_a_source_can_be_given_without_an_option(fer_edge: Run, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("photos")
-def test_several_sources_share_data_and_report_and_each_starts_anew(fer_edge: Run, tmp_path: Path) -> None:
+def test_several_sources_share_data_and_report_and_each_counts_from_0(fer_edge: Run, tmp_path: Path) -> None:
     done = fer_edge(
         "photos/a.png", "demo:320x240", "photos", "--headless", "--max-frames", "4",
         "--json", "-", "--csv", "out.csv", "--report", "out.json", "--output", "out", "--verbose",

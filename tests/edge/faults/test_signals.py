@@ -77,7 +77,9 @@ def check_outputs(folder: Path) -> dict[str, object]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
 @pytest.mark.parametrize("library", ["cv2", "onnxruntime", "libav"])
-def test_a_signal_during_the_start(started, tmp_path: Path, number: int, code: int, word: str, library: str) -> None:
+def test_a_signal_during_the_start_ends_it_with_the_documented_code(
+    started, tmp_path: Path, number: int, code: int, word: str, library: str
+) -> None:
     process = started("demo:160x160,endless")
     maps = Path(f"/proc/{process.pid}/maps")
     wait_for(lambda: library in maps.read_text())
@@ -93,7 +95,9 @@ def test_a_signal_during_the_start(started, tmp_path: Path, number: int, code: i
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
 @pytest.mark.parametrize("delay_s", [0.0, 0.3])
-def test_a_signal_during_the_run(started, tmp_path: Path, number: int, code: int, word: str, delay_s: float) -> None:
+def test_a_signal_during_the_run_completes_the_outputs(
+    started, tmp_path: Path, number: int, code: int, word: str, delay_s: float
+) -> None:
     process = started("demo:160x160,endless")
     wait_for(lambda: (tmp_path / "out.jsonl").exists() and (tmp_path / "out.jsonl").stat().st_size > 0)
     time.sleep(delay_s)
@@ -104,7 +108,7 @@ def test_a_signal_during_the_run(started, tmp_path: Path, number: int, code: int
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
-def test_a_signal_during_a_reconnect(
+def test_a_signal_during_a_reconnect_completes_the_outputs(
     started, mjpeg, jpegs, part, tmp_path: Path, number: int, code: int, word: str
 ) -> None:
     server = mjpeg(lambda _number: map(part, itertools.cycle(jpegs)))
@@ -124,7 +128,7 @@ def test_a_signal_during_a_reconnect(
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
 @pytest.mark.parametrize("silent", [False, True])
-def test_a_signal_while_a_stream_is_read(
+def test_a_signal_while_a_stream_is_read_completes_the_outputs(
     started, mjpeg, jpegs, part, tmp_path: Path, number: int, code: int, word: str, silent: bool
 ) -> None:
     pictures = jpegs if silent else itertools.cycle(jpegs)
@@ -139,7 +143,9 @@ def test_a_signal_while_a_stream_is_read(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "_word"), SIGNALS)
-def test_a_signal_while_a_silent_server_is_opened(started, mjpeg, number: int, code: int, _word: str) -> None:
+def test_a_signal_while_a_silent_server_is_opened_ends_the_run_soon(
+    started, mjpeg, number: int, code: int, _word: str
+) -> None:
     server = mjpeg(lambda _number: iter([None]))
     process = started(server.url)
     wait_for(lambda: server.calls > 0)
@@ -204,7 +210,7 @@ main()
 
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
 @pytest.mark.parametrize("module", ["fer_edge.cli.commands", "click", "logging"])
-def test_a_signal_during_the_first_imports(number: int, code: int, word: str, module: str) -> None:
+def test_a_signal_during_the_first_imports_is_one_line(number: int, code: int, word: str, module: str) -> None:
     command = [sys.executable, "-c", SIGNALED_WHILE_IMPORTING, module, str(int(number))]
     default = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
     ran = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, **default)

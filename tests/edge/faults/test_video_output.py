@@ -71,7 +71,7 @@ def test_a_disk_too_full_for_the_sound_keeps_the_silent_video(
 
 @pytest.fixture
 def started(model: Path, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """An endless run with --output out.mp4 in a process group of its own, with results and a growing video."""
+    """An endless run with --output out.mp4 in its own process group, with results and a growing video."""
     command = [
         sys.executable, "-m", "fer_edge", "--model", str(model), "demo:320x240,endless", "--headless",
         "--output", "out.mp4", "--report", "out.json",

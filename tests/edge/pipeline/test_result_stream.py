@@ -126,7 +126,7 @@ def test_an_iterable_may_mix_arrays_paths_and_pil_images(
         list(recognizer.stream([path, "missing.png"]))
 
 
-def test_a_folder_is_read_below_unless_told_otherwise(
+def test_a_folder_is_read_recursively_by_default(
     recognizer: EmotionRecognizer, face_image: Image, tmp_path: Path
 ) -> None:
     (tmp_path / "below").mkdir()

@@ -222,7 +222,7 @@ def source(live: bool = False, image_count: int | None = None) -> Source:
     return made
 
 
-def test_one_image_and_a_folder_of_images(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
+def test_one_image_becomes_a_file_and_several_a_folder(tmp_path: Path, make_result: Callable[..., FrameResult]) -> None:
     feed(open_image_sink(tmp_path / "one.png", source(image_count=1), True, False), [make_result(0)])
     assert cv2.imread(str(tmp_path / "one.png")).shape == (48, 64, 3)
     feed(open_image_sink(tmp_path / "all", source(), False, False), [make_result(index) for index in range(3)])

@@ -240,7 +240,7 @@ def test_a_dot_pauses_a_running_video(shown: Window, screen: Screen) -> None:
         ([","], 9.9),
     ],
 )  # fmt: skip
-def test_arrows_seek_five_seconds_and_a_comma_one_frame(
+def test_arrows_seek_five_seconds_and_a_comma_steps_back_one_frame(
     shown: Window, screen: Screen, keys: list[int | str], target: float
 ) -> None:
     playback = Playback()
@@ -295,7 +295,7 @@ def test_the_last_frame_stays_until_a_key(shown: Window, screen: Screen) -> None
         assert press(shown, screen, key) is Action.NEXT
 
 
-def test_from_the_end_of_a_video_one_can_go_back(shown: Window, screen: Screen) -> None:
+def test_a_video_can_be_rewound_from_its_end(shown: Window, screen: Screen) -> None:
     playback = Playback(holds_at_end=True)
     view = stream(shown, playback, fixed=None)
     shown.offer(*frame(0, 9.0))

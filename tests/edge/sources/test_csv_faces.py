@@ -99,7 +99,7 @@ def test_faces_of_another_size_are_resized_for_the_network(fer_edge, tmp_path: P
     assert len(rows_of(tmp_path / "out.csv")) == 5
 
 
-def test_a_bad_row_is_reported_by_file_and_row_and_the_rest_is_read(fer_edge, tmp_path: Path) -> None:
+def test_a_bad_row_is_reported_by_file_and_row_and_the_others_are_read(fer_edge, tmp_path: Path) -> None:
     good = cell(FACES[0])
     (tmp_path / "faces.csv").write_text(f"id,pixels\n1,{good}\n2,1 2 3\n3\n\n4,{good}\n5,a\n")
     ran = fer_edge("--source", "faces.csv", "--csv", "out.csv", "--report", "r.json")

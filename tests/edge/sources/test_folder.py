@@ -91,7 +91,7 @@ def test_the_command_reads_a_tree_and_repeats_it_in_the_output(
     assert [json.loads(line)["file"] for line in matching.stdout.splitlines()] == ["in/img2.png", "in/img10.png"]
 
 
-def test_the_api_reads_a_tree_unless_told_not_to(tmp_path: Path, face_image: np.ndarray) -> None:
+def test_the_api_reads_a_folder_recursively_by_default(tmp_path: Path, face_image: np.ndarray) -> None:
     (tmp_path / "sub").mkdir()
     for name in ("a.png", "sub/b.png"):
         cv2.imwrite(str(tmp_path / name), face_image)

@@ -44,5 +44,5 @@ def test_frames_are_counted_where_timestamps_repeat() -> None:
     assert times([0, 0], 0) == pytest.approx([0, 1 / 30])
 
 
-def test_media_time_goes_on_where_timestamps_restart() -> None:
+def test_media_time_continues_where_timestamps_restart() -> None:
     assert times([0, 40, 80, 0, 40], 25) == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])

@@ -56,7 +56,7 @@ def test_training_faces_have_no_deduplicated_score(faces: FaceData) -> None:
     assert measure_accuracy(np.eye(7, dtype=np.float32)[training.labels], faces, "Training").deduplicated is None
 
 
-def test_agreement_counts_equal_answers() -> None:
+def test_agreement_counts_equal_predictions() -> None:
     first = np.array([[0.6, 0.4], [0.6, 0.4], [0.1, 0.9], [0.1, 0.9]], dtype=np.float32)
     second = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]], dtype=np.float32)
     assert agreement(first, second) == 0.75
@@ -76,17 +76,17 @@ def test_without_int8_there_is_no_ratio(finished, faces: FaceData) -> None:
 
 
 @pytest.mark.parametrize(("share", "passes"), [(0.9851, True), (0.9849, False), (float("nan"), False)])
-def test_the_agreement_gate(share: float, passes: bool) -> None:
+def test_the_agreement_gate_bounds_the_disagreement(share: float, passes: bool) -> None:
     assert agreement_gate(share).passed is passes
 
 
 @pytest.mark.parametrize(("int8", "passes"), [(0.6981, True), (0.6965, False), (0.71, True)])
-def test_the_accuracy_gate(int8: float, passes: bool) -> None:
+def test_the_accuracy_gate_bounds_the_drop(int8: float, passes: bool) -> None:
     (gate,) = accuracy_gates(accuracy(0.70, 3589), accuracy(int8, 3589))
     assert gate.passed is passes
 
 
-def test_a_drop_on_few_faces_is_not_judged() -> None:
+def test_a_drop_on_few_faces_is_not_checked() -> None:
     assert accuracy_gates(accuracy(0.70, 999), accuracy(0.1, 999)) == []
 
 

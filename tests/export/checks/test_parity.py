@@ -94,7 +94,7 @@ def test_the_bound_does_not_grow_with_the_logits() -> None:
     assert failed(replace(HEALTHY, largest_logit=300.0, max_abs_delta=2.1e-5)) == ["parity_max_abs_delta"]
 
 
-def test_a_face_gets_the_same_answer_to_the_last_bit_alone_and_in_a_batch(
+def test_a_face_gets_the_same_output_to_the_last_bit_alone_and_in_a_batch(
     fp32: onnx.ModelProto, int8: onnx.ModelProto, faces: FaceData
 ) -> None:
     for model in (fp32, int8):

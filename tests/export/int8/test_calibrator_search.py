@@ -61,7 +61,7 @@ def test_correcting_undoes_a_shift_and_changes_nothing_but_biases(
     assert all(gate.passed for gate in fusion_gates(10, running))
 
 
-def test_nearness_counts_equal_answers_and_measures_distance() -> None:
+def test_probabilities_are_compared_by_equal_predictions_and_distance() -> None:
     first = np.array([[0.6, 0.4], [0.6, 0.4]], dtype=np.float32)
     second = np.array([[0.8, 0.2], [0.4, 0.6]], dtype=np.float32)
     assert compare_probabilities(first, second) == (0.5, pytest.approx(0.2))
@@ -93,7 +93,7 @@ def test_a_correction_that_helps_is_kept(
     assert [candidate.calibrator for candidate in found.candidates] == ["minmax", "minmax"]
 
 
-def test_too_few_judges_leave_the_calibrator_that_clips_nothing(fp32: onnx.ModelProto, faces: FaceData) -> None:
+def test_too_few_tuning_faces_leave_the_calibrator_that_clips_nothing(fp32: onnx.ModelProto, faces: FaceData) -> None:
     found = search_for_classifier(fp32, faces.images[:20], faces.images[100:139], AUTO, lambda _: None)
     (only,) = found.candidates
     assert (only.calibrator, only.corrected, only.agreement) == ("minmax", False, None)

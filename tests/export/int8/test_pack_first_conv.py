@@ -57,7 +57,7 @@ def answers(model: onnx.ModelProto, images: np.ndarray) -> list[np.ndarray]:
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("shape", [(1, 1, 8, PIXELS), (2, 1, 12, 7 * PIXELS)])
-def test_answers_stay_the_same(shape: tuple[int, ...], stride: int, relu: bool, users: int) -> None:
+def test_packing_does_not_change_the_outputs(shape: tuple[int, ...], stride: int, relu: bool, users: int) -> None:
     before = network(stride, relu, users=users)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     expected, found = answers(before, images), answers(pack_first_conv(before), images)

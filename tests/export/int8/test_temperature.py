@@ -38,7 +38,9 @@ def test_a_graph_that_divides_by_nothing_gets_a_division(fp32: onnx.ModelProto, 
     np.testing.assert_allclose(new * 2, old, rtol=1e-6)
 
 
-def test_the_fit_finds_the_temperature_that_calibrates_the_answers(int8: onnx.ModelProto, faces: FaceData) -> None:
+def test_the_fit_finds_the_temperature_that_calibrates_the_probabilities(
+    int8: onnx.ModelProto, faces: FaceData
+) -> None:
     test = faces.split("PublicTest")
     wrong = np.random.default_rng(0).random(42) < 0.3
     noisy = replace(test, labels=np.where(wrong, (test.labels + 1) % 7, test.labels))

@@ -223,7 +223,7 @@ def test_summary_counts_classes_copies_conflicts_and_corrupt_images(
     assert run_fer_train("summary", "--data", root, "--out", tmp_path / "out", "--overwrite") == 0
 
 
-def test_training_notes_skipped_rows_and_uses_the_rest(
+def test_training_notes_skipped_rows_and_uses_the_others(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = tmp_path / "bad.csv"

@@ -19,7 +19,7 @@ def ballot(**votes: int) -> list[int]:
 
 
 BALLOTS = [
-    ballot(happiness=6, neutral=4),  # labelled angry
+    ballot(happiness=6, neutral=4),  # labeled angry
     ballot(sadness=5, fear=5),  # a tie
     ballot(contempt=6, anger=4),  # no class of FER2013
     ballot(unknown=3, NF=7),  # no face

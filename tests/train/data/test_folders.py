@@ -39,7 +39,7 @@ def test_every_spelling_of_a_class_is_known(tmp_path: Path, spelling: tuple[str,
     assert data.classes == FER2013_CLASSES
     assert data.split(TRAINING).counts() == dict.fromkeys(FER2013_CLASSES, 3)
     assert data.split(PUBLIC_TEST).counts() == dict.fromkeys(FER2013_CLASSES, 1)
-    # the bar that make_face draws tells the class that was meant
+    # the bar that make_face draws marks the intended class
     tops = [int((row > 150).argmax()) for row in data.images[:, :, 10]]
     assert [(top - 3) // 6 for top in tops] == data.labels.tolist()
 
@@ -141,8 +141,8 @@ def test_other_sizes_shapes_and_colors_are_converted_with_one_note_each(tmp_path
     large = cv2.resize(face, (192, 192), interpolation=cv2.INTER_NEAREST)
     (root / "happy" / "large.png").write_bytes(encoded(large))
     (root / "happy" / "wide.png").write_bytes(encoded(cv2.copyMakeBorder(face, 0, 0, 20, 20, cv2.BORDER_CONSTANT)))
-    (root / "happy" / "colour.png").write_bytes(encoded(np.dstack([face // 2, face, 255 - face])))
-    (root / "happy" / "grey as colour.png").write_bytes(encoded(np.dstack([face] * 3)))
+    (root / "happy" / "color.png").write_bytes(encoded(np.dstack([face // 2, face, 255 - face])))
+    (root / "happy" / "gray as color.png").write_bytes(encoded(np.dstack([face] * 3)))
     data = load_faces(root)
     assert data.notes[:3] == (
         "2 of 16 images of another size were resized to 48 x 48",
@@ -151,10 +151,10 @@ def test_other_sizes_shapes_and_colors_are_converted_with_one_note_each(tmp_path
     )
     assert data.names is not None
     by_name = dict(zip(data.names.tolist(), data.images, strict=True))
-    for name in ("large", "wide", "grey as colour"):
+    for name in ("large", "wide", "gray as color"):
         assert (by_name[f"happy/{name}.png"] == face).all(), name
     expected = cv2.cvtColor(np.dstack([face // 2, face, 255 - face]), cv2.COLOR_BGR2GRAY)
-    assert (by_name["happy/colour.png"] == expected).all()
+    assert (by_name["happy/color.png"] == expected).all()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".jpg", ".JPEG", ".webp", ".tif", ".pgm"])
@@ -192,7 +192,7 @@ def test_corrupt_images_can_be_skipped(corrupt: Path) -> None:
     assert data.notes[0].startswith("4 of 16 images can't be used and are left out: happy/a empty.png: the file is")
 
 
-def test_only_corrupt_images_is_always_an_error(tmp_path: Path) -> None:
+def test_a_folder_of_only_corrupt_images_is_always_refused(tmp_path: Path) -> None:
     root = write_images(tmp_path, ("happy", "sad"), count=1)
     for path in root.rglob("*.png"):
         path.write_bytes(b"x")

@@ -110,7 +110,7 @@ def test_many_bad_rows_do_not_flood_the_terminal(write_csv: CsvWriter) -> None:
     assert len(str(caught.value)) < 600
 
 
-def test_only_bad_rows_is_always_an_error(write_csv: CsvWriter) -> None:
+def test_a_file_of_only_bad_rows_is_always_refused(write_csv: CsvWriter) -> None:
     with pytest.raises(DataError, match=r"row 1 .line 2.: 1 pixel values .*; none of its 2 rows can be used"):
         load_faces(write_csv([(3, "1", "Training")] * 2), skip_bad=True)
 

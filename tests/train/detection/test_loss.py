@@ -8,7 +8,7 @@ from fer_train.detection.network import cell_grid, decode
 FACE = [40.0, 30.0, 40.0, 50.0, 1.0]
 
 
-def test_iou_and_complete_iou() -> None:
+def test_iou_and_complete_iou_are_as_worked_out_by_hand() -> None:
     a = torch.tensor([[0.0, 0, 10, 10]])
     b = torch.tensor([[5.0, 0, 15, 10]])
     assert iou(a, b).item() == pytest.approx(1 / 3)

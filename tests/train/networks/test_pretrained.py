@@ -82,7 +82,7 @@ def test_a_checkpoint_of_the_same_classes_loads_completely(best: Path) -> None:
     assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
 
 
-def test_a_network_with_more_blocks_answers_as_the_one_it_started_from(tmp_path: Path) -> None:
+def test_a_network_with_more_blocks_predicts_as_the_one_it_started_from(tmp_path: Path) -> None:
     torch.manual_seed(1)
     before, grown = build_network("edgeresnet", 7).eval(), build_network("edgeresnet-deep", 7).eval()
     save_checkpoint(Checkpoint("edgeresnet", FER2013_CLASSES, before.state_dict()), tmp_path / "best.pt")

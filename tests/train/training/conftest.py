@@ -56,7 +56,7 @@ def without_times(history: list[EpochRecord]) -> list[EpochRecord]:
 
 @pytest.fixture(scope="session")
 def data() -> FaceData:
-    """84 training and 21 test faces, which a network can tell apart."""
+    """84 training and 21 test faces that a network can classify."""
     return face_data(train=12, test=3)
 
 

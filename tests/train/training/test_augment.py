@@ -80,7 +80,7 @@ def test_rotation_is_about_the_center_and_keeps_distances() -> None:
     assert 10 < turned.max() < 15.2
 
 
-def test_a_mirrored_and_turned_face_is_not_sheared() -> None:
+def test_a_mirrored_and_rotated_face_is_not_sheared() -> None:
     after = _centroids(_augment(_blob(24, 38), rotation_deg=15, flip=True))
     assert torch.allclose(after.norm(dim=1), torch.tensor(14.5).expand(COUNT), atol=0.2)
     assert {float(side) for side in after[:, 1].sign()} == {-1.0, 1.0}
@@ -122,7 +122,7 @@ def test_erased_patches_are_rectangles_of_2_to_25_percent() -> None:
     assert np.ptp(erased.float().mean(dim=0).numpy()[12:36, 12:36]) < 0.15, "patches are everywhere in the face"
 
 
-def test_erasing_leaves_the_rest_of_the_face_alone(faces: Tensor) -> None:
+def test_erasing_changes_only_the_patch(faces: Tensor) -> None:
     before, after = normalize(faces), _augment(faces, erase=1.0)
     changed = (before != after).flatten(1).float().mean(dim=1)
     assert (changed > 0.01).all()

@@ -42,7 +42,7 @@ def test_values_have_256_levels_and_are_clipped_at_the_top() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(network_names()) - {"cnn4"}))
-def test_a_fake_quantized_network_answers_nearly_as_before_and_keeps_its_names(name: str) -> None:
+def test_a_fake_quantized_network_predicts_nearly_as_before_and_keeps_its_names(name: str) -> None:
     torch.manual_seed(0)
     network = build_network(name, 7)
     for module in network.modules():

@@ -66,9 +66,9 @@ def test_every_epoch_has_every_face_once_in_a_different_order(tmp_path: Path, mo
     seen: list[int] = []
     augment = batches.augment
 
-    def watched(images: Tensor, *rest: Any) -> Tensor:
+    def watched(images: Tensor, *others: Any) -> Tensor:
         seen.extend(images.flatten(1).sum(dim=1, dtype=torch.int64).tolist())
-        return augment(images, *rest)
+        return augment(images, *others)
 
     monkeypatch.setattr(batches, "augment", watched)
     run(data, replace(OPTIONS, epochs=2, recipe=Recipe(batch_size=4, learning_rate=1e-3)), tmp_path)
@@ -226,7 +226,7 @@ def test_a_student_learns_from_teachers_alone(teacher: Checkpoint, data: FaceDat
     assert taught.best_accuracy > 0.5  # the labels would lead to 0
 
 
-def test_unlabeled_faces_teach_the_teachers_answers(teacher: Checkpoint, data: FaceData, tmp_path: Path) -> None:
+def test_unlabeled_faces_teach_the_teachers_predictions(teacher: Checkpoint, data: FaceData, tmp_path: Path) -> None:
     few = data.rows((data.usage == "PublicTest") | (np.arange(len(data)) < 7))
     extra = data.split("Training").images[7:]
     options = replace(OPTIONS, epochs=6, teachers=("abc",))

@@ -1,4 +1,4 @@
-"""Colors are told apart by people with any color vision, and text is readable on all of them."""
+"""Colors that people with any color vision can distinguish, and text that is readable on all of them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tiles of the demo's drawn person, and teachers that see what a test tells them."""
+"""Tiles of the demo's drawn person, and teachers that return what a test gives them."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -61,7 +61,7 @@ def test_a_head_turns_as_its_angles_say(angles: tuple[float, float, float], dire
 
 
 @pytest.mark.parametrize(("with_fer", "sees", "per_face"), [(False, True, 2), (True, True, 3), (True, False, 0)])
-def test_altered_heads_are_kept_where_the_teacher_still_sees_them(
+def test_altered_heads_are_kept_where_the_teacher_still_detects_them(
     with_fer: bool, sees: bool, per_face: int, tiles: FaceTiles, teacher: MakeTeacher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(altered_heads, "FRINGE_SHARE", 1)
@@ -134,7 +134,7 @@ def mine(tiles: FaceTiles, teacher: Any, sheets: int, seed: int = 0) -> FaceTile
     return mine_hard_negatives(tiles, AlarmingDetector(), teacher, sheets, seed)  # type: ignore[arg-type]
 
 
-def test_false_alarms_are_mined_where_the_teacher_sees_no_face(tiles: FaceTiles, teacher: MakeTeacher) -> None:
+def test_false_alarms_are_mined_where_the_teacher_detects_no_face(tiles: FaceTiles, teacher: MakeTeacher) -> None:
     found = mine(tiles, teacher([[88, 86, 42, 52, 0.0]]), 3)
     assert len(found) == 3  # one per sheet: the other lies in two pieces
     assert [len(faces) for faces in found.boxes] == [0] * 3

@@ -72,7 +72,7 @@ def test_boxes_turn_and_mirror_with_their_images(side: int, turn: float, mirror:
 
 
 @pytest.mark.usefixtures("plain")
-def test_some_are_mirrored_and_turned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_close_ups_are_mirrored_and_rotated(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Views] = []
     move = Views.move
     monkeypatch.setattr(Views, "move", lambda self, boxes, side: given.append(self) or move(self, boxes, side))
@@ -163,7 +163,7 @@ class JudgingDetector:
         return boxes, np.full(len(boxes), 0.8, np.float32)
 
 
-def test_close_ups_are_what_the_teacher_sees_and_hard_ones_weigh_more(teacher: Callable[..., Any]) -> None:
+def test_close_ups_are_what_the_teacher_detects_and_hard_ones_weigh_more(teacher: Callable[..., Any]) -> None:
     def make(images: np.ndarray, score: float = 0.9) -> CloseUps | None:
         def best(image: np.ndarray) -> np.ndarray | None:
             """A face in the middle of every image that is not black."""

@@ -87,7 +87,7 @@ def test_background_scenes_show_no_faces(bright_faces: FaceTiles, monkeypatch: p
         assert scene.max() < 120
 
 
-def test_in_a_crowd_people_hide_others(tiles: FaceTiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_people_in_a_crowd_hide_others(tiles: FaceTiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SceneMaker, "_make_clutter", lambda _self: np.full((SCENE_PX, SCENE_PX), 127, np.uint8))
     maker, flags, counts = SceneMaker(tiles, None, 0), [], []
     for _ in range(8):

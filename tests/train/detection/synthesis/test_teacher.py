@@ -40,7 +40,7 @@ def test_the_teacher_finds_what_the_composer_left_out() -> None:
 
 
 @needs_yunet
-def test_the_teacher_returns_landmarks_and_sees_in_the_dark(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_teacher_returns_landmarks_and_detects_dark_faces(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = to_gray(draw_scene(0.0, (320, 240)))
     teacher = Teacher(YUNET)
     best = teacher.detect_best(scene)
