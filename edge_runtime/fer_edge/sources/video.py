@@ -39,8 +39,8 @@ class _Capture(Source):
             raise SourceError(f"{name} can't be opened: {advice}")
         fps = capture.get(cv2.CAP_PROP_FPS)
         self.fps = float(fps) if 0 < fps <= 1000 else None
-        count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self.frame_count = int(count) if not live and 0 < count < 1e12 else None
+        count = 0.0 if live else capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.frame_count = int(count) if 0 < count < 1e12 else None
         self._timestamp_s, self._offset_s = -math.inf, 0.0
         self._first = self._next_frame()
         if self._first is None:

@@ -144,7 +144,7 @@ def test_haar_loads_where_opencv_has_it() -> None:
 
 def test_haar_names_an_alternative_where_opencv_lacks_cascades(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
-    with pytest.raises(FerError, match="--detector luma"):
+    with pytest.raises(FerError, match="use the detector luma"):
         HaarDetector()
 
 
