@@ -1,9 +1,15 @@
 """A program that ends while threads of ours work: it must end with its own exit code, without an abort."""
 
+import contextlib
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import cv2
 import pytest
+
+from fer_edge.demo.scene import draw_scene
 
 START = """
 import threading, time
@@ -14,8 +20,8 @@ def run(job):
 """
 PROGRAMS = {
     "a live iterator": "results = recognizer.stream('demo:endless')\nfor _ in range(9): next(results)",
-    "a live iterator in a block that a signal left": (
-        "results = recognizer.stream('demo:endless')\nresults.__enter__()\nnext(results)\nraise SystemExit(0)"
+    "a live iterator and sys.exit": (
+        "results = recognizer.stream('demo:endless')\nnext(results)\nraise SystemExit(0)"
     ),
     "a stream that was never read": "results = recognizer.stream('demo:endless')",
     "a stream in a daemon thread": (
@@ -29,11 +35,8 @@ PROGRAMS = {
         "def forever():\n    while True: recognizer([image] * 9)\nrun(forever)\ntime.sleep(0.2)"
     ),
     "photos drawn on in a daemon thread": (
-        "from fer_edge import annotate\nfrom fer_edge.opencv import cv2\nfrom fer_edge.demo.scene import draw_scene\n"
-        "import tempfile, pathlib\nfolder = tempfile.TemporaryDirectory()\n"
-        "path = pathlib.Path(folder.name, 'a.png')\ncv2.imwrite(str(path), draw_scene(0.5, (1280, 960)))\n"
-        "image = cv2.imread(str(path))\ndef forever():\n    while True: annotate(image, recognizer(path))\n"
-        "run(forever)\ntime.sleep(0.2)"
+        "from fer_edge import annotate\nfrom fer_edge.opencv import cv2\nimage = cv2.imread('photo.png')\n"
+        "def forever():\n    while True: annotate(image, recognizer('photo.png'))\nrun(forever)\ntime.sleep(0.2)"
     ),
     "one video after the other in a daemon thread": (
         "def forever():\n    while True: list(recognizer.stream('demo:160x160', images=False))\n"
@@ -46,18 +49,29 @@ PROGRAMS = {
 RUNS = 4  # at once: the abort came in some runs only, in more of them on a busy machine
 
 
-def start(program: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen([sys.executable, "-c", START + program], stderr=subprocess.PIPE, text=True)
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str], "subprocess.Popen[str]"]]:
+    """Start a program in a folder that holds photo.png."""
+    cv2.imwrite(str(tmp_path / "photo.png"), draw_scene(0.5, (1280, 960)))
+    with contextlib.ExitStack() as stack:
+
+        def run(program: str) -> "subprocess.Popen[str]":
+            command = [sys.executable, "-c", START + program]
+            started = stack.enter_context(subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True))
+            stack.callback(started.kill)
+            return started
+
+        yield run
 
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
-def test_a_program_ends_in_order_while_threads_work(program: str) -> None:
+def test_a_program_ends_in_order_while_threads_work(start, program: str) -> None:
     started = [start(program) for _ in range(RUNS)]
     ended = [(run.communicate(timeout=60)[1], run.returncode) for run in started]
     assert ended == [("", 0)] * RUNS
 
 
-def test_the_exit_code_and_the_error_of_the_program_stay() -> None:
+def test_the_exit_code_and_the_error_of_the_program_stay(start) -> None:
     run = start("results = recognizer.stream('demo:endless')\nnext(results)\nraise LookupError('mine')")
     error = run.communicate(timeout=60)[1]
     assert run.returncode == 1
