@@ -104,7 +104,7 @@ def test_wrong_networks_are_refused(model: Path, tmp_path: Path) -> None:
         EmotionRecognizer(model, "nonsense")
     with pytest.raises(FerError, match=r"missing\.onnx is not a file: name an ONNX file that fer-export wrote"):
         EmotionRecognizer(tmp_path / "missing.onnx")
-    with pytest.raises(FerError, match="the detector yunet needs a detector model"):
+    with pytest.raises(FerError, match="the detector yunet needs its file"):
         EmotionRecognizer(model, "yunet")
     with pytest.raises(ValueError, match="'int4'; there are"):
         EmotionRecognizer(precision="int4")

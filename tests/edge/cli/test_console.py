@@ -117,7 +117,10 @@ def test_an_unknown_option_keeps_its_message_without_a_suggestion() -> None:
         ("--model no.onnx", "--model no.onnx is not a file: name an ONNX file that fer-export wrote"),
         ("--detector-model no.onnx", "--detector-model no.onnx is not a file: name YuNet's, face_detection_yunet_2023"),
         ("--detector luma --detector-model no.onnx", "--detector-model no.onnx is not a file: name a detector's ONNX"),
-        ("--detector yunet", "the detector yunet needs a detector model: name face_detection_yunet_2023mar.onnx from"),
+        (
+            "--detector yunet",
+            "the detector yunet needs its file as detector_model (--detector-model): face_detection_yunet_2023",
+        ),
     ],
 )
 def test_an_error_about_a_network_names_its_option(fer_edge, arguments: str, message: str) -> None:
