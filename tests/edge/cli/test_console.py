@@ -119,7 +119,7 @@ def test_an_unknown_option_keeps_its_message_without_a_suggestion() -> None:
         ("--detector luma --detector-model no.onnx", "--detector-model no.onnx is not a file: name a detector's ONNX"),
         (
             "--detector yunet",
-            "the detector yunet needs its file as detector_model (--detector-model): face_detection_yunet_2023",
+            "the detector yunet needs its file: give face_detection_yunet_2023mar.onnx",
         ),
     ],
 )

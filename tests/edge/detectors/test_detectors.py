@@ -170,7 +170,7 @@ def test_another_network_is_refused_as_yunet(model: Path) -> None:
 
 
 def test_yunet_without_a_file_says_where_to_get_it() -> None:
-    with pytest.raises(FerError, match="--detector-model"):
+    with pytest.raises(FerError, match="as the detector model"):
         open_detector("yunet")
 
 
