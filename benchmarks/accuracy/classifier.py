@@ -96,9 +96,7 @@ def reliability(probabilities: Probabilities, labels: npt.NDArray[np.int64]) -> 
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     bins = np.minimum((confidence * ECE_BINS).astype(np.int64), ECE_BINS - 1)
     inside = [bins == index for index in range(ECE_BINS) if (bins == index).any()]
-    return [
-        (round(float(confidence[b].mean()), 4), round(float(correct[b].mean()), 4), int(b.sum())) for b in inside
-    ]  # fmt: skip
+    return [(round(float(confidence[b].mean()), 4), round(float(correct[b].mean()), 4), int(b.sum())) for b in inside]
 
 
 def corrupted_scores(

@@ -168,7 +168,7 @@ def draw_accuracies(axes: Any, detectors: Mapping[str, Mapping[str, Any]], exact
 @results_command(plot)
 def main(
     data: Path, model: Path | None, yunet: Path | None, luma: Path | None, every: int, border: str, side: int
-) -> Results:  # fmt: skip
+) -> Results:
     """Measure, print, write, draw."""
     if side % 2:
         raise click.BadParameter(f"{side} is odd: the image lies in the middle", param_hint="--side")

@@ -1,6 +1,6 @@
 """How much accuracy does normalizing the light of dark and flat faces recover?
 
-PublicTest faces lose light (darkness: their gray levels are scaled towards 0) or contrast (haze: towards middle gray),
+PublicTest faces lose light (darkness: their gray levels are scaled toward 0) or contrast (haze: toward middle gray),
 rounded to whole levels, without and with a little sensor noise. The network sees them unchanged, as fer-edge prepares
 them, and, if dark, brightened by a power law (gamma).
 
@@ -29,7 +29,7 @@ from fer_edge.network.classifier import Classifier
 from fer_models import default_model
 from fer_train.data import FaceData
 
-TARGET_GRAY = {"darkness": 0.0, "haze": 128.0}  # the level towards which others are scaled
+TARGET_GRAY = {"darkness": 0.0, "haze": 128.0}  # the level toward which others are scaled
 SHARES = (1.0, 0.6, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
 NOISE_STD = (0.0, 2.0)  # in gray levels
 BATCH = 256

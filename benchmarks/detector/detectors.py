@@ -214,9 +214,7 @@ def table(figures: dict[str, dict[str, Any]]) -> Table:
 @click.option("--drawings", type=click.Path(path_type=Path), metavar="FOLDER",
               help="Draw all boxes there.  The images show real people: keep them private.")  # fmt: skip
 @results_command(plot)
-def main(
-    media: Path, yunet: Path | None, luma: Path | None, step: int, rounds: int, drawings: Path | None
-) -> Results:  # fmt: skip
+def main(media: Path, yunet: Path | None, luma: Path | None, step: int, rounds: int, drawings: Path | None) -> Results:
     """Measure, print, write, draw."""
     contestants = open_contestants(yunet, luma)
     results = measure(contestants, media, step, rounds)

@@ -23,11 +23,11 @@ media_option = click.option(
 )  # fmt: skip
 model_option = click.option(
     "--model", type=FILE, metavar="FILE", help="Emotion network.  [default: the shipped int8 one]"
-)  # fmt: skip
+)
 luma_option = click.option("--luma", type=FILE, metavar="FILE", help="Luma's network.  [default: the shipped one]")
 peers_option = click.option(
     "--peer", "peers", multiple=True, metavar="NAME[=FILE,…]", help=f"Also {', '.join(PEERS)}.  Repeatable."
-)  # fmt: skip
+)
 
 
 def yunet_option(required: bool = False) -> Callable[[Command], Command]:
@@ -39,11 +39,11 @@ def yunet_option(required: bool = False) -> Callable[[Command], Command]:
     )  # fmt: skip
 
 
-def rounds_option(default: int, least: int = 1) -> Callable[[Command], Command]:
+def rounds_option(default: int, minimum: int = 1) -> Callable[[Command], Command]:
     """--rounds, of contestants that take turns."""
     return click.option(
-        "--rounds", type=click.IntRange(least), default=default, show_default=True, help="Turns of each contestant."
-    )  # fmt: skip
+        "--rounds", type=click.IntRange(minimum), default=default, show_default=True, help="Turns of each contestant."
+    )
 
 
 def results_command(plot: Callable[[Results], Any] | None = None) -> Callable[[Callable[..., Results]], Command]:

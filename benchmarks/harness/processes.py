@@ -20,7 +20,7 @@ def first_line(command: Sequence[str], environment: Mapping[str, str]) -> tuple[
     started = time.perf_counter()
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, cwd="/", text=True
-    ) as process:  # fmt: skip
+    ) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         return time.perf_counter() - started, line

@@ -99,7 +99,7 @@ def one_thread(clip: Path, detector: FramedDetector, classifier: Classifier) -> 
 
 def open_detectors(
     yunet: Path | None, luma: Path | None, min_face_px: int, detect_size_px: int
-) -> list[FramedDetector]:  # fmt: skip
+) -> list[FramedDetector]:
     """Luma, yunet if its file is given, and haar where OpenCV has cascades (OpenCV 5 has none)."""
     found = [open_detector("luma", luma, min_face_px, detect_size_px)]
     if yunet is not None:

@@ -26,11 +26,6 @@ class Board:
     part: str
     revision: str
 
-    @property
-    def dot_product(self) -> bool:
-        """Whether the processor has 8-bit dot-product instructions, which speed up int8 networks."""
-        return "asimddp" in self.features
-
     def cpuinfo(self) -> str:
         """The text of /proc/cpuinfo."""
         return "".join(

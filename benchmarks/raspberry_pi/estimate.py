@@ -109,7 +109,7 @@ PUBLISHED = {
         "1.80; other runtimes lose, hence 0.8",
         f"{NCNN}; github.com/ARM-software/armnn/issues/511 for a loss",
     ),
-}  # fmt: skip
+}
 
 
 def time_range(times: Sequence[float]) -> Range:
@@ -238,7 +238,7 @@ def table(stages: dict[str, dict[str, Range]]) -> str:
 
 @click.command(help=__doc__)
 @yunet_option()
-@rounds_option(40, least=4)
+@rounds_option(40, minimum=4)
 @click.option("--json", "json_path", type=FILE, metavar="FILE", help="Write everything (replaces the file).")
 def main(yunet: Path | None, rounds: int, json_path: Path | None) -> None:
     """Measure, multiply, print."""

@@ -191,9 +191,7 @@ def timed(runtimes: Sequence[Runtime], batch: Batch, rounds: int, results: Resul
     return interleave(jobs, rounds, results.probe, f"batch {len(batch)}")
 
 
-def measure(
-    batches: Sequence[int], rounds: int, peers: Sequence[str], threads: int, with_compiled: bool
-) -> Results:  # fmt: skip
+def measure(batches: Sequence[int], rounds: int, peers: Sequence[str], threads: int, with_compiled: bool) -> Results:
     """Time everything on drawn faces: the time of these networks does not depend on the image."""
     results = Results("latency", "How long does a network take for one face, and for a batch?")
     results.threads = pin_threads(threads)

@@ -137,9 +137,7 @@ def overload(duration_s: float) -> list[Figure]:
         memory.append(resident_mb())
     pipeline.release()
     stats = pipeline.stats
-    detect, classify, delay = (
-        stage.summary() for stage in (stats.detect_ms, stats.classify_ms, stats.end_to_end_ms)
-    )  # fmt: skip
+    detect, classify, delay = (stage.summary() for stage in (stats.detect_ms, stats.classify_ms, stats.end_to_end_ms))
     work_ms = (detect["p50"] or 0.0) + (classify["p50"] or 0.0)
     third = len(memory) // 3
     growth = statistics.median(memory[-third:]) - statistics.median(memory[third : 2 * third])

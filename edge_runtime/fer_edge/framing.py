@@ -83,13 +83,11 @@ def crop(
     return _resize(inside, (size[1], size[0]), halvings, out)
 
 
-def normalize_light(
-    face: Image, min_mean: float = MIN_MEAN, min_deviation: float = MIN_DEVIATION, max_gain: float = MAX_GAIN
-) -> None:
+def normalize_light(face: Image) -> None:
     """Brighten a dark face and raise the contrast of a flat one, in place: gray levels, uint8, of any shape.
 
-    The levels are scaled around their mean, by at most `max_gain`, until mean and standard deviation reach the given
-    minimums; levels above 255 are clipped. Low light and haze are close to such a factor, even after a camera's gamma.
+    The levels are scaled around their mean, by at most MAX_GAIN, until mean and standard deviation reach MIN_MEAN and
+    MIN_DEVIATION; levels above 255 are clipped. Low light and haze act nearly like such a factor, even after gamma.
     The network learned from well-lit photos, and the lost gray levels cost it little (benchmarks/accuracy/light.py).
 
     Raises ValueError if `face` is not C-contiguous.
@@ -99,10 +97,10 @@ def normalize_light(
     pixels = face.reshape(1, -1)
     means, deviations = cv2.meanStdDev(pixels)
     mean, deviation = float(means[0, 0]), float(deviations[0, 0])
-    if mean >= min_mean and deviation >= min_deviation:
+    if mean >= MIN_MEAN and deviation >= MIN_DEVIATION:
         return
-    gain = min(max(min_mean / max(mean, 0.01), min_deviation / max(deviation, 0.01), 1.0), max_gain)
-    cv2.addWeighted(pixels, gain, pixels, 0.0, max(mean, min_mean) - mean * gain, pixels)
+    gain = min(max(MIN_MEAN / max(mean, 0.01), MIN_DEVIATION / max(deviation, 0.01), 1.0), MAX_GAIN)
+    cv2.addWeighted(pixels, gain, pixels, 0.0, max(mean, MIN_MEAN) - mean * gain, pixels)
 
 
 def _halvings(side: float, target: int) -> int:

@@ -232,9 +232,8 @@ def adopt(
 )  # fmt: skip
 @out_option
 @click.option(
-    "--score-threshold", type=click.FloatRange(0.01, 0.99), default=0.5,
-    help="Score from which a detection is a face.",
-)  # fmt: skip
+    "--score-threshold", type=click.FloatRange(0.01, 0.99), default=0.5, help="Score from which a detection is a face."
+)
 @overwrite_option
 @force_option
 def detector(checkpoint: Path, scenes: Path, out: Path, score_threshold: float, overwrite: bool, force: bool) -> None:

@@ -221,9 +221,8 @@ def finished(checkpoint_file: Path, faces_csv: Path, tmp_path_factory: pytest.Te
     """A whole quantized export, in its own process."""
     folder = tmp_path_factory.mktemp("finished")
     result = run_in_own_process(
-        checkpoint_file, "--out", "m.onnx", "--quantize", "--calibration-data", faces_csv,
-        cwd=folder,
-    )  # fmt: skip
+        checkpoint_file, "--out", "m.onnx", "--quantize", "--calibration-data", faces_csv, cwd=folder
+    )
     assert result.code == 0, result.stderr
     return Finished(folder, result)
 

@@ -46,10 +46,8 @@ def face_rows(train: int, test: int, seed: int = 0) -> list[Row]:
     generator = np.random.default_rng(seed)
     usages = ["Training"] * train + ["PublicTest"] * test
     return [
-        (label, pixels(make_face(label, generator)), usage)
-        for usage in usages
-        for label in range(len(FER2013_CLASSES))
-    ]  # fmt: skip
+        (label, pixels(make_face(label, generator)), usage) for usage in usages for label in range(len(FER2013_CLASSES))
+    ]
 
 
 def face_data(train: int, test: int, seed: int = 0, votes: bool = False) -> FaceData:

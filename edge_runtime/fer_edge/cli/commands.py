@@ -103,7 +103,7 @@ def doctor() -> int:
 @click.option("--dry-run", is_flag=True, help="Measure and print the results, but save nothing.")
 def tune(
     detector: str | None, detector_model: Path | None, seconds: float, allow_smaller_size: bool, dry_run: bool
-) -> None:  # fmt: skip
+) -> None:
     """Measure this machine and save the best settings as defaults.
 
     The settings are precision and threads and, with --allow-smaller-size, detection size. The table explains itself;

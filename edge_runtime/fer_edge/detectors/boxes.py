@@ -40,11 +40,11 @@ def decode(outputs: Floats, grid: Floats, side_in_strides: float) -> Floats:
     return np.stack([x - half[0], y - half[1], x + half[0], y + half[1]], axis=1)
 
 
-def weighted_nms(boxes: Floats, scores: Floats, min_iou: float = MATCH_IOU) -> tuple[Floats, Floats]:
+def weighted_nms(boxes: Floats, scores: Floats) -> tuple[Floats, Floats]:
     """One box per face, [F, 4], and its score, [F], highest first, from boxes [K, 4] with scores [K] of 0 to 1.
 
     Greedy non-maximum suppression, except that a face's box is the mean, weighted by squared score, of all that overlap
-    its best one by `min_iou` or more: steadier from frame to frame (Bazarevsky et al. 2019, "BlazeFace"). Boxes that
+    its best one by MATCH_IOU or more: steadier from frame to frame (Bazarevsky et al. 2019, "BlazeFace"). Boxes that
     overlap it less, but by SUPPRESS_IOU or more, are dropped.
     """
     order = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
@@ -53,7 +53,7 @@ def weighted_nms(boxes: Floats, scores: Floats, min_iou: float = MATCH_IOU) -> t
     while len(boxes):
         overlaps = iou_matrix_xyxy(boxes[:1], boxes)[0]
         overlaps[0] = 1  # even of a box without area
-        same, others = overlaps >= min_iou, overlaps < SUPPRESS_IOU
+        same, others = overlaps >= MATCH_IOU, overlaps < SUPPRESS_IOU
         weights = scores[same] ** 2
         merged.append(weights @ boxes[same] / weights.sum())
         kept.append(scores[0])

@@ -2,12 +2,11 @@
 
 import re
 
-from fer_edge.demo.scene import CYCLE_S, draw_scene
+from fer_edge.demo.scene import CYCLE_S, SIZE, draw_scene
 from fer_edge.errors import SourceError
 from fer_edge.sources.base import Source, SourceFrame
 
 FPS = 30.0
-SIZE = (640, 480)
 MIN_SIDE, MAX_SIDE = 160, 4096
 
 

@@ -92,7 +92,7 @@ def test_a_table_of_figures_begins_with_the_ratios() -> None:
 
 def test_a_table_aligns_names_left_and_numbers_right() -> None:
     lines = str(Table("T", ("", "ms"), [("a", "1.0"), ("long", "10.0")], "note")).splitlines()
-    assert lines == ["T", "        ms", "a      1.0", "long  10.0", "note"]
+    assert lines == ["T", "         ms", "a       1.0", "long   10.0", "note"]
 
 
 @pytest.mark.parametrize(

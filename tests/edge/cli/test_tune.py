@@ -98,9 +98,7 @@ def test_tuning_measures_all_settings_and_saves_the_best(file: Path, fer_edge) -
     rows = rows[1 : rows.index("")]  # without units and explanation
     assert {row.split()[0] for row in rows} == {"int8", "fp32"}
     (chosen,) = [row.split() for row in rows if row.endswith("<- best")]
-    assert load_defaults() == {
-        "precision": chosen[0], "threads": int(chosen[1]), "detect_size": int(chosen[2])
-    }  # fmt: skip
+    assert load_defaults() == {"precision": chosen[0], "threads": int(chosen[1]), "detect_size": int(chosen[2])}
     assert str(file) in ran.stderr
     assert fer_edge("--source", "demo:160x160", "--max-frames", "1", "--headless").returncode == 0, "the run uses it"
 

@@ -20,13 +20,9 @@ def run(job):
 """
 PROGRAMS = {
     "a live iterator": "results = recognizer.stream('demo:endless')\nfor _ in range(9): next(results)",
-    "a live iterator and sys.exit": (
-        "results = recognizer.stream('demo:endless')\nnext(results)\nraise SystemExit(0)"
-    ),
+    "a live iterator and sys.exit": ("results = recognizer.stream('demo:endless')\nnext(results)\nraise SystemExit(0)"),
     "a stream that was never read": "results = recognizer.stream('demo:endless')",
-    "a stream in a daemon thread": (
-        "run(lambda: [None for _ in recognizer.stream('demo:endless')])\ntime.sleep(0.3)"
-    ),
+    "a stream in a daemon thread": ("run(lambda: [None for _ in recognizer.stream('demo:endless')])\ntime.sleep(0.3)"),
     "two streams in daemon threads": (
         "for _ in range(2): run(lambda: [None for _ in recognizer.stream('demo:320x240,endless')])\ntime.sleep(0.3)"
     ),
@@ -45,7 +41,7 @@ PROGRAMS = {
     "recognizers made in a daemon thread": (
         "def forever():\n    while True: EmotionRecognizer()\nrun(forever)\ntime.sleep(0.2)"
     ),
-}  # fmt: skip
+}
 RUNS = 4  # at once: the abort came in some runs only, in more of them on a busy machine
 
 

@@ -195,7 +195,7 @@ def test_a_pipe_or_device_is_never_renamed() -> None:
 def test_a_folder_that_forbids_renaming_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").touch()
     tmp_path.chmod(0o500)
-    with pytest.raises(OutputError, match="put aside"):
+    with pytest.raises(OutputError, match="can't be renamed for rotation"):
         Rotation().rotate(tmp_path / "out.jsonl")
     tmp_path.chmod(0o700)
 

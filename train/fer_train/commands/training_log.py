@@ -55,9 +55,7 @@ def run_with_progress(trainer: "Trainer", board: "Board") -> None:
 
     total = trainer.options.epochs
     # disable=None: only on a terminal
-    bar = tqdm(
-        total=trainer.steps_per_epoch, bar_format=BAR_FORMAT, leave=False, disable=None, dynamic_ncols=True
-    )  # fmt: skip
+    bar = tqdm(total=trainer.steps_per_epoch, bar_format=BAR_FORMAT, leave=False, disable=None, dynamic_ncols=True)
 
     def on_step(step: int, means: "RunningMeans") -> None:
         if bar.disable:

@@ -26,10 +26,10 @@ def plot_evaluation(evaluation: Evaluation, folder: Path) -> None:
     plot_mistakes(evaluation, folder / "mistakes.png")
 
 
-def plot_predictions(evaluation: Evaluation, path: Path, seed: int = 0) -> None:
+def plot_predictions(evaluation: Evaluation, path: Path) -> None:
     """Plot random faces with their predictions: green if right, red with the true class if wrong."""
     count = len(evaluation.faces)
-    chosen = np.sort(np.random.default_rng(seed).permutation(count)[: COLUMNS * ROWS])
+    chosen = np.sort(np.random.default_rng(0).permutation(count)[: COLUMNS * ROWS])
     right = int((evaluation.probabilities[chosen].argmax(axis=1) == evaluation.faces.labels[chosen]).sum())
     title = f"{right} of {len(chosen)} right, chosen at random from {_scored_on(evaluation)}"
     _save_sheet(evaluation, chosen, title, path)

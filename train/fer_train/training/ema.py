@@ -22,7 +22,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Move the average towards the network, which has done `step` steps; faster during the first steps."""
+        """Move the average toward the network, which has done `step` steps; faster during the first steps."""
         decay = min(self._decay, (1 + step) / (10 + step))
         averages, currents = _columns(self._floats)
         torch._foreach_lerp_(averages, currents, 1 - decay)  # one kernel launch for all tensors
