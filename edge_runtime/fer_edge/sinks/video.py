@@ -62,22 +62,38 @@ class OpenCvEncoder:
         self._writer.release()
 
 
+def h264_program(target: Path) -> tuple[str, str] | None:
+    """The path of ffmpeg and the name of its H.264 encoder; None for other suffixes, or, with a warning, without it."""
+    if target.suffix.lower() not in ffmpeg.FORMATS:
+        return None
+    program, missing = ffmpeg.find_ffmpeg(), "ffmpeg is not installed"
+    if program is not None:
+        try:
+            codec = ffmpeg.h264_encoder(program)
+            if codec is not None:
+                return program, codec
+            missing = f"{program} has no H.264 encoder that works"
+        except OSError as error:
+            missing = f"{program} can't be started ({error.strerror})"
+    _warn_once(
+        f"--output is MPEG-4 (mp4v), which browsers do not play, because {missing}: {INSTALL} for H.264 and sound"
+    )
+    return None
+
+
 def open_encoder(part: Path, target: Path, fps: float, size: tuple[int, int]) -> Encoder:
     """The best encoder that this machine has for `target`'s suffix; writes to `part`. size: (width, height)."""
-    if target.suffix.lower() in ffmpeg.FORMATS:
-        program, missing = ffmpeg.find_ffmpeg(), "ffmpeg is not installed"
-        if program is not None:
-            try:
-                codec = ffmpeg.h264_encoder(program)
-                if codec is not None:
-                    return ffmpeg.FfmpegEncoder(part, target, fps, size, program, codec)
-                missing = f"{program} has no H.264 encoder that works"
-            except OSError as error:
-                missing = f"{program} can't be started ({error.strerror})"
-        _warn_once(
-            f"--output is MPEG-4 (mp4v), which browsers do not play, because {missing}: {INSTALL} for H.264 and sound"
-        )
+    found = h264_program(target)
+    if found is not None:
+        try:
+            return ffmpeg.FfmpegEncoder(part, target, fps, size, *found)
+        except OSError as error:
+            _warn_of_mpeg4(f"{found[0]} can't be started ({error.strerror})")
     return OpenCvEncoder(part, target, fps, size)
+
+
+def _warn_of_mpeg4(why: str) -> None:
+    _warn_once(f"--output is MPEG-4 (mp4v), which browsers do not play, because {why}: {INSTALL} for H.264 and sound")
 
 
 @functools.cache
@@ -181,6 +197,7 @@ class VideoSink(Sink):
         self._sound_of, self._sound = sound_of, None if sound_of is None else _find_sound(sound_of, path)
         self._in_sync = True  # of this piece: no gap was shortened
         remove_leftovers(path)
+        h264_program(path)  # ask ffmpeg now: the first frames of a live source would not wait
 
     @property
     def extra_call_s(self) -> float:
