@@ -101,7 +101,7 @@ def open_detectors(
     yunet: Path | None, luma: Path | None, min_face_px: int, detect_size_px: int
 ) -> list[FramedDetector]:
     """Luma, yunet if its file is given, and haar where OpenCV has cascades (OpenCV 5 has none)."""
-    found = [open_detector("luma", luma, min_face_px, detect_size_px)]
+    found: list[FramedDetector] = [open_detector("luma", luma, min_face_px, detect_size_px)]
     if yunet is not None:
         found.append(open_detector("yunet", yunet, min_face_px, detect_size_px))
     if hasattr(cv2, "CascadeClassifier"):

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, overload
 
-from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, default_detector, open_detector
+from fer_edge.detectors import DEFAULT_MIN_FACE_PX, default_detector, open_detector
 from fer_edge.detectors.base import CustomDetector, Detector, FramedDetector
-from fer_edge.detectors.filter import FilteredDetector
+from fer_edge.detectors.search import SourceDetector
 from fer_edge.exit_guard import native_calls
 from fer_edge.framing import Image, Square, to_gray
 from fer_edge.network.classifier import Classifier
@@ -41,7 +41,8 @@ class EmotionRecognizer:
     threads: CPU threads per inference.
     min_face_px: smaller faces are ignored; the side of the square that is classified, in pixels.
     min_score: faces with a lower detector score are ignored.
-    detect_size_px: longer images are downscaled to this for the search; less is faster but misses small faces.
+    detect_size_px: longer images are downscaled to this for the search; less is faster but misses small faces. None:
+        1920 for separate images, 640 for videos and cameras.
     min_confidence: a face whose label is less probable is unsure, 0 to 1; None: as the model's contract says.
 
     Raises FerError if a file can't be used, and ValueError for an unknown detector or a number out of range.
@@ -69,12 +70,12 @@ class EmotionRecognizer:
         threads: int = 1,
         min_face_px: int = DEFAULT_MIN_FACE_PX,
         min_score: float = 0.0,
-        detect_size_px: int = DEFAULT_DETECT_SIZE_PX,
+        detect_size_px: int | None = None,
         min_confidence: float | None = None,
     ) -> None:
         limits = {"threads": (threads, 1), "min_face_px": (min_face_px, 1), "detect_size_px": (detect_size_px, 64)}
         for name, (value, least) in {**limits, "min_score": (min_score, 0)}.items():
-            if not least <= value < math.inf:
+            if value is not None and not least <= value < math.inf:
                 raise ValueError(f"{name}={value} must be at least {least}")
         if min_confidence is not None and not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence={min_confidence} must be from 0 to 1")
@@ -253,7 +254,7 @@ def _model_path(model: str | os.PathLike[str] | None, precision: str | None) -> 
 
 def _detector(
     detector: str | Detector | None, model: str | os.PathLike[str] | None,
-    min_face_px: int, min_score: float, detect_size_px: int, threads: int,
+    min_face_px: int, min_score: float, detect_size_px: int | None, threads: int,
 ) -> FramedDetector:  # fmt: skip
     file = None if model is None else Path(model)
     if detector is None or isinstance(detector, str):
@@ -263,7 +264,7 @@ def _detector(
         raise TypeError(f"detector is a name or has a method detect(image), not {type(detector).__name__}")
     if file is not None:
         raise ValueError(f"detector_model={str(file)!r} is for a detector given by name")
-    return FilteredDetector(CustomDetector(detector), min_face_px, min_score)
+    return SourceDetector(CustomDetector(detector), min_face_px, min_score)
 
 
 def _open(

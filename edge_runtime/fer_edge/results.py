@@ -72,6 +72,20 @@ class Face:
         return f"unsure ({label})" if self.unsure else label
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The faces of a frame that were found, but left out because of the settings; `len` counts them.
+
+    small: side in pixels of each face's square that is smaller than min_face_px. faint: each score below min_score.
+    """
+
+    small: tuple[float, ...] = ()
+    faint: tuple[float, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.small) + len(self.faint)
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class FrameResult:
     """The faces of one captured frame: `len(result)` counts them, and a loop over the result gives them.
@@ -83,6 +97,7 @@ class FrameResult:
         for files unless StreamOptions.start_time is given.
     image: the frame as displayed, rotated and mirrored: uint8 BGR [H, W, 3] or gray [H, W], read-only. None if the
         stream was opened with images=False.
+    left_out: the faces that are missing because they are too small or too faint.
 
     >>> FrameResult(frame=0, t=0.0, detected=True)
     FrameResult(frame 0 at 0.00 s: no face)
@@ -97,6 +112,7 @@ class FrameResult:
     file: str | None = None
     time: str | None = None
     image: Image | None = field(default=None, compare=False)
+    left_out: LeftOut = field(default=LeftOut(), compare=False)
 
     def __len__(self) -> int:
         return len(self.faces)

@@ -1,10 +1,11 @@
 """What a run saw, in words: a line per image, the current emotions, and the table at the end of a run."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fer_edge.results import Face, FrameResult
+from fer_edge.results import Face, FrameResult, LeftOut
 
 MAX_NAMED = 5  # faces in one sentence; more are counted by emotion
 MAX_SHARES = 3  # emotions in one sentence
@@ -87,6 +88,41 @@ def source_line(name: str, summary: Mapping[str, Any]) -> str:
         return f"{printable(name)}: no face found"
     shares = [f"{_share(figures)} {emotion}" for emotion, figures in _by_share(summary)]
     return f"{printable(name)}: {counted(summary['faces'], 'face')}: {', '.join(shares[:MAX_SHARES])}"
+
+
+def left_out_line(name: str, left_out: LeftOut, found: int, per_frame: bool = False) -> str:
+    """How many faces were left out of an image, and which option includes them; "" if as many or more were `found`.
+
+    per_frame: `left_out` is of the frame of a stream that left out the most.
+
+    >>> left_out_line("photo.jpg", LeftOut(small=(14.2, 17.9, 15.0)), found=1)
+    'photo.jpg: 3 faces of 14 to 18 px were left out: --min-face 14 includes them'
+    >>> left_out_line("clip.mp4", LeftOut(faint=(0.687,)), found=0, per_frame=True)
+    'clip.mp4: up to 1 face per frame with a score of 0.68 was left out: --min-score 0.68 includes it'
+    """
+    if len(left_out) <= found:
+        return ""
+    kinds = []
+    if left_out.small:
+        lowest = math.floor(min(left_out.small))
+        kinds.append(
+            (len(left_out.small), f"of {_span(lowest, round(max(left_out.small)))} px", f"--min-face {lowest}")
+        )
+    if left_out.faint:
+        # An option below the lowest score, in hundredths.
+        low, high = (math.floor(100 * score) / 100 for score in (min(left_out.faint), max(left_out.faint)))
+        noun = "a score" if low == high else "scores"
+        kinds.append((len(left_out.faint), f"with {noun} of {_span(low, high)}", f"--min-score {low:g}"))
+    parts = [
+        f"{'up to ' * per_frame}{counted(count, 'face')}{' per frame' * per_frame} {which} "
+        f"{'was' if count == 1 else 'were'} left out: {option} includes {'it' if count == 1 else 'them'}"
+        for count, which, option in kinds
+    ]
+    return f"{printable(name)}: {'; '.join(parts)}"
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def printable(name: str) -> str:

@@ -19,7 +19,7 @@ from fer_edge.cli.options import (
 from fer_edge.cli.parameters import Number
 from fer_edge.console import CLEAR_LINE, MainCommand, loading, option_named, signals_deferred
 from fer_edge.defaults import load_defaults
-from fer_edge.detectors import default_detector
+from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, default_detector
 
 
 @click.command(cls=MainCommand, context_settings={"max_content_width": 100})
@@ -62,7 +62,7 @@ def _preload(options: RunOptions) -> None:
 
     preload(options.model, options.threads)
     if options.detector == "luma":
-        size = options.detect_size_px
+        size = options.detect_size_px or DEFAULT_DETECT_SIZE_PX
         warm_up = (1, 1, size * 3 // 4 // 32 * 32, size // 32 * 32)  # a 4:3 frame, in multiples of the network's step
         preload(options.detector_model or detector_path(), options.threads, warm_up)
 

@@ -16,7 +16,14 @@ import click
 from fer_edge.cli.parameters import FrameSize, Number, SizeOrHours, StartTime, negated, to_int, to_seconds, yes_or_no
 from fer_edge.console import MainCommand, RenamedOption
 from fer_edge.defaults import DETECT_SIZE_PX, PRECISIONS, THREADS
-from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, default_detector, detector_names
+from fer_edge.detectors import (
+    DEFAULT_DETECT_SIZE_PX,
+    DEFAULT_MIN_FACE_PX,
+    IMAGE_DETECT_SIZE_PX,
+    default_detector,
+    detector_names,
+)  # fmt: skip
+from fer_edge.detectors.defaults import SMALLEST_FACE_PX
 from fer_edge.pipeline.options import DEFAULT_GIVE_UP_S, DEFAULT_SMOOTH_S, LIVE_CLASSIFY_INTERVAL_S, StreamOptions
 
 LIVE_NAME = re.compile(r"\d{1,4}$|/dev/|rpicam:|rtsps?://", re.ASCII)  # a source that is certainly live
@@ -40,7 +47,7 @@ class RunOptions:
     """The settings of one run.
 
     sources: handled one after the other; at least one. detector_model: None for a detector that needs no file or has
-    its own.
+    its own. detect_size_px: None for the default of the source's kind.
     """
 
     sources: tuple[str, ...]
@@ -49,7 +56,7 @@ class RunOptions:
     detector_model: Path | None
     min_face_px: int
     min_score: float
-    detect_size_px: int
+    detect_size_px: int | None
     threads: int
     headless: bool
     verbose: bool
@@ -102,13 +109,14 @@ MAIN_OPTIONS: list[Decorator] = [
            help="Shipped network to use without --model.  [default: int8]"),
     *DETECTOR_OPTIONS,
     # Detection
-    option("--min-face", "min_face_px", type=Number(int, 10, 10_000), default=DEFAULT_MIN_FACE_PX, show_default=True,
-           metavar="PX", help="Smallest face to find: side of the square that is classified, in pixels."),
+    option("--min-face", "min_face_px", type=Number(int, SMALLEST_FACE_PX, 10_000), default=DEFAULT_MIN_FACE_PX,
+           show_default=True, metavar="PX",
+           help="Smallest face to find: side of the square that is classified, in pixels."),
     option("--min-score", type=Number(float, 0, 10**6), default=0.0, metavar="SCORE",
            help="Ignore faces with a lower detector score; luma and yunet give 0 to 1, haar 0 and up.  [default: 0]"),
-    option("--detect-size", "detect_size_px", type=Number(int, *DETECT_SIZE_PX), default=DEFAULT_DETECT_SIZE_PX,
-           show_default=True, metavar="PX",
-           help="Downscale longer frames to this for detection; less is faster but misses small faces."),
+    option("--detect-size", "detect_size_px", type=Number(int, *DETECT_SIZE_PX), metavar="PX",
+           help="Downscale longer frames to this for detection; less is faster but misses small faces.  "
+                f"[default: {DEFAULT_DETECT_SIZE_PX}; {IMAGE_DETECT_SIZE_PX} for images]"),
     option("--detect-hz", type=Number(float, 0.1, 1000), metavar="HZ",
            help="Run the detector at most HZ times per second; track faces in between.  [default: every frame]"),
     # Tracking and labels

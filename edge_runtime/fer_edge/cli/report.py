@@ -9,6 +9,7 @@ from typing import Any
 
 from fer_edge.cli.options import RunOptions
 from fer_edge.cli.outputs import rotation_of
+from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, IMAGE_DETECT_SIZE_PX
 from fer_edge.errors import FerError
 from fer_edge.network.classifier import Classifier
 from fer_edge.pipeline.pipeline import Pipeline
@@ -161,6 +162,13 @@ def _with_run(
     }
 
 
+def _default_detect_size(source: Source | None) -> int | None:
+    """None for several sources: images have another size than videos."""
+    if source is None:
+        return None
+    return DEFAULT_DETECT_SIZE_PX if source.image_count is None else IMAGE_DETECT_SIZE_PX
+
+
 def run_settings(options: RunOptions, source: Source | None = None) -> dict[str, object]:
     """The report's settings: without them and what the source delivered, rates can't be compared.
 
@@ -171,7 +179,7 @@ def run_settings(options: RunOptions, source: Source | None = None) -> dict[str,
     return {
         "threads": options.threads,
         "lossless": stream.lossless,
-        "detect_size_px": options.detect_size_px,
+        "detect_size_px": options.detect_size_px or _default_detect_size(source),
         "min_face_px": options.min_face_px,
         "min_score": options.min_score,
         "detect_hz": stream.detect_hz,

@@ -26,7 +26,7 @@ from fer_edge.opencv import cv2
 from fer_edge.pipeline.clock import is_future
 from fer_edge.pipeline.pipeline import END_OF_SOURCE, Pipeline
 from fer_edge.pipeline.stats import Stats
-from fer_edge.sentences import printable, source_line
+from fer_edge.sentences import left_out_line, printable, source_line
 from fer_edge.sinks.views import Action
 from fer_edge.sources import Source, open_source
 from fer_edge.sources.reconnect import ReconnectPolicy
@@ -189,7 +189,9 @@ class _Job:
 
     def _end(self, run: SourceRun) -> None:
         """Account for a source that has ended; of several, complete its own output."""
-        error = run.pipeline.error
+        error, source, stats = run.pipeline.error, run.pipeline.source, run.pipeline.stats
+        if source.image_count is None and stats.left_out > stats.faces_seen:  # of images, each has its own line
+            log.info("%s", left_out_line(source.name, stats.most_left_out, 0, per_frame=True))
         if self._several:
             self._outputs.end(discard=run.nothing_read)
             path = self._outputs.output_path

@@ -219,8 +219,9 @@ def save(timing: Timing, path: Path) -> None:
     values: dict[str, str | int] = {
         "precision": timing.precision,
         "threads": timing.threads,
-        "detect_size": timing.detect_size,
     }
+    if timing.detect_size != DEFAULT_DETECT_SIZE_PX:  # saved, it would be the size for images, too
+        values["detect_size"] = timing.detect_size
     save_defaults(values, path, "measured by fer-edge tune; delete this file to return to the built-in defaults")
 
 

@@ -1,7 +1,19 @@
 """The one place where faces are dropped as too small or too faint, by the same measure for every detector."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from fer_edge.detectors.base import Detection, FramedDetector
+from fer_edge.detectors.defaults import SMALLEST_FACE_PX
 from fer_edge.framing import Image
+from fer_edge.results import LeftOut
+
+
+class Found(NamedTuple):
+    """The faces of an image that pass the filter, and those that it left out."""
+
+    faces: list[Detection]
+    left_out: LeftOut
 
 
 class FilteredDetector:
@@ -12,12 +24,31 @@ class FilteredDetector:
     """
 
     def __init__(self, detector: FramedDetector, min_face_px: int, min_score: float = 0.0) -> None:
-        self._detector, self._min_face_px, self._min_score = detector, min_face_px, min_score
+        self.detector = detector
+        self._min_face_px, self._min_score = min_face_px, min_score
         self.name, self.framing, self.needs_color = detector.name, detector.framing, detector.needs_color
 
     def detect(self, image: Image) -> list[Detection]:
         """Faces of `image`, uint8 [H, W] gray or [H, W, 3] BGR, in the wrapped detector's order."""
-        return [found for found in self._detector.detect(image) if self._passes(found)]
+        return self.search(image).faces
 
-    def _passes(self, found: Detection) -> bool:
-        return found.score >= self._min_score and self.framing.square(found.box).side >= self._min_face_px
+    def search(self, image: Image) -> Found:
+        """As `detect`, with the sizes and scores of the faces that were left out.
+
+        Small faces are counted if the wrapped detector finds them anyway. A face that is both too small and too faint
+        is not counted: no single option would include it.
+        """
+        return self.filtered(self.detector.detect(image))
+
+    def filtered(self, detections: Sequence[Detection]) -> Found:
+        """`detections` without those that are too small or too faint."""
+        faces, small, faint = [], [], []
+        for found in detections:
+            side = self.framing.square(found.box).side
+            if side >= self._min_face_px and found.score >= self._min_score:
+                faces.append(found)
+            elif side >= self._min_face_px:
+                faint.append(found.score)
+            elif side >= SMALLEST_FACE_PX and found.score >= self._min_score:
+                small.append(side)
+        return Found(faces, LeftOut(tuple(small), tuple(faint)))

@@ -27,6 +27,7 @@ class HaarDetector:
     # Its box is 0.98 x 0.98 of a FER2013 image, with the same center (median over enlarged PublicTest faces).
     framing = Framing(of_width=1 / 0.98)
     needs_color = False
+    needs_border = True
 
     def __init__(
         self,
@@ -49,13 +50,13 @@ class HaarDetector:
             loaded = False
         if not loaded:
             raise ModelError(f"{path} is not a Haar cascade: name an .xml file of one")
-        self._min_face_px, self._detect_size_px = min_face_px, detect_size_px
+        self.min_face_px, self.detect_size_px = min_face_px, detect_size_px
         self._lock = threading.Lock()  # a CascadeClassifier keeps the state of its search
 
     def detect(self, image: Image) -> list[Detection]:
         """Faces of `image`; the score is the last stage's weight, above 0 and unbounded."""
-        small, factor = downscale(image, self._detect_size_px)
-        side = max(1, round(self._min_face_px / factor))
+        small, factor = downscale(image, self.detect_size_px)
+        side = max(1, round(self.min_face_px / factor))
         with self._lock:
             boxes, _levels, weights = self._cascade.detectMultiScale3(
                 to_gray(small), scaleFactor=1.1, minNeighbors=5, minSize=(side, side), outputRejectLevels=True

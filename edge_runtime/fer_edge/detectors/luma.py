@@ -19,9 +19,9 @@ from fer_edge.opencv import cv2
 log = logging.getLogger(__name__)
 
 PADDING_GRAY = 128  # outside the image: the network's own padding, 0 after normalization
-MAX_GRIDS = 8  # cached, by image size
+MAX_GRIDS = 16  # cached, by image size
 # Close-ups are larger than any face the network was trained on. So images longer than HALVED_FROM_PX are searched at
-# half their size as well, for a quarter more time; boxes at least HALVED_FACE_PX high there are taken from it.
+# half their size as well, and so on, for a third more time; boxes at least HALVED_FACE_PX high are taken from there.
 HALVED_FROM_PX, HALVED_FACE_PX = 400, 72
 # The windows of all second looks together are at most as large as the image: in crowds and noise the best boxes come
 # first, and no search takes much more than twice the time. Small images get at least MIN_SECOND_LOOKS.
@@ -46,6 +46,7 @@ class LumaDetector:
 
     name = "luma"
     needs_color = False
+    needs_border = True
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class LumaDetector:
         assert terms is not None  # parse_contract refuses a detector's contract without it
         self.terms = terms
         self.framing = Framing(**terms.framing)
-        self._min_face_px, self._detect_size_px = min_face_px, detect_size_px
+        self.min_face_px, self.detect_size_px = min_face_px, detect_size_px
         self._output = self._session.get_outputs()[0].name
         self._grids: dict[tuple[int, int], Floats] = {}
         self._check()
@@ -100,8 +101,8 @@ class LumaDetector:
     def detect(self, image: Image) -> list[Detection]:
         """Faces of `image`; the score is the contract's threshold to 1."""
         gray = to_gray(image)
-        small, factor = downscale(gray, self._detect_size_px)
-        boxes, scores = self.search(small, None, self._min_face_px / factor, gray)
+        small, factor = downscale(gray, self.detect_size_px)
+        boxes, scores = self.search(small, None, self.min_face_px / factor, gray)
         return [
             Detection((left, top, right - left, bottom - top), score)
             for (left, top, right, bottom), score in zip((boxes * factor).tolist(), scores.tolist(), strict=True)
@@ -113,8 +114,8 @@ class LumaDetector:
         """Boxes float32 [F, 4] (left, top, right, bottom) and scores [F] in `gray`, uint8 [H, W], highest first.
 
         threshold: lowest score, between 0 and 1; None for the contract's. min_size_px: boxes whose longer side is
-        shorter, in pixels of `gray`, are dropped. full_size: the image that `gray` was downscaled from, if any: second
-        looks see its pixels.
+        shorter, in pixels of `gray`, get no second look; they are dropped unless the first look is sure.
+        full_size: the image that `gray` was downscaled from, if any: second looks see its pixels.
         """
         min_score, look = self.terms.score_threshold if threshold is None else threshold, self.terms.second_look
         light = lighting_table(gray)
@@ -132,17 +133,19 @@ class LumaDetector:
                 scores[again] = sigmoid((logit(scores[again]) + logits) / np.float32(2))
                 order = np.argsort(-scores, kind="stable")
                 boxes, scores, wanted = boxes[order], scores[order], wanted[order]
-        wanted &= scores >= min_score
+        wanted = (scores >= min_score) & (wanted | (scores >= (look.most if look else min_score)))
         return boxes[wanted], scores[wanted]
 
     def _first_look(self, gray: Image, min_score: float) -> tuple[Floats, Floats]:
         """Boxes [F, 4] and scores [F] of at least `min_score` in uint8 [H, W], highest first."""
         boxes, scores = self._candidates(gray, min_score)
-        if max(gray.shape) > HALVED_FROM_PX:
-            half, factor = downscale(gray, max(gray.shape) // 2)
+        half, scale = gray, 1.0
+        while max(half.shape) > HALVED_FROM_PX:
+            half, factor = downscale(half, max(half.shape) // 2)
+            scale *= factor
             half_boxes, half_scores = self._candidates(half, min_score)
             large = half_boxes[:, 3] - half_boxes[:, 1] >= HALVED_FACE_PX
-            boxes = np.concatenate([boxes, half_boxes[large] * np.float32(factor)])
+            boxes = np.concatenate([boxes, half_boxes[large] * np.float32(scale)])
             scores = np.concatenate([scores, half_scores[large]])
         return weighted_nms(boxes, scores)
 

@@ -46,11 +46,10 @@ class YunetDetector:
                 f"{model} is not a file: name YuNet's, face_detection_yunet_2023mar.onnx from OpenCV's zoo"
             )
         self._lock = threading.Lock()
-        self._detect_size_px = detect_size_px
-        self._size = (320, 320)
+        self.detect_size_px = detect_size_px
         try:
             self._network = cv2.FaceDetectorYN.create(
-                str(model), "", self._size, self.SCORE_THRESHOLD, self.NMS_THRESHOLD, self.MAX_CANDIDATES
+                str(model), "", (320, 320), self.SCORE_THRESHOLD, self.NMS_THRESHOLD, self.MAX_CANDIDATES
             )
             self._run(np.zeros((320, 320, 3), np.uint8))  # another network's file fails here, not during a stream
         except cv2.error as error:
@@ -60,7 +59,7 @@ class YunetDetector:
 
     def detect(self, image: Image) -> list[Detection]:
         """Faces of `image`; the score is 0.6 to 1."""
-        small, factor = downscale(image, self._detect_size_px)
+        small, factor = downscale(image, self.detect_size_px)
         bgr = small if small.ndim == 3 else np.asarray(cv2.cvtColor(small, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
         bottom, right = (max(0, self.MIN_SIDE_PX - side) for side in bgr.shape[:2])
         if bottom or right:
@@ -74,9 +73,8 @@ class YunetDetector:
         """A row per face: x, y, width, height, five landmarks, score."""
         size = (bgr.shape[1], bgr.shape[0])
         with self._lock:
-            if size != self._size:
+            if size != tuple(self._network.getInputSize()):
                 self._network.setInputSize(size)
-                self._size = size
             faces = self._network.detect(bgr)[1]
         rows: list[list[float]] = [] if faces is None else np.asarray(faces).tolist()
         return rows

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from fer_edge.framing import Image, to_gray
+from fer_edge.results import LeftOut
 from fer_edge.tracking.tracker import Track
 
 
@@ -31,8 +32,12 @@ class Frame:
 
 
 class TrackedFrame(NamedTuple):
-    """A frame with its faces, on the way to the classifier. detected: True if the detector ran on it."""
+    """A frame with its faces, on the way to the classifier.
+
+    detected: True if the detector ran on it. left_out: the faces that its filter left out.
+    """
 
     frame: Frame
     tracks: list[Track]
     detected: bool
+    left_out: LeftOut = LeftOut()

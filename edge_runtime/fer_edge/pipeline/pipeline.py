@@ -12,6 +12,8 @@ import numpy as np
 
 from fer_edge.channel import Channel, Closed
 from fer_edge.detectors.base import Detection, FramedDetector
+from fer_edge.detectors.filter import Found
+from fer_edge.detectors.search import search_of
 from fer_edge.framing import Framing, Image
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
@@ -20,7 +22,7 @@ from fer_edge.pipeline.frame import Frame, TrackedFrame
 from fer_edge.pipeline.options import Schedule, StreamOptions
 from fer_edge.pipeline.playback import Playback
 from fer_edge.pipeline.stats import Stats
-from fer_edge.results import FrameResult
+from fer_edge.results import FrameResult, LeftOut
 from fer_edge.sources.base import Source, SourceFrame
 from fer_edge.summary import RunSummary
 from fer_edge.tracking.labels import EmotionLabeler
@@ -85,6 +87,7 @@ class Pipeline:
         self._tracked: Channel[TrackedFrame] = Channel(1, drop_oldest=False)
         # Separate images have nothing in common: nothing is tracked or smoothed from one to the next.
         self._separate = still
+        self._search = search_of(detector, stream=not still)
         self._labeler = EmotionLabeler(
             classifier,
             WHOLE_IMAGE if source.is_cropped else detector.framing,
@@ -100,7 +103,7 @@ class Pipeline:
     def start(self) -> None:
         """Start the threads; before a stream, run the detector once on a blank image to load its code and caches."""
         if not self._separate:
-            self.detector.detect(np.zeros((240, 320), dtype=np.uint8))
+            self._search(np.zeros((240, 320), dtype=np.uint8))
         for thread in self._threads:
             thread.start()
 
@@ -253,24 +256,26 @@ class Pipeline:
                     tracker.reset()
                     seeks = frame.seeks
                 detected = not self.source.is_cropped and schedule.is_due(frame.t)
+                left_out = LeftOut()
                 if detected:
-                    tracks = tracker.update(frame.gray, self._run_detector(frame), frame.t)
+                    detections, left_out = self._run_detector(frame)
+                    tracks = tracker.update(frame.gray, detections, frame.t)
                 elif self.source.is_cropped:
                     tracks = tracker.update(frame.gray, [_whole_image(frame)], frame.t)
                 else:
                     tracks = tracker.predict(frame.gray, frame.t)
                 self.stats.tracks = tracker.count
-                self._tracked.put(TrackedFrame(frame, tracks, detected))
+                self._tracked.put(TrackedFrame(frame, tracks, detected, left_out))
         finally:
             self._captured.abort()
             self._tracked.close()
 
-    def _run_detector(self, frame: Frame) -> list[Detection]:
+    def _run_detector(self, frame: Frame) -> Found:
         started = time.perf_counter()
-        detections = self.detector.detect(frame.image if self.detector.needs_color else frame.gray)
+        found = self._search(frame.image if self.detector.needs_color else frame.gray)
         self.stats.detect_ms.add(1000 * (time.perf_counter() - started))
         self.stats.detect_rate.add(time.monotonic())
-        return detections
+        return found
 
     def _classify(self) -> None:
         try:
@@ -294,11 +299,15 @@ class Pipeline:
             faces = tuple(replace(face, track_id=number) for number, face in enumerate(faces))
         stats.label_changes += labeled.changes
         stats.faces_seen += len(faces)
+        stats.left_out += len(tracked.left_out)
+        stats.most_left_out = max(stats.most_left_out, tracked.left_out, key=len)
         stats.faces_rate.add(now, labeled.classified)
         stats.end_to_end_ms.add(latency_ms)
         stats.processed_rate.add(now)
         stats.processed += 1
-        result = FrameResult(frame.index, frame.t, tracked.detected, faces, frame.file, self._time_of(frame))
+        result = FrameResult(
+            frame.index, frame.t, tracked.detected, faces, frame.file, self._time_of(frame), left_out=tracked.left_out
+        )
         self.summary.add(result)
         self._publish(frame, result)
 

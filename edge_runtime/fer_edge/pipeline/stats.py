@@ -6,6 +6,8 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
+from fer_edge.results import LeftOut
+
 WARMUP_FRAMES = 5
 SHORT_RUN_FRAMES = 20  # a run this short has no steady state: its warm-up is not excluded
 _STEP = 1.01  # histogram bins grow by 1 %, so a percentile is exact to within 0.5 %
@@ -111,6 +113,8 @@ class Stats:
     classify_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
     end_to_end_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
     faces_seen: int = 0
+    left_out: int = 0
+    most_left_out: LeftOut = field(default_factory=LeftOut)
     tracks: int = 0
     label_changes: int = 0
 

@@ -5,6 +5,7 @@ import csv
 import io
 import itertools
 import json
+import logging
 import os
 import select
 import stat
@@ -18,11 +19,13 @@ from fer_edge.console import CLEAR_LINE
 from fer_edge.errors import OutputError
 from fer_edge.files import sync
 from fer_edge.results import BOX_DECIMALS, PROBABILITY_DECIMALS, FrameResult
-from fer_edge.sentences import image_line
+from fer_edge.sentences import image_line, left_out_line
 from fer_edge.sinks.base import Published, Sink
 
 if TYPE_CHECKING:
     from fer_edge.sinks.rotation import Rotation
+
+log = logging.getLogger(__name__)
 
 MAX_QUEUED = 256  # results
 NOT_OPEN = -1  # no file descriptor
@@ -203,7 +206,10 @@ class PredictionSink(_TextSink):
 
 
 class ImageLineSink(_TextSink):
-    """A sentence per image on stdout: what was seen in it. On stderr if `stdout_taken` by other results."""
+    """A sentence per image on stdout: what was seen in it. On stderr if `stdout_taken` by other results.
+
+    Another one is logged if most faces were left out.
+    """
 
     name = option = "stdout"
 
@@ -221,6 +227,12 @@ class ImageLineSink(_TextSink):
     def lines_of(self, result: FrameResult) -> str:
         line = image_line(result).encode(self._encoding, errors="backslashreplace").decode()
         return f"{self._before}{line}\n"
+
+    def write(self, item: Published) -> None:
+        super().write(item)
+        result = item.result
+        if note := left_out_line(result.file or f"image {result.frame}", result.left_out, len(result)):
+            log.info("%s", note)
 
     def _append(self, results: list[bytes]) -> None:
         try:
