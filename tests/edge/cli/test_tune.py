@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from fer_edge.cli.tune import Timing, best, draw_scenes, face_grid, fraction_found, render_table, thread_choices
+from fer_edge.cli.tune import Timing, best, draw_scenes, face_grid, fraction_found, render_table, save, thread_choices
 from fer_edge.defaults import load_defaults
+from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX
 from fer_edge.detectors.luma import LumaDetector
 
 
@@ -98,9 +99,16 @@ def test_tuning_measures_all_settings_and_saves_the_best(file: Path, fer_edge) -
     rows = rows[1 : rows.index("")]  # without units and explanation
     assert {row.split()[0] for row in rows} == {"int8", "fp32"}
     (chosen,) = [row.split() for row in rows if row.endswith("<- best")]
-    assert load_defaults() == {"precision": chosen[0], "threads": int(chosen[1]), "detect_size": int(chosen[2])}
+    assert chosen[2] == str(DEFAULT_DETECT_SIZE_PX)
+    assert load_defaults() == {"precision": chosen[0], "threads": int(chosen[1])}, "the default size is not saved"
     assert str(file) in ran.stderr
     assert fer_edge("--source", "demo:160x160", "--max-frames", "1", "--headless").returncode == 0, "the run uses it"
+
+
+def test_a_smaller_size_that_was_asked_for_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_EDGE_DEFAULTS", str(tmp_path / "d.toml"))
+    save(Timing("int8", 1, 320, 3.0, 1.0, (1.0, 1.0, 0.5)), tmp_path / "d.toml")
+    assert load_defaults() == {"precision": "int8", "threads": 1, "detect_size": 320}
 
 
 def test_a_dry_run_saves_nothing(file: Path, fer_edge) -> None:
