@@ -76,7 +76,8 @@ def photo_file(tmp_path: Path) -> Path:
     return tmp_path / "class.png"
 
 
-def test_the_command_says_which_option_includes_the_faces_of_an_image(fer_edge, photo_file: Path) -> None:
+@pytest.mark.usefixtures("photo_file")
+def test_the_command_says_which_option_includes_the_faces_of_an_image(fer_edge) -> None:
     ran = fer_edge("class.png", "--headless", "--min-face", "60")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout == "class.png: no face found\n"
@@ -90,7 +91,7 @@ def test_the_command_says_which_option_includes_the_faces_of_an_image(fer_edge, 
     assert "left out" not in again.stderr
 
 
-def test_the_command_says_so_once_for_a_whole_video(fer_edge, photo_file: Path) -> None:
+def test_the_command_says_so_once_for_a_whole_video(fer_edge) -> None:
     ran = fer_edge("demo:320x240", "--headless", "--min-face", "300", "--max-frames", "20")
     assert ran.returncode == 0, ran.stderr
     (line,) = [line for line in ran.stderr.splitlines() if "left out" in line]
@@ -98,19 +99,22 @@ def test_the_command_says_so_once_for_a_whole_video(fer_edge, photo_file: Path) 
     assert "px was left out: --min-face " in line
 
 
-def test_faces_left_out_by_their_score_name_the_other_option(fer_edge, photo_file: Path) -> None:
+@pytest.mark.usefixtures("photo_file")
+def test_faces_left_out_by_their_score_name_the_other_option(fer_edge) -> None:
     ran = fer_edge("class.png", "--headless", "--min-score", "0.999")
     (line,) = [line for line in ran.stderr.splitlines() if "left out" in line]
     assert "12 faces with scores of 0." in line
     assert "--min-score 0." in line
 
 
-def test_no_line_where_most_faces_are_found(fer_edge, photo_file: Path) -> None:
+@pytest.mark.usefixtures("photo_file")
+def test_no_line_where_most_faces_are_found(fer_edge) -> None:
     assert "left out" not in fer_edge("class.png", "--headless").stderr
     assert "left out" not in fer_edge("demo:320x240", "--headless", "--max-frames", "5").stderr
 
 
-def test_the_report_says_the_settings_that_a_kind_of_source_gets(fer_edge, photo_file: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("photo_file")
+def test_the_report_says_the_settings_that_a_kind_of_source_gets(fer_edge, tmp_path: Path) -> None:
     for source, size in (("class.png", 1920), ("demo:320x240", 640)):
         ran = fer_edge(source, "--headless", "--max-frames", "2", "--report", "r.json", "--overwrite")
         assert ran.returncode == 0, ran.stderr
