@@ -43,7 +43,7 @@ class Viewing(NamedTuple):
         if source.live:
             return "a live source has no other position"
         if self.data:
-            return f"no seeking: results go to {' and '.join(self.data)}"
+            return f"no seeking: results go to {', '.join(self.data)}"
         return None if source.seekable else "no seeking: this video has no index"
 
     def begin(self, pipeline: Pipeline) -> View:

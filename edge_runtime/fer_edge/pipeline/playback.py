@@ -3,7 +3,7 @@
 import threading
 import time
 
-LATE_S = 0.1  # a frame later than this restarts the clock, instead of playing faster to catch up
+LATE_S = 0.05  # a frame later than this restarts the clock, instead of playing faster to catch up
 
 
 class Playback:

@@ -22,6 +22,8 @@ from fer_edge.opencv import cv2
 TITLE = "fer-edge"
 OPEN_TIMEOUT_S = 15
 CLOSE_TIMEOUT_S = 2.0
+BAR_COLOR = (24, 24, 24)
+MAX_BAR_PX = 4096
 POLL_S = 0.01  # between looks at keyboard and mouse
 SHORT_SIDE_PX, LONG_SIDE_PX = 480, 1280  # of the window at first
 FULLSCREEN_KEYS = (ord("f"), ord("F"), 0xFFC8)  # F11
@@ -86,8 +88,9 @@ class Display:
                 rest = memoryview(part)
                 while rest:
                     rest = rest[self._process.stdin.write(rest) :]
-        except OSError:
-            self.gone = not self.closed
+        except OSError:  # the process has ended: its last answer says whether the user closed the window
+            while not self.gone and not self.closed:
+                self._receive(CLOSE_TIMEOUT_S)
         self._busy = True
 
     def keys(self, timeout_s: float = 0.0) -> list[int]:
@@ -106,7 +109,7 @@ class Display:
         answers = [answer for (answer,) in _ANSWER.iter_unpack(self._answers[:whole])]
         self._answers = self._answers[whole:]
         self._busy = self._busy and SHOWN not in answers
-        self.closed = CLOSED in answers
+        self.closed = self.closed or CLOSED in answers
         self.gone = not data and not self.closed
         return answers
 
@@ -132,28 +135,54 @@ def main() -> None:
     source, answers = io.FileIO(0), io.FileIO(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
     cv2.setNumThreads(1)
-    cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+    cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL)
     cv2.waitKey(1)
     answers.write(_ANSWER.pack(OPEN))
-    size: tuple[int, int] | None = None
+    try:
+        _serve(source, answers)
+    except (cv2.error, OSError):  # the window was closed in the middle of it, or the run has ended
+        with contextlib.suppress(OSError):
+            answers.write(_ANSWER.pack(CLOSED))
+
+
+def _serve(source: io.FileIO, answers: io.FileIO) -> None:
+    image: Image | None = None
+    area: tuple[int, int] | None = None  # of the window's image on the screen: width and height
     while True:
         if select.select([source], [], [], POLL_S)[0]:
             image = _read_image(source)
             if image is None:
                 return
-            if size is None:
-                size = window_size(image.shape[1], image.shape[0])
-                cv2.resizeWindow(TITLE, *size)
-            cv2.imshow(TITLE, image)
+            if area is None:
+                cv2.resizeWindow(TITLE, *window_size(image.shape[1], image.shape[0]))
+                cv2.pollKey()
+            area = _show(image)
             answers.write(_ANSWER.pack(SHOWN))
         key = cv2.pollKey()
         if key in FULLSCREEN_KEYS:
             _toggle_fullscreen()
         if key >= 0:
             answers.write(_ANSWER.pack(key))
-        if size is not None and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
+        if image is None or area is None:
+            continue
+        if cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
             answers.write(_ANSWER.pack(CLOSED))
             return
+        if _area() != area:
+            area = _show(image)
+
+
+def _show(image: Image) -> tuple[int, int]:
+    """Show `image` undistorted in the middle of the window; return the window's area."""
+    area = _area()
+    cv2.imshow(TITLE, padded(image, area))
+    return area
+
+
+def _area() -> tuple[int, int]:
+    """Width and height of what the window shows, on the screen."""
+    _left, _top, width, height = cv2.getWindowImageRect(TITLE)
+    return width, height
 
 
 def _read_image(source: io.FileIO) -> Image | None:
@@ -180,6 +209,24 @@ def _read(source: io.FileIO, count: int) -> bytearray | None:
 def _toggle_fullscreen() -> None:
     is_full = cv2.getWindowProperty(TITLE, cv2.WND_PROP_FULLSCREEN) == cv2.WINDOW_FULLSCREEN
     cv2.setWindowProperty(TITLE, cv2.WND_PROP_FULLSCREEN, cv2.WINDOW_NORMAL if is_full else cv2.WINDOW_FULLSCREEN)
+
+
+def padded(image: Image, area: tuple[int, int]) -> Image:
+    """`image`, uint8 [H, W, 3], with bars at two sides that give it the shape of `area` (width, height).
+
+    >>> padded(np.zeros((100, 100, 3), dtype=np.uint8), (300, 200)).shape
+    (100, 150, 3)
+    """
+    height, width = image.shape[:2]
+    if min(area) < 1:
+        return image
+    across = max(0, round(height * area[0] / area[1]) - width)
+    down = max(0, round(width * area[1] / area[0]) - height)
+    if across + down <= 2 or max(across, down) > MAX_BAR_PX:
+        return image
+    sides = down // 2, down - down // 2, across // 2, across - across // 2
+    bordered = cv2.copyMakeBorder(image, *sides, cv2.BORDER_CONSTANT, value=BAR_COLOR)
+    return np.asarray(bordered, dtype=np.uint8)
 
 
 def window_size(width: int, height: int) -> tuple[int, int]:

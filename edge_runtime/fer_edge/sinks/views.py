@@ -45,22 +45,22 @@ class Action(Enum):
 
 @dataclass(frozen=True, eq=False)  # arrays don't compare
 class Picture:
-    """What is on the screen. name: for a file that it is saved to."""
+    """What is on the screen. name: for a file that it is saved to. is_new: False if it was on the screen before."""
 
     image: Image
     faces: Sequence[Face]
     name: str
+    is_new: bool = True
 
 
 class View:
     """What the window shows of one source. `offer` is called in the pipeline's thread, the rest in the main one.
 
-    offered: results so far. say: shows a line on the image for a moment.
+    say: shows a line on the image for a moment.
     has_next, has_previous: whether another source follows or precedes that can be gone to.
     """
 
     def __init__(self, say: Callable[[str], None], has_next: bool = False, has_previous: bool = False) -> None:
-        self.offered = 0
         self._say, self._has_next, self._has_previous = say, has_next, has_previous
         self.complete = False
 
@@ -133,7 +133,6 @@ class StreamView(View):
         self._known: deque[float] = deque(maxlen=KNOWN_TIMES)  # times of shown frames
 
     def offer(self, frame: Frame, result: FrameResult) -> None:
-        self.offered += 1
         with contextlib.suppress(Closed):
             self._queue.put((frame, result))
 
@@ -251,39 +250,43 @@ class ImagesView(View):
         super().__init__(say, has_next, has_previous)
         self._read, self._count, self._follow = read, count, follow
         self._results: deque[tuple[str, Sequence[Face]]] = deque(maxlen=KEPT_IMAGES)
+        self._offered = 0
         self._at, self._shown_at = 0, -1  # wanted and shown, counted from the first image
+        self._seen: set[int] = set()
         self._closed = False
         self._changed = threading.Condition()
 
     def offer(self, frame: Frame, result: FrameResult) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._follow or self._closed or self.offered < self._at + IMAGES_AHEAD)
-            self.offered += 1
+            self._changed.wait_for(lambda: self._follow or self._closed or self._offered < self._at + IMAGES_AHEAD)
+            self._offered += 1
             self._results.append((frame.file or "", result.faces))
             if self._follow:
-                self._at = self.offered - 1
+                self._at = self._offered - 1
             self._changed.notify_all()
 
     def take(self, timeout_s: float) -> Picture | None:
         with self._changed:
-            if self.complete and self.offered:
-                self._at = min(self._at, self.offered - 1)
-            if not self._changed.wait_for(lambda: self._at != self._shown_at and self._at < self.offered, timeout_s):
+            if self.complete and self._offered:
+                self._at = min(self._at, self._offered - 1)
+            if not self._changed.wait_for(lambda: self._at != self._shown_at and self._at < self._offered, timeout_s):
                 return None
-            forgotten = self.offered - len(self._results)
+            forgotten = self._offered - len(self._results)
             self._at = self._shown_at = max(self._at, forgotten)
             file, faces = self._results[self._at - forgotten]
         image = self._read(file)
         if image is None:
             self._say(f"{Path(file).name} can't be read any more")
             return None
-        return Picture(image, faces, Path(file).stem)
+        is_new = self._shown_at not in self._seen
+        self._seen.add(self._shown_at)
+        return Picture(image, faces, f"{Path(file).stem}-faces", is_new)
 
     def status(self) -> str:
         if self._count == 1 and not (self._has_next or self._has_previous):
             return ""
-        forgotten, at = self.offered - len(self._results), self._shown_at
-        file = self._results[at - forgotten][0] if forgotten <= at < self.offered else ""
+        forgotten, at = self._offered - len(self._results), self._shown_at
+        file = self._results[at - forgotten][0] if forgotten <= at < self._offered else ""
         return f"{self._shown_at + 1} of {self._count}  {Path(file).name}" if self._count > 1 else Path(file).name
 
     def press(self, key: Key) -> Action:
@@ -302,7 +305,7 @@ class ImagesView(View):
 
     def _go(self, step: int, beyond: Callable[[], Action]) -> Action:
         """Go to another image, or do what `beyond` says if there is none."""
-        last = self.offered - 1 if self.complete else self._count - 1
+        last = self._offered - 1 if self.complete else self._count - 1
         if not 0 <= self._at + step <= last:
             return beyond()
         self._at += step

@@ -52,7 +52,7 @@ class Window:
         self.shown = 0
         self._display = display or Display()
         self._view: View | None = None
-        self._offered = 0  # of earlier views
+        self._offered = 0
         self._picture: Picture | None = None
         self._drawn: tuple[object, ...] = ()  # what is on the screen
         self._bars, self._help = True, False
@@ -65,7 +65,7 @@ class Window:
     @property
     def lost(self) -> int:
         """Results that were not shown."""
-        return self._offered + (0 if self._view is None else self._view.offered) - self.shown
+        return self._offered - self.shown
 
     @property
     def gone(self) -> bool:
@@ -88,11 +88,11 @@ class Window:
         """Show no more results of the current source; the last one stays on the screen."""
         if self._view is not None:
             self._view.close()
-            self._offered += self._view.offered
             self._view = None
 
     def offer(self, frame: Frame, result: FrameResult) -> None:
         """Hand a result to the current view."""
+        self._offered += 1
         view = self._view
         if view is not None:
             view.offer(frame, result)
@@ -114,7 +114,7 @@ class Window:
             picture = self._view.take(0 if keys else timeout_s)
             if picture is not None:
                 self._picture = picture
-                self.shown += 1
+                self.shown += picture.is_new
             self._draw(self._view.status() or caption)
         for key in keys:
             action = self._press(key)

@@ -134,6 +134,7 @@ def test_the_end_of_a_view_lets_the_pipeline_go_on(shown: Window) -> None:
     for number in range(5):  # would wait for a window that shows nothing any more
         shown.offer(*frame(number))
         view.offer(*frame(number))
+    assert (shown.shown, shown.lost) == (0, 5)
     with pytest.raises(Closed):
         view._queue.put(frame(0))
 
@@ -363,6 +364,7 @@ def test_images_wait_for_a_key_and_arrows_leaf_through_them(shown: Window, scree
         press(shown, screen, key)
         seen.append(number_shown(shown, screen))
     assert seen == [0, 1, 2, 3, 3, 2, 1, 2]
+    assert (shown.shown, shown.lost) == (4, 0)
     view.complete = True
     press(shown, screen, RIGHT)
     assert press(shown, screen, " ") is Action.NEXT
@@ -467,7 +469,7 @@ def server() -> Iterator[Server]:
     if shutil.which("Xvfb") is None:
         pytest.skip("no Xvfb: apt-get install xvfb")
     read_end, write_end = os.pipe()
-    command = ["Xvfb", "-displayfd", str(write_end), "-screen", "0", "800x600x24", "-nolisten", "tcp"]
+    command = ["Xvfb", "-displayfd", str(write_end), "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"]
     with subprocess.Popen(command, pass_fds=[write_end], stderr=subprocess.DEVNULL) as process:
         os.close(write_end)
         with os.fdopen(read_end) as pipe:
