@@ -47,14 +47,14 @@ class ColorType(click.Choice[str]):
 @click.option("--quantize", is_flag=True, help="Write FILE.int8.onnx too: smaller, and faster on most machines.")
 @click.option("--calibration-data", type=PathType, metavar="DATA", help=DATA_HELP)
 @click.option(
-    "--calibration-images", type=click.IntRange(MIN_CALIBRATION_IMAGES), default=MIN_CALIBRATION_IMAGES,
+    "--calibration-images", type=click.IntRange(MIN_CALIBRATION_IMAGES), default=MIN_CALIBRATION_IMAGES, metavar="N",
     help="How many Training faces calibrate int8.",
 )  # fmt: skip
 @click.option(
     "--calibrator", type=click.Choice([AUTO, *CALIBRATORS]), default=AUTO,
     help="How int8 ranges are chosen; auto: the way that agrees best with fp32.",
 )  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, help="Seed for drawing calibration faces.")
+@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Seed for drawing calibration faces.")
 @min_confidence_option
 @shared.skip_bad_rows
 @overwrite_option
@@ -191,9 +191,13 @@ def compare(
     "--softmax/--no-softmax", default=None, help="Whether to add a softmax.  [default: if the output needs one]"
 )
 @click.option(
-    "--framing", type=float, default=1.0, help="Side of the square that the network sees, as a multiple of FER2013's."
+    "--framing",
+    type=float,
+    default=1.0,
+    metavar="FACTOR",
+    help="Side of the square that the network sees, as a multiple of FER2013's.",
 )
-@click.option("--dataset", default="", help="Name of its training data, for the contract.")
+@click.option("--dataset", default="", metavar="NAME", help="Name of its training data, for the contract.")
 @min_confidence_option
 @click.option("--out", type=PathType, required=True, metavar="FILE.onnx", help="The file to write.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
@@ -232,7 +236,11 @@ def adopt(
 )  # fmt: skip
 @out_option
 @click.option(
-    "--score-threshold", type=click.FloatRange(0.01, 0.99), default=0.5, help="Score from which a detection is a face."
+    "--score-threshold",
+    type=click.FloatRange(0.01, 0.99),
+    default=0.5,
+    metavar="SCORE",
+    help="Lowest score of a detection that counts as a face.",
 )
 @overwrite_option
 @force_option

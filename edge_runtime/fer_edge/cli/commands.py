@@ -106,8 +106,8 @@ def tune(
 ) -> None:
     """Measure this machine and save the best settings as defaults.
 
-    The settings are precision and threads and, with --allow-smaller-size, detection size. The table explains itself;
-    it goes to stdout.
+    The settings are precision and threads and, with --allow-smaller-size, detection size. The table goes to
+    stdout and explains its columns.
     """
     from fer_edge.cli.tune import run_tuning, save, target_file
 

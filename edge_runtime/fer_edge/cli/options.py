@@ -103,7 +103,7 @@ MAIN_OPTIONS: list[Decorator] = [
     option("--camera", type=Number(int, 0, 9999), metavar="N", help="Camera number.  [default: 0]"),
     option("--source", metavar="URI", help="Same as SOURCE, for a single one."),
     option("--no-recursive", "recursive", is_flag=True, callback=negated,
-           help="Read only the images in a folder itself, none below it."),
+           help="Read only the images directly in a folder, not those in its subfolders."),
     option("--model", type=FILE, metavar="FILE", help="Emotion network (.onnx from fer-export).  [default: shipped]"),
     option("--precision", type=click.Choice(PRECISIONS),
            help="Shipped network to use without --model.  [default: int8]"),
@@ -128,7 +128,7 @@ MAIN_OPTIONS: list[Decorator] = [
     option("--smooth", "smooth_s", type=Number(float, 0, 60), default=DEFAULT_SMOOTH_S, show_default=True, metavar="S",
            help="Average a face's probabilities over about S seconds; 0: off."),
     option("--min-confidence", type=Number(float, 0, 1), metavar="P",
-           help="Call a face unsure below this probability of its emotion; 0: never.  [default: as the network says]"),
+           help="Call a face unsure below this probability of its emotion; 0: never.  [default: the network's own]"),
     # The run
     option("--realtime", "lossless", flag_value="no", callback=yes_or_no,
            help="Play a file at its own speed and drop frames that are too late."),
@@ -141,7 +141,7 @@ MAIN_OPTIONS: list[Decorator] = [
     option("--duration", "duration_s", type=Number(float, 0.001, 10**9), metavar="S",
            help="Stop each source after S seconds (media time for files)."),
     option("--start-time", type=StartTime(), metavar="ISO",
-           help="When a file was recorded, such as 2026-05-01T14:30:00+02:00: its results then have the time of day."),
+           help="Time of a file's first frame, such as 2026-05-01T14:30:00+02:00: its results get the time of day."),
     option("--verbose", is_flag=True, help="At the end, print all counts and latencies, too."),
     # Output
     option("--json", metavar="FILE", help="Write one JSON line per frame; - for stdout."),

@@ -27,7 +27,7 @@ RESULT_FILES = ("detector.pt", "last.pt", "history.csv")
 @click.option("--steps", type=click.IntRange(1), metavar="N", default=20_000, help="Number of batches.")
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", default=16, help="Images per step.")
 @click.option("--size", type=click.IntRange(64, 640), metavar="PX", default=288,
-              help="Side of the largest training images, a multiple of 32; each step draws one from half of it up.")
+              help="Side of the largest training images, a multiple of 32; each step draws a side from PX/2 to PX.")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), metavar="RATE", default=2e-3, help="Peak learning rate.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N", default=0, help="Seed of all random numbers.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",

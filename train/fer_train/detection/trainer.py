@@ -30,7 +30,7 @@ HELD_OUT = 0.005  # share of the pool, its first scenes, that is not trained on
 class DetectorOptions:
     """How to train a detector.
 
-    size: side of the largest training images in pixels, a multiple of 32; each step draws one from half of it up.
+    size: side of the largest training images in pixels, a multiple of 32; each step draws one from half of it on.
     warm_up: steps in which the learning rate rises. ema_decay: of the average of the weights, which is what is kept.
     amp: convolutions in bfloat16. mosaics_only, close_ups: which scenes were used, for the record.
     """
