@@ -28,10 +28,10 @@ SHARD_SIZE = 1000  # of synthesis.pool, which imports torch: --help must not wai
 def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, workers: int | None) -> None:
     """Compose scenes with faces to train a detector on: near, far, dark, noisy and partly hidden ones.
 
-    Each scene is 320x320 gray pixels, with the boxes of its faces and their certainty. Altering heads and
-    finding close-ups comes first and takes about half an hour on one core. Then 1000 scenes take 106 MB and two minutes
-    on one core. A worker needs 3 GB of memory. A stopped run continues where it
-    stopped. A scene depends only on its number and on the shipped luma, whose false alarms are used.
+    Each scene is 320x320 gray pixels, with the boxes of its faces and their certainty. Altering heads and finding
+    close-ups comes first and takes about half an hour on one core. Then 1000 scenes take 106 MB and two minutes on one
+    core. A worker needs 3 GB of memory. A stopped run continues where it stopped. A scene depends only on its number
+    and on the shipped luma, whose false alarms are used.
     """
     with extra_required("fer-train", "train"):
         from tqdm import tqdm

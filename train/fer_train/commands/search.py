@@ -143,7 +143,8 @@ def _open_study(storage: str, name: str, seed: int) -> "optuna.Study":
 
     try:
         rdb = optuna.storages.RDBStorage(storage)
-        done = len(optuna.load_study(study_name=name, storage=rdb).trials) if name in _names(rdb) else 0
+        exists = name in optuna.get_all_study_names(rdb)
+        done = len(optuna.load_study(study_name=name, storage=rdb).trials) if exists else 0
         return optuna.create_study(
             storage=rdb, study_name=name, load_if_exists=True, direction="maximize",
             sampler=optuna.samplers.TPESampler(seed=seed + done),  # a continued study must not repeat its trials
@@ -154,10 +155,6 @@ def _open_study(storage: str, name: str, seed: int) -> "optuna.Study":
         raise FerError(
             f"--storage {storage} can't be used ({reason}): give a URL such as sqlite:///study.db"
         ) from error
-
-
-def _names(storage: "optuna.storages.RDBStorage") -> set[str]:
-    return {study.study_name for study in storage.get_all_studies()}
 
 
 def _train_once(trial: "optuna.Trial", space: list[Range], faces: "FaceData", given: Given, out: Path) -> float:
