@@ -15,7 +15,7 @@ from fer_edge.sentences import BLOCKS, counted, duration, emotions_of, percent, 
 STATUS_INTERVAL_S = 0.5
 STATUS_INTERVAL_LOG_S = 10.0  # if stderr is a file or a journal
 RATE_INTERVAL_S = 1.0
-DEFAULT_WIDTH = 80  # of a terminal that does not know it, as a serial one
+DEFAULT_WIDTH = 80  # of a terminal that does not report its own, such as a serial one
 MAX_NAMED = 3  # faces; more are counted by emotion
 MIN_PROGRESS, MIN_ELAPSED_S = 0.01, 2.0  # before that, the time left would be a guess
 

@@ -94,7 +94,7 @@ class _Child:
     """An ffmpeg that is running. OSError if it can't be started; OutputError with the reason if it fails later."""
 
     def __init__(self, program: str, arguments: Sequence[str], with_input: bool) -> None:
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads could fill up
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - an unread pipe could fill up
         try:
             with _signals_blocked():
                 self._process = subprocess.Popen(

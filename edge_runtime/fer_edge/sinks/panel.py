@@ -1,4 +1,4 @@
-"""The window's own panels over the image, drawn in place: the keys, and a line for a moment."""
+"""The window's own panels over the image, drawn in place: the list of keys, and short notices."""
 
 from collections.abc import Sequence
 
