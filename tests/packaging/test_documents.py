@@ -140,13 +140,3 @@ def test_the_documented_sink_runs(tmp_path: Path) -> None:
 def test_the_python_page_has_every_public_name() -> None:
     text = PYTHON.read_text(encoding="utf-8")
     assert [name for name in fer_edge.__all__ if not re.search(rf"\b{name}\b", text)] == []
-
-
-@pytest.mark.usefixtures("photos")
-def test_the_python_example_of_the_readme_prints_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
-    readme = ROOT / "README.md"
-    (code,) = blocks(readme, "python")
-    shown = readme.read_text(encoding="utf-8").partition(code)[2].split("```")[2].partition("\n")[2]
-    exec(compile(code, "README.md", "exec"), {})
-    printed = capsys.readouterr().out
-    assert AnyNumbers().check_output(shown, printed, 0), printed
