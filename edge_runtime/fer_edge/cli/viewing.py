@@ -53,13 +53,13 @@ class Viewing(NamedTuple):
         view: View
         if source.image_count is not None:
             view = ImagesView(
-                window.say, lambda file: _read(pipeline, file), source.image_count, bool(self.data),
+                window.notify, lambda file: _read(pipeline, file), source.image_count, bool(self.data),
                 has_next, has_previous,
             )  # fmt: skip
         else:
             frame_s = 1 / (source.fps or DEFAULT_FPS)
             view = StreamView(
-                window.say, _file_name(source), pipeline.playback, self._fixed(source),
+                window.notify, _file_name(source), pipeline.playback, self._fixed(source),
                 bool(pipeline.options.lossless) and not source.live, frame_s,
                 None if source.frame_count is None else (source.frame_count - 1) * frame_s, has_next, has_previous,
             )  # fmt: skip
@@ -71,7 +71,7 @@ class Viewing(NamedTuple):
         source = pipeline.source
         if source.live or pipeline.error is not None or pipeline.exit_reason != END_OF_SOURCE:
             return False  # a run with a limit ends when it is reached
-        if self.window.gone or not self.window.has_picture:
+        if self.window.gone or not self.window.has_image:
             return False
         return self.is_last or (source.image_count is not None and not self.data)
 

@@ -44,7 +44,7 @@ class Action(Enum):
 
 
 @dataclass(frozen=True, eq=False)  # arrays don't compare
-class Picture:
+class ShownImage:
     """What is on the screen. name: for a file that it is saved to. is_new: False if it was on the screen before."""
 
     image: Image
@@ -54,21 +54,21 @@ class Picture:
 
 
 class View:
-    """What the window shows of one source. `offer` is called in the pipeline's thread, the rest in the main one.
+    """What the window shows of one source. `offer` is called in the pipeline's thread, everything else in the main one.
 
-    say: shows a line on the image for a moment.
+    notify: shows a line on the image for a moment.
     has_next, has_previous: whether another source follows or precedes that can be gone to.
     """
 
-    def __init__(self, say: Callable[[str], None], has_next: bool = False, has_previous: bool = False) -> None:
-        self._say, self._has_next, self._has_previous = say, has_next, has_previous
+    def __init__(self, notify: Callable[[str], None], has_next: bool = False, has_previous: bool = False) -> None:
+        self._notify, self._has_next, self._has_previous = notify, has_next, has_previous
         self.complete = False
 
     def offer(self, frame: Frame, result: FrameResult) -> None:
         """Take a result."""
         raise NotImplementedError
 
-    def take(self, timeout_s: float) -> Picture | None:
+    def take(self, timeout_s: float) -> ShownImage | None:
         """What to show now, if it is something new; waits up to `timeout_s` for it."""
         raise NotImplementedError
 
@@ -92,13 +92,13 @@ class View:
     def _next(self) -> Action:
         if self._has_next:
             return Action.NEXT
-        self._say("this is the last one: q quits")
+        self._notify("this is the last one: q quits")
         return Action.CONTINUE
 
     def _previous(self) -> Action:
         if self._has_previous:
             return Action.PREVIOUS
-        self._say("this is the first one")
+        self._notify("this is the first one")
         return Action.CONTINUE
 
 
@@ -113,7 +113,7 @@ class StreamView(View):
 
     def __init__(
         self,
-        say: Callable[[str], None],
+        notify: Callable[[str], None],
         name: str,
         playback: Playback | None = None,
         fixed: str | None = "a live source can't be wound",
@@ -123,7 +123,7 @@ class StreamView(View):
         has_next: bool = False,
         has_previous: bool = False,
     ) -> None:
-        super().__init__(say, has_next, has_previous)
+        super().__init__(notify, has_next, has_previous)
         self._name, self._playback, self._fixed = name, playback, fixed
         self._frame_s, self._last_t = frame_s, last_t
         self._queue: Channel[tuple[Frame, FrameResult]] = Channel(2 if every_frame else 1, drop_oldest=not every_frame)
@@ -136,7 +136,7 @@ class StreamView(View):
         with contextlib.suppress(Closed):
             self._queue.put((frame, result))
 
-    def take(self, timeout_s: float) -> Picture | None:
+    def take(self, timeout_s: float) -> ShownImage | None:
         if self._held and not self._steps:
             time.sleep(timeout_s)
             return None
@@ -153,7 +153,7 @@ class StreamView(View):
         self._t = frame.t
         if not self._known or frame.t != self._known[-1]:
             self._known.append(frame.t)
-        return Picture(frame.image, result.faces, f"{self._name}-{frame.t:.2f}s")
+        return ShownImage(frame.image, result.faces, f"{self._name}-{frame.t:.2f}s")
 
     def status(self) -> str:
         if self._ended:
@@ -186,7 +186,7 @@ class StreamView(View):
 
     def _press_at_end(self, key: Key) -> Action:
         if key in (Key.RIGHT, Key.STEP):
-            self._say("the end: q quits")
+            self._notify("the end: q quits")
             return Action.CONTINUE
         return Action.NEXT
 
@@ -194,7 +194,7 @@ class StreamView(View):
         if self._playback is None:
             self._held = paused
             if paused:
-                self._say("only the image is paused: the camera and the results go on")
+                self._notify("only the image is paused: the camera and the results go on")
         elif paused:
             self._playback.pause()
         else:
@@ -210,7 +210,7 @@ class StreamView(View):
 
     def _wind(self, key: Key) -> None:
         if self._fixed is not None or self._playback is None:
-            self._say(self._fixed or "")
+            self._notify(self._fixed or "")
             return
         if key is Key.BACK:
             earlier = [t for t in self._known if t < self._t - 1e-6]
@@ -240,14 +240,14 @@ class ImagesView(View):
 
     def __init__(
         self,
-        say: Callable[[str], None],
+        notify: Callable[[str], None],
         read: Callable[[str], Image | None],
         count: int,
         follow: bool,
         has_next: bool = False,
         has_previous: bool = False,
     ) -> None:
-        super().__init__(say, has_next, has_previous)
+        super().__init__(notify, has_next, has_previous)
         self._read, self._count, self._follow = read, count, follow
         self._results: deque[tuple[str, Sequence[Face]]] = deque(maxlen=KEPT_IMAGES)
         self._offered = 0
@@ -265,7 +265,7 @@ class ImagesView(View):
                 self._at = self._offered - 1
             self._changed.notify_all()
 
-    def take(self, timeout_s: float) -> Picture | None:
+    def take(self, timeout_s: float) -> ShownImage | None:
         with self._changed:
             if self.complete and self._offered:
                 self._at = min(self._at, self._offered - 1)
@@ -276,11 +276,11 @@ class ImagesView(View):
             file, faces = self._results[self._at - forgotten]
         image = self._read(file)
         if image is None:
-            self._say(f"{Path(file).name} can't be read any more")
+            self._notify(f"{Path(file).name} can't be read any more")
             return None
         is_new = self._shown_at not in self._seen
         self._seen.add(self._shown_at)
-        return Picture(image, faces, f"{Path(file).stem}-faces", is_new)
+        return ShownImage(image, faces, f"{Path(file).stem}-faces", is_new)
 
     def status(self) -> str:
         if self._count == 1 and not (self._has_next or self._has_previous):

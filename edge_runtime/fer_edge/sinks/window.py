@@ -14,7 +14,7 @@ from fer_edge.results import FrameResult
 from fer_edge.sinks.display import Display
 from fer_edge.sinks.overlay import annotate
 from fer_edge.sinks.panel import draw_help, draw_notice
-from fer_edge.sinks.views import Action, Key, Picture, View
+from fer_edge.sinks.views import Action, Key, ShownImage, View
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ HELP = (
 class Window:
     """Shows the results of the sources, one view after the other.
 
-    `offer` may be called from any thread, the rest is for the main one. shown: results that were on the screen.
+    `offer` may be called from any thread, everything else from the main one. shown: results that were on the screen.
     """
 
     def __init__(self, display: Display | None = None) -> None:
@@ -53,7 +53,7 @@ class Window:
         self._display = display or Display()
         self._view: View | None = None
         self._offered = 0
-        self._picture: Picture | None = None
+        self._current: ShownImage | None = None
         self._drawn: tuple[object, ...] = ()  # what is on the screen
         self._bars, self._help = True, False
         self._notice, self._notice_until = "", 0.0
@@ -73,16 +73,16 @@ class Window:
         return self._display.gone
 
     @property
-    def has_picture(self) -> bool:
+    def has_image(self) -> bool:
         """True once something was shown."""
-        return self._picture is not None
+        return self._current is not None
 
     def begin(self, view: View) -> None:
         """Show a source from now on."""
         self.end()
         self._view = view
         if not self.shown:
-            self.say("h shows the keys")
+            self.notify("h shows the keys")
 
     def end(self) -> None:
         """Show no more results of the current source; the last one stays on the screen."""
@@ -97,7 +97,7 @@ class Window:
         if view is not None:
             view.offer(frame, result)
 
-    def say(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Show a line on the image for a moment."""
         self._notice, self._notice_until = text, time.monotonic() + NOTICE_S
 
@@ -111,10 +111,10 @@ class Window:
             return Action.CONTINUE
         keys = self._display.keys(0 if self._display.ready else timeout_s)
         if self._display.ready:
-            picture = self._view.take(0 if keys else timeout_s)
-            if picture is not None:
-                self._picture = picture
-                self.shown += picture.is_new
+            shown = self._view.take(0 if keys else timeout_s)
+            if shown is not None:
+                self._current = shown
+                self.shown += shown.is_new
             self._draw(self._view.status() or caption)
         for key in keys:
             action = self._press(key)
@@ -125,11 +125,11 @@ class Window:
     def _draw(self, caption: str) -> None:
         """Bring the screen up to date if it is not."""
         notice = self._notice if time.monotonic() < self._notice_until else ""
-        wanted = (self._picture, caption, notice, self._bars, self._help)
-        if self._picture is None or wanted == self._drawn:
+        wanted = (self._current, caption, notice, self._bars, self._help)
+        if self._current is None or wanted == self._drawn:
             return
         self._drawn = wanted
-        image = fitted(annotate(self._picture.image, self._picture.faces, bars=self._bars, caption=caption))
+        image = fitted(annotate(self._current.image, self._current.faces, bars=self._bars, caption=caption))
         if self._help:
             draw_help(image, HELP)
         if notice:
@@ -148,25 +148,25 @@ class Window:
             self._bars = not self._bars
         elif code == ord("s"):
             self._save()
-        elif code != ord("f") and self._view is not None and self._picture is not None:
+        elif code != ord("f") and self._view is not None and self._current is not None:
             key = KEYS.get(code, Key.ANY if code in OTHER_KEYS else None)
             return Action.CONTINUE if key is None else self._view.press(key)
         return Action.CONTINUE
 
     def _save(self) -> None:
         """Save the annotated frame into the working directory, under a new name."""
-        if self._picture is None:
+        if self._current is None:
             return
-        image = annotate(self._picture.image, self._picture.faces, bars=self._bars)
+        image = annotate(self._current.image, self._current.faces, bars=self._bars)
         try:
-            path = _new_path(self._picture.name)
+            path = _new_path(self._current.name)
             with atomic_write(path) as part:
                 part.touch(0o600)  # it shows people
                 part.write_bytes(cv2.imencode(".png", image)[1].tobytes())
         except (OSError, OutputError) as error:
-            self.say(f"not saved: {error}")
+            self.notify(f"not saved: {error}")
             return
-        self.say(f"saved {path}")
+        self.notify(f"saved {path}")
         log.info("saved %s", path)
 
     def close(self) -> None:

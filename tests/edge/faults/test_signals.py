@@ -131,8 +131,8 @@ def test_a_signal_during_a_reconnect_completes_the_outputs(
 def test_a_signal_while_a_stream_is_read_completes_the_outputs(
     started, mjpeg, jpegs, part, tmp_path: Path, number: int, code: int, word: str, silent: bool
 ) -> None:
-    pictures = jpegs if silent else itertools.cycle(jpegs)
-    process = started(mjpeg(lambda _number: itertools.chain(map(part, pictures), [None])).url)
+    images = jpegs if silent else itertools.cycle(jpegs)
+    process = started(mjpeg(lambda _number: itertools.chain(map(part, images), [None])).url)
     wait_for(lambda: (tmp_path / "out.jsonl").exists() and (tmp_path / "out.jsonl").stat().st_size > 0)
     time.sleep(1 if silent else 0)
     process.send_signal(number)

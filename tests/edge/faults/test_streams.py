@@ -129,8 +129,8 @@ def test_flipped_bytes_do_not_end_a_transport_stream(clip: Path, tmp_path: Path,
 
 def test_a_size_change_does_not_end_a_stream(mjpeg, watch, jpegs, part, jpeg) -> None:
     def script(_number: int) -> Pieces:
-        for pictures in itertools.cycle([jpegs[:3], [jpeg(0.5, (640, 480))] * 3, [jpeg(0.5, (200, 160))] * 3]):
-            yield from map(part, pictures)
+        for images in itertools.cycle([jpegs[:3], [jpeg(0.5, (640, 480))] * 3, [jpeg(0.5, (200, 160))] * 3]):
+            yield from map(part, images)
 
     run = watch(mjpeg(script).url)
     run.more(20)

@@ -59,9 +59,9 @@ def test_a_disk_too_full_for_the_sound_keeps_the_silent_video(
     alone = fer_edge("in.mp4", "--headless", "--output", "fits.mp4")
     assert alone.returncode == 0, alone.stderr
     sound = 2 * 256_000 // 8
-    picture = (tmp_path / "fits.mp4").stat().st_size - sound
+    image_bytes = (tmp_path / "fits.mp4").stat().st_size - sound
     capacity = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
-    (small_disk / "ballast").write_bytes(bytes(capacity - 2 * picture - sound // 2))
+    (small_disk / "ballast").write_bytes(bytes(capacity - 2 * image_bytes - sound // 2))
     done = fer_edge("in.mp4", "--headless", "--output", "small/out.mp4")
     assert done.returncode == 0, done.stderr
     assert "small/out.mp4 has no sound: is the disk full?" in done.stderr

@@ -75,7 +75,7 @@ def frame(index: int, t: float = 0.0, file: str | None = None, seeks: int = 0) -
 
 
 def stream(made: Window, playback: Playback | None = None, **options: object) -> StreamView:
-    view = StreamView(made.say, "clip", playback, **options)  # type: ignore[arg-type]
+    view = StreamView(made.notify, "clip", playback, **options)  # type: ignore[arg-type]
     made.begin(view)
     return view
 
@@ -345,7 +345,7 @@ def images(
     def image(file: str) -> Image:
         return np.full((240, 320, 3), int(file), dtype=np.uint8)
 
-    view = ImagesView(made.say, read or image, count, follow, **options)
+    view = ImagesView(made.notify, read or image, count, follow, **options)
     made.begin(view)
     return view
 
