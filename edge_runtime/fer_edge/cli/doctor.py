@@ -56,6 +56,7 @@ def examine() -> Iterator[Finding]:
         _defaults,
         _cameras,
         _camera_module,
+        _video_output,
         _screen,
     ]
     for check in checks:
@@ -189,6 +190,20 @@ def _screen() -> Iterator[Finding]:
         yield Finding("ok", "screen", "a window can be shown")
     else:
         yield Finding("note", "screen", "none: fer-edge runs headless")
+
+
+def _video_output() -> Iterator[Finding]:
+    from fer_edge.sinks import ffmpeg
+
+    program = ffmpeg.find_ffmpeg()
+    encoder = None if program is None else ffmpeg.h264_encoder(program)
+    if encoder is not None:
+        yield Finding("ok", "video", f"--output writes H.264 with sound ({program}, {encoder})")
+    else:
+        missing = "ffmpeg is not installed" if program is None else f"{program} has no H.264 encoder that works"
+        yield Finding(
+            "note", "video", f"{missing}: --output writes MPEG-4, which browsers do not play: {ffmpeg.INSTALL}"
+        )
 
 
 def _run_child(code: str, *arguments: str, timeout_s: float) -> tuple[int, str]:

@@ -28,6 +28,7 @@ from fer_edge.opencv import cv2
 from fer_edge.system import usable_cores
 
 PROGRAM = "ffmpeg"
+INSTALL = "install ffmpeg (on Debian and Raspberry Pi OS: sudo apt-get install ffmpeg)"
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}  # that get H.264
 SOUND_FORMATS = FORMATS | {".webm": "webm"}
 FASTSTART = ("mp4", "mov")  # formats whose index stands at the end unless it is moved

@@ -31,7 +31,6 @@ MAX_STILL_WITH_SOUND_S = 600.0  # sound goes on while an image stands still
 MAX_LAG_S = 0.1  # of the image behind the sound
 SLOW_S = 1.0  # completing a file that takes longer is logged
 MIN_DISK_BYTES_PER_S, MIN_SOUND_SPEED = 2e6, 10.0  # of slow memory cards; of encoding sound on a slow processor
-INSTALL = "install ffmpeg (on Debian and Raspberry Pi OS: sudo apt-get install ffmpeg)"
 
 
 class Encoder(Protocol):
@@ -75,9 +74,7 @@ def h264_program(target: Path) -> tuple[str, str] | None:
             missing = f"{program} has no H.264 encoder that works"
         except OSError as error:
             missing = f"{program} can't be started ({error.strerror})"
-    _warn_once(
-        f"--output is MPEG-4 (mp4v), which browsers do not play, because {missing}: {INSTALL} for H.264 and sound"
-    )
+    _warn_of_mpeg4(missing)
     return None
 
 
@@ -93,7 +90,9 @@ def open_encoder(part: Path, target: Path, fps: float, size: tuple[int, int]) ->
 
 
 def _warn_of_mpeg4(why: str) -> None:
-    _warn_once(f"--output is MPEG-4 (mp4v), which browsers do not play, because {why}: {INSTALL} for H.264 and sound")
+    _warn_once(
+        f"--output is MPEG-4 (mp4v), which browsers do not play, because {why}: {ffmpeg.INSTALL} for H.264 and sound"
+    )
 
 
 @functools.cache
@@ -257,7 +256,7 @@ def _find_sound(source: Path, target: Path) -> ffmpeg.Sound | None:
     if program is not None:
         return ffmpeg.find_sound(source, program)
     if target.suffix.lower() not in ffmpeg.FORMATS:  # the other formats get a warning when they are opened
-        _warn_once(f"--output has no sound, because ffmpeg is not installed: {INSTALL}")
+        _warn_once(f"--output has no sound, because ffmpeg is not installed: {ffmpeg.INSTALL}")
     return None
 
 

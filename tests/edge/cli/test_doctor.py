@@ -141,6 +141,24 @@ print(json.dumps({"size": [1280, 720], "format": "MJPG", "fps": 30.0}))
 
 
 @pytest.mark.skipif(sys.maxsize < 2**32, reason="is 32 bit itself")
+@pytest.mark.parametrize(
+    ("program", "encoder", "level", "says"),
+    [
+        (None, None, "note", "ffmpeg is not installed: --output writes MPEG-4"),
+        ("/bin/ffmpeg", None, "note", "/bin/ffmpeg has no H.264 encoder that works"),
+        ("/bin/ffmpeg", "libx264", "ok", "--output writes H.264 with sound (/bin/ffmpeg, libx264)"),
+    ],
+)
+def test_the_codec_of_videos_is_reported(
+    monkeypatch: pytest.MonkeyPatch, program: str | None, encoder: str | None, level: str, says: str
+) -> None:
+    monkeypatch.setattr("fer_edge.sinks.ffmpeg.find_ffmpeg", lambda: program)
+    monkeypatch.setattr("fer_edge.sinks.ffmpeg.h264_encoder", lambda _program: encoder)
+    [finding] = doctor._video_output()
+    assert (finding.level, finding.what) == (level, "video")
+    assert says in finding.text
+
+
 def test_a_32_bit_python_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "maxsize", 2**31 - 1)
     assert findings("_python")[0][0] == "bad"

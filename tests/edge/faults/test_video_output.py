@@ -101,6 +101,7 @@ def ffmpeg_of(process: "subprocess.Popen[str]") -> int:
     return child
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_to_every_process_completes_the_video(
     started: "subprocess.Popen[str]", tmp_path: Path, number: int, code: int
@@ -118,6 +119,7 @@ def test_a_signal_to_every_process_completes_the_video(
     wait_for(lambda: not Path(f"/proc/{encoder}").exists())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 def test_a_run_that_is_killed_leaves_no_half_video_under_the_final_name(
     started: "subprocess.Popen[str]", tmp_path: Path, number: int, fer_edge: Callable[..., object]
@@ -136,6 +138,7 @@ def test_a_run_that_is_killed_leaves_no_half_video_under_the_final_name(
     assert cv2.VideoCapture(str(tmp_path / "out.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 3
 
 
+@pytest.mark.slow
 def test_a_dying_ffmpeg_fails_the_output_and_the_run_goes_on(started: "subprocess.Popen[str]", tmp_path: Path) -> None:
     os.kill(ffmpeg_of(started), signal.SIGKILL)
     wait_for(lambda: not list(tmp_path.glob(".*")))  # at once, not at the end
