@@ -1,5 +1,5 @@
 # Two commands on a fresh machine: `make demo` and `make test`. They stand for these lines:
-#   demo:  python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/fer-edge --source demo:
+#   demo:  python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/fer-edge demo:
 #   test:  python3 -m venv .venv-dev && .venv-dev/bin/pip install -e '.[dev]', then the lines under `lint` and `test`
 # While you work: `make check` for lint, types and the tests of what you changed, and `make format`.
 PYTHON ?= python3
@@ -8,8 +8,10 @@ DEV := .venv-dev/bin
 
 .PHONY: demo test check test-slow test-opencv5 lint format bench report pi clean
 
+# A moving picture of it: make demo ARGS='--output demo.webp'
 demo: .venv/installed
-	.venv/bin/fer-edge --source demo:
+	.venv/bin/fer-edge demo: $(ARGS)
+	@echo 'Next: .venv/bin/fer-edge photo.jpg | .venv/bin/fer-edge (camera 0) | .venv/bin/fer-edge demo: --output demo.webp'
 
 # The whole suite without the tests marked slow.
 test: lint

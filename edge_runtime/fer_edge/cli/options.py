@@ -147,7 +147,8 @@ MAIN_OPTIONS: list[Decorator] = [
     option("--json", metavar="FILE", help="Write one JSON line per frame; - for stdout."),
     option("--csv", metavar="FILE", help="Write one CSV row per face, or per row of a CSV source; - for stdout."),
     option("--output", type=FILE, metavar="PATH",
-           help="Annotated video (.mp4), image (.jpg, .png) or image folder; a folder for several sources."),
+           help="Annotated video (.mp4), short animation (.gif, .webp), image (.jpg, .png) or image folder; a folder "
+                "for several sources."),
     option("--report", type=FILE, metavar="FILE", help="Write the final report as JSON."),
     option("--overwrite", is_flag=True, help="Replace existing output files."),
     option("--rotate-output", type=SizeOrHours(), metavar="SIZE|HOURS",

@@ -7,6 +7,7 @@ from fer_edge.errors import OutputError
 from fer_edge.files import atomic_write, check_writable
 from fer_edge.framing import Image
 from fer_edge.opencv import cv2
+from fer_edge.sinks import animation
 from fer_edge.sinks.base import Published, Sink
 from fer_edge.sinks.overlay import annotate
 from fer_edge.sinks.rotation import Rotation
@@ -22,11 +23,13 @@ def check_image_output(path: Path, overwrite: bool = False) -> None:
     suffix = path.suffix.lower()
     if suffix in FOURCC or suffix in COLOR_SUFFIXES:
         check_writable(path, overwrite)
+    elif suffix in animation.SUFFIXES:
+        animation.check_animation(path, overwrite)
     elif path.is_dir() or not suffix:
         _check_folder(path, overwrite)
     else:
         raise OutputError(
-            f"{path}: can't write {suffix} files: name a video ({', '.join(FOURCC)}), an image or a folder"
+            f"{path}: can't write {suffix} files: name a video ({', '.join(FOURCC)}), a .gif, an image or a folder"
         )
 
 
@@ -48,6 +51,9 @@ def open_image_sink(path: Path, source: Source, single: bool, gaps: bool, rotati
     if suffix in FOURCC:
         sound_of = None if gaps or suffix not in SOUND_SUFFIXES else _video_file(source)
         return VideoSink(path, source.fps or DEFAULT_FPS, gaps, rotation, sound_of)
+    if suffix in animation.SUFFIXES and not (single and suffix in COLOR_SUFFIXES):
+        animation.check_animation(path, overwrite=True)
+        return animation.AnimationSink(path, source.image_count is not None or source.is_cropped)
     if suffix not in COLOR_SUFFIXES:
         root = Path(source.name)
         return FolderSink(path, root if root.is_dir() else None)

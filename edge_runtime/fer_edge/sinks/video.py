@@ -120,7 +120,7 @@ class _Video:
         OutputError if the encoder has failed: the file is then removed.
         """
         if (image.shape[1], image.shape[0]) != self._size:  # a stream that changes its size, or several images
-            image = _fit(image, self._size)
+            image = fit(image, self._size)
         try:
             while self.frames < until:
                 self._encoder.write(image)
@@ -260,7 +260,7 @@ def _find_sound(source: Path, target: Path) -> ffmpeg.Sound | None:
     return None
 
 
-def _fit(image: Image, size: tuple[int, int]) -> Image:
+def fit(image: Image, size: tuple[int, int]) -> Image:
     """`image` scaled into `size` (width, height) at its aspect ratio, with black bars."""
     scale = min(size[0] / image.shape[1], size[1] / image.shape[0])
     width, height = (max(1, round(side * scale)) for side in (image.shape[1], image.shape[0]))
