@@ -24,7 +24,7 @@ ENLARGED, CANVAS = 192, 320
 
 
 class OpencvZoo:
-    """The network in cv2.dnn, as the zoo runs it. unaligned: number of faces in which YuNet found no landmarks."""
+    """The network in cv2.dnn, as the zoo runs it."""
 
     name = "opencv-zoo"
 
@@ -36,7 +36,6 @@ class OpencvZoo:
             if detector is not None
             else "resized to 112x112 RGB, not aligned, scaled to -1 to 1"
         )
-        self.unaligned = 0
 
     def predict(self, faces: Faces) -> Probabilities:
         rows = []
@@ -57,7 +56,6 @@ class OpencvZoo:
                 largest = max(found, key=lambda row: row[2] * row[3])
                 matrix = similarity(np.asarray(largest[4:14], dtype=np.float64).reshape(5, 2), POINTS)
                 return np.asarray(cv2.warpAffine(canvas, matrix, (SIDE, SIDE)), dtype=np.uint8)
-            self.unaligned += 1
         return np.asarray(cv2.resize(face, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 

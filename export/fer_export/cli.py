@@ -9,6 +9,7 @@ from typing import NoReturn, TypeVar
 import click
 
 from fer_edge.console import MainCommand, RenamedOption, extra_required, run_main
+from fer_edge.files import check_writable, write_json
 from fer_export.int8.settings import AUTO, CALIBRATORS, MIN_CALIBRATION_IMAGES
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options as shared
@@ -133,8 +134,6 @@ def evaluate(
 
     `fer-train evaluate` also scores checkpoints, and draws plots.
     """
-    from fer_edge.files import check_writable, write_json
-
     if json_file is not None:
         check_writable(json_file, overwrite)
     with extra_required("fer-export", "export"):
@@ -163,8 +162,6 @@ def compare(
 
     Times both in turns, in this process, on one face at a time.
     """
-    from fer_edge.files import check_writable, write_json
-
     if json_file is not None:
         check_writable(json_file, overwrite)
     with extra_required("fer-export", "export"):
