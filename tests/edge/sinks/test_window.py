@@ -525,3 +525,31 @@ def test_a_screen_that_vanishes_ends_the_window_and_not_the_run(server: Server, 
     assert messages.count("the screen is gone: the run goes on without a window") == 1
     assert len(lines.read_text().splitlines()) == 300
     assert json.loads((tmp_path / "r.json").read_text())["exit_reason"] == "end of source"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("xdotool") is None, reason="no xdotool: apt-get install xdotool")
+def test_a_photo_is_on_the_screen_until_a_key_and_s_saves_it(server: Server, model: Path, tmp_path: Path) -> None:
+    grab = pytest.importorskip("PIL.ImageGrab").grab
+    photo = np.full((300, 400, 3), (200, 60, 20), dtype=np.uint8)
+    window.cv2.imwrite(str(tmp_path / "photo.png"), photo)
+    run = start(server, tmp_path, "--model", model, "photo.png")
+
+    def type_keys(*keys: str) -> None:
+        environment = os.environ | {"DISPLAY": server.display}
+        subprocess.run(["xdotool", "mousemove", "60", "60", "click", "1"], env=environment, check=True)
+        subprocess.run(["xdotool", "key", *keys], env=environment, check=True)
+
+    def pixel() -> tuple[int, ...]:
+        return tuple(grab(xdisplay=server.display).getpixel((60, 60)))
+
+    while pixel() != (20, 60, 200):  # RGB
+        assert run.poll() is None
+    type_keys("s")
+    while not (tmp_path / "photo-faces.png").exists():
+        assert run.poll() is None
+    type_keys("x")
+    _, messages = run.communicate(timeout=60)
+    assert run.returncode == 0, messages
+    assert "saved photo-faces.png" in messages
+    assert np.array_equal(window.cv2.imread(str(tmp_path / "photo-faces.png")), photo)
