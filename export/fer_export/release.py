@@ -48,7 +48,7 @@ def release(report_file: Path, package: Path) -> list[Path]:
         content = detector_manifest(report) if is_detector else classifier_manifest(report)
         models = {report_file.parent / entry["file"]: entry["sha256"] for entry in report["files"].values()}
     except (AttributeError, KeyError, TypeError) as error:
-        raise DataError(f"{report_file} lacks or garbles {error}: {HINT}") from error
+        raise DataError(f"{report_file} is incomplete or malformed ({error}): {HINT}") from error
     if failed:
         raise GateError(f"{report_file}: not released, since gates failed: {', '.join(failed)}. Export again")
     for source, sha256 in models.items():

@@ -79,20 +79,20 @@ def test_what_holds_no_faces_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"is not a file: --unlabeled names an \.npz"):
         load_npz_faces(path)
     path.write_text("no archive")
-    with pytest.raises(DataError, match="is not such a file"):
+    with pytest.raises(DataError, match="is not a readable"):
         load_npz_faces(path)
     np.savez(path, faces=np.zeros((2, 48, 48), np.uint8))
-    with pytest.raises(DataError, match="is not such a file"):
+    with pytest.raises(DataError, match="is not a readable"):
         load_npz_faces(path)
     np.savez(path, images=np.zeros((2, 48, 48)))
     with pytest.raises(DataError, match=r"has images of float64 \[2, 48, 48\]"):
         load_npz_faces(path)
     np.savez(path, images=np.array([{}], dtype=object))
-    with pytest.raises(DataError, match="is not such a file"):
+    with pytest.raises(DataError, match="is not a readable"):
         load_npz_faces(path)
     np.savez(path, images=np.zeros((2, 48, 48), np.uint8))
     path.write_bytes(path.read_bytes()[:3000])
-    with pytest.raises(DataError, match="is not such a file"):
+    with pytest.raises(DataError, match="is not a readable"):
         load_npz_faces(path)
 
 

@@ -115,7 +115,7 @@ def main(lfw: Path, yunet: Path, out: Path, overwrite: bool) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{out} can't be made a folder: {error.strerror}") from error
+        raise OutputError(f"{out} can't be created: {error.strerror}") from error
     table = out / "boxes.csv"
     check_writable(table, overwrite)
     rows: list[list[object]] = []

@@ -137,7 +137,9 @@ def parse_contract(text: str, file: str) -> Contract:
             values["detector"] = _parse_detector(values["detector"])
         contract = Contract(**{name: value for name, value in values.items() if name in known})
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ContractError(f"{file}: its contract lacks or garbles {error}: export the model again") from error
+        raise ContractError(
+            f"{file}: its contract is incomplete or malformed ({error}): export the model again"
+        ) from error
     _validate(contract, file)
     return contract
 

@@ -86,5 +86,5 @@ def parse_face(text: str) -> Image:
         raise ValueError("it has a value that is not a whole number from 0 to 255") from None
     side = math.isqrt(len(levels))
     if not levels or side * side != len(levels):
-        raise ValueError(f"it has {len(levels)} pixels, which make no square")
+        raise ValueError(f"it has {len(levels)} pixels, not those of a square image")
     return np.frombuffer(levels, dtype=np.uint8).reshape(side, side)

@@ -130,7 +130,7 @@ def enforce(gates: Sequence[Gate], force: bool) -> None:
     failed = [gate for gate in gates if not gate.passed]
     if failed and not force:
         others = f" (and {', '.join(str(gate) for gate in failed[1:])})" if failed[1:] else ""
-        raise GateError(f"gate failed: {failed[0]}{others}: {failed[0].advice}. Nothing was written (--force would)")
+        raise GateError(f"gate failed: {failed[0]}{others}: {failed[0].advice}. Nothing is written without --force")
 
 
 def failed_names(gates: Sequence[Gate], precision: str) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def test_the_column_is_found_by_its_name(tmp_path: Path, header: str) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("1 2 3", "3 pixels, which make no square"),
+        ("1 2 3", "3 pixels, not those of a square image"),
         ("", "0 pixels"),
         ("1 2 3 256", "not a whole number from 0 to 255"),
         ("1 2 3 -4", "not a whole number from 0 to 255"),
@@ -106,7 +106,7 @@ def test_a_bad_row_is_reported_by_file_and_row_and_the_others_are_read(fer_edge,
     assert ran.returncode == 0
     assert [row["row"] for row in rows_of(tmp_path / "out.csv")] == ["1", "4"]
     assert json.loads((tmp_path / "r.json").read_text())["frames"]["errors"] == 3
-    assert "fer-edge: faces.csv, row 2: it has 3 pixels, which make no square: skipped" in ran.stderr
+    assert "fer-edge: faces.csv, row 2: it has 3 pixels, not those of a square image: skipped" in ran.stderr
     assert "faces.csv, row 3: it has no cell in column 'pixels'" in ran.stderr
     assert "faces.csv, row 5: " in ran.stderr
 

@@ -51,7 +51,7 @@ def test_one_corrupted_weight_fails_the_gate(
     tensor.CopyFrom(numpy_helper.from_array(values, name))
     parity = measure_parity(model, network, checkpoint.temperature, probe_faces(0, 48))
     assert "parity_max_abs_delta" in failed(parity)
-    with pytest.raises(GateError, match=r"parity_max_abs_delta is .*must be at most .*Nothing was written"):
+    with pytest.raises(GateError, match=r"parity_max_abs_delta is .*must be at most .*Nothing is written"):
         enforce(parity_gates(parity), force=False)
 
 

@@ -164,7 +164,7 @@ def test_cuda_without_a_gpu_is_refused(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert fer_train("--data", faces_csv, "--out", tmp_path / "new", "--device", "cuda") == 1
-    assert "--device cuda: this torch sees no GPU; use --device cpu" in one_line(capsys)
+    assert "--device cuda: torch finds no GPU; use --device cpu" in one_line(capsys)
 
 
 def test_help_is_fast_because_it_loads_nothing_heavy() -> None:

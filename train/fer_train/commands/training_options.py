@@ -162,7 +162,7 @@ def resolve_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
-        raise FerError("--device cuda: this torch sees no GPU; use --device cpu, or install torch with CUDA")
+        raise FerError("--device cuda: torch finds no GPU; use --device cpu, or install torch with CUDA")
     return name
 
 

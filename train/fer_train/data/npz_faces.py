@@ -26,7 +26,7 @@ def load_npz_faces(path: Path) -> npt.NDArray[np.uint8]:
     except OSError as error:
         raise DataError(f"{path} can't be read ({error.strerror or error}): {HINT}") from error
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is not such a file: {HINT}") from error
+        raise DataError(f"{path} is not a readable .npz file: {HINT}") from error
     if images.dtype != np.uint8 or images.shape[1:] != (FACE_SIZE, FACE_SIZE) or not len(images):
         raise DataError(f"{path} has images of {images.dtype} {list(images.shape)}: {HINT}")
     return images

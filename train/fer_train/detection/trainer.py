@@ -202,7 +202,7 @@ def load_detector(path: Path) -> tuple[Luma, dict[str, Any]]:
     hint = "name the detector.pt that fer-train detector wrote"
     values = load_tensors(path, hint)
     if values.get("detector") != "luma" or values.get("schema") != SCHEMA:
-        raise ModelError(f"{path} is not a detector that this fer-train knows: {hint}")
+        raise ModelError(f"{path} is not a detector of this version of fer-train: {hint}")
     network = Luma()
     try:
         network.load_state_dict(values["state_dict"])

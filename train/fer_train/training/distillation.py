@@ -43,13 +43,13 @@ def load_teachers(paths: Sequence[Path], data: FaceData) -> list[Checkpoint]:
         checkpoint = load_checkpoint(path)
         if checkpoint.classes != data.classes:
             raise ModelError(
-                f"--teacher {path} knows the classes {', '.join(checkpoint.classes)}, but the data has "
-                f"{', '.join(data.classes)}: name a teacher of the same classes"
+                f"--teacher {path} has the classes {', '.join(checkpoint.classes)}, but the data has "
+                f"{', '.join(data.classes)}: name a teacher with the same classes"
             )
         if dict(checkpoint.class_mapping) != dict(data.class_mapping):
-            raise ModelError(f"--teacher {path} was trained with other --classes: name a teacher of the same")
+            raise ModelError(f"--teacher {path} was trained with other --classes: name a teacher with the same")
         if (checkpoint.input_size, checkpoint.mean, checkpoint.std) != (FACE_SIZE, MEAN, STD):
-            raise ModelError(f"--teacher {path} takes another input size or normalization: name one of this version")
+            raise ModelError(f"--teacher {path} takes another input size or normalization: train it again")
         try:
             checkpoint.network()
         except ModelError as error:

@@ -188,5 +188,5 @@ def test_files_of_another_form_are_refused(
             np.savez(file, **{name: value for name, value in values.items() if name != "form"})
     elif isinstance(content, bytes):
         file.write_bytes(content)
-    with pytest.raises(DataError, match=r"of an older fer-train.*run fer-train scenes"):
+    with pytest.raises(DataError, match=r"from an older fer-train.*run fer-train scenes"):
         with_kinds(tiles, file)

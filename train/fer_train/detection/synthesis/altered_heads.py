@@ -309,7 +309,7 @@ def load_kinds(path: Path) -> list[FaceTiles]:
         return [uniform_tiles(images[start:end], boxes[start:end]) for start, end in spans]
     except BAD_FILE as error:
         raise DataError(
-            f"{path} is missing, damaged or of an older fer-train: delete its folder's scenes and it, and run "
+            f"{path} is missing, damaged or from an older fer-train: delete it and the scenes beside it, then run "
             "fer-train scenes"
         ) from error
 

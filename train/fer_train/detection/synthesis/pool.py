@@ -129,7 +129,7 @@ def _make_in_parts(
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{file.parent} can't be made a folder: {error.strerror}") from error
+        raise OutputError(f"{file.parent} can't be created: {error.strerror}") from error
     made = {}
     for part, result in results:
         made[part] = result
