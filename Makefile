@@ -8,7 +8,7 @@ DEV := .venv-dev/bin
 
 .PHONY: demo test check test-slow test-opencv5 lint format bench report pi clean
 
-# A moving picture of it: make demo ARGS='--output demo.webp'
+# An animation of it: make demo ARGS='--output demo.webp'
 demo: .venv/installed
 	.venv/bin/fer-edge demo: $(ARGS)
 	@echo 'Next: .venv/bin/fer-edge photo.jpg | .venv/bin/fer-edge (camera 0) | .venv/bin/fer-edge demo: --output demo.webp'

@@ -17,7 +17,7 @@ from fer_edge.results import Face, FrameResult
 
 SKIP_S = 5.0  # of the left and right arrow
 KNOWN_TIMES = 1000  # of shown frames, to step back to
-IMAGES_AHEAD = 8  # images that are processed before they are looked at, if nothing but the window wants them
+IMAGES_AHEAD = 8  # images that are processed before they are shown, if only the window uses them
 KEPT_IMAGES = 10_000  # results of images that can be gone back to
 
 

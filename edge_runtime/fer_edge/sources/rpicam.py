@@ -53,8 +53,8 @@ class RpicamSource(Source):
         assert self._process.stdout is not None
         luma = self._process.stdout.read(self._stride * self._height)
         captured_at = time.monotonic()
-        rest = self._process.stdout.read(self._stride * self._height // 2)
-        if len(luma) < self._stride * self._height or len(rest) < self._stride * self._height // 2:
+        chroma = self._process.stdout.read(self._stride * self._height // 2)
+        if len(luma) < self._stride * self._height or len(chroma) < self._stride * self._height // 2:
             raise SourceError(f"{self.name}: {PROGRAM} gives no more frames: is the camera connected and free?")
         rows = np.frombuffer(luma, dtype=np.uint8).reshape(self._height, self._stride)
         return SourceFrame(rows[:, : self._width], captured_at=captured_at)

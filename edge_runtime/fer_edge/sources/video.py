@@ -157,7 +157,7 @@ class CameraSource(_Capture):
         super().__init__(capture, name, True, "fer-edge --list-cameras lists the cameras; the source demo: needs none")
 
     def _decode(self, retrieved: Image) -> Image | None:
-        is_bgr = retrieved.ndim == 3 and retrieved.shape[2] == 3  # some drivers convert all the same
+        is_bgr = retrieved.ndim == 3 and retrieved.shape[2] == 3  # some drivers convert anyway
         return retrieved if self._luma is None or is_bgr else self._luma(retrieved)
 
 
