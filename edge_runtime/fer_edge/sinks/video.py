@@ -193,7 +193,7 @@ class VideoSink(Sink):
         self._path, self._fps, self._gaps, self._rotation = path, fps, gaps, rotation
         self._video: _Video | None = None
         self._started = self._zero_t = 0.0  # of this piece: monotonic seconds, and the stream's time
-        self._sound_of, self._sound = sound_of, None if sound_of is None else _find_sound(sound_of, path)
+        self._sound = None if sound_of is None else _find_sound(sound_of, path)
         self._in_sync = True  # of this piece: no gap was shortened
         remove_leftovers(path)
         h264_program(path)  # ask ffmpeg now: the first frames of a live source would not wait
