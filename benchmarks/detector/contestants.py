@@ -52,7 +52,10 @@ def open_contestants(yunet: Path | None, luma: Path | None) -> Contestants:
         faint = FaintYunet(yunet, ANY_SIZE_PX)
         found["yunet"] = Contestant(in_use, search_with(faint), YunetDetector.SCORE_THRESHOLD)
     ours = LumaDetector(luma, MIN_FACE_PX, ANY_SIZE_PX)
-    found["luma"] = Contestant(ours, lambda image: ours.search(to_gray(image), MIN_SCORE), ours.terms.score_threshold)
+    filtered = FilteredDetector(ours, MIN_FACE_PX)
+    found["luma"] = Contestant(
+        filtered, lambda image: ours.search(to_gray(image), MIN_SCORE), ours.terms.score_threshold
+    )
     return found
 
 

@@ -91,7 +91,7 @@ def source_line(name: str, summary: Mapping[str, Any]) -> str:
 
 
 def left_out_line(name: str, left_out: LeftOut, found: int, per_frame: bool = False) -> str:
-    """How many faces were left out of an image, and which option includes them; "" if as many or more were `found`.
+    """How many faces were left out of an image, and which option includes them; "" if more were `found`.
 
     per_frame: `left_out` is of the frame of a stream that left out the most.
 
@@ -100,7 +100,7 @@ def left_out_line(name: str, left_out: LeftOut, found: int, per_frame: bool = Fa
     >>> left_out_line("clip.mp4", LeftOut(faint=(0.687,)), found=0, per_frame=True)
     'clip.mp4: up to 1 face per frame with a score of 0.68 was left out: --min-score 0.68 includes it'
     """
-    if len(left_out) <= found:
+    if not left_out or len(left_out) < found:
         return ""
     kinds = []
     if left_out.small:

@@ -190,7 +190,8 @@ class _Job:
     def _end(self, run: SourceRun) -> None:
         """Account for a source that has ended; of several, complete its own output."""
         error, source, stats = run.pipeline.error, run.pipeline.source, run.pipeline.stats
-        if source.image_count is None and stats.left_out > stats.faces_seen:  # of images, each has its own line
+        # Of images, each has its own line.
+        if source.image_count is None and stats.left_out and stats.left_out >= stats.faces_seen:
             log.info("%s", left_out_line(source.name, stats.most_left_out, 0, per_frame=True))
         if self._several:
             self._outputs.end(discard=run.nothing_read)

@@ -2,7 +2,8 @@
 
 A network for faces in scenes rarely saw a head without its surroundings. On photos that are all face (a passport photo,
 a selfie at arm's length) luma's boxes are up to a third too small, and some faces are missed. So the image is searched
-again within a border of repeated edge pixels, small enough to cost little (benchmarks/detector/close_ups.py).
+again within a border of repeated edge pixels, small enough to cost little
+(benchmarks/accuracy/framing.py, --side 320).
 """
 
 import copy
@@ -17,7 +18,7 @@ from fer_edge.framing import Box, Image
 from fer_edge.opencv import cv2
 
 BORDER = 0.5  # width of the border, in shorter sides of the image
-SEARCHED_PX = 320  # longer side of what is searched again, with its border
+SEARCHED_PX = 256  # longer side of what is searched again, with its border
 CLOSE_SIDE = 0.6  # a box with a longer side than this, in shorter sides of the image, is a close-up
 MIN_SIDE = 0.4  # of boxes that are taken from the second search: it sees small faces less well than the first
 MAX_INSIDE = 0.5  # a box with more of its area inside a close-up shows that face or a part of it
