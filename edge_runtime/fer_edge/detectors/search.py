@@ -9,7 +9,7 @@ from fer_edge.detectors.filter import FilteredDetector, Found
 from fer_edge.framing import Image
 from fer_edge.results import LeftOut
 
-STREAM_EVERY = 8  # empty frames of a stream per search with a border: 3 % of the time that an empty room takes
+STREAM_EVERY = 8  # frames without a face per search with a border: an empty room must cost a camera little
 
 Search = Callable[[Image], Found]
 
