@@ -1,10 +1,12 @@
 """The window's keys and pace with a screen that is only pretended, and one real run on a virtual screen."""
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -478,21 +480,27 @@ def server() -> Iterator[Server]:
         process.terminate()
 
 
-def start(server: Server, folder: Path, *arguments: object) -> "subprocess.Popen[str]":
+@contextlib.contextmanager
+def started(server: Server, folder: Path, *arguments: object) -> Iterator["subprocess.Popen[str]"]:
     environment = {name: value for name, value in os.environ.items() if name != "WAYLAND_DISPLAY"}
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "fer_edge", *map(str, arguments)], cwd=folder,
         env=environment | {"DISPLAY": server.display}, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    ) as run:  # fmt: skip
+        try:
+            yield run
+        finally:
+            run.kill()
 
 
 @pytest.mark.slow
 def test_a_run_with_a_screen_shows_its_results_in_a_window(server: Server, model: Path, tmp_path: Path) -> None:
-    run = start(
-        server, tmp_path, "--model", model, "--source", "demo:320x240", "--realtime", "--duration", "3",
+    arguments = (
+        "--model", model, "--source", "demo:320x240", "--realtime", "--duration", "3",
         "--report", "r.json",
     )  # fmt: skip
-    _, messages = run.communicate(timeout=60)
+    with started(server, tmp_path, *arguments) as run:
+        _, messages = run.communicate(timeout=60)
     assert run.returncode == 0, messages
     report = json.loads((tmp_path / "r.json").read_text())
     shown = report["sinks"]["window"]
@@ -502,10 +510,9 @@ def test_a_run_with_a_screen_shows_its_results_in_a_window(server: Server, model
 
 @pytest.mark.slow
 def test_a_window_paces_a_file_and_shows_every_frame(server: Server, model: Path, tmp_path: Path) -> None:
-    run = start(
-        server, tmp_path, "--model", model, "demo:320x240", "--duration", "2", "--report", "r.json", "--json", "r.jsonl"
-    )
-    _, messages = run.communicate(timeout=60)
+    arguments = ("--model", model, "demo:320x240", "--duration", "2", "--report", "r.json", "--json", "r.jsonl")
+    with started(server, tmp_path, *arguments) as run:
+        _, messages = run.communicate(timeout=60)
     assert run.returncode == 0, messages
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["sinks"]["window"] == {"written": 60, "lost": 0}
@@ -513,14 +520,22 @@ def test_a_window_paces_a_file_and_shows_every_frame(server: Server, model: Path
     assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 60
 
 
+def wait_until(condition: Callable[[], bool], run: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert run.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.mark.slow
 def test_a_screen_that_vanishes_ends_the_window_and_not_the_run(server: Server, model: Path, tmp_path: Path) -> None:
-    run = start(server, tmp_path, "--model", model, "demo:320x240", "--json", "r.jsonl", "--report", "r.json")
     lines = tmp_path / "r.jsonl"
-    while not lines.exists() or not lines.read_text():  # until results come
-        assert run.poll() is None
-    server.kill()
-    _, messages = run.communicate(timeout=60)
+    arguments = ("--model", model, "demo:320x240", "--json", lines, "--report", "r.json")
+    with started(server, tmp_path, *arguments) as run:
+        wait_until(lambda: lines.exists() and bool(lines.read_text()), run)
+        server.kill()
+        _, messages = run.communicate(timeout=60)
     assert run.returncode == 0, messages
     assert messages.count("the screen is gone: the run goes on without a window") == 1
     assert len(lines.read_text().splitlines()) == 300
@@ -533,23 +548,17 @@ def test_a_photo_is_on_the_screen_until_a_key_and_s_saves_it(server: Server, mod
     grab = pytest.importorskip("PIL.ImageGrab").grab
     photo = np.full((300, 400, 3), (200, 60, 20), dtype=np.uint8)
     window.cv2.imwrite(str(tmp_path / "photo.png"), photo)
-    run = start(server, tmp_path, "--model", model, "photo.png")
 
-    def type_keys(*keys: str) -> None:
+    def type_key(key: str) -> None:
         environment = os.environ | {"DISPLAY": server.display}
-        subprocess.run(["xdotool", "mousemove", "60", "60", "click", "1"], env=environment, check=True)
-        subprocess.run(["xdotool", "key", *keys], env=environment, check=True)
+        subprocess.run(["xdotool", "mousemove", "60", "60", "click", "1", "key", key], env=environment, check=True)
 
-    def pixel() -> tuple[int, ...]:
-        return tuple(grab(xdisplay=server.display).getpixel((60, 60)))
-
-    while pixel() != (20, 60, 200):  # RGB
-        assert run.poll() is None
-    type_keys("s")
-    while not (tmp_path / "photo-faces.png").exists():
-        assert run.poll() is None
-    type_keys("x")
-    _, messages = run.communicate(timeout=60)
+    with started(server, tmp_path, "--model", model, "photo.png") as run:
+        wait_until(lambda: grab(xdisplay=server.display).getpixel((60, 60)) == (20, 60, 200), run)  # RGB
+        type_key("s")
+        wait_until((tmp_path / "photo-faces.png").exists, run)
+        type_key("x")
+        _, messages = run.communicate(timeout=60)
     assert run.returncode == 0, messages
     assert "saved photo-faces.png" in messages
     assert np.array_equal(window.cv2.imread(str(tmp_path / "photo-faces.png")), photo)
