@@ -117,3 +117,4 @@ def test_the_command_line_overrides_the_file_and_the_file_overrides_built_in_def
     save_defaults(SAVED, file, "")
     assert precision() == "fp32"
     assert precision("--precision", "int8") == "int8"
+    assert fer_edge(*RUN).returncode == 0, "a saved precision does not contradict --model"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from fer_edge.cli.parameters import FrameSize, Number, SizeOrHours, StartTime, negated, to_int, to_seconds, yes_or_no
 from fer_edge.console import MainCommand, RenamedOption
@@ -183,6 +184,9 @@ def add_options(options: list[Decorator]) -> Decorator:
 def check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
     """Raise click.UsageError for options that contradict each other."""
     _check_sources(ctx, values)
+    given = [ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ("model", "precision")]
+    if all(given):  # the file of defaults may hold a precision beside them
+        raise click.UsageError("--precision is for the shipped networks: leave it out with --model", ctx)
     inputs = {"--model": values["model"], "--detector-model": values["detector_model"], "--source": values["source"]}
     flags = {os.path.realpath(str(path)): flag for flag, path in inputs.items() if path}
     flags |= {os.path.realpath(source): "SOURCE" for source in values["sources"]}

@@ -145,6 +145,8 @@ class _Job:
                 raise SourceError(f"{source.name} is {kind}: it must be the only source, so run it alone")
             if source.live and options.stream.start_time is not None:
                 raise SourceError(f"{source.name} is live and has its own clock: leave out --start-time")
+            if source.image_count is not None and options.stream.start_time is not None:
+                raise SourceError(f"{source.name} holds single images, which --start-time can't time: leave it out")
             self._outputs.begin(source, bool(options.stream.resolved(source.live).lossless))
         except BaseException:
             source.close()

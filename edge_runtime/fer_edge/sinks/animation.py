@@ -11,7 +11,7 @@ from fer_edge.framing import Image
 from fer_edge.opencv import cv2
 from fer_edge.sinks.base import Published, Sink
 from fer_edge.sinks.overlay import annotate
-from fer_edge.sinks.video import fit
+from fer_edge.sinks.video import MAX_STILL_S, fit
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,7 @@ FPS = 10.0
 MAX_FRAMES = 200  # they stay in memory until the end, at most 140 MB
 MAX_SIDE_PX = 480
 STILL_MS = 1000  # of each image of a folder
+ENCODING_S_PER_FRAME = 0.5  # at most, on a slow processor
 WEBP_QUALITY, GIF_DITHER = 90, 3  # the GIF's default dither is grainy and twice as large
 
 
@@ -32,6 +33,8 @@ def check_animation(path: Path, overwrite: bool) -> None:
 
 class AnimationSink(Sink):
     """The first 200 frames at 10 per second and at most 480 pixels; what comes later is left out and counted as lost.
+
+    A frame is shown for at most 10 seconds, as in a video: a GIF's delay is limited to 655 seconds.
 
     stills: the frames are single images, each of which is shown for a second.
     """
@@ -47,6 +50,10 @@ class AnimationSink(Sink):
         self._last_ms = 0.0
         self._full = False
         self._taken = 0  # results that are in the frames, or between them
+
+    @property
+    def extra_call_s(self) -> float:
+        return ENCODING_S_PER_FRAME * len(self._frames)
 
     def write(self, item: Published) -> None:
         assert item.frame is not None
@@ -96,4 +103,4 @@ class AnimationSink(Sink):
         """How long each frame is shown; the last one as long as a frame lasts."""
         last = STILL_MS if self._stills else max(1000 / FPS, self._last_ms - self._times_ms[-1])
         times = np.array([*self._times_ms, self._times_ms[-1] + last])
-        return [int(value) for value in np.diff(np.rint(times))]
+        return [int(value) for value in np.minimum(np.diff(np.rint(times)), 1000 * MAX_STILL_S)]

@@ -33,16 +33,16 @@ class ReconnectPolicy(NamedTuple):
 
 
 def open_with_timeout(open_once: Callable[[], Source], name: str, timeout_s: float) -> Source:
-    """The source that `open_once` opens; SourceError if that takes longer than `timeout_s`.
+    """The source that `open_once` opens, or its exception; SourceError if that takes longer than `timeout_s`.
 
     It runs in a daemon thread, because an open that hangs in C code would block signals, too.
     """
-    outcomes: Channel[Source | SourceError] = Channel(1, drop_oldest=False)
+    outcomes: Channel[Source | Exception] = Channel(1, drop_oldest=False)
 
     def run() -> None:
         try:
             outcomes.put(open_once())
-        except SourceError as error:
+        except Exception as error:  # noqa: BLE001 - raised in the waiting thread
             outcomes.put(error)
 
     threading.Thread(target=run, name="fer-open", daemon=True).start()
@@ -50,7 +50,7 @@ def open_with_timeout(open_once: Callable[[], Source], name: str, timeout_s: flo
         outcome = outcomes.get(timeout_s)
     except TimeoutError:
         raise SourceError(f"{name} does not answer within {timeout_s:g} s: check that it is on") from None
-    if isinstance(outcome, SourceError):
+    if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
@@ -60,7 +60,7 @@ class _Reader:
 
     def __init__(self, open_once: Callable[[], Source]) -> None:
         self.source: Source | None = None
-        self.error: SourceError | None = None
+        self.error: Exception | None = None
         self._open_once, self._abandoned = open_once, False
         self._frames: Channel[SourceFrame] = Channel(1, drop_oldest=False)
         self._thread = threading.Thread(target=self._run, name="fer-read", daemon=True)
@@ -74,10 +74,10 @@ class _Reader:
                 return
             while (frame := source.read()) is not None:
                 self._frames.put(frame)
-        except SourceError as error:
-            self.error = error
         except Closed:
             pass  # abandoned while it hung: the frame is no longer needed
+        except Exception as error:  # noqa: BLE001 - raised in the thread that waits for a frame
+            self.error = error
         finally:
             self._frames.close()
             if source is not None:
@@ -86,6 +86,11 @@ class _Reader:
     def get(self, timeout_s: float) -> SourceFrame:
         """The next frame; Closed when the source has ended, TimeoutError when it is silent."""
         return self._frames.get(timeout_s)
+
+    def raise_unexpected(self) -> None:
+        """After Closed: raise what ended the source if it is a fault in the program, which no reconnection repairs."""
+        if self.error is not None and not isinstance(self.error, SourceError):
+            raise self.error
 
     def abandon(self) -> None:
         """Stop reading. The thread ends, and frees the device, when its current call returns."""
@@ -103,7 +108,8 @@ class LiveSource(Source):
     """A live source that reconnects.
 
     `open_once` opens it, and is called again after every loss. If the first opening fails, its SourceError is raised
-    here; later ones are repeated until `reconnect_policy` gives up, and then `read` raises SourceError.
+    here; later ones are repeated until `reconnect_policy` gives up, and then `read` raises SourceError. Any other
+    exception of the source ends it: `read` raises it.
     """
 
     live = True
@@ -147,6 +153,8 @@ class LiveSource(Source):
             except TimeoutError:
                 self._reconnect(f"silent for {self._policy.silent_s:g} s")
             except Closed:
+                if not self._closing.is_set():
+                    self._reader.raise_unexpected()
                 self._reconnect("gone")
             else:
                 self._last_at = frame.captured_at
@@ -172,6 +180,9 @@ class LiveSource(Source):
             try:
                 self._first = self._reader.get(self._policy.open_s)
             except (TimeoutError, Closed):
+                if self._closing.is_set():
+                    return
+                self._reader.raise_unexpected()
                 continue
             break
         gap_s = self._first.captured_at - self._last_at

@@ -39,14 +39,19 @@ class RpicamSource(Source):
         program = shutil.which(PROGRAM)
         if program is None:
             raise SourceError(f"{uri} needs {PROGRAM}: sudo apt-get install rpicam-apps (on Raspberry Pi OS)")
-        self._process = subprocess.Popen(
-            [
-                program, "-n", "-t", "0", "--codec", "yuv420", "--width", str(self._width), "--height",
-                str(self._height), "--framerate", f"{self.fps:g}", "-o", "-",
-            ],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            process_group=0,  # keep Ctrl-C from it: we end it ourselves
-        )  # fmt: skip
+        try:
+            self._process = subprocess.Popen(
+                [
+                    program, "-n", "-t", "0", "--codec", "yuv420", "--width", str(self._width), "--height",
+                    str(self._height), "--framerate", f"{self.fps:g}", "-o", "-",
+                ],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                process_group=0,  # keep Ctrl-C from it: we end it ourselves
+            )  # fmt: skip
+        except OSError as error:
+            raise SourceError(
+                f"{uri}: {program} can't be started ({error.strerror}): sudo apt-get install --reinstall rpicam-apps"
+            ) from error
 
     def read(self) -> SourceFrame | None:
         """The next frame, uint8 [height, width]; SourceError when the child process has ended."""

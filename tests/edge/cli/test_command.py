@@ -154,6 +154,15 @@ def test_results_of_a_file_have_the_time_of_day_from_its_start(fer_edge: Run, tm
     assert "2126-05-01T14:00:00 is in the future" in done.stderr
 
 
+def test_images_take_no_start_time(fer_edge: Run, tmp_path: Path, face_image: np.ndarray) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), face_image)
+    for source in ("a.png", "."):
+        done = fer_edge(source, "--headless", "--csv", "out.csv", "--start-time", "2026-05-01T12:00Z")
+        expected = f"fer-edge: {source} holds single images, which --start-time can't time: leave it out\n"
+        assert (done.returncode, done.stderr) == (1, expected)
+        assert not (tmp_path / "out.csv").exists()
+
+
 def test_rows_of_images_name_their_file_and_number_their_own_faces(
     fer_edge: Run, tmp_path: Path, face_image: np.ndarray
 ) -> None:
@@ -210,6 +219,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
         (("--source", "demo:", "--start-time", "9999-12-31T23:59:59"), "1900 to 2999"),
         (("--start-time", "2026-05-01"), "live source"),
         (("rtsp://user:secret@host/", "--start-time", "2026-05-01"), "live source"),
+        (("demo:", "--model", "m.onnx", "--precision", "fp32"), "leave it out with --model"),
         (("--rotate", "45"), "--rotate"),
         (("--camera-size", "640"), "640x480"),
         (("--detector", "magic"), "luma"),

@@ -67,6 +67,26 @@ def test_an_animation_is_bounded_and_says_so_once(
     ]
 
 
+@pytest.mark.parametrize("suffix", animation.SUFFIXES)
+def test_a_long_outage_becomes_a_still_of_ten_seconds(tmp_path: Path, suffix: str) -> None:
+    sink = AnimationSink(tmp_path / f"a{suffix}", stills=False)
+    for index, t in enumerate((0.0, 1.0, 3601.0)):
+        sink.write(published(20 * index, t))
+    sink.close()
+    assert sink.written == 3
+    assert list(read(tmp_path / f"a{suffix}").durations) == [1000, 10_000, 100]
+
+
+def test_closing_may_take_longer_the_more_frames_there_are(tmp_path: Path) -> None:
+    sink = AnimationSink(tmp_path / "a.webp", stills=True)
+    assert sink.extra_call_s == 0
+    for index in range(6):
+        sink.write(published(index, 0.0))
+    assert sink.extra_call_s == 3
+    sink.close()
+    assert sink.extra_call_s == 0
+
+
 def test_without_frames_there_is_no_file(tmp_path: Path) -> None:
     AnimationSink(tmp_path / "a.gif", stills=False).close()
     assert not list(tmp_path.iterdir())

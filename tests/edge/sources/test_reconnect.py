@@ -9,7 +9,7 @@ import pytest
 
 from fer_edge.errors import SourceError
 from fer_edge.sources.base import Source, SourceFrame
-from fer_edge.sources.reconnect import LiveSource, ReconnectPolicy
+from fer_edge.sources.reconnect import LiveSource, ReconnectPolicy, open_with_timeout
 
 QUICK = ReconnectPolicy(open_s=2, silent_s=0.2, first_retry_s=0.01, max_retry_s=0.02, give_up_s=0.3)
 
@@ -96,6 +96,52 @@ def test_a_source_that_stays_away_is_an_error() -> None:
     with pytest.raises(SourceError, match="fake is lost: no frame for"):
         source.read()
     assert len(attempts) > 3
+
+
+def test_a_fault_in_the_source_ends_it_without_a_reconnection() -> None:
+    def divide() -> None:
+        raise ZeroDivisionError("a fault")
+
+    opened: list[int] = []
+
+    def open_once() -> Source:
+        opened.append(1)
+        return Scripted(1, divide)
+
+    source = LiveSource("fake", open_once, QUICK)
+    assert source.read() is not None
+    with pytest.raises(ZeroDivisionError, match="a fault"):
+        source.read()
+    assert len(opened) == 1
+    source.close()
+    with pytest.raises(ZeroDivisionError):
+        LiveSource("fake", lambda: Scripted(0, divide), QUICK)
+
+
+def test_a_fault_while_reopening_ends_the_source() -> None:
+    opened: list[int] = []
+
+    def open_once() -> Source:
+        opened.append(1)
+        if len(opened) == 3:
+            raise ZeroDivisionError("a fault")
+        return Scripted(1 if len(opened) == 1 else 0, fail)
+
+    source = LiveSource("fake", open_once, QUICK)
+    assert source.read() is not None
+    with pytest.raises(ZeroDivisionError, match="a fault"):
+        source.read()
+    assert len(opened) == 3
+    source.close()
+
+
+@pytest.mark.parametrize("error", [SourceError("unplugged"), ZeroDivisionError("a fault")])
+def test_an_error_while_opening_is_raised_at_once(error: Exception) -> None:
+    def open_once() -> Source:
+        raise error
+
+    with pytest.raises(type(error), match=str(error)):
+        open_with_timeout(open_once, "fake", 60)
 
 
 def test_a_source_that_is_missing_at_the_start_is_refused_at_once() -> None:

@@ -133,6 +133,18 @@ def test_a_missing_program_is_an_error_with_advice(tmp_path: Path, monkeypatch: 
         RpicamSource("rpicam:")
 
 
+def test_a_program_that_can_not_be_executed_is_an_error_with_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "rpicam-vid"
+    program.write_bytes(b"\x7fELF, but cut short")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    expected = rf"^rpicam:: {program} can't be started \(Exec format error\): sudo apt-get install --reinstall"
+    with pytest.raises(SourceError, match=expected):
+        open_source("rpicam:", reconnect_policy=QUICK)
+
+
 def test_a_run_passes_gray_frames_through_every_stage_and_ends_the_program(stand_in, fer_edge, tmp_path: Path) -> None:
     runs = stand_in("n = 0\nwhile True:\n    write(frame(n % 50)); n += 1; time.sleep(0.02)")
     ran = fer_edge(
