@@ -8,7 +8,7 @@ import numpy as np
 
 from fer_edge.detectors.base import Detection, DetectorOptions, downscale
 from fer_edge.detectors.boxes import MATCH_IOU, Floats, cell_grid, decode, weighted_nms
-from fer_edge.detectors.defaults import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX
+from fer_edge.detectors.defaults import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, SMALLEST_FACE_PX
 from fer_edge.detectors.lighting import apply_table, lighting_table
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Framing, Image, Square, crop, iou_matrix_xyxy, to_gray
@@ -30,8 +30,13 @@ MIN_LOGIT = -4.5  # of a second look that finds no face; int8 outputs end slight
 
 
 def create(options: DetectorOptions) -> "LumaDetector":
-    """Open the network in `options.model`, or the shipped one."""
-    return LumaDetector(options.model, options.min_face_px, options.detect_size_px, options.threads)
+    """Open the network in `options.model`, or the shipped one.
+
+    It also looks for smaller faces than asked for, because that costs next to nothing: the filter counts them.
+    """
+    return LumaDetector(
+        options.model, min(options.min_face_px, SMALLEST_FACE_PX), options.detect_size_px, options.threads
+    )
 
 
 class LumaDetector:

@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.detector import small_faces
 from fer_edge.demo.scene import draw_scene
-from fer_edge.detectors import open_detector
+from fer_edge.detectors.luma import LumaDetector
 from fer_edge.framing import to_gray
 
 
@@ -17,7 +17,7 @@ def test_frames_are_cut_to_the_format_of_a_camera() -> None:
 
 
 def test_the_first_size_is_what_the_others_are_compared_with() -> None:
-    detectors = {size: open_detector("luma", None, size) for size in (400, 20)}
+    detectors = {size: LumaDetector(None, size) for size in (400, 20)}
     frames = [to_gray(draw_scene(t, (320, 240))) for t in (0.5, 2.0)]
     ratios, found = small_faces.time_ratios(detectors, frames, rounds=1)
     assert ratios[400] == [1.0, 1.0, 1.0]
