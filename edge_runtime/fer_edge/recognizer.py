@@ -15,7 +15,7 @@ from fer_edge.detectors.search import SourceDetector
 from fer_edge.exit_guard import native_calls
 from fer_edge.framing import Image, Square, to_gray
 from fer_edge.network.classifier import Classifier
-from fer_edge.pipeline.options import StreamOptions
+from fer_edge.pipeline.options import StreamOptions, check_number
 from fer_edge.pipeline.stream import ResultStream
 from fer_edge.results import Face
 from fer_edge.sources import IterableSource, Source, open_source
@@ -45,7 +45,8 @@ class EmotionRecognizer:
         1920 for separate images, 640 for videos and cameras.
     min_confidence: a face whose label is less probable is unsure, 0 to 1; None: as the model's contract says.
 
-    Raises FerError if a file can't be used, and ValueError for an unknown detector or a number out of range.
+    Raises FerError if a file can't be used, ValueError for an unknown detector or a number out of range, and TypeError
+    for something else than a number.
 
     >>> from fer_edge import EmotionRecognizer
     >>> from fer_edge.demo.scene import draw_scene
@@ -75,8 +76,10 @@ class EmotionRecognizer:
     ) -> None:
         limits = {"threads": (threads, 1), "min_face_px": (min_face_px, 1), "detect_size_px": (detect_size_px, 64)}
         for name, (value, least) in {**limits, "min_score": (min_score, 0)}.items():
+            check_number(name, value, optional=name == "detect_size_px")
             if value is not None and not least <= value < math.inf:
                 raise ValueError(f"{name}={value} must be at least {least}")
+        check_number("min_confidence", min_confidence, optional=True)
         if min_confidence is not None and not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence={min_confidence} must be from 0 to 1")
         with native_calls():

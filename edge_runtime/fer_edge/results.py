@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 from fer_edge.framing import Box, Image
 
@@ -88,7 +88,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FrameResult:
-    """The faces of one captured frame: `len(result)` counts them, and a loop over the result gives them.
+    """The faces of one captured frame: `len(result)` counts them, `result[0]` is the first.
 
     frame: 0-based capture number. t: seconds since the first frame (media time for files).
     detected: True if the detector ran on this frame, False if its faces were only tracked.
@@ -119,6 +119,13 @@ class FrameResult:
 
     def __iter__(self) -> Iterator[Face]:
         return iter(self.faces)
+
+    @overload
+    def __getitem__(self, index: int) -> Face: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Face, ...]: ...
+    def __getitem__(self, index: int | slice) -> Face | tuple[Face, ...]:
+        return self.faces[index]
 
     def __bool__(self) -> bool:
         return True  # a result without a face is a result

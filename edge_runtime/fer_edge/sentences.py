@@ -85,9 +85,9 @@ def source_line(name: str, summary: Mapping[str, Any]) -> str:
     'clip.mp4: 1 face: 100 % happy'
     """
     if not summary["rows"]:
-        return f"{printable(name)}: no face found"
+        return f"{_subject(name)} no face found"
     shares = [f"{_share(figures)} {emotion}" for emotion, figures in _by_share(summary)]
-    return f"{printable(name)}: {counted(summary['faces'], 'face')}: {', '.join(shares[:MAX_SHARES])}"
+    return f"{_subject(name)} {counted(summary['faces'], 'face')}: {', '.join(shares[:MAX_SHARES])}"
 
 
 def left_out_line(name: str, left_out: LeftOut, found: int, per_frame: bool = False) -> str:
@@ -118,7 +118,12 @@ def left_out_line(name: str, left_out: LeftOut, found: int, per_frame: bool = Fa
         f"{'was' if count == 1 else 'were'} left out: {option} includes {'it' if count == 1 else 'them'}"
         for count, which, option in kinds
     ]
-    return f"{printable(name)}: {'; '.join(parts)}"
+    return f"{_subject(name)} {'; '.join(parts)}"
+
+
+def _subject(name: str) -> str:
+    """A source's name with a colon: "clip.mp4:"; "demo:" has one."""
+    return printable(name).removesuffix(":") + ":"
 
 
 def _span(low: float, high: float) -> str:

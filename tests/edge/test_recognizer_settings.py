@@ -191,3 +191,34 @@ def test_an_error_in_a_detector_reaches_the_caller(model: Path, face_image: Imag
         recognizer(face_image)
     with pytest.raises(LookupError, match="no such face"):
         next(recognizer.stream([face_image]))
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ({"start_time": "2026-05-01T14:30:00"}, r"start_time='2026.*' is not a datetime: use datetime.fromisoformat"),
+        ({"smooth_s": "a"}, "smooth_s='a' is not a number"),
+        ({"smooth_s": None}, "smooth_s=None is not a number"),
+        ({"give_up_s": "a"}, "give_up_s='a' is not a number"),
+        ({"detect_hz": "a"}, "detect_hz='a' is not a number or None"),
+        ({"max_frames": [1]}, "max_frames=.1. is not a number or None"),
+        ({"min_confidence": "a"}, "min_confidence='a' is not a number or None"),
+        ({"camera_size": 640}, "camera_size=640: use .width, height. in pixels"),
+        ({"camera_size": ("640", "480")}, "camera_size=.*: use .width, height. in pixels"),
+        ({"rotate_deg": "a"}, "rotate_deg=a: use 0, 90"),
+    ],
+)
+def test_a_stream_option_of_a_wrong_type_is_named(setting: dict, expected: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=expected):
+        StreamOptions(**setting)
+
+
+@pytest.mark.parametrize("name", ["threads", "min_face_px", "min_score", "detect_size_px", "min_confidence"])
+def test_a_recognizer_number_of_a_wrong_type_is_named(name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name}='a' is not a number"):
+        EmotionRecognizer(**{name: "a"})
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    options = StreamOptions(smooth_s=np.float32(0.5), max_frames=np.int64(3), camera_size=(np.int64(640), 480))
+    assert (options.smooth_s, options.max_frames) == (0.5, 3)

@@ -62,3 +62,12 @@ def test_a_dictionary_of_a_face_survives_json_and_has_rounded_numbers() -> None:
         "id": 3, "box": [34.4, 49.6, 120.2, 130.7], "score": 0.91, "emotion": "happy", "confidence": 0.8651,
         "probabilities": {"happy": 0.8651, "sad": 0.1349}, "age_ms": 12.35, "unsure": False,
     }  # fmt: skip
+
+
+def test_the_faces_of_a_result_are_indexed_as_its_tuple() -> None:
+    result = result_of(HAPPY, replace(HAPPY, emotion="sad"))
+    assert result[0] is HAPPY
+    assert result[-1].emotion == "sad"
+    assert result[:1] == (HAPPY,)
+    with pytest.raises(IndexError):
+        result[2]

@@ -104,6 +104,7 @@ def test_a_video_of_several_is_one_sentence_with_its_most_frequent_emotions() ->
     made = summary(*((index / 2, [each]) for index, each in enumerate(faces)))
     assert source_line("a\nb.mp4", made) == "a\\nb.mp4: 2 faces: 50 % happy, 25 % sad, 25 % unsure"
     assert source_line("clip.mp4", summary((0.0, []))) == "clip.mp4: no face found"
+    assert source_line("demo:", summary((0.0, []))) == "demo: no face found"
 
 
 def test_faces_of_a_narrow_image_are_named_in_their_order() -> None:

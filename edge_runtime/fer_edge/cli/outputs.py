@@ -42,6 +42,7 @@ class Outputs:
         self._lines: SinkRunner | None = None  # a sentence per image
         self._image: SinkRunner | None = None  # of the current source
         self.output_path: Path | None = None
+        self.frames_in_file: int | None = None  # of --output, once complete; None if there is one per result
         self._earlier = Counter[str]()  # results in the outputs of earlier sources: written and lost
         self._failed: list[str] = []
         self._file: str | None = None
@@ -143,6 +144,7 @@ class Outputs:
         sink.close()
         if discard:
             sink.discard()
+        self.frames_in_file = sink.frames_in_file
         self._earlier.update(written=sink.written, lost=sink.lost)
         self._note_failure(sink)
 

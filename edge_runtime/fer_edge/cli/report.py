@@ -14,6 +14,7 @@ from fer_edge.errors import FerError
 from fer_edge.network.classifier import Classifier
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.pipeline.stats import SHORT_RUN_FRAMES, WARMUP_FRAMES, Stats
+from fer_edge.sentences import counted
 from fer_edge.sources import Source
 from fer_edge.summary import total_summary
 from fer_edge.system import machine_info
@@ -109,15 +110,16 @@ def build_report(
 
 def build_total_report(
     sources: Sequence[Mapping[str, Any]], total: Stats, seconds: float, classifier: Classifier,
-    sinks: Mapping[str, tuple[int, int]], settings: Mapping[str, Any],
+    sinks: Mapping[str, tuple[int, int]], settings: Mapping[str, Any], *, named: int, started: int,
 ) -> dict[str, Any]:  # fmt: skip
     """The value of --report for a run with several sources: their totals, and `sources` with an entry for each.
 
-    sources: of source_report and unopened_report. total: the rates and latencies of all of them.
+    sources: of source_report and unopened_report. total: the rates and latencies of all of them. named: how many
+    sources the command line has. started: how many of them were opened, or could not be.
     """
     opened = [source for source in sources if "faces" in source]
     report = {
-        "source": f"{len(sources)} sources",
+        "source": counted(named, "source"),
         "detector": opened[0]["detector"] if opened else None,
         "seconds": round(seconds, 3),
         "frames": _summed(source["frames"] for source in sources),
@@ -129,6 +131,7 @@ def build_total_report(
         "warmup_frames": WARMUP_FRAMES if total.processed_rate.count > SHORT_RUN_FRAMES else 0,
         "exit_reason": "end of sources",
         "failed_sources": sum(source["error"] is not None for source in sources),
+        "not_started": named - started,
     }
     return _with_run(report, classifier, sinks, settings) | {"sources": list(sources)}
 
@@ -192,6 +195,9 @@ def run_settings(options: RunOptions, source: Source | None = None) -> dict[str,
         "max_frames": options.stream.max_frames,
         "duration_s": options.stream.duration_s,
         "give_up_s": options.stream.give_up_s,
+        "start_time": None if stream.start_time is None else stream.start_time.isoformat(),
+        "recursive": stream.recursive,
+        "headless": options.headless,
         "rotate_output": None if rotation is None else dataclasses.asdict(rotation),
         "source": None if properties is None else dict(properties),
     }

@@ -18,6 +18,8 @@ def render_report(
     title = f"{printable(report['source'])}  {report['exit_reason']} after {duration(report['seconds'])}"
     lines = summary_lines(report["summary"], blocks, noun) + _output_lines(report, paths or {}, noun)
     lines += _detail_lines(report) if verbose else [f"rate       {rate}"] if (rate := _rate(report, noun)) else []
+    if report.get("not_started"):
+        lines.append(f"sources    {report['not_started']:,} not started")
     if report["reconnects"]:
         longest_s = max(report["gaps_s"])
         lines.append(f"gaps       {counted(report['reconnects'], 'reconnect')}, the longest gap {longest_s:.1f} s")
@@ -31,7 +33,7 @@ def _output_lines(report: Mapping[str, Any], paths: Mapping[str, str], noun: str
     lines = []
     for name, path in paths.items():
         counts = report["sinks"].get(name)
-        written = "" if counts is None else f": {counted(counts['written'], noun)}{_lost(counts)}"
+        written = "" if counts is None else f": {counted(counts.get('frames', counts['written']), noun)}{_lost(counts)}"
         lines.append(f"{name:9}  {printable(path)}{written}")
     return lines + [
         f"{name:9}  {counted(counts['written'], 'line')}{_lost(counts)}"

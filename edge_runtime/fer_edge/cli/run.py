@@ -103,6 +103,7 @@ class _Job:
         self._started = time.monotonic()
         self._total = Stats()
         self._opened = False
+        self._started_sources = 0
         self._current: SourceRun | None = None
         self._parts: list[dict[str, Any]] = []  # of the report: the sources that have ended
         self._errors: list[FerError] = []
@@ -115,6 +116,7 @@ class _Job:
         number, step = 1, 1
         while number <= len(sources):
             status.source_number = number
+            self._started_sources = max(self._started_sources, number)
             try:
                 source = self._open(sources[number - 1])
             except SourceError as error:  # a single source's error is raised at the end
@@ -237,9 +239,12 @@ class _Job:
             report = build_total_report(
                 self._all_parts(), self._total, time.monotonic() - self._started,
                 self._classifier, sinks, run_settings(self._options),
+                named=len(self._options.sources), started=self._started_sources,
             )  # fmt: skip
             report["exit_reason"] = self.exit_reason or report["exit_reason"]
         report["exit_reason"] = exit_reason or report["exit_reason"]
+        if self._outputs.frames_in_file is not None:
+            report["sinks"]["output"]["frames"] = self._outputs.frames_in_file
         paths = self._outputs.paths()
         if self._options.verbose or not self._one_image:
             write_stderr(render_report(report, paths, verbose=self._options.verbose, blocks=blocks_allowed()))

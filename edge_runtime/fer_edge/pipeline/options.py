@@ -6,6 +6,8 @@ Imports nothing heavy: the command line reads its defaults here.
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime
+from numbers import Real
+from typing import Any
 
 DEFAULT_SMOOTH_S = 0.3  # expressions last half a second and longer
 LIVE_CLASSIFY_INTERVAL_S = 0.1  # an expression lasts longer than that
@@ -35,7 +37,7 @@ class StreamOptions:
     max_frames: stop after this many captured frames.
     duration_s: stop at the first frame whose time reaches this many seconds (media time for files).
 
-    Raises ValueError for a value out of range.
+    Raises ValueError for a value out of range, TypeError for one of a wrong type.
 
     >>> from fer_edge import EmotionRecognizer, StreamOptions
     >>> sparing = StreamOptions(detect_hz=5, classify_interval_s=0.5)
@@ -64,8 +66,12 @@ class StreamOptions:
             check_start_time(self.start_time)
         if self.rotate_deg not in ROTATIONS_DEG:
             raise ValueError(f"rotate_deg={self.rotate_deg}: use 0, 90, 180 or 270")
-        if self.camera_size is not None and (len(self.camera_size) != 2 or min(self.camera_size) < 1):
-            raise ValueError(f"camera_size={self.camera_size}: use (width, height) in pixels")
+        if self.camera_size is not None:
+            _check_size("camera_size", self.camera_size)
+        for name in ("smooth_s", "give_up_s"):
+            check_number(name, getattr(self, name))
+        for name in ("detect_hz", "max_frames", "duration_s", "min_confidence", "classify_interval_s"):
+            check_number(name, getattr(self, name), optional=True)
         for name in ("detect_hz", "give_up_s", "max_frames", "duration_s"):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -87,10 +93,26 @@ class StreamOptions:
 
 
 def check_start_time(start: datetime) -> datetime:
-    """`start`, the time at which a file begins; ValueError unless its year is 1900 to 2999."""
+    """`start`, the time at which a file begins; TypeError if no datetime, ValueError if not of 1900 to 2999."""
+    if not isinstance(start, datetime):
+        raise TypeError(
+            f"start_time={start!r} is not a datetime: use datetime.fromisoformat('2026-05-01T14:30:00+02:00')"
+        )
     if start.year not in START_YEARS:
         raise ValueError(f"the start time {start} is not in the years {START_YEARS[0]} to {START_YEARS[-1]}")
     return start
+
+
+def check_number(name: str, value: Any, optional: bool = False) -> None:
+    """TypeError, with the name of the option, unless `value` is a number; `optional` allows None."""
+    if not (isinstance(value, Real) or (optional and value is None)):
+        raise TypeError(f"{name}={value!r} is not a number{' or None' * optional}")
+
+
+def _check_size(name: str, size: Any) -> None:
+    pair = isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(side, Real) for side in size)
+    if not pair or min(size) < 1:
+        raise ValueError(f"{name}={size!r}: use (width, height) in pixels")
 
 
 class Schedule:

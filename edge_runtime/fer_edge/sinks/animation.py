@@ -97,6 +97,7 @@ class AnimationSink(Sink):
             if part.is_file():
                 sync_file(part)
         self.written, self._taken = self._taken, 0
+        self.frames_in_file = len(self._frames)
         self._frames = []
 
     def _durations_ms(self) -> list[int]:

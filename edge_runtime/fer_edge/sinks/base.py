@@ -31,6 +31,7 @@ class Sink:
     name: as in the report. option: as in messages. target: the file or folder.
     needs_image: True if it needs the frames.
     written: number of results that are certainly in the output.
+    frames_in_file: frames of the output; None if there is one per result, which `written` counts.
     extra_call_s: seconds that a call may take beyond CLOSE_TIMEOUT_S, such as to complete a long video.
     """
 
@@ -39,6 +40,7 @@ class Sink:
     target: str = ""
     needs_image: bool
     written: int = 0
+    frames_in_file: int | None = None
 
     @property
     def extra_call_s(self) -> float:
@@ -80,6 +82,11 @@ class SinkRunner:
     def written(self) -> int:
         """Results that are in the output."""
         return self._sink.written
+
+    @property
+    def frames_in_file(self) -> int | None:
+        """Frames of the completed output; None if there is one per result."""
+        return self._sink.frames_in_file
 
     @property
     def lost(self) -> int:

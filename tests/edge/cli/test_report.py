@@ -41,6 +41,7 @@ def test_the_report_has_the_settings_of_the_run_and_the_properties_of_its_source
     assert (first["detect_hz"], first["rotate_deg"], first["lossless"], first["max_frames"]) == (5, 90, True, 5)
     assert (first["classify_interval_ms"], second["classify_interval_ms"]) == (0, 100)
     assert (second["threads"], second["lossless"]) == (3, False)
+    assert (first["start_time"], first["recursive"], first["headless"]) == (None, True, True)
 
 
 def test_a_run_without_frames_has_a_report_too(fakes) -> None:
@@ -103,3 +104,30 @@ def test_peak_memory_is_the_kernel_s_high_water_mark_in_megabytes(monkeypatch: p
     status = "Name:\tpython\nVmPeak:\t 9000 kB\nVmHWM:\t    2000 kB\nVmRSS:\t 1000 kB\n"
     monkeypatch.setattr(report.Path, "read_text", lambda *_args, **_kwargs: status)
     assert peak_rss_mb() == 2.048
+
+
+def test_an_interrupted_run_counts_the_sources_of_the_command_line_and_those_not_started(fakes) -> None:
+    pipeline = fakes.finish(fakes.pipeline(fakes.Source(3)))
+    parts = [report.source_report(pipeline, 1.0)]
+    made = report.build_total_report(parts, pipeline.stats, 1.0, pipeline.classifier, {}, {}, named=3, started=1)
+    assert (made["source"], made["not_started"]) == ("3 sources", 2)
+    text = render_report(made)
+    assert text.startswith("3 sources  ")
+    assert "sources    2 not started" in text
+    whole = report.build_total_report(parts, pipeline.stats, 1.0, pipeline.classifier, {}, {}, named=1, started=1)
+    assert (whole["source"], whole["not_started"]) == ("1 source", 0)
+    assert "not started" not in render_report(whole)
+
+
+def test_the_text_has_the_frames_that_an_animation_holds(fer_edge, tmp_path: Path) -> None:
+    from fer_edge.opencv import cv2
+
+    if not hasattr(cv2, "imencodeanimation"):
+        pytest.skip("this OpenCV writes no animations")
+    arguments = ("--max-frames", "30", "--start-time", "2026-05-01T14:30:00+02:00")
+    done = fer_edge("demo:160x160", "--headless", *arguments, "--output", "a.gif", "--report", "r.json")
+    assert done.returncode == 0, done.stderr
+    assert "output     a.gif: 10 frames" in done.stderr
+    made = json.loads((tmp_path / "r.json").read_text())
+    assert made["sinks"]["output"] == {"written": 30, "lost": 0, "frames": 10}
+    assert made["settings"]["start_time"] == "2026-05-01T14:30:00+02:00"

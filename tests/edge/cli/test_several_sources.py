@@ -89,7 +89,7 @@ def test_the_report_of_several_sources_has_the_keys_of_one(fer_edge: Run, tmp_pa
     fer_edge("photos/a.png", "--report", "one.json")
     fer_edge("photos/a.png", "photos/a.png", "--report", "two.json")
     one, two = (json.loads((tmp_path / name).read_text()) for name in ("one.json", "two.json"))
-    assert set(two) - set(one) == {"sources", "failed_sources"}
+    assert set(two) - set(one) == {"sources", "failed_sources", "not_started"}
     assert set(one) <= set(two)
     for key in ("frames", "fps", "latency_ms", "faces", "settings"):
         assert set(one[key]) == set(two[key])
@@ -198,6 +198,8 @@ def test_a_signal_ends_the_whole_run_with_complete_outputs(tmp_path: Path, model
     assert process.returncode == 143, stderr
     report = json.loads((tmp_path / "out.json").read_text())
     assert report["exit_reason"] == "terminated"
+    assert (report["source"], report["not_started"]) == ("3 sources", 1)
+    assert "sources    1 not started" in stderr
     assert [source["exit_reason"] for source in report["sources"]] == ["end of source", "terminated"]
     assert len(json_lines(lines.read_text())) == report["frames"]["processed"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "demo_160x160_endless.mp4"]
