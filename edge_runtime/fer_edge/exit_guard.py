@@ -7,17 +7,18 @@ streams are closed first, and calls in daemon threads are waited for.
 
 import atexit
 import contextlib
+import math
 import threading
 import time
 import weakref
 from collections.abc import Iterator
 from typing import Protocol
 
-WAIT_S = 5.0  # for calls that daemon threads are in
+WAIT_S = 5.0  # for the threads of all streams together, then for calls that daemon threads are in
 
 
 class Closable(Protocol):
-    """Ends its threads in `close`, which may be called again and from any thread."""
+    """Ends its threads in `close`, which may be called again and from any thread, and waits only `seconds_left`."""
 
     def close(self) -> None:
         """End all threads."""
@@ -28,11 +29,17 @@ _open: weakref.WeakSet[Closable] = weakref.WeakSet()
 _changed = threading.Condition()
 _calls = 0  # that run now
 _exiting = False
+_deadline = math.inf  # monotonic time until which streams may wait for their threads
 
 
 def close_at_exit(item: Closable) -> None:
     """Close `item` when Python exits, if it still exists; it must be hashable by identity."""
     _open.add(item)
+
+
+def seconds_left() -> float:
+    """How long a stream may wait for its threads: without limit, but only WAIT_S in all once Python exits."""
+    return max(0.0, _deadline - time.monotonic())
 
 
 @contextlib.contextmanager
@@ -57,11 +64,16 @@ def native_calls() -> Iterator[None]:
 
 @atexit.register
 def _end_all() -> None:
-    global _exiting
+    global _exiting, _deadline
     with _changed:
         _exiting = True
-    for item in list(_open):
-        item.close()
-    deadline = time.monotonic() + WAIT_S
+    _deadline = time.monotonic() + WAIT_S
+    with contextlib.ExitStack() as steps:  # an error in one step does not skip the others
+        steps.callback(_wait_for_calls)
+        for item in list(_open):
+            steps.callback(item.close)
+
+
+def _wait_for_calls() -> None:
     with _changed:
-        _changed.wait_for(lambda: not _calls, deadline - time.monotonic())
+        _changed.wait_for(lambda: not _calls, WAIT_S)

@@ -1,14 +1,17 @@
 """A program that ends while threads of ours work: it must end with its own exit code, without an abort."""
 
 import contextlib
+import math
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import pytest
 
+from fer_edge import exit_guard
 from fer_edge.demo.scene import draw_scene
 
 START = """
@@ -72,3 +75,42 @@ def test_the_exit_code_and_the_error_of_the_program_stay(start) -> None:
     error = run.communicate(timeout=60)[1]
     assert run.returncode == 1
     assert error.endswith("LookupError: mine\n")
+
+
+def test_a_detector_that_hangs_does_not_block_the_exit(start) -> None:
+    run = start(
+        "from fer_edge import exit_guard\n"
+        "exit_guard.WAIT_S = 0.2\n"
+        "reached = threading.Event()\n"
+        "class Hanging:\n"
+        "    def detect(self, image):\n"
+        "        if image.shape[:2] == (160, 160):\n"
+        "            reached.set()\n"
+        "            threading.Event().wait()\n"
+        "        return []\n"
+        "results = EmotionRecognizer(detector=Hanging()).stream('demo:160x160,endless')\n"
+        "run(lambda: next(results, None))\n"
+        "reached.wait()\n"
+    )
+    assert run.communicate(timeout=60)[1] == ""
+    assert run.returncode == 0
+
+
+def test_an_error_in_one_stream_does_not_keep_the_others_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stream:
+        left_s = -1.0
+
+        def close(self) -> None:
+            self.left_s = exit_guard.seconds_left()
+            raise LookupError
+
+    for name in ("_exiting", "_deadline", "_open"):
+        monkeypatch.setattr(exit_guard, name, getattr(exit_guard, name))
+    exit_guard._open = weakref.WeakSet()
+    assert exit_guard.seconds_left() == math.inf
+    streams = [Stream(), Stream()]
+    for stream in streams:
+        exit_guard.close_at_exit(stream)
+    with pytest.raises(LookupError):
+        exit_guard._end_all()
+    assert all(0 < stream.left_s <= exit_guard.WAIT_S for stream in streams)

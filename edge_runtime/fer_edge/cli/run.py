@@ -5,15 +5,15 @@ import dataclasses
 import gc
 import logging
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from fer_edge.cli.options import RunOptions
 from fer_edge.cli.outputs import STDOUT, Outputs, check_outputs, start_window
-from fer_edge.cli.source_run import WINDOW_CLOSED, Attendants, SourceRun
+from fer_edge.cli.source_run import ERROR, WINDOW_CLOSED, Attendants, SourceRun
 from fer_edge.cli.status import StatusLine, blocks_allowed, write_stderr
 from fer_edge.cli.systemd import SystemdNotifier
 from fer_edge.console import option_named, signals_deferred
@@ -172,6 +172,9 @@ class _Job:
         run = self._current = SourceRun(pipeline, self._outputs, last, options.stream.duration_s, viewing)
         try:
             action = run.execute(attendants)
+        except BaseException:
+            self.exit_reason = ERROR  # `run` replaces it after a signal
+            raise
         finally:
             with signals_deferred():
                 self._end(run)
@@ -270,17 +273,22 @@ class _Job:
 @contextlib.contextmanager
 def _reports_on_request(report: Callable[[str], None]) -> Iterator[Callable[[], None]]:
     """Make SIGUSR1 request a report of the run so far. Yields a function that writes it; call that often."""
-    requested = threading.Event()
+    requested = False  # no Event: its lock could be held by the code that the handler interrupts
+
+    def request(_number: int, _frame: FrameType | None) -> None:
+        nonlocal requested
+        requested = True
 
     def report_if_requested() -> None:
-        if requested.is_set():
-            requested.clear()
+        nonlocal requested
+        if requested:
+            requested = False
             try:
                 report(RUNNING)
             except OutputError as error:  # such as a full disk: the run goes on
                 log.warning("%s", error)
 
-    before = signal.signal(signal.SIGUSR1, lambda _number, _frame: requested.set())
+    before = signal.signal(signal.SIGUSR1, request)
     try:
         yield report_if_requested
     finally:

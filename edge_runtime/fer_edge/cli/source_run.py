@@ -25,6 +25,7 @@ WAIT_S = 0.05
 STDOUT_CLOSED = "stdout closed"
 WINDOW_CLOSED = "window closed"
 SKIPPED = "skipped"  # by a key
+ERROR = "error"
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,9 @@ class SourceRun:
             action = self._watch(attendants)
         except (KeyboardInterrupt, Terminated) as stopped:
             self.pipeline.stop(Terminated.word if isinstance(stopped, Terminated) else Interrupted.word)
+            raise
+        except BaseException:
+            self.pipeline.stop(ERROR)
             raise
         finally:
             if action is Action.QUIT or (self._last and action is not Action.PREVIOUS):
@@ -180,4 +184,4 @@ class SourceRun:
         pipeline.release(while_waiting=lambda: self._outputs.abandon_hanging(since))
         if pipeline.error is not None:
             lost = isinstance(pipeline.error, FerError) and pipeline.source.live
-            pipeline.exit_reason = "source lost" if lost else "error"
+            pipeline.exit_reason = "source lost" if lost else ERROR

@@ -15,7 +15,7 @@ from fer_edge.sentences import BLOCKS, counted, duration, emotions_of, percent, 
 STATUS_INTERVAL_S = 0.5
 STATUS_INTERVAL_LOG_S = 10.0  # if stderr is a file or a journal
 RATE_INTERVAL_S = 1.0
-DEFAULT_WIDTH = 80  # of a terminal that does not report its own, such as a serial one
+DEFAULT_WIDTH = 80  # of a terminal that does not report its own, such as a serial one or one that hung up
 MAX_NAMED = 3  # faces; more are counted by emotion
 MIN_PROGRESS, MIN_ELAPSED_S = 0.01, 2.0  # before that, the time left would be a guess
 
@@ -89,8 +89,7 @@ class StatusLine:
             return
         self._last = now
         if self._in_place:
-            width = os.get_terminal_size(sys.stderr.fileno()).columns or DEFAULT_WIDTH
-            write_stderr(f"{CLEAR_LINE}{fitted(self._text(self._pipeline, now), width - 1)}", end="")
+            write_stderr(f"{CLEAR_LINE}{fitted(self._text(self._pipeline, now), _width() - 1)}", end="")
         else:
             stats = self._pipeline.stats
             counts = [counted(stats.processed, "frame"), counted(stats.tracks, "face")]
@@ -112,6 +111,14 @@ class StatusLine:
         """Erase the line."""
         if self._in_place:
             write_stderr(CLEAR_LINE, end="")
+
+
+def _width() -> int:
+    """The columns of the terminal on stderr."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or DEFAULT_WIDTH
+    except (OSError, ValueError):
+        return DEFAULT_WIDTH
 
 
 def _progress(done: float, elapsed_s: float) -> str:

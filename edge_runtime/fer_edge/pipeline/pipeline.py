@@ -127,24 +127,30 @@ class Pipeline:
         if self.playback is not None:
             self.playback.release()
 
-    def release(self, timeout_s: float = 2.0, while_waiting: Callable[[], None] = lambda: None) -> None:
+    def release(
+        self, timeout_s: float = 2.0, while_waiting: Callable[[], None] = lambda: None, limit_s: float = math.inf
+    ) -> None:
         """Stop capturing, process the captured frames, free the source.
 
         A capture thread that hangs in its device is abandoned after `timeout_s` seconds. May be called at any time,
         even if start() was interrupted. while_waiting: called every second until all frames are processed, to unblock
-        what `publish` waits for.
+        what `publish` waits for. limit_s: how long to wait for all threads. Called in one of them, which happens if
+        the garbage collector runs there, it does not wait: they end once it returns.
         """
+        if threading.current_thread() in self._threads:
+            limit_s = 0.0
+        deadline = time.monotonic() + limit_s
         self._stop_capture()
         self.source.interrupt()
         capture, *others = self._threads
         if capture.ident is None:  # it never started, so it won't close the source
             self.source.close()
-        else:
-            capture.join(timeout_s)
+        elif limit_s > 0:
+            capture.join(min(timeout_s, limit_s))
         self._captured.close()
         for thread in others:
-            while thread.ident is not None and thread.is_alive():
-                thread.join(1.0)
+            while thread.ident is not None and thread.is_alive() and (left_s := deadline - time.monotonic()) > 0:
+                thread.join(min(1.0, left_s))
                 while_waiting()
 
     @property
@@ -169,7 +175,8 @@ class Pipeline:
     @property
     def dropped(self) -> Counter[str]:
         """Frames that never reached the detector, by cause: "newer_frame", "seek" or "stopped"."""
-        return self.stats.dropped + Counter(newer_frame=self._captured.dropped, seek=self._skipped)
+        stopped = Counter(self.stats.dropped)  # a copy in one step: capture may add a key meanwhile
+        return stopped + Counter(newer_frame=self._captured.dropped, seek=self._skipped)
 
     def _guard(self, stage: Callable[[], None]) -> None:
         # A stage that ends closes the channel it writes to and aborts those it reads from, so that the others end, too.

@@ -7,7 +7,7 @@ from typing import Self
 
 from fer_edge.channel import Channel, Closed
 from fer_edge.detectors.base import FramedDetector
-from fer_edge.exit_guard import close_at_exit, native_calls
+from fer_edge.exit_guard import close_at_exit, native_calls, seconds_left
 from fer_edge.network.classifier import Classifier
 from fer_edge.pipeline.frame import Frame
 from fer_edge.pipeline.options import StreamOptions
@@ -74,7 +74,7 @@ class ResultStream(Iterator[FrameResult]):
         self._closed = True
         self._pipeline.stop("closed")
         self._results.abort()
-        self._pipeline.release()
+        self._pipeline.release(limit_s=seconds_left())
 
     def __enter__(self) -> Self:
         return self

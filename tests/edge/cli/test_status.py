@@ -1,5 +1,6 @@
 """The status line: what it says, that it fits the terminal, and how often it is written."""
 
+import errno
 import io
 import os
 import sys
@@ -105,6 +106,23 @@ def test_a_terminal_gets_one_line_that_fits_at_most_twice_a_second(
     clock[0] += 1
     status.update()
     assert terminal.getvalue().endswith("30 % done, 9 s left"), "a terminal that does not know its size"
+
+
+def test_a_terminal_that_hung_up_does_not_end_the_run(
+    fakes, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hung_up(_descriptor: int) -> os.terminal_size:
+        raise OSError(errno.EIO, "Input/output error")
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(status_module.os, "get_terminal_size", hung_up)
+    fakes.faces = lambda _count: ()
+    status = StatusLine(results_on_stdout=False)
+    status.begin(pipeline_at(fakes, 90, 0))
+    clock[0] += 30
+    status.update()
+    assert terminal.getvalue().endswith("30 % done, 1 min 10 s left")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 import threading
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
 from fer_edge.errors import SourceError
+from fer_edge.pipeline.options import StreamOptions
 from fer_edge.pipeline.pipeline import Frame, Pipeline
 from fer_edge.results import FrameResult
 
@@ -139,3 +141,57 @@ def test_release_after_an_interrupted_start_does_not_fail(fakes) -> None:
         pipeline.start()
     pipeline.release()
     assert source.closed
+
+
+@pytest.mark.parametrize("stage", ["capture", "detect", "classify"])
+def test_release_in_one_of_its_own_threads_ends_them_all(fakes, stage: str) -> None:
+    failed: list[BaseException] = []
+
+    def release(number: int) -> None:
+        if number == 3:
+            try:
+                pipeline.release()
+            except BaseException as error:
+                failed.append(error)
+                raise
+
+    source = fakes.Source(10**6, live=True, before=release if stage == "capture" else lambda _number: None)
+    detector = fakes.Detector(before=release) if stage == "detect" else None
+    classifier = fakes.Classifier(before=release) if stage == "classify" else None
+    pipeline = fakes.pipeline(source, detector, classifier, options=StreamOptions(lossless=True))
+    pipeline.start()
+    for thread in pipeline._threads:
+        thread.join(WAIT_S)
+        assert not thread.is_alive()
+    assert not failed
+    assert source.closed
+
+
+def test_release_does_not_wait_longer_than_its_limit(fakes) -> None:
+    blocked, freed = threading.Event(), threading.Event()
+
+    def hang(_number: int) -> None:
+        blocked.set()
+        freed.wait(60)
+
+    pipeline = fakes.pipeline(fakes.Source(100), fakes.Detector(before=hang))
+    pipeline.start()
+    assert blocked.wait(WAIT_S)
+    pipeline.release(limit_s=0.05)
+    assert not pipeline.wait(0)
+    freed.set()
+    pipeline.release()
+    assert pipeline.wait(0)
+
+
+def test_dropped_frames_are_counted_while_capture_adds_a_cause(fakes) -> None:
+    class Growing(Counter[str]):
+        def items(self):
+            for item in super().items():
+                self[f"{len(self)}"] += 1
+                yield item
+
+    pipeline = fakes.pipeline(fakes.Source(1))
+    pipeline.stats.dropped = Growing(stopped=2)
+    assert pipeline.dropped == {"stopped": 2}
+    pipeline.release()
