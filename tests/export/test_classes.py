@@ -79,7 +79,7 @@ def test_a_garbled_mapping_is_refused(garbled: str) -> None:
 
 def run(package: str, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", f"{package}.cli", *map(str, arguments)],
+        [sys.executable, "-m", package, *map(str, arguments)],
         cwd=cwd, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
