@@ -27,7 +27,7 @@ from fer_edge.pipeline.clock import is_future
 from fer_edge.pipeline.pipeline import END_OF_SOURCE, Pipeline
 from fer_edge.pipeline.stats import Stats
 from fer_edge.sentences import left_out_line, printable, source_line
-from fer_edge.sinks.views import Action
+from fer_edge.sinks.keys import Action
 from fer_edge.sources import Source, open_source
 from fer_edge.sources.reconnect import ReconnectPolicy
 

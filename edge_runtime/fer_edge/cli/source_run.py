@@ -13,10 +13,11 @@ from fer_edge.cli.systemd import SystemdNotifier
 from fer_edge.console import signals_deferred
 from fer_edge.errors import FerError, Interrupted, Terminated
 from fer_edge.pipeline.pipeline import END_OF_SOURCE, Pipeline
-from fer_edge.sinks.views import Action, View
+from fer_edge.sinks.keys import Action
 
 if TYPE_CHECKING:
     from fer_edge.cli.viewing import Viewing
+    from fer_edge.sinks.views import View
     from fer_edge.sinks.window import Window
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from fer_edge.channel import Channel, Closed
@@ -14,33 +13,12 @@ from fer_edge.framing import Image
 from fer_edge.pipeline.frame import Frame
 from fer_edge.pipeline.playback import Playback
 from fer_edge.results import Face, FrameResult
+from fer_edge.sinks.keys import Action, Key
 
 SKIP_S = 5.0  # of the left and right arrow
 KNOWN_TIMES = 1000  # of shown frames, to step back to
 IMAGES_AHEAD = 8  # images that are processed before they are shown, if only the window uses them
 KEPT_IMAGES = 10_000  # results of images that can be gone back to
-
-
-class Key(Enum):
-    """What a key means."""
-
-    PAUSE = "pause"
-    STEP = "step"
-    BACK = "back"
-    LEFT = "left"
-    RIGHT = "right"
-    NEXT = "next"
-    PREVIOUS = "previous"
-    ANY = "any other"
-
-
-class Action(Enum):
-    """What the run does next."""
-
-    CONTINUE = "continue"
-    QUIT = "quit"
-    NEXT = "next source"
-    PREVIOUS = "previous source"
 
 
 @dataclass(frozen=True, eq=False)  # arrays don't compare

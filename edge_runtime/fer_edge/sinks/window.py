@@ -12,9 +12,10 @@ from fer_edge.opencv import cv2
 from fer_edge.pipeline.frame import Frame
 from fer_edge.results import FrameResult
 from fer_edge.sinks.display import Display
+from fer_edge.sinks.keys import Action, Key
 from fer_edge.sinks.overlay import annotate
 from fer_edge.sinks.panel import draw_help, draw_notice
-from fer_edge.sinks.views import Action, Key, ShownImage, View
+from fer_edge.sinks.views import ShownImage, View
 
 log = logging.getLogger(__name__)
 

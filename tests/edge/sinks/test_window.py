@@ -19,8 +19,9 @@ from fer_edge.pipeline.frame import Frame
 from fer_edge.pipeline.playback import Playback
 from fer_edge.results import Face, FrameResult
 from fer_edge.sinks import display, window
+from fer_edge.sinks.keys import Action
 from fer_edge.sinks.panel import draw_help, draw_notice
-from fer_edge.sinks.views import Action, ImagesView, StreamView
+from fer_edge.sinks.views import ImagesView, StreamView
 from fer_edge.sinks.window import HELP, Window, fitted
 
 LEFT, RIGHT = 0xFF51, 0xFF53
