@@ -28,8 +28,8 @@ LIGHT = {"numpy", "cv2", "onnxruntime", "click"}
 ORDER = {
     "fer_models": ["*"],
     "fer_edge": [
-        "*", "demo", "network", "detectors", "sources", "tracking", "pipeline", "sinks", "recognizer", "__init__",
-        "cli", "__main__",
+        "errors", "guards", "*", "demo", "network", "detectors", "sources", "tracking", "pipeline", "sinks",
+        "recognizer", "__init__", "cli", "__main__",
     ],
     "fer_train": [
         "*", "__init__", "data", "networks", "evaluation", "training", "detection.synthesis", "detection", "plots",
