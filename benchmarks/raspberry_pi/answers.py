@@ -10,10 +10,10 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from fer_edge import system
 from fer_edge.network.classifier import Classifier
+from fer_edge.onnx_runtime import onnxruntime
 from fer_edge.opencv import cv2
 from fer_models import model_path
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import click
 import numpy as np
-import onnxruntime
 
 from benchmarks.harness.inputs import CASCADE, draw_clip
 from benchmarks.harness.options import results_command, rounds_option, yunet_option
@@ -33,6 +32,7 @@ from fer_edge.detectors import detector_names, open_detector
 from fer_edge.detectors.base import FramedDetector
 from fer_edge.errors import FerError, SourceError
 from fer_edge.network.classifier import Classifier
+from fer_edge.onnx_runtime import onnxruntime
 from fer_edge.opencv import cv2
 from fer_edge.pipeline.options import StreamOptions
 from fer_models import default_model, model_path

@@ -13,6 +13,8 @@ The folders follow the data: sources -> detectors -> network -> tracking -> pipe
 `demo` draws a test scene. Training and export live in the packages fer_train and fer_export.
 """
 
+import os
+
 from fer_edge.errors import (
     ContractError,
     DataError,
@@ -23,6 +25,10 @@ from fer_edge.errors import (
     OutputError,
     SourceError,
 )
+
+# onnxruntime 1.29 and later would store an identifier of the device in the user's cache and send events to Microsoft.
+# It reads this when it is imported, by us or by a package that we use.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 TYPE_CHECKING = False  # importing `typing` takes longer than the rest of this module
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Self, overload
 from fer_edge.detectors import DEFAULT_MIN_FACE_PX, default_detector, open_detector
 from fer_edge.detectors.base import CustomDetector, Detector, FramedDetector
 from fer_edge.detectors.search import SourceDetector
-from fer_edge.exit_guard import native_calls
 from fer_edge.framing import Image, Square, to_gray
+from fer_edge.guards.exit_guard import native_calls
 from fer_edge.network.classifier import Classifier
 from fer_edge.pipeline.options import StreamOptions, check_number
 from fer_edge.pipeline.stream import ResultStream

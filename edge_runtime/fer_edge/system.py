@@ -105,8 +105,8 @@ def readings() -> dict[str, Any]:
 def machine_info() -> dict[str, Any]:
     """Processor, usable cores, versions, and the current `readings`: the "machine" of every report."""
     import numpy as np
-    import onnxruntime
 
+    from fer_edge.onnx_runtime import onnxruntime
     from fer_edge.opencv import cv2
 
     return {

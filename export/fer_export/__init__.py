@@ -14,3 +14,5 @@
 
 Nothing here runs on the device, and nothing here trains. A folder imports only folders below it in this table.
 """
+
+import fer_edge  # noqa: F401 - first: it turns off the telemetry of onnxruntime, which packages used here import

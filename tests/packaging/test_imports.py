@@ -1,7 +1,9 @@
 """What is loaded when: the device never loads the training side, and --help loads no heavy modules."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +56,31 @@ def test_a_package_runs_as_its_command(package: str) -> None:
     command = [sys.executable, "-m", package, "--version"]
     ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout.startswith(package.replace("_", "-"))
+
+
+ONE_FACE = "fer_edge.EmotionRecognizer().recognize(fer_edge.demo.scene.draw_scene(0.5, (320, 240)))"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"import fer_edge.demo.scene; assert {ONE_FACE}",
+        "import sys, fer_edge.__main__ as m; sys.argv = ['x', 'demo:', '--headless', '--max-frames', '3']; m.main()",
+        "import fer_train.evaluation.predictors, fer_edge.network.session as s, fer_models as f;"
+        "s.open_session(f.default_model())",
+        "import fer_export.int8.quantize, fer_export.graph.trace, fer_edge.network.session as s, fer_models as f;"
+        "s.open_session(f.default_model())",
+    ],
+    ids=["api", "fer-edge", "fer-train", "fer-export"],
+)
+def test_nothing_is_stored_below_home_and_no_telemetry_starts(code: str, tmp_path: Path) -> None:
+    """onnxruntime's telemetry would store an identifier of the device below HOME."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "ORT_"))}
+    environment |= {"HOME": str(tmp_path), "MPLCONFIGDIR": str(tmp_path / "matplotlib"), "ORT_DISABLE_TELEMETRY": "0"}
+    (tmp_path / "matplotlib").mkdir()  # the fonts' cache of a package that fer-train uses
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
+        timeout=120,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["matplotlib"]

@@ -143,6 +143,14 @@ def wrong_opencv(imports: list[Import]) -> Iterator[str]:
             yield f"{importer}:{line} imports cv2: use `from fer_edge.opencv import cv2`"
 
 
+def wrong_onnxruntime(imports: list[Import]) -> Iterator[str]:
+    """Imports of onnxruntime outside fer_edge.onnx_runtime; the quantizer, of another package, is free."""
+    for importer, imported, line in imports:
+        wrong = imported.partition(".")[0] == "onnxruntime" and not imported.startswith("onnxruntime.quantization")
+        if wrong and importer != "fer_edge.onnx_runtime":
+            yield f"{importer}:{line} imports onnxruntime: use `from fer_edge.onnx_runtime import onnxruntime`"
+
+
 def crowded(modules: dict[str, Path], limit: int) -> Iterator[str]:
     """Folders with more than `limit` modules."""
     for folder, count in Counter(path.parent for path in modules.values() if path.name != "__init__.py").items():
@@ -188,6 +196,10 @@ def test_no_module_imports_itself_through_others() -> None:
 
 def test_only_fer_edge_opencv_imports_cv2() -> None:
     nothing(wrong_opencv(IMPORTS))
+
+
+def test_only_fer_edge_onnx_runtime_imports_onnxruntime() -> None:
+    nothing(wrong_onnxruntime(IMPORTS))
 
 
 def test_no_folder_holds_too_many_modules() -> None:
@@ -254,6 +266,12 @@ def test_two_circles_are_both_found(tmp_path: Path) -> None:
 def test_an_import_of_cv2_is_found(tmp_path: Path) -> None:
     _, imports = small_tree(tmp_path, {"high/b.py": "from cv2 import resize"})
     assert list(wrong_opencv(imports)) == ["high.b:1 imports cv2: use `from fer_edge.opencv import cv2`"]
+
+
+def test_an_import_of_onnxruntime_is_found(tmp_path: Path) -> None:
+    _, imports = small_tree(tmp_path, {"high/b.py": "import onnxruntime\nimport onnxruntime.quantization"})
+    message = "high.b:1 imports onnxruntime: use `from fer_edge.onnx_runtime import onnxruntime`"
+    assert list(wrong_onnxruntime(imports)) == [message]
 
 
 def test_a_crowded_folder_is_found(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Guards against strangers' inputs: `limits` bounds what one may cost. Everything above may use them."""
+"""Guards that everything above may use: `limits` bounds what a stranger's input may cost; `exit_guard` ends threads."""

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.network.contract import METADATA_KEY, Contract, parse_contract
+from fer_edge.onnx_runtime import onnxruntime
 
 IN_MEMORY = "the model in memory"  # stands for the file's name in messages
 

@@ -7,7 +7,7 @@ from typing import Self
 
 from fer_edge.channel import Channel, Closed
 from fer_edge.detectors.base import FramedDetector
-from fer_edge.exit_guard import close_at_exit, native_calls, seconds_left
+from fer_edge.guards.exit_guard import close_at_exit, native_calls, seconds_left
 from fer_edge.network.classifier import Classifier
 from fer_edge.pipeline.frame import Frame
 from fer_edge.pipeline.options import StreamOptions

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fer_edge.exit_guard import native_calls
 from fer_edge.framing import Image
+from fer_edge.guards.exit_guard import native_calls
 from fer_edge.opencv import cv2
 from fer_edge.results import Face
 from fer_edge.sinks.drawing.bars import FEW, Bars, draw_bars, find_bars

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from fer_edge.errors import SourceError
-from fer_edge.exit_guard import native_calls
 from fer_edge.framing import Image
+from fer_edge.guards.exit_guard import native_calls
 from fer_edge.sources.images import read_image
 
 EXIF_ORIENTATION = 0x0112

@@ -5,7 +5,8 @@ from collections import Counter
 from pathlib import Path
 
 import onnx
-import onnxruntime
+
+from fer_edge.onnx_runtime import onnxruntime
 
 QUANTIZED_CONVOLUTION = "QLinearConv"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from fer_edge import exit_guard
 from fer_edge.demo.scene import draw_scene
+from fer_edge.guards import exit_guard
 
 START = """
 import threading, time
@@ -79,7 +79,7 @@ def test_the_exit_code_and_the_error_of_the_program_stay(start) -> None:
 
 def test_a_detector_that_hangs_does_not_block_the_exit(start) -> None:
     run = start(
-        "from fer_edge import exit_guard\n"
+        "from fer_edge.guards import exit_guard\n"
         "exit_guard.WAIT_S = 0.2\n"
         "reached = threading.Event()\n"
         "class Hanging:\n"

@@ -1,0 +1,14 @@
+"""The only module that imports onnxruntime: without its telemetry, and with a one-line error if it can't be loaded."""
+
+from fer_edge.errors import FerError
+
+try:
+    import onnxruntime
+except ImportError as error:
+    raise FerError(f"onnxruntime can't be loaded ({error}): pip install --force-reinstall onnxruntime") from error
+
+# ORT_DISABLE_TELEMETRY, which the package sets when it is imported, turns everything off. It comes too late if a
+# program has imported onnxruntime before us: this then stops all later events.
+onnxruntime.disable_telemetry_events()
+
+__all__ = ["onnxruntime"]
