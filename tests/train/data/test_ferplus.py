@@ -7,7 +7,14 @@ import pytest
 
 from fer_edge.errors import DataError
 from fer_train.class_choice import parse_classes
-from fer_train.data import FERPLUS_COLUMNS, load_faces, majority_labels
+from fer_train.data import (
+    FERPLUS_CLASSES,
+    FERPLUS_COLUMNS,
+    load_faces,
+    majority_labels,
+    majority_protocol,
+    vote_distribution,
+)
 
 from ..conftest import CsvWriter, encoded, make_face, pixels
 
@@ -98,3 +105,34 @@ def test_no_majority_at_all_is_an_error(table: tuple[Path, Path], write_csv: Csv
     votes = write_csv([[usage, "", *ballot(NF=10)] for usage in usages], HEADER, "none.csv")
     with pytest.raises(DataError, match=r"no face of .*faces.csv has a majority of FER\+ votes"):
         load_faces(table[0], votes, ferplus_labels="majority")
+
+
+@pytest.mark.parametrize(
+    ("votes", "label"),
+    [
+        ({"neutral": 10}, "neutral"),
+        ({"contempt": 6, "anger": 4}, "contempt"),
+        ({"happiness": 5, "neutral": 5}, None),  # exactly half is no majority
+        ({"happiness": 5, "neutral": 4, "fear": 1}, "happy"),  # 5 of 9: the single vote is removed
+        ({"disgust": 3, "fear": 1, "anger": 1, "sadness": 1, "surprise": 1, "neutral": 2, "unknown": 1}, "disgust"),
+        ({"sadness": 4, "fear": 3, "neutral": 3}, None),
+        ({"unknown": 6, "neutral": 4}, None),
+        ({"NF": 10}, None),
+        ({"unknown": 1, "NF": 1, "anger": 8}, "angry"),
+        (dict.fromkeys(FERPLUS_COLUMNS, 1), None),  # nothing is left
+        ({}, None),
+    ],
+)
+def test_the_majority_protocol_of_the_paper(votes: dict[str, int], label: str | None) -> None:
+    labels = majority_protocol(np.array([ballot(**votes), ballot(fear=9)], dtype=np.float32))
+    assert labels.dtype == np.int64
+    assert names(labels, FERPLUS_CLASSES) == [label or "-", "fear"]
+
+
+def test_votes_become_a_distribution_over_eight_classes() -> None:
+    votes = np.array([ballot(happiness=6, contempt=2, fear=1, NF=3), ballot(unknown=9, anger=1)], dtype=np.float32)
+    happy, nothing = vote_distribution(votes)
+    assert dict(zip(FERPLUS_CLASSES, happy.tolist(), strict=True)) == dict.fromkeys(FERPLUS_CLASSES, 0.0) | {
+        "happy": 0.75, "contempt": 0.25,
+    }  # fmt: skip
+    assert not nothing.any()

@@ -30,12 +30,19 @@ from fer_train.data.faces import (
     also_in,
     fingerprints,
 )
-from fer_train.data.ferplus import FERPLUS_COLUMNS, majority_labels
+from fer_train.data.ferplus import (
+    FERPLUS_CLASSES,
+    FERPLUS_COLUMNS,
+    majority_labels,
+    majority_protocol,
+    vote_distribution,
+)
 from fer_train.data.loading import check_trainable, load_faces, load_unlabeled, read_faces
 
 __all__ = [
     "FACE_SIZE",
     "FER2013_CLASSES",
+    "FERPLUS_CLASSES",
     "FERPLUS_COLUMNS",
     "PRIVATE_TEST",
     "PUBLIC_TEST",
@@ -49,5 +56,7 @@ __all__ = [
     "load_faces",
     "load_unlabeled",
     "majority_labels",
+    "majority_protocol",
     "read_faces",
+    "vote_distribution",
 ]

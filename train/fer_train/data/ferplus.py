@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +13,13 @@ from fer_edge.errors import DataError
 from fer_train.data.classes import canonical
 from fer_train.data.containers import open_container
 from fer_train.data.csv_table import CsvTable, place_of
-from fer_train.data.faces import FaceData
+from fer_train.data.faces import FER2013_CLASSES, FaceData
 
 # The vote columns of fer2013new.csv. Its rows are in the order of fer2013.csv.
 FERPLUS_COLUMNS = (
     "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF",
 )  # fmt: skip
+FERPLUS_CLASSES = (*FER2013_CLASSES, "contempt")  # of a head on the votes; unknown and NF (no face) are no classes
 HINT = "--ferplus names FER+'s fer2013new.csv"
 IMAGE_NAME = re.compile(r"fer(\d{7})\.")  # FER+'s "Image name": the row in fer2013.csv, from 0
 
@@ -57,6 +59,35 @@ def majority_labels(data: FaceData) -> npt.NDArray[np.int64]:
     winner = counted.argmax(axis=1)
     tied = (counted == counted.max(axis=1, keepdims=True)).sum(axis=1) > 1
     return np.where(tied | (winner >= len(data.classes)), -1, winner)
+
+
+def majority_protocol(votes: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
+    """Return the label of each face by the majority protocol of FER+'s paper, as an index into FERPLUS_CLASSES.
+
+    votes: [N, 10], in the order of FERPLUS_COLUMNS. Returns int64 [N], -1 for a face that is left out: a class with a
+    single vote loses it, and a face counts only if one class then has more than half of its votes and is neither
+    unknown nor NF (Barsoum et al. 2016, `majority` in its code).
+
+        majority_protocol(np.array([[6, 1, 0, 3, 0, 0, 0, 0, 0, 0]]))  # [6], FERPLUS_CLASSES[6] is neutral
+    """
+    counted = _without_single_votes(votes)
+    peak = counted.argmax(axis=1)
+    labels = np.array([FERPLUS_CLASSES.index(canonical(name)) for name in FERPLUS_COLUMNS[:-2]] + [-1, -1])[peak]
+    return np.where(counted.max(axis=1) > 0.5 * counted.sum(axis=1), labels, -1).astype(np.int64)
+
+
+def vote_distribution(votes: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+    """Return the votes [N, 10] as fractions for FERPLUS_CLASSES, float32 [N, 8].
+
+    Single votes are removed first; those for unknown and NF don't count. A face without other votes has zeros.
+    """
+    columns = [canonical(name) for name in FERPLUS_COLUMNS]
+    counted = _without_single_votes(votes)[:, [columns.index(name) for name in FERPLUS_CLASSES]]
+    return (counted / np.maximum(counted.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+
+
+def _without_single_votes(votes: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    return np.where(votes > 1, votes, 0)
 
 
 def with_majority_labels(data: FaceData) -> FaceData:
