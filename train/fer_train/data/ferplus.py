@@ -83,7 +83,8 @@ def vote_distribution(votes: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.fl
     """
     columns = [canonical(name) for name in FERPLUS_COLUMNS]
     counted = _without_single_votes(votes)[:, [columns.index(name) for name in FERPLUS_CLASSES]]
-    return (counted / np.maximum(counted.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+    fractions: npt.NDArray[np.float32] = counted / np.maximum(counted.sum(axis=1, keepdims=True), 1)
+    return fractions.astype(np.float32)
 
 
 def _without_single_votes(votes: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
