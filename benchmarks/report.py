@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from benchmarks.harness.results import Figure, figure_table, machine_line
-from benchmarks.harness.scorecard import Runs, our_rows, peer_rows, run_rows
+from benchmarks.harness.scorecard import TRUTH_COLUMNS, Runs, our_rows, peer_rows, run_rows, truth_rows
 from benchmarks.harness.tables import number
 from benchmarks.harness.timing import noise_line
 from benchmarks.run_all import BENCHMARKS
@@ -24,7 +24,19 @@ from fer_edge.console import run_main
 from fer_edge.errors import DataError
 from fer_edge.files import atomic_write
 
-ORDER = ("accuracy", "latency", "pipeline", "detector", "runtime", "footprint", "training", "soak", "framing")
+ORDER = (
+    "accuracy",
+    "people",
+    "groups",
+    "latency",
+    "pipeline",
+    "detector",
+    "runtime",
+    "footprint",
+    "training",
+    "soak",
+    "framing",
+)
 WITHIN = 0.15  # two medians that differ less agree
 MACHINE_KEYS = ("cpu", "cores", "dot_product", "python", "onnxruntime", "opencv", "numpy", "torch")
 MAX_CELL_CHARS, MAX_LIST_VALUES = 100, 4
@@ -183,11 +195,25 @@ def scorecard(runs: Runs) -> str:
         "All figures of fer-edge come from the benchmarks below; – was not measured in these runs.",
         markdown_table(("fer-edge", "int8 (default)", "fp32"), our_rows(runs)),
         markdown_table(("end to end, start, memory, disk", ""), run_rows(runs)),
+        *two_truths(runs),
         "Others: what could be run was measured here on the same faces. † marks figures that the authors published, on "
         "their own data and machines: they are not directly comparable.",
         markdown_table(("who", "what", "value", "where from"), peer_rows(runs)),
     ]
     return "\n\n".join(parts)
+
+
+def two_truths(runs: Runs) -> list[str]:
+    """What each head and each peer reaches against each truth; nothing if that was not measured."""
+    rows = truth_rows(runs)
+    if not rows:
+        return []
+    sentence = (
+        "FER2013's labels are the words that each photograph was searched by; FER+ asked ten people per face. They "
+        "often disagree, and calm people show it most. So each head is measured against both, and on people whose "
+        "photographs it was not trained on (in %, with 95 % intervals):"
+    )
+    return [sentence, markdown_table(TRUTH_COLUMNS, rows)]
 
 
 def changes(runs: Runs, again: Runs) -> list[tuple[str, str, float, float]]:

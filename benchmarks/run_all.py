@@ -1,7 +1,7 @@
 """Run every benchmark at a small size, one after the other, and leave JSON and plots in a folder for the report.
 
 A benchmark that fails does not stop the others, but the exit code is 1 then. Without --data, the parts that need
-FER2013 are left out or use drawn faces, and say so.
+FER2013 are left out or use drawn faces, and say so; --ferplus and --people add FER+'s votes and people.
 
     python -m benchmarks.run_all --out build/bench --data fer2013.csv
 """
@@ -36,6 +36,7 @@ class Benchmark:
 # By the name of the results file. All of these together take less than ten minutes on two cores.
 BENCHMARKS = {
     "accuracy": Benchmark("accuracy.classifier", ("--faces", "600"), ("--data", "--peer")),
+    "people": Benchmark("accuracy.people", (), ("--data", "--ferplus", "--people", "--peer"), needs="--data"),
     "latency": Benchmark("speed.latency", ("--rounds", "7"), ("--peer",)),
     "pipeline": Benchmark("speed.pipeline", ("--rounds", "5", "--frames", "75"), ("--yunet",)),
     "detector": Benchmark("detector.detectors", (), ("--media", "--yunet"), needs="--media"),
@@ -71,15 +72,17 @@ def missing_input(name: str, files: Mapping[str, Path | None]) -> str | None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build/bench"), show_default=True, metavar="DIR",
               help="Folder for the JSON files and plots; files of the same names are replaced.")  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path), metavar="CSV", help="fer2013.csv.")
+@click.option("--ferplus", type=click.Path(path_type=Path), metavar="CSV", help="fer2013new.csv, FER+'s votes.")
+@click.option("--people", type=click.Path(path_type=Path), metavar="DIR", help="People: train/CLASS and test/CLASS.")
 @click.option("--media", type=click.Path(path_type=Path), metavar="DIR", help="Images and clips for the detectors.")
 @click.option("--yunet", type=click.Path(path_type=Path), metavar="FILE", help="YuNet's ONNX file, to compare with.")
 @click.option("--only", multiple=True, type=click.Choice(list(BENCHMARKS)), help="Run only these.  Repeatable.")
-@click.option("--peer", "peers", multiple=True, metavar="NAME[=FILE,…]", help="For accuracy and latency.  Repeatable.")
-def main(
-    out: Path, data: Path | None, media: Path | None, yunet: Path | None, only: tuple[str, ...], peers: tuple[str, ...]
-) -> None:
+@click.option(
+    "--peer", "peers", multiple=True, metavar="NAME[=FILE,…]", help="For accuracy, people and latency.  Repeatable."
+)
+def main(out: Path, only: tuple[str, ...], peers: tuple[str, ...], **inputs: Path | None) -> None:
     """Run them and log how long each took."""
-    files = {"--data": data, "--media": media, "--yunet": yunet}
+    files = {f"--{name}": file for name, file in inputs.items()}
     for option, file in files.items():
         if file is not None and not file.exists():
             raise DataError(f"{file} does not exist: {option} names a file or folder")

@@ -24,6 +24,7 @@ media_option = click.option(
 model_option = click.option(
     "--model", type=FILE, metavar="FILE", help="Emotion network.  [default: the shipped int8 one]"
 )
+ferplus_option = click.option("--ferplus", type=FILE, metavar="CSV", help="fer2013new.csv, FER+'s votes.")
 luma_option = click.option("--luma", type=FILE, metavar="FILE", help="Luma's network.  [default: the shipped one]")
 peers_option = click.option(
     "--peer", "peers", multiple=True, metavar="NAME[=FILE,…]", help=f"Also {', '.join(PEERS)}.  Repeatable."
@@ -36,6 +37,14 @@ def yunet_option(required: bool = False) -> Callable[[Command], Command]:
     return click.option(
         "--yunet", type=FILE, required=required, metavar="FILE", envvar="FER_YUNET", show_envvar=True,
         help=f"YuNet's ONNX file.{without}",
+    )  # fmt: skip
+
+
+def people_option(required: bool = False) -> Callable[[Command], Command]:
+    """--people, the folder of people's faces that were trained on and kept aside."""
+    return click.option(
+        "--people", type=FILE, required=required, metavar="DIR",
+        help="Folder of people's faces: train/CLASS, and test/CLASS for those kept aside.",
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ Runs = Mapping[str, Mapping[str, Any]]
 """The JSON of each benchmark that was run, by its name."""
 INT8, FP32 = "fer2013.int8.onnx", "fer2013.onnx"
 ABSENT = "–"
+TRUTH_COLUMNS = ("", "FER2013 labels", "FER+ majority", "people: neutral", "mean of five", "calm called angry")
 
 
 def lookup(runs: Runs, *path: str) -> Any:
@@ -48,6 +49,31 @@ def our_rows(runs: Runs) -> list[tuple[str, str, str]]:
 def percent_or_absent(share: float | None) -> str:
     """A share in percent, or ABSENT."""
     return ABSENT if share is None else percent(share)
+
+
+def truth_rows(runs: Runs) -> list[tuple[str, ...]]:
+    """What each head and peer reaches against each truth, in the order of TRUTH_COLUMNS, a row each."""
+    rows: dict[str, tuple[str, ...]] = {}
+    for content in runs.values():
+        if content.get("benchmark") == "people":
+            for name, each in content["values"]["scores"].items():
+                labels, majority, people = (
+                    each["all"].get(truth, {}) for truth in ("FER2013 labels", "FER+ majority", "people kept aside")
+                )
+                rows.setdefault(name, (
+                    name, with_interval(labels.get("accuracy")), with_interval(majority.get("accuracy")),
+                    with_interval(people.get("recall", {}).get("neutral")), with_interval(people.get("mean_of_five")),
+                    with_interval(people.get("calm_called", {}).get("angry")),
+                ))  # fmt: skip
+    return list(rows.values())
+
+
+def with_interval(measure: Mapping[str, Any] | None) -> str:
+    """A measured fraction in percent with its interval, ABSENT without one."""
+    if measure is None or measure["value"] is None:
+        return ABSENT
+    low, high = measure["interval"]
+    return f"{100 * measure['value']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def run_rows(runs: Runs) -> list[tuple[str, str]]:

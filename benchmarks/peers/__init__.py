@@ -18,7 +18,7 @@ from fer_train.data import FER2013_CLASSES
 Faces = npt.NDArray[np.uint8]
 """Gray faces with FER2013's framing, uint8 [N, H, W]."""
 Probabilities = npt.NDArray[np.float64]
-"""float64 [N, 7], in the order of FER2013_CLASSES."""
+"""float64 [N, classes], rows sum to 1."""
 
 PEERS = {
     "fer": "fer_package",
@@ -46,8 +46,8 @@ class Peer(Protocol):
     file_mb: float | None
     preprocessing: str
 
-    def predict(self, faces: Faces) -> Probabilities:
-        """Probabilities of the seven FER2013 classes, a row per face."""
+    def predict(self, faces: Faces, classes: Sequence[str] = FER2013_CLASSES) -> Probabilities:
+        """Probabilities of `classes`, a row per face: FER2013's seven, or those and contempt."""
         ...
 
 
@@ -72,15 +72,21 @@ def open_all(specs: Sequence[str], skip: Callable[[str], None]) -> Iterator[Peer
             raise click.UsageError(f"--peer: {error}") from error
 
 
-def in_our_order(scores: npt.ArrayLike, labels: Sequence[str]) -> Probabilities:
-    """Scores [N, k] of a peer's `labels` as probabilities in our order.
+def in_our_order(
+    scores: npt.ArrayLike, labels: Sequence[str], classes: Sequence[str] = FER2013_CLASSES
+) -> Probabilities:
+    """Scores [N, k] of a peer's `labels` as probabilities of `classes`.
 
-    Labels match by their first three letters, since spellings differ (angry, anger; happy, happiness). Labels that
-    FER2013 does not have (contempt) are left out, and the others are scaled to a sum of 1.
+    Labels match by their first three letters, since spellings differ (angry, anger; happy, happiness). Labels that are
+    not among the classes (contempt, for FER2013's seven) are left out, and the others are scaled to a sum of 1.
+    Contempt gets 0 from a peer that does not have it; any other missing label is a ValueError.
     """
-    lowered = [label.lower() for label in labels]
-    columns = [next(i for i, label in enumerate(lowered) if label[:3] == ours[:3]) for ours in FER2013_CLASSES]
-    chosen = np.asarray(scores, dtype=np.float64)[:, columns]
+    lowered = [label.lower()[:3] for label in labels]
+    given = np.asarray(scores, dtype=np.float64)
+    chosen = np.zeros((len(given), len(classes)))
+    for column, name in enumerate(classes):
+        if name[:3] in lowered or name != "contempt":
+            chosen[:, column] = given[:, lowered.index(name[:3])]
     return np.asarray(chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1e-12))
 
 

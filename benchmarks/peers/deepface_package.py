@@ -22,7 +22,7 @@ class DeepFacePackage:
         self.version = importlib.metadata.version("deepface")
         self._analyze = analyze
 
-    def predict(self, faces: Faces) -> Probabilities:
+    def predict(self, faces: Faces, classes: Sequence[str] = FER2013_CLASSES) -> Probabilities:
         rows = []
         for face in faces:
             [found] = self._analyze(
@@ -30,7 +30,7 @@ class DeepFacePackage:
                 enforce_detection=False, silent=True,
             )  # fmt: skip
             rows.append([float(found["emotion"][label]) for label in FER2013_CLASSES])
-        return in_our_order(rows, FER2013_CLASSES)
+        return in_our_order(rows, FER2013_CLASSES, classes)
 
 
 def open_peer(_name: str, _files: Sequence[Path]) -> DeepFacePackage:

@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.peers import Faces, PeerMissingError, Probabilities, in_our_order, one_line, required
 from fer_edge.opencv import cv2
+from fer_train.data import FER2013_CLASSES
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 SIDE, BATCH = 64, 64
@@ -30,7 +31,7 @@ class FerPackage:
         self.version = importlib.metadata.version("fer")
         self._recognizer, self._lite = recognizer, name == "fer"
 
-    def predict(self, faces: Faces) -> Probabilities:
+    def predict(self, faces: Faces, classes: Sequence[str] = FER2013_CLASSES) -> Probabilities:
         parts = []
         for start in range(0, len(faces), BATCH):
             resized = np.stack([cv2.resize(face, (SIDE, SIDE)) for face in faces[start : start + BATCH]])
@@ -39,7 +40,7 @@ class FerPackage:
                 warnings.simplefilter("ignore")  # Keras warns about the input names of the old file
                 scores = self._recognizer._classify_emotions(scaled if self._lite else scaled[..., None])
             parts.append(np.asarray(scores))
-        return in_our_order(np.concatenate(parts), LABELS)
+        return in_our_order(np.concatenate(parts), LABELS, classes)
 
 
 def open_peer(name: str, _files: Sequence[Path]) -> FerPackage:

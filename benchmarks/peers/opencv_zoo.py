@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from benchmarks.peers import Faces, PeerMissingError, Probabilities, in_our_order, one_line
 from fer_edge.opencv import cv2
+from fer_train.data import FER2013_CLASSES
 from fer_train.evaluation.metrics import softmax
 
 Points = npt.NDArray[np.float64]
@@ -37,13 +38,13 @@ class OpencvZoo:
             else "resized to 112x112 RGB, not aligned, scaled to -1 to 1"
         )
 
-    def predict(self, faces: Faces) -> Probabilities:
+    def predict(self, faces: Faces, classes: Sequence[str] = FER2013_CLASSES) -> Probabilities:
         rows = []
         for face in faces:
             rgb = cv2.cvtColor(self._framed(face), cv2.COLOR_GRAY2RGB)
             self._network.setInput(cv2.dnn.blobFromImage((rgb.astype(np.float32) / 255.0 - 0.5) / 0.5), "data")
             rows.append(np.asarray(self._network.forward("label"))[0])
-        return in_our_order(softmax(np.stack(rows)), LABELS)
+        return in_our_order(softmax(np.stack(rows)), LABELS, classes)
 
     def _framed(self, face: Faces) -> Faces:
         """The face as the network's input, uint8 [112, 112]."""

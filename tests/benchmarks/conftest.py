@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.harness.inputs import drawn_faces
+from fer_edge.opencv import cv2
 from fer_train.data import FaceData
 
 ROOT = Path(__file__).parents[2]
@@ -74,3 +75,37 @@ def faces_csv(tmp_path: Path) -> Path:
 def is_png(path: Path, min_bytes: int = 5000) -> bool:
     """Whether the file is a PNG of some size."""
     return path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and path.stat().st_size > min_bytes
+
+
+@pytest.fixture
+def ferplus_csv(tmp_path: Path) -> Path:
+    """Votes for `faces_csv`: happy, but contempt, unknown, no majority and a tie for the first PublicTest faces."""
+    columns = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+    happy = [1, 9, 0, 0, 0, 0, 0, 0, 0, 0]
+    odd = [
+        [0, 1, 0, 0, 0, 0, 0, 9, 0, 0], [3, 0, 0, 0, 0, 0, 0, 0, 7, 0], [3, 3, 0, 0, 0, 0, 4, 0, 0, 0],
+        [5, 5, 0, 0, 0, 0, 0, 0, 0, 0],
+    ]  # fmt: skip
+    usages = ["Training"] * 14 + ["PublicTest"] * 22
+    votes = [happy] * 14 + odd + [happy] * 18
+    lines = [f"{usage},fer{row:07d}.png,{','.join(map(str, votes[row]))}" for row, usage in enumerate(usages)]
+    path = tmp_path / "votes.csv"
+    path.write_text(f"Usage,Image name,{columns}\n" + "\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def people_folder(tmp_path: Path) -> Path:
+    """Faces of eight photographs of seven people in test/, one of them a copy of one in train/."""
+    folder, rng = tmp_path / "people", np.random.default_rng(1)
+    names = {
+        "train/neutral": ["T_0001"], "train/angry": ["U_0001"], "train/happy": ["V_0001"], "train/sad": ["W_0001"],
+        "test/neutral": ["A_Person_0001", "B_0001", "C_0001", "D_0001"], "test/angry": ["A_Person_0002"],
+        "test/happy": ["E_0001", "F_0001"], "test/sad": ["G_0001"],
+    }  # fmt: skip
+    for place, files in names.items():
+        (folder / place).mkdir(parents=True)
+        for name in files:
+            cv2.imwrite(str(folder / place / f"{name}.png"), rng.integers(0, 256, (48, 48), dtype=np.uint8))
+    (folder / "test/sad/G_0001.png").write_bytes((folder / "train/sad/W_0001.png").read_bytes())
+    return folder
