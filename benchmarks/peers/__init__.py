@@ -26,6 +26,8 @@ PEERS = {
     "deepface": "deepface_package",
     "hsemotion-onnx": "hsemotion_package",
     "opencv-zoo": "opencv_zoo",
+    "face-api": "face_api",
+    "emotion-ferplus": "ferplus_onnx",
 }
 """Names on the command line, and the modules here that open them."""
 
