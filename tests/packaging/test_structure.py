@@ -32,7 +32,8 @@ ORDER = {
         "recognizer", "__init__", "cli", "__main__",
     ],
     "fer_train": [
-        "*", "__init__", "data", "networks", "evaluation", "training", "detection.synthesis", "detection", "plots",
+        "*", "__init__", "data", "networks", "evaluation", "training", "detection.synthesis", "detection", "crops",
+        "plots",
         "commands", "cli", "__main__",
     ],
     "fer_export": ["graph", "checks", "int8", "*", "__init__", "cli", "__main__"],

@@ -1,6 +1,6 @@
 """The commands of fer-train, one file each. They parse options, call the other folders and log to stderr.
 
-train, scenes, detector, evaluate, predict, summary, convert and search are commands. Shared by them:
+train, faces, scenes, detector, evaluate, predict, summary, convert and search are commands. Shared by them:
 
 data_options      options that say what data to read
 training_options  options that say how to train, and the trainer they lead to

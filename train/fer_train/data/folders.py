@@ -19,6 +19,8 @@ SPLIT_FOLDERS = {
     "val": PUBLIC_TEST, "valid": PUBLIC_TEST, "validation": PUBLIC_TEST, "publictest": PUBLIC_TEST,
     "test": TEST, "testing": TEST, "privatetest": PRIVATE_TEST,
 }  # fmt: skip
+UNSORTED = "unsorted"  # faces that `fer-train faces` cut and nobody has labeled yet
+CONTACT_SHEET = "contact-sheet-"  # its sheets: the start of their names
 ADVICE = "put images into one folder per class, and these into train/ and test/ if there are splits"
 MAX_NAMES_SHOWN = 8
 
@@ -50,7 +52,12 @@ def find_layout(files: Sequence[PurePosixPath], folders: Sequence[PurePosixPath]
 
     Images are sorted by split, class and name. Outer folders that hold everything are ignored.
     """
-    images = [name for name in files if is_image(name)]
+    images = [name for name in files if is_image(name) and not name.name.startswith(CONTACT_SHEET)]
+    unsorted = sum(UNSORTED in name.parts[:-1] for name in images)
+    images = [name for name in images if UNSORTED not in name.parts[:-1]]
+    folders = [name for name in folders if UNSORTED not in name.parts]
+    if unsorted and not images:
+        raise DataError(f"{path} has {unsorted:,} images in {UNSORTED}/ only: move them into one folder per class")
     outer = _outer_depth(images)
     tops = dict.fromkeys(name.parts[outer] for name in images if len(name.parts) > outer + 1)
     splits = _splits(tops, path)
@@ -80,6 +87,8 @@ def find_layout(files: Sequence[PurePosixPath], folders: Sequence[PurePosixPath]
         for top, split in splits.items()
         if split == TEST and usage_of[top] == PUBLIC_TEST
     )
+    if unsorted:
+        notes += (f"{unsorted:,} images in {UNSORTED}/ are not used: move them into class folders",)
     return Layout(
         [name for _, _, name in rows], [order[usage] for usage, _, _ in rows], [label for _, label, _ in rows],
         tuple(classes.values()), len(images) - len(members), notes,

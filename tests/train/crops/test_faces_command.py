@@ -1,0 +1,191 @@
+"""fer-train faces: from photos, videos and tiles to folders of labeled faces."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_edge.demo.scene import draw_scene
+from fer_edge.detectors import open_detector
+from fer_edge.framing import crop, to_gray
+from fer_edge.opencv import cv2
+from fer_train.data import PUBLIC_TEST, TRAINING, load_faces, read_faces
+
+from ..conftest import encoded, one_line, run_fer_train
+
+SCENES = {"Ann_0001": 0.5, "Ann_0002": 2.0, "Bob_0001": 0.5, "Bob_0002": 2.0, "Cem_0001": 2.0}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for name, t in SCENES.items():
+        (folder / f"{name}.png").write_bytes(encoded(draw_scene(t, (320, 240))))
+    return folder
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "faces.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def labels_file(folder: Path, *rows: str) -> Path:
+    path = folder / "labels.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_a_photo_s_face_is_cut_as_the_detector_frames_it(photos: Path, tmp_path: Path) -> None:
+    assert run_fer_train("faces", photos / "Ann_0001.png", "--out", tmp_path / "faces", "--size", 48) == 0
+    written = cv2.imread(str(tmp_path / "faces" / "unsorted" / "Ann_0001.png"), cv2.IMREAD_UNCHANGED)
+    image = to_gray(draw_scene(0.5, (320, 240)))
+    detector = open_detector("luma")
+    (face,) = detector.detect(image)
+    np.testing.assert_array_equal(written, crop(image, detector.framing.square(face.box), (48, 48)))
+    (row,) = table(tmp_path / "faces")
+    assert (row["number"], row["file"], row["person"]) == ("1", "unsorted/Ann_0001.png", "Ann")
+    assert [float(row[key]) for key in "xywh"] == pytest.approx(face.box, abs=0.06)
+
+
+def test_a_video_gives_a_face_per_track_and_second(tmp_path: Path) -> None:
+    assert run_fer_train("faces", "demo:320x240", "--out", tmp_path / "faces", "--every", 2) == 0
+    rows = table(tmp_path / "faces")
+    assert [int(float(row["t"]) // 2) for row in rows] == [0, 1, 2, 3, 4]
+    assert {row["track"] for row in rows} == {"1"}
+    sizes = {cv2.imread(str(tmp_path / "faces" / row["file"]), cv2.IMREAD_UNCHANGED).shape for row in rows}
+    assert all(48 <= height == width <= 192 for height, width in sizes), "gray squares"
+    sheet = cv2.imread(str(tmp_path / "faces" / "contact-sheet-001.png"), cv2.IMREAD_UNCHANGED)
+    assert sheet.shape == (120, 504)
+
+
+def test_sorted_faces_train_and_unsorted_ones_are_named(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "faces"
+    assert run_fer_train("faces", photos, "--out", out) == 0
+    for name, label in {"Ann_0001": "calm", "Ann_0002": "glad", "Bob_0001": "calm", "Bob_0002": "glad"}.items():
+        (out / label).mkdir(exist_ok=True)
+        (out / "unsorted" / f"{name}.png").rename(out / label / f"{name}.png")
+    data = read_faces(out)
+    assert data.counts() == {"calm": 2, "glad": 2}
+    assert "1 images in unsorted/ are not used: move them into class folders" in data.notes
+    assert not any("outside of class folders" in note for note in data.notes), "the contact sheet is no face"
+
+
+def test_faces_that_nobody_sorted_are_refused_by_training(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_fer_train("faces", photos, "--out", tmp_path / "faces") == 0
+    capsys.readouterr()
+    assert run_fer_train("--data", tmp_path / "faces", "--out", tmp_path / "run") == 1
+    assert one_line(capsys).endswith("in unsorted/ only: move them into one folder per class")
+
+
+def test_labels_sort_and_split_by_person(photos: Path, tmp_path: Path) -> None:
+    labels = labels_file(
+        tmp_path, "file,emotion,person", "Ann_0001.png,Happiness,", "Ann_0002.png,neutral,", "Bob_0001.png,neutral,",
+        "sub/Bob_0002.png,happy,", "Cem_0001,happy,Ann",
+    )  # fmt: skip
+    arguments = ["faces", photos, "--labels", labels, "--keep-aside", 0.5, "--out", tmp_path / "faces"]
+    assert run_fer_train(*arguments) == 0
+    data = load_faces(tmp_path / "faces")
+    assert data.classes == ("happy", "neutral")
+    sides = {row["person"]: {other["file"].split("/")[0] for other in table(tmp_path / "faces")
+             if other["person"] == row["person"]} for row in table(tmp_path / "faces")}  # fmt: skip
+    assert sides.keys() == {"Ann", "Bob"} and sides["Ann"] != sides["Bob"] and all(map(len, sides.values()))
+    assert {len(data.split(TRAINING)), len(data.split(PUBLIC_TEST))} == {2, 3}
+
+
+def test_tiles_give_the_face_in_their_middle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiles = tmp_path / "tiles"
+    tiles.mkdir()
+    sheet = np.zeros((128, 40 * 128), np.uint8)
+    scene = cv2.resize(to_gray(draw_scene(2.0, (320, 240)))[:, 40:280], (128, 128), interpolation=cv2.INTER_AREA)
+    sheet[:, :128] = sheet[:, 256:384] = scene
+    (tiles / "tiles_00.jpg").write_bytes(encoded(sheet, ".jpg"))
+    header = (
+        "tile,name,x,y,w,h,right_eye_x,right_eye_y,left_eye_x,left_eye_y,nose_x,nose_y,mouth_right_y,mouth_left_y,score"
+    )
+    (tiles / "boxes.csv").write_text(
+        "\n".join([header, *(f"{tile},{name}" + ",40,40,50,50,50,50,70,50,60,60,80,80,0.9"
+                             for tile, name in enumerate(("A_Lee_0001", "B_Roe_0001", "C_Kim_0001", "D_May_0001")))])
+    )  # fmt: skip
+    labels = labels_file(tmp_path, "tile,name,emotion", "0,A_Lee_0001,happy", "1,B_Roe_0001,sad")
+    assert run_fer_train("faces", tiles, "--labels", labels, "--out", tmp_path / "faces") == 0
+    assert [row["file"] for row in table(tmp_path / "faces")] == ["happy/A_Lee_0001.png"], "tile 1 is black"
+    assert "1 happy, 0 sad" in capsys.readouterr().err
+
+
+def test_an_earlier_folder_is_kept_unless_told_and_moved_faces_stay(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "faces"
+    arguments = ["faces", photos, "--out", out]
+    assert run_fer_train(*arguments) == 0
+    (out / "happy").mkdir()
+    (out / "unsorted" / "Ann_0001.png").rename(out / "happy" / "mine.png")
+    capsys.readouterr()
+    assert run_fer_train(*arguments) == 1
+    assert "already holds faces: name another --out, or pass --overwrite" in one_line(capsys)
+    assert run_fer_train("faces", photos / "Bob_0001.png", "--out", out, "--overwrite") == 0
+    kept = {str(path.relative_to(out)) for path in out.rglob("*.*")}
+    assert kept == {"happy/mine.png", "unsorted/Bob_0001.png", "faces.csv", "contact-sheet-001.png"}
+
+
+def test_a_folder_with_other_files_is_never_replaced(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    assert run_fer_train("faces", photos, "--out", tmp_path, "--overwrite") == 1
+    assert "holds other files: name a new folder" in one_line(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize(("rows", "message"), [
+    (["tile,emotion", "1,happy"], "it needs file (or name) and emotion"),
+    (["file,emotion", "a.png,"], "holds no labels"),
+    (["file,emotion", "a.png,happy", "a.png,sad"], "line 3: a.png is sad here and happy in line 2"),
+    (["file,emotion", "a.png,../x"], "line 2: the emotion '../x' can't be a folder's name"),
+    (["file,emotion", "a.png,test"], "line 2: the emotion 'test' can't be a folder's name"),
+    (["file,emotion", "other.png,sad"], "no row of --labels names one of the 5 faces that were found"),
+])  # fmt: skip
+def test_labels_that_do_not_fit_are_refused(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: list[str], message: str
+) -> None:
+    labels = labels_file(tmp_path, *rows)
+    assert run_fer_train("faces", photos, "--labels", labels, "--out", tmp_path / "faces") == 1
+    assert message in one_line(capsys)
+    assert not (tmp_path / "faces").exists()
+
+
+def test_one_person_can_not_be_split(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = labels_file(tmp_path, "name,emotion", "Ann_0001,happy", "Ann_0002,sad")
+    arguments = ["faces", photos, "--labels", labels, "--keep-aside", 0.4, "--out", tmp_path / "faces"]
+    assert run_fer_train(*arguments) == 1
+    assert "the faces are of 1 (Ann)" in one_line(capsys)
+    assert [row["file"] for row in table(tmp_path / "faces")] == ["happy/Ann_0001.png", "sad/Ann_0002.png"]
+
+
+@pytest.mark.parametrize(("source", "message"), [
+    ("none.mp4", "none.mp4 does not exist"),
+    ("damaged.png", "damaged.png is damaged or not an image"),
+    ("gray.png", "nothing to write to"),
+    ("empty", "empty holds no photos and no videos"),
+])  # fmt: skip
+def test_sources_without_faces_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, message: str
+) -> None:
+    (tmp_path / "damaged.png").write_bytes(b"\x89PNG")
+    (tmp_path / "gray.png").write_bytes(encoded(np.full((120, 160), 128, np.uint8)))
+    (tmp_path / "empty").mkdir()
+    assert run_fer_train("faces", tmp_path / source, "--out", tmp_path / "faces") == 1
+    assert message in one_line(capsys)
+    assert not (tmp_path / "faces").exists()
+
+
+def test_a_damaged_photo_does_not_stop_the_others(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "damaged.png").write_bytes(b"\x89PNG")
+    assert run_fer_train("faces", tmp_path / "damaged.png", photos, "--out", tmp_path / "faces") == 1
+    assert one_line(capsys).endswith("damaged.png is damaged or not an image; 1 of 6 sources could not be read")
+    assert len(table(tmp_path / "faces")) == 5

@@ -1,0 +1,8 @@
+"""Cut faces out of videos and photos for training: find, label, split by person, write.
+
+cutting   the faces of a video, of photos, and of a folder of face tiles, as the detector frames them
+labels    a CSV that says which emotion a file, or a face, shows
+people    which people's faces are kept aside for testing
+folder    the written folder: faces by label, faces.csv
+sheet     contact sheets of numbered faces
+"""

@@ -1,0 +1,141 @@
+"""The folder that cut faces are written to: a folder per label, faces.csv and contact sheets."""
+
+import contextlib
+import csv
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from fer_edge.errors import OutputError
+from fer_edge.files import atomic_write
+from fer_edge.framing import Image
+from fer_edge.opencv import cv2
+from fer_train.crops.cutting import Cut
+from fer_train.crops.people import keep_aside
+from fer_train.crops.sheet import FACES_PER_SHEET, draw_sheet, thumbnail
+from fer_train.data.folders import CONTACT_SHEET, UNSORTED
+
+TABLE = "faces.csv"
+SHEETS = CONTACT_SHEET + "{:03}.png"
+COLUMNS = ("number", "file", "source", "t", "track", "person", "x", "y", "w", "h", "score", "emotion")
+TRAIN, TEST = "train", "test"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A written face: its file in the folder, its label or "", and what was cut. Its pixels are on the disk only."""
+
+    file: PurePosixPath
+    emotion: str
+    person: str
+    cut: Cut
+
+
+class FacesFolder:
+    """A new folder of faces. `add` writes a face at once; `finish` splits them and writes faces.csv and the sheets."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[Row] = []
+        self._taken: set[str] = set()
+        self._sheet: list[tuple[str, Image]] = []
+        self._sheets = 0
+
+    def add(self, cut: Cut, emotion: str = "", person: str = "") -> None:
+        """Write a face to the folder of its `emotion`, or to unsorted/. OutputError if that fails."""
+        file = PurePosixPath(emotion or UNSORTED) / f"{self._free(cut.name)}.png"
+        self._write(file, cut.pixels)
+        self.rows.append(Row(file, emotion, person or cut.person, replace(cut, pixels=cut.pixels[:0])))
+        self._sheet.append((str(len(self.rows)), thumbnail(cut.pixels)))
+        if len(self._sheet) == FACES_PER_SHEET:
+            self._write_sheet()
+
+    def keep_aside(self, classes: tuple[str, ...], share: float, seed: int) -> None:
+        """Move the faces to train/ and test/, a person's all to one of them. DataError if that is impossible."""
+        labels = [classes.index(row.emotion) for row in self.rows]
+        aside = keep_aside([row.person for row in self.rows], labels, share, seed)
+        moved = []
+        for row in self.rows:
+            file = PurePosixPath(TEST if row.person in aside else TRAIN) / row.file
+            self._move(row.file, file)
+            moved.append(replace(row, file=file))
+        self.rows = moved
+        for name in classes:
+            with contextlib.suppress(OSError):
+                (self.path / name).rmdir()
+
+    def finish(self) -> None:
+        """Write the last sheet and faces.csv."""
+        if self._sheet:
+            self._write_sheet()
+        with atomic_write(self.path / TABLE) as part, part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            for number, row in enumerate(self.rows, 1):
+                cut = row.cut
+                t = "" if cut.t is None else f"{cut.t:.3f}"
+                box = [f"{value:.1f}" for value in cut.box]
+                track = "" if cut.track is None else cut.track
+                writer.writerow(
+                    [number, row.file, cut.source, t, track, row.person, *box, f"{cut.score:.3f}", row.emotion]
+                )
+
+    def _free(self, name: str) -> str:
+        """`name`, or `name` with a number if another face has it."""
+        free, number = name, 1
+        while free.casefold() in self._taken:
+            number += 1
+            free = f"{name}-{number}"
+        self._taken.add(free.casefold())
+        return free
+
+    def _write_sheet(self) -> None:
+        self._sheets += 1
+        self._write(PurePosixPath(SHEETS.format(self._sheets)), draw_sheet(self._sheet))
+        self._sheet = []
+
+    def _write(self, file: PurePosixPath, image: Image) -> None:
+        path = self.path / file
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+        except OSError as error:
+            raise OutputError(f"{path} can't be written: {error.strerror}") from error
+
+    def _move(self, file: PurePosixPath, to: PurePosixPath) -> None:
+        try:
+            (self.path / to).parent.mkdir(parents=True, exist_ok=True)
+            (self.path / file).rename(self.path / to)
+        except OSError as error:
+            raise OutputError(f"{self.path / file} can't be moved to {to}: {error.strerror}") from error
+
+
+def check_new(path: Path, overwrite: bool) -> None:
+    """Raise OutputError unless `path` is new or empty, or holds an earlier run's faces and `overwrite` is true."""
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path} is a file: --out names a folder")
+    if not path.exists() or not any(path.iterdir()):
+        return
+    if not (path / TABLE).is_file():
+        raise OutputError(f"{path} holds other files: name a new folder")
+    if not overwrite:
+        raise OutputError(f"{path} already holds faces: name another --out, or pass --overwrite to cut them again")
+
+
+def remove_earlier(path: Path) -> None:
+    """Delete an earlier run's faces, as its faces.csv lists them, and its sheets. Faces moved elsewhere stay."""
+    try:
+        with (path / TABLE).open(newline="", encoding="utf-8") as lines:
+            files = [row.get("file") or "" for row in csv.DictReader(lines)]
+        for name in files:
+            file = PurePosixPath(name)
+            if name and not file.is_absolute() and ".." not in file.parts:
+                (path / file).unlink(missing_ok=True)
+        for sheet in path.glob(f"{CONTACT_SHEET}*.png"):
+            sheet.unlink()
+        (path / TABLE).unlink()
+        folders = {parent for name in files for parent in PurePosixPath(name).parents if parent.parts}
+        for folder in sorted(folders, key=lambda each: -len(each.parts)):
+            with contextlib.suppress(OSError):  # a folder with other files stays
+                (path / folder).rmdir()
+    except OSError as error:
+        raise OutputError(f"{path} can't be cleared: {error.strerror}") from error
