@@ -42,6 +42,7 @@ from fer_train.training.augment import Augmentation
 from fer_train.training.batches import Batch, Batches
 from fer_train.training.distributed import Rank
 from fer_train.training.options import TrainOptions
+from fer_train.training.targets import training_set
 from fer_train.training.trainer import Trainer
 
 WORKERS = 2  # as in tutorials
@@ -110,7 +111,7 @@ def noise_faces(count: int) -> FaceData:
 
 def our_batches(faces: FaceData, options: TrainOptions) -> Batches:
     """The batches of fer-train."""
-    return Batches(faces, None, options, Rank())
+    return Batches(training_set(faces), None, options, Rank())
 
 
 class TutorialBatches:
@@ -126,7 +127,8 @@ class TutorialBatches:
         """The batches of an epoch."""
         for faces, labels in self._loader:
             soft_targets = torch.nn.functional.one_hot(labels, len(FER2013_CLASSES)).float()
-            yield Batch(faces.contiguous(memory_format=torch.channels_last), soft_targets, None)
+            taught = torch.ones(len(faces), 1)
+            yield Batch(faces.contiguous(memory_format=torch.channels_last), soft_targets, taught)
 
 
 def _one_thread(_worker: int) -> None:
@@ -158,7 +160,7 @@ def make_jobs(model: str, count: int, steps: int) -> dict[str, Callable[[], Rate
     options = TrainOptions(model, 1_000_000, network_class(model).recipe, device=device)
     size = options.recipe.batch_size
     many, few = noise_faces(max(count // size, 1) * size), noise_faces(steps * size)
-    trainer = Trainer(few, options, Path())
+    trainer = Trainer(training_set(few), options, Path())
     trainer.student.train()
     ours, theirs = (
         [make(faces.split(TRAINING), options) for faces in (many, few)] for make in (our_batches, TutorialBatches)

@@ -27,6 +27,7 @@ from fer_export.int8.quantize import quantize
 from fer_train.data import FER2013_CLASSES, FaceData, load_faces
 from fer_train.networks import Network, build_network
 from fer_train.networks.checkpoint import Checkpoint, save_checkpoint
+from fer_train.networks.heads import Head
 from fer_train.networks.normalization import normalize
 
 TRAINING_FACES, TEST_FACES = 120, 6  # per class; enough to calibrate on, and to choose a calibrator on
@@ -113,7 +114,8 @@ def make_checkpoint(faces: FaceData) -> Callable[[str], Checkpoint]:
             )
             network.classifier.weight.copy_(SHARPNESS * weights.T)
             network.classifier.bias.copy_(SHARPNESS * (targets.mean(0) - mean @ weights))
-        return Checkpoint(name, FER2013_CLASSES, network.state_dict(), temperature=1.25, dataset="faces.csv")
+        head = Head("faces", FER2013_CLASSES, temperature=1.25, dataset="faces.csv")
+        return Checkpoint(name, (head,), network.state_dict())
 
     return make
 

@@ -25,7 +25,7 @@ MAPPING = {name: name if name in MERGED else "other" for name in FER2013_CLASSES
 
 @pytest.fixture
 def merged(checkpoint: Checkpoint) -> Checkpoint:
-    return replace(checkpoint, classes=MERGED, class_mapping=MAPPING)
+    return replace(checkpoint, heads=(replace(checkpoint.head(), classes=MERGED, class_mapping=MAPPING),))
 
 
 def test_data_with_the_classes_before_merging_is_mapped(merged: Checkpoint, faces: FaceData, faces_csv: Path) -> None:
@@ -39,7 +39,8 @@ def test_data_with_the_classes_before_merging_is_mapped(merged: Checkpoint, face
 def test_dropped_classes_are_left_out_again(checkpoint: Checkpoint, faces: FaceData, faces_csv: Path) -> None:
     kept = ("sad", "happy")
     mapping = {name: name if name in kept else None for name in FER2013_CLASSES}
-    data = load_data(faces_csv, replace(checkpoint, classes=kept, class_mapping=mapping), False, lambda _: None)
+    head = replace(checkpoint.head(), classes=kept, class_mapping=mapping)
+    data = load_data(faces_csv, replace(checkpoint, heads=(head,)), False, lambda _: None)
     assert data.counts() == {"sad": faces.counts()["sad"], "happy": faces.counts()["happy"]}
 
 

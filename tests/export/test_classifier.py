@@ -285,7 +285,8 @@ def test_the_outputs_are_named_after_the_fp32_file() -> None:
 def test_data_of_other_classes_than_the_checkpoints_is_refused(
     options: ClassifierExportOptions, checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
-    other = replace(checkpoint, classes=("glad", *checkpoint.classes[1:]))
+    renamed = replace(checkpoint.head(), classes=("glad", *checkpoint.classes[1:]))
+    other = replace(checkpoint, heads=(renamed,))
     save_checkpoint(other, tmp_path / "other.pt")
     with pytest.raises(DataError, match="trained on glad, disgust"):
         run_export(replace(options, checkpoint=tmp_path / "other.pt"))

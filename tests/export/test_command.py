@@ -93,7 +93,8 @@ def test_a_torch_file_that_is_not_a_checkpoint_of_fer_train(fer_export, tmp_path
 def test_data_whose_classes_the_checkpoint_lacks_is_one_line(
     fer_export, checkpoint: Checkpoint, faces_csv: Path, tmp_path: Path
 ) -> None:
-    save_checkpoint(replace(checkpoint, classes=("glad", *checkpoint.classes[1:])), tmp_path / "best.pt")
+    renamed = replace(checkpoint.head(), classes=("glad", *checkpoint.classes[1:]))
+    save_checkpoint(replace(checkpoint, heads=(renamed,)), tmp_path / "best.pt")
     result = fer_export(
         tmp_path / "best.pt", "--out", tmp_path / "m.onnx", "--quantize", "--calibration-data", faces_csv
     )

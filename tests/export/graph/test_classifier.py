@@ -127,7 +127,7 @@ def test_another_opset_than_18_is_refused(fp32: onnx.ModelProto, domain: str, ve
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
 def test_an_unusable_temperature_is_refused(checkpoint: Checkpoint, temperature: float) -> None:
     with pytest.raises(ModelError, match=r"best\.pt has the temperature"):
-        usable_network(replace(checkpoint, temperature=temperature), "best.pt")
+        usable_network(replace(checkpoint, heads=(replace(checkpoint.head(), temperature=temperature),)), "best.pt")
 
 
 def test_weights_that_are_not_finite_are_refused(checkpoint: Checkpoint) -> None:

@@ -90,16 +90,21 @@ def test_loaded_weights_and_teachers_are_logged(
     assert "338,391 parameters, 35 MMAC per face" in shown
 
 
+def with_other(known: Checkpoint, **changes: Any) -> Checkpoint:
+    """`known` with changes to its head."""
+    return replace(known, heads=(replace(known.head(), **changes),))
+
+
 @pytest.fixture
 def odd_files(teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """In the working folder: checkpoints and faces with which something is wrong."""
     monkeypatch.chdir(tmp_path)
     known = load_checkpoint(teacher)
-    save_checkpoint(replace(known, classes=tuple(reversed(known.classes))), Path("reversed.pt"))
+    save_checkpoint(with_other(known, classes=tuple(reversed(known.classes))), Path("reversed.pt"))
     save_checkpoint(replace(known, model="cnn4"), Path("mixed.pt"))
-    save_checkpoint(Checkpoint("cnn4", known.classes, build_network("cnn4", 7).state_dict()), Path("cnn4.pt"))
+    save_checkpoint(Checkpoint("cnn4", known.heads, build_network("cnn4", 7).state_dict()), Path("cnn4.pt"))
     save_checkpoint(replace(known, model="gone"), Path("gone.pt"))
-    save_checkpoint(replace(known, class_mapping={"contempt": "angry"}), Path("merged.pt"))
+    save_checkpoint(with_other(known, class_mapping={"contempt": "angry"}), Path("merged.pt"))
     save_checkpoint(replace(known, mean=0.0), Path("bright.pt"))
     save_tensors({"weights": 3}, Path("other.pt"))
     Path("text.pt").write_text("text")
@@ -142,7 +147,7 @@ def test_resuming_with_another_teacher_is_refused(
 ) -> None:
     assert fer_train("--data", faces_csv, "--out", tmp_path / "run", *QUICK, "--teacher", teacher) == 0
     known = load_checkpoint(teacher)
-    save_checkpoint(replace(known, dataset="another"), tmp_path / "other.pt")
+    save_checkpoint(with_other(known, dataset="another"), tmp_path / "other.pt")
     arguments = ["--data", faces_csv, "--out", tmp_path / "run", *QUICK, "--resume"]
     assert fer_train(*arguments, "--teacher", teacher) == 0
     capsys.readouterr()

@@ -11,6 +11,7 @@ from fer_edge.errors import ModelError, OutputError
 from fer_train.data import FER2013_CLASSES
 from fer_train.networks import build_network
 from fer_train.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from fer_train.networks.heads import Head
 
 
 @pytest.fixture
@@ -18,7 +19,8 @@ def checkpoint() -> Checkpoint:
     torch.manual_seed(0)
     network = build_network("edgeresnet", 7)
     metrics = {"accuracy": 0.5, "confusion": [[1, 2], [3, 4]]}
-    return Checkpoint("edgeresnet", FER2013_CLASSES, network.state_dict(), 1.25, dataset="f.csv", metrics=metrics)
+    head = Head("f", FER2013_CLASSES, 1.25, dataset="f.csv", metrics=metrics)
+    return Checkpoint("edgeresnet", (head,), network.state_dict())
 
 
 def test_a_checkpoint_comes_back_as_it_was_written(checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -79,10 +81,62 @@ def test_code_in_a_checkpoint_is_not_executed(tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
+@pytest.fixture
+def with_heads(checkpoint: Checkpoint) -> Checkpoint:
+    heads = (Head("people", ("happy", "sad")), Head("ferplus", ("happy", "sad", "contempt"), temperature=2.0))
+    return replace(checkpoint, heads=heads, state_dict=build_network("edgeresnet", 5).state_dict())
+
+
+def test_heads_come_back_and_know_their_columns(with_heads: Checkpoint, tmp_path: Path) -> None:
+    save_checkpoint(with_heads, tmp_path / "best.pt")
+    loaded = load_checkpoint(tmp_path / "best.pt")
+    assert loaded.heads == with_heads.heads
+    assert loaded.classes == ("happy", "sad")
+    assert (loaded.columns(), loaded.columns("ferplus")) == (slice(0, 2), slice(2, 5))
+    with pytest.raises(ModelError, match="has no head 'people2': choose one of people, ferplus"):
+        loaded.head("people2")
+
+
+def test_another_head_first_and_a_head_alone_are_the_same_network(with_heads: Checkpoint) -> None:
+    faces = torch.randn(2, 1, 48, 48)
+    logits = with_heads.network()(faces)
+    other, alone = with_heads.with_head("ferplus"), with_heads.only(["ferplus"])
+    assert [head.name for head in other.heads] == ["ferplus", "people"]
+    assert other.temperature == alone.temperature == 2
+    assert torch.allclose(other.network()(faces), logits[:, [2, 3, 4, 0, 1]])
+    assert torch.allclose(alone.network()(faces), logits[:, 2:])
+
+
+def test_a_checkpoint_from_before_heads_has_one(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    head = checkpoint.head()
+    torch.save(
+        {
+            "schema": 1, "model": "edgeresnet", "classes": list(head.classes), "state_dict": checkpoint.state_dict,
+            "temperature": 1.25, "dataset": "FER 2013.csv", "metrics": head.metrics,
+        },
+        tmp_path / "best.pt",
+    )  # fmt: skip
+    loaded = load_checkpoint(tmp_path / "best.pt")
+    assert loaded.heads == (replace(head, name="fer-2013", dataset="FER 2013.csv"),)
+    assert loaded.network() is not None
+
+
+@pytest.mark.parametrize("name", ["", "People", "a b", "x" * 33])
+def test_a_head_has_a_plain_name(name: str) -> None:
+    with pytest.raises(ValueError, match="is no name for a head"):
+        Head(name, ("a", "b"))
+
+
+def test_two_heads_of_one_name_are_refused(with_heads: Checkpoint, tmp_path: Path) -> None:
+    save_checkpoint(replace(with_heads, heads=(with_heads.heads[0],) * 2), tmp_path / "best.pt")
+    with pytest.raises(ModelError, match=r"its heads are people, people"):
+        load_checkpoint(tmp_path / "best.pt")
+
+
 def test_another_schema_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "best.pt"
     save_checkpoint(checkpoint, path)
-    torch.save(torch.load(path, weights_only=True) | {"schema": 2}, path)
+    torch.save(torch.load(path, weights_only=True) | {"schema": 3}, path)
     with pytest.raises(ModelError, match="written by another version of fer-train"):
         load_checkpoint(path)
 
@@ -91,7 +145,7 @@ def test_the_weights_of_another_network_are_refused(checkpoint: Checkpoint) -> N
     with pytest.raises(ModelError, match="the weights are not those of the network cnn4"):
         replace(checkpoint, model="cnn4").network()
     with pytest.raises(ModelError, match="the weights are not those of the network edgeresnet"):
-        replace(checkpoint, classes=("a", "b")).network()
+        replace(checkpoint, heads=(replace(checkpoint.head(), classes=("a", "b")),)).network()
 
 
 def test_incomplete_weights_are_refused(checkpoint: Checkpoint) -> None:

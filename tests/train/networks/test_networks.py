@@ -14,6 +14,7 @@ from fer_train.network_names import network_names
 from fer_train.networks import build_network, network_class
 from fer_train.networks.checkpoint import load_checkpoint
 from fer_train.training.options import TrainOptions
+from fer_train.training.targets import training_set
 from fer_train.training.trainer import Trainer
 
 from ..conftest import face_data
@@ -95,7 +96,7 @@ def added_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_file_in_the_folder_is_a_network(added_network: str, tmp_path: Path) -> None:
     assert added_network in network_names()
     recipe = network_class(added_network).recipe
-    trainer = Trainer(face_data(train=8, test=2), TrainOptions(added_network, 1, recipe), tmp_path)
+    trainer = Trainer(training_set(face_data(train=8, test=2)), TrainOptions(added_network, 1, recipe), tmp_path)
     trainer.run(lambda _step, _means: None, lambda _record, _is_best: None)
     checkpoint = load_checkpoint(tmp_path / "best.pt")
     assert checkpoint.model == added_network

@@ -13,6 +13,7 @@ from fer_train.data import FaceData
 from fer_train.networks import Recipe
 from fer_train.training.history import EpochRecord, RunningMeans
 from fer_train.training.options import TrainOptions
+from fer_train.training.targets import training_set
 from fer_train.training.trainer import Trainer
 
 from ..conftest import face_data
@@ -29,7 +30,7 @@ def run(
 ) -> Trainer:
     """Train in `out`; `stop_at` interrupts the run after that many steps."""
     out.mkdir(exist_ok=True)
-    trainer = Trainer(data, options, out, **more)
+    trainer = Trainer(training_set(data, options.heads), options, out, **more)
     if resume:
         trainer.resume()
     steps = 0

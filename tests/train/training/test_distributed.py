@@ -24,7 +24,9 @@ VOTES = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,
 def test_two_processes_train_agree_resume_and_write_once(write_csv: CsvWriter, tmp_path: Path) -> None:
     rows = face_rows(train=6, test=3)
     data = write_csv(rows)
-    votes = write_csv([(usage, "", *([1] * 10)) for _, _, usage in rows], VOTES, "votes.csv")
+    votes = write_csv(
+        [(usage, "", *(5 * (label == column) for column in range(10))) for label, _, usage in rows], VOTES, "votes.csv"
+    )
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     script = Path(__file__).with_name("two_runs.py")
     ran = subprocess.run(

@@ -15,6 +15,7 @@ from fer_train.network_names import network_names
 from fer_train.networks import Network, build_network
 from fer_train.networks.checkpoint import load_checkpoint
 from fer_train.training.qat import fake_quantize, fake_quantize_activations, fake_quantize_weights
+from fer_train.training.targets import training_set
 from fer_train.training.trainer import Trainer
 
 from ..conftest import face_data
@@ -92,7 +93,7 @@ def test_testing_uses_the_rounding(tmp_path: Path) -> None:
     data = face_data(train=4, test=3)
     (tmp_path / "a").mkdir()
     options = replace(OPTIONS, quantized=True, epochs=1)
-    trainer = Trainer(data, options, tmp_path / "a")
+    trainer = Trainer(training_set(data), options, tmp_path / "a")
     seen: list[Tensor] = []
     relu = [module for module in trainer.average.modules() if isinstance(module, nn.ReLU)][-1]
     relu.register_forward_hook(lambda _module, _inputs, output: seen.append(output))

@@ -18,6 +18,7 @@ from fer_train.networks.inference import predict_logits
 from fer_train.training import batches
 from fer_train.training import trainer as training
 from fer_train.training.augment import NO_AUGMENTATION, parse_augmentation
+from fer_train.training.targets import training_set
 from fer_train.training.trainer import Trainer
 
 from ..conftest import face_data
@@ -105,18 +106,18 @@ def test_resuming_with_other_options_names_them(
     uninterrupted: Trainer, data: FaceData, changes: dict[str, Any], difference: str
 ) -> None:
     with pytest.raises(ModelError, match=rf"last\.pt was trained with other options \({difference}\): give the same"):
-        Trainer(data, replace(OPTIONS, **changes), uninterrupted.out).resume()
+        Trainer(training_set(data), replace(OPTIONS, **changes), uninterrupted.out).resume()
 
 
 def test_resuming_with_other_data_or_votes_is_refused(uninterrupted: Trainer) -> None:
     with pytest.raises(ModelError, match=r"other data \(84 training faces, now 70\)"):
-        Trainer(face_data(train=10, test=3), OPTIONS, uninterrupted.out).resume()
-    with pytest.raises(ModelError, match="was trained without --ferplus"):
-        Trainer(face_data(train=12, test=3, votes=True), OPTIONS, uninterrupted.out).resume()
+        Trainer(training_set(face_data(train=10, test=3)), OPTIONS, uninterrupted.out).resume()
+    with pytest.raises(ModelError, match=r"was trained with other heads \(faces; now faces, ferplus\)"):
+        Trainer(training_set(face_data(train=12, test=3, votes=True)), OPTIONS, uninterrupted.out).resume()
 
 
 def test_resuming_from_another_file_is_refused(uninterrupted: Trainer, data: FaceData, tmp_path: Path) -> None:
-    trainer = Trainer(data, OPTIONS, tmp_path)
+    trainer = Trainer(training_set(data), OPTIONS, tmp_path)
     state = (uninterrupted.out / "last.pt").read_bytes()
     (tmp_path / "last.pt").write_bytes(state[: len(state) // 2])
     with pytest.raises(ModelError, match="is not a checkpoint, or is damaged: start over with --overwrite"):
@@ -153,7 +154,7 @@ def test_runs_of_very_few_steps_have_a_schedule(epochs: int, batch_size: int, tm
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_0(data: FaceData, tmp_path: Path) -> None:
-    trainer = Trainer(data, replace(OPTIONS, epochs=10), tmp_path)
+    trainer = Trainer(training_set(data), replace(OPTIONS, epochs=10), tmp_path)
     rates = []
     for _ in range(10 * trainer.steps_per_epoch):
         rates.append(trainer.schedule.get_last_lr()[0])
@@ -238,7 +239,7 @@ def test_unlabeled_faces_teach_the_teachers_predictions(teacher: Checkpoint, dat
 def test_teacher_and_student_see_the_same_faces(teacher: Checkpoint, data: FaceData, tmp_path: Path) -> None:
     seen: dict[str, list[Tensor]] = {"student": [], "teacher": []}
     options = replace(EVERYTHING, epochs=1)
-    trainer = Trainer(data, options, tmp_path, teachers=[teacher])
+    trainer = Trainer(training_set(data), options, tmp_path, teachers=[teacher])
     for name, module in (("student", trainer.student), ("teacher", trainer._teacher)):
         assert isinstance(module, torch.nn.Module)
         module.register_forward_pre_hook(lambda _module, inputs, name=name: seen[name].append(inputs[0].clone()))
@@ -275,7 +276,7 @@ def test_patience_that_runs_out_in_the_last_epoch_is_no_early_stop(
 
 
 def test_a_loss_that_is_not_finite_later_leaves_the_last_good_epoch(data: FaceData, tmp_path: Path) -> None:
-    trainer = Trainer(data, OPTIONS, tmp_path)
+    trainer = Trainer(training_set(data), OPTIONS, tmp_path)
     loss_sum, calls = trainer._loss_sum, 0
 
     def breaking(*arguments: Any) -> Tensor:
@@ -292,7 +293,7 @@ def test_a_loss_that_is_not_finite_later_leaves_the_last_good_epoch(data: FaceDa
     kept = load_checkpoint(tmp_path / "best.pt")
     assert kept.metrics["epoch"] == 1
     assert all(value.isfinite().all() for value in kept.state_dict.values())
-    resumed = Trainer(data, OPTIONS, tmp_path)
+    resumed = Trainer(training_set(data), OPTIONS, tmp_path)
     resumed.resume()
     assert len(resumed.history) == 1
 
@@ -300,15 +301,15 @@ def test_a_loss_that_is_not_finite_later_leaves_the_last_good_epoch(data: FaceDa
 def test_resuming_with_other_classes_or_unlabeled_faces_is_refused(uninterrupted: Trainer, data: FaceData) -> None:
     other = replace(data, classes=tuple(reversed(data.classes)))
     with pytest.raises(ModelError, match="was trained on other classes"):
-        Trainer(other, OPTIONS, uninterrupted.out).resume()
+        Trainer(training_set(other), OPTIONS, uninterrupted.out).resume()
     with pytest.raises(ModelError, match=r"other data \(0 unlabeled faces, now 3\)"):
-        Trainer(data, OPTIONS, uninterrupted.out, unlabeled=data.images[:3]).resume()
+        Trainer(training_set(data), OPTIONS, uninterrupted.out, unlabeled=data.images[:3]).resume()
 
 
 def test_a_run_may_start_from_given_weights(teacher: Checkpoint, data: FaceData, tmp_path: Path) -> None:
     def load(network: Network) -> None:
         network.load_state_dict(dict(teacher.state_dict))
 
-    trainer = Trainer(data, OPTIONS, tmp_path, initial=load)
+    trainer = Trainer(training_set(data), OPTIONS, tmp_path, initial=load)
     assert same_tensors(trainer.network.state_dict(), teacher.state_dict)
     assert same_tensors(trainer.average.state_dict(), teacher.state_dict)

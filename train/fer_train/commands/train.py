@@ -9,7 +9,7 @@ from fer_edge.console import MainCommand, extra_required
 from fer_edge.errors import FerError, OutputError
 from fer_edge.files import write_json
 from fer_train.class_choice import ClassChoice
-from fer_train.commands import data_options, training_log
+from fer_train.commands import data_options, head_options, training_log
 from fer_train.commands.result_folder import check_folder, clear_folder
 from fer_train.commands.training_options import add_training_options, make_trainer, train_options
 from fer_train.training.tensorboard import opened_board, require_tensorboard
@@ -35,6 +35,9 @@ RESULT_FILES = ("best.pt", "last.pt", "metrics.json", "history.csv", *PLOTS)
 @click.option("--ferplus-labels", type=click.Choice(["distribution", "majority"]), default="distribution",
               help="distribution: learn the votes in addition to the labels. majority: replace the labels, and leave "
               "out faces without a majority.")
+@head_options.heads
+@head_options.people
+@head_options.people_weight
 @data_options.skip_bad_rows
 @add_training_options
 @click.option("--save-every", type=click.IntRange(1), metavar="N", default=1,
@@ -44,9 +47,12 @@ RESULT_FILES = ("best.pt", "last.pt", "metrics.json", "history.csv", *PLOTS)
 @click.option("--overwrite", is_flag=True, help="Replace the results in DIR.")
 def train(
     data: Path, out: Path, classes: ClassChoice | None, ferplus: Path | None, ferplus_labels: "FerplusLabels",
-    skip_bad_rows: bool, resume: bool, overwrite: bool, tensorboard: bool, **given: Any,
+    people: Path | None, skip_bad_rows: bool, resume: bool, overwrite: bool, tensorboard: bool, **given: Any,
 ) -> None:
     """Train an emotion network on FER2013 or your own faces, and keep the epoch with the best PublicTest accuracy.
+
+    With --ferplus the network gets a second head on FER+'s votes; --heads chooses the heads. The best epoch then has
+    the highest mean over the heads, each scored against its own truth.
 
     Writes best.pt (for fer-export), metrics.json, history.csv and plots to DIR. Folders named train, validation and
     test become Training, PublicTest and PrivateTest; without validation, test becomes PublicTest. Without either, a
@@ -61,6 +67,7 @@ def train(
         from fer_train.training import distributed
     if tensorboard:
         require_tensorboard()
+    head_options.check_given(given["heads"], ferplus, ferplus_labels, people)
     options = train_options(given)
     rank = distributed.init(options.device)
     try:
@@ -69,7 +76,8 @@ def train(
         faces = check_trainable(
             load_faces(data, ferplus, ferplus_labels=ferplus_labels, classes=classes, skip_bad=skip_bad_rows)
         )
-        trainer = make_trainer(faces, options, given, out, rank)
+        others = None if people is None else load_faces(people, skip_bad=skip_bad_rows)
+        trainer = make_trainer(faces, options, given, out, rank, others)
         if resume:
             trainer.resume()
         elif rank.is_first:
@@ -116,13 +124,19 @@ def _write_results(faces: "FaceData", trainer: "Trainer") -> None:
     from fer_train.networks.checkpoint import load_checkpoint
     from fer_train.plots import plot_classes, plot_curves, plot_evaluation, plot_samples
     from fer_train.training.history import write_history
+    from fer_train.training.targets import measured_faces
 
     out = trainer.out
     best = load_checkpoint(out / "best.pt")
-    write_json(out / "metrics.json", best.metrics | {"model": best.model, "options": best.options})
+    metrics = best.metrics | {"model": best.model, "options": best.options}
+    if len(best.heads) > 1:
+        metrics["heads"] = {
+            head.name: {"truth": head.truth, "labels": list(head.classes)} | head.metrics for head in best.heads
+        }
+    write_json(out / "metrics.json", metrics)
     write_history(trainer.history, out / "history.csv")
     plot_curves(trainer.history, out / "curves.png")
     plot_classes(faces, out / "classes.png")
     plot_samples(faces, out / "samples.png")
     predictor = CheckpointPredictor(out / "best.pt", device=trainer.options.device)
-    plot_evaluation(evaluate_predictor(predictor, faces, PUBLIC_TEST), out)
+    plot_evaluation(evaluate_predictor(predictor, measured_faces(faces, trainer.heads[0]), PUBLIC_TEST), out)

@@ -26,10 +26,14 @@ def log_start(faces: "FaceData", trainer: "Trainer") -> None:
     copies = int((~trainer.test_is_new).sum())
     log_notes(faces.notes)
     _log(
-        f"{faces.title}: {len(trainer.labels):,} training and {len(trainer.test_labels):,} test faces "
+        f"{faces.title}: {len(trainer.labels):,} training and {trainer.test_count:,} test faces "
         f"({copies:,} of these are also in training), {len(faces.classes)} classes"
         + (", with FER+ votes" if faces.votes is not None else "")
     )
+    if len(trainer.heads) > 1:
+        for head in trainer.heads:
+            truths = " and ".join(f"{truth.description} ({len(truth.rows):,} faces)" for truth in head.truths)
+            _log(f"  head {head.name}: {len(head.classes)} classes, measured against {truths}")
     _log(
         f"{options.model}: {trainer.network.num_parameters():,} parameters, "
         f"{trainer.network.num_macs() / 1e6:.0f} MMAC per face; {options.epochs} epochs on {options.device}"
@@ -81,6 +85,8 @@ def run_with_progress(trainer: "Trainer", board: "Board") -> None:
             f"  test: loss {record.test_loss:.3f}  accuracy {record.test_accuracy:6.2%} {'*' if is_best else ' '}"
             f"  {record.seconds:.0f} s, {_duration(left_s)} left"
         )
+        if len(trainer.scores) > 1:
+            _log("  " + ", ".join(f"{name} {score:.2%}" for name, score in trainer.scores.items()))
 
     with bar:
         trainer.run(on_step, on_epoch)
@@ -107,7 +113,14 @@ def log_result(trainer: "Trainer", data: Path, skip_bad_rows: bool) -> None:
     from fer_train.networks.checkpoint import load_checkpoint
 
     best, out = trainer.out / "best.pt", trainer.out
-    metrics = load_checkpoint(best).metrics
+    checkpoint = load_checkpoint(best)
+    metrics = checkpoint.metrics
+    for head in checkpoint.heads if len(checkpoint.heads) > 1 else ():
+        for truth in head.metrics.get("truths", [head.metrics | {"truth": head.truth}]):
+            _log(
+                f"Head {head.name}, {truth['truth']}: accuracy {truth['accuracy']:.2%} of {truth['images']:,} faces, "
+                f"calibration error {truth['ece']:.3f}"
+            )
     _log(
         f"Best epoch {metrics['epoch']}: {metrics['split']} accuracy {metrics['accuracy']:.2%} "
         f"({metrics['accuracy_deduplicated']:.2%} on faces that are not in training), "

@@ -49,11 +49,11 @@ OPTIONS = [
                  help="Mix pairs of faces and their targets with weights from Beta(ALPHA, ALPHA); 0 is off, 1 is "
                       "strong."),
     click.option("--ferplus-weight", type=click.FloatRange(0), metavar="X", default=1.0,
-                 help="Weight of the loss on FER+ votes, with --ferplus."),
+                 help="Weight of the loss on FER+ votes, with --ferplus and without --heads."),
     click.option("--teacher", "teachers", type=PathType, metavar="BEST.PT", multiple=True,
                  help="Also learn from this trained network. Repeat it to learn from the mean of several."),
     click.option("--distill-weight", type=click.FloatRange(0, 1), metavar="SHARE", default=0.9,
-                 help="Weight of the teachers' loss, 0 to 1; the labels' loss has the remaining weight."),
+                 help="Weight of the teachers' loss in the heads they teach, 0 to 1; the targets' loss has the rest."),
     click.option("--distill-temperature", type=click.FloatRange(0, min_open=True), metavar="T", default=3.0,
                  help="Temperature that softens the teachers' predictions."),
     click.option("--unlabeled", "unlabeled", type=PathType, metavar="NPZ", cls=RenamedOption, former=["--unlabelled"],
@@ -126,20 +126,31 @@ def train_options(given: Given) -> "TrainOptions":
         quantized=given["qat"],
         augmentation=parse_augmentation(given["augment"]),
         save_every=given.get("save_every", 1),
+        heads=given.get("heads") or {},
+        people_weight=given.get("people_weight", TrainOptions.people_weight),
         **{name: given[name] for name in unchanged},
     )
 
 
-def make_trainer(faces: "FaceData", options: "TrainOptions", given: Given, out: Path, rank: "Rank") -> "Trainer":
-    """Return a trainer that writes to `out`, with the teachers, unlabeled faces and first weights that were given."""
+def make_trainer(
+    faces: "FaceData", options: "TrainOptions", given: Given, out: Path, rank: "Rank", people: "FaceData | None" = None
+) -> "Trainer":
+    """Return a trainer that writes to `out`, with the teachers, unlabeled faces and first weights that were given.
+
+    people: faces labeled with what people would say, for the heads on votes.
+    """
     from fer_edge.files import sha256_of
     from fer_train.data.npz_faces import load_npz_faces
     from fer_train.networks import Network
     from fer_train.networks.pretrained import fetch, load_initial_weights
     from fer_train.training.distillation import load_teachers
+    from fer_train.training.targets import training_set
     from fer_train.training.trainer import Trainer
 
-    teachers = load_teachers(given["teachers"], faces)
+    lessons = training_set(
+        faces, options.heads, ferplus_weight=options.ferplus_weight, people=people, people_weight=options.people_weight
+    )
+    teachers = load_teachers(given["teachers"], lessons.heads)
     unlabeled = None if given["unlabeled"] is None else load_npz_faces(given["unlabeled"])
     options = replace(options, teachers=tuple(sha256_of(path) for path in given["teachers"]))
     initial = None
@@ -148,11 +159,11 @@ def make_trainer(faces: "FaceData", options: "TrainOptions", given: Given, out: 
         options = replace(options, init=sha256_of(weights))
 
         def initial(network: Network) -> None:
-            transfer = load_initial_weights(network, options.model, faces.classes, weights)
+            transfer = load_initial_weights(network, options.model, lessons.heads, weights)
             if rank.is_first:
                 click.echo(f"{weights}: {transfer.summary()}", err=True)
 
-    return Trainer(faces, options, out, teachers=teachers, unlabeled=unlabeled, initial=initial, rank=rank)
+    return Trainer(lessons, options, out, teachers=teachers, unlabeled=unlabeled, initial=initial, rank=rank)
 
 
 def resolve_device(name: str) -> str:

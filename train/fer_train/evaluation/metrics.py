@@ -66,15 +66,18 @@ def expected_calibration_error(
     return float(np.abs(gap).sum() / len(labels))
 
 
-def fit_temperature(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64]) -> float:
+def fit_temperature(
+    logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64], weights: npt.NDArray[np.float64] | None = None
+) -> float:
     """Return the temperature that minimizes the cross-entropy of logits [N, classes] (Guo et al. 2017).
 
+    weights: float64 [N], of the faces in the cross-entropy; all the same by default.
     The cross-entropy is convex in 1/T, so a golden-section search in it finds the minimum.
     """
 
     def loss(inverse: float) -> float:
         chosen = softmax(logits, 1 / inverse)[np.arange(len(labels)), labels]
-        return float(-np.log(np.maximum(chosen, 1e-12)).mean())
+        return float(np.average(-np.log(np.maximum(chosen, 1e-12)), weights=weights))
 
     low, high = 1 / TEMPERATURE_RANGE[1], 1 / TEMPERATURE_RANGE[0]
     ratio = (5**0.5 - 1) / 2
@@ -88,16 +91,17 @@ def fit_temperature(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[n
 
 
 def cross_fitted_probabilities(
-    logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64]
+    logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64], weights: npt.NDArray[np.float64] | None = None
 ) -> npt.NDArray[np.float64]:
     """Return probabilities whose temperature was fitted on the other half of the rows.
 
-    This measures a calibration error on rows that the temperature was not fitted on.
+    This measures a calibration error on rows that the temperature was not fitted on. weights: as in fit_temperature.
     """
     halves = np.arange(len(labels)) % 2
     probabilities = np.empty(logits.shape, dtype=np.float64)
     for half in (0, 1):
         here, other = halves == half, halves != half
-        temperature = fit_temperature(logits[other], labels[other]) if other.any() else 1.0
+        part = None if weights is None else weights[other]
+        temperature = fit_temperature(logits[other], labels[other], part) if other.any() else 1.0
         probabilities[here] = softmax(logits[here], temperature)
     return probabilities

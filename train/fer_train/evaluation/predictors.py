@@ -64,13 +64,14 @@ class OnnxPredictor:
 class CheckpointPredictor:
     """A checkpoint of fer-train, run by PyTorch in fp32. Raises ModelError if it can't be used.
 
-    threads: for all of PyTorch; None leaves its setting.
+    threads: for all of PyTorch; None leaves its setting. head: which of its heads; None is the first.
     """
 
     precision = "fp32"
 
-    def __init__(self, path: Path, threads: int | None = None, device: str = "cpu") -> None:
-        checkpoint = load_checkpoint(path)
+    def __init__(self, path: Path, threads: int | None = None, device: str = "cpu", head: str | None = None) -> None:
+        stored = load_checkpoint(path)
+        checkpoint = stored.only([stored.head(head).name])
         if threads is not None:
             torch.set_num_threads(threads)
         self.path, self.sha256 = path, sha256_of(path)

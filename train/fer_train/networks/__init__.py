@@ -4,6 +4,7 @@ base           Network, which every network is a subclass of, and Recipe, its tr
 <name>         one file per network that `fer-train --model` offers
 normalization  pixel values to network input
 inference      uint8 faces to logits
+heads          what each group of the classifier's rows says
 checkpoint     best.pt
 pretrained     initial weights
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import torch
@@ -10,9 +11,19 @@ from torch import Tensor
 
 from fer_edge.errors import ModelError
 from fer_train.networks import Network
-from fer_train.networks.checkpoint import load_tensors
+from fer_train.networks.checkpoint import HEAD_ROWS, Checkpoint, load_checkpoint, load_tensors
 
 HEADS = ("classifier.", "fc.")  # torchvision's names of the layers that end in ImageNet's thousand classes
+
+
+class HeadLike(Protocol):
+    """A head's name and classes."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -64,11 +75,12 @@ def fetch(source: str) -> Path:
     return path
 
 
-def load_initial_weights(network: Network, model: str, classes: Sequence[str], path: Path) -> LoadedWeights:
-    """Load the weights in `path` into `network`, the network named `model` with the output `classes`.
+def load_initial_weights(network: Network, model: str, heads: Sequence[HeadLike], path: Path) -> LoadedWeights:
+    """Load the weights in `path` into `network`, the network named `model` with `heads`.
 
     A checkpoint of fer-train must be of the same network, or of one whose tensors all have a place in this one, as
-    edgeresnet's have in edgeresnet-deep. Its classifier is skipped if it has other classes.
+    edgeresnet's have in edgeresnet-deep. The classifier's row of a class comes from the checkpoint's head of the same
+    name, or else from its first head with a class of that name; without one it keeps its random values.
     A torchvision state dict is matched by its names. Its first convolution is summed over RGB: a gray face as RGB
     would give the same, and ImageNet's normalization is ours within 15 %. Its head is skipped.
     Raises ModelError if no name matches, or a tensor has another shape.
@@ -80,8 +92,10 @@ def load_initial_weights(network: Network, model: str, classes: Sequence[str], p
     own = network.state_dict()
     if "schema" in values and values.get("model") != model and not _fits_completely(given, own):
         raise ModelError(f"{path} is a checkpoint of the network {values.get('model')}, not of {model}")
-    same_classes = tuple(values.get("classes", classes)) == tuple(classes)
-    usable = {name: value for name, value in given.items() if same_classes or not name.startswith(HEADS)}
+    usable, fresh_rows = given, list[str]()
+    if "schema" in values:
+        classifier, fresh_rows = _carried_rows(load_checkpoint(path), own, heads)
+        usable = {name: value for name, value in given.items() if not name.startswith(HEADS)} | classifier
     chosen, summed = _matching(usable, own, path)
     if not any(name.endswith("weight") and not name.startswith(HEADS) for name in chosen):
         raise ModelError(f"{path} has no weights with the names of {model}'s: is it of another network?")
@@ -90,8 +104,32 @@ def load_initial_weights(network: Network, model: str, classes: Sequence[str], p
         loaded=tuple(chosen),
         summed=tuple(summed),
         skipped=tuple(name for name in given if name not in chosen),
-        fresh=tuple(name for name in own if name not in chosen and not name.endswith("num_batches_tracked")),
+        fresh=tuple(name for name in own if name not in chosen and not name.endswith("num_batches_tracked"))
+        + tuple(fresh_rows),
     )
+
+
+def _carried_rows(
+    checkpoint: Checkpoint, own: Mapping[str, Tensor], heads: Sequence[HeadLike]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The classifier of `own` with the checkpoint's rows for `heads`, and the classes that it has no row for."""
+    by_head: dict[tuple[str, str], int] = {}
+    by_class: dict[str, int] = {}
+    row = 0
+    for head in checkpoint.heads:
+        for name in head.classes:
+            by_head[head.name, name] = row
+            by_class.setdefault(name, row)
+            row += 1
+    sources = [by_head.get((head.name, name), by_class.get(name)) for head in heads for name in head.classes]
+    labels = [f"{head.name}: {name}" for head in heads for name in head.classes]
+    known = [index for index, source in enumerate(sources) if source is not None]
+    classifier = {}
+    for tensor in HEAD_ROWS if known else ():
+        classifier[tensor] = own[tensor].clone()
+        rows = [source for source in sources if source is not None]
+        classifier[tensor][known] = checkpoint.state_dict[tensor][rows]
+    return classifier, [label for label, source in zip(labels, sources, strict=True) if source is None and known]
 
 
 def _matching(

@@ -2,7 +2,8 @@
 
 options       TrainOptions: everything that decides how a network is trained
 trainer       Trainer: the epochs, best.pt and last.pt
-student       the network in training, with a second head for FER+ votes
+student       the network in training
+targets       what each head learns and is measured against
 batches       the faces on the device, and the batches of an epoch
 augment       random changes of whole batches of faces
 losses        cross-entropy with soft targets, distillation, class weights

@@ -6,6 +6,7 @@ Nothing here synchronizes with the GPU.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +14,10 @@ import torch
 from torch import Tensor
 
 from fer_edge.errors import FerError
-from fer_train.data import FaceData
 from fer_train.training.augment import augment
 from fer_train.training.distributed import Rank
-from fer_train.training.losses import one_hot_targets
 from fer_train.training.options import TrainOptions
+from fer_train.training.targets import TrainingSet
 
 EPOCH_SEEDS = 100_003  # from one run's seed to the next: their epochs have different seeds
 RANK_SEEDS = 1_000_003  # from one process to the next; small, because torch's CPU generator uses 32 bits of a seed
@@ -28,13 +28,14 @@ class Batch:
     """Augmented faces, this process's share of a batch.
 
     faces: float32 [N, 1, 48, 48], normalized, channels last.
-    soft_targets: float32 [N, classes]; a row sums to 1, or to 0 for a face without a label.
-    votes: float32 [N, 10], the FER+ votes as fractions, or None; a row of zeros for a face without votes.
+    soft_targets: float32 [N, columns], all heads' targets side by side.
+    taught: float32 [N, heads], the weight of each face in what teachers say about a head: 1 for a face that has targets
+        for it, and for one without any target.
     """
 
     faces: Tensor
     soft_targets: Tensor
-    votes: Tensor | None
+    taught: Tensor
 
 
 class Batches:
@@ -46,7 +47,7 @@ class Batches:
     """
 
     def __init__(
-        self, training: FaceData, unlabeled: npt.NDArray[np.uint8] | None, options: TrainOptions, rank: Rank
+        self, training: TrainingSet, unlabeled: npt.NDArray[np.uint8] | None, options: TrainOptions, rank: Rank
     ) -> None:
         device = torch.device(options.device)
         extra = np.empty((0, *training.images.shape[1:]), np.uint8) if unlabeled is None else unlabeled
@@ -54,10 +55,10 @@ class Batches:
         self._options, self._rank = options, rank
         self._images = torch.from_numpy(np.concatenate([training.images, extra])).to(device)
         self._labels = torch.from_numpy(labels).to(device)
-        self._soft_targets = one_hot_targets(self._labels, len(training.classes))
-        votes = training.votes
-        self._votes = None if votes is None else torch.from_numpy(_vote_fractions(votes, len(extra))).to(device)
-        self.labeled = len(training) / len(labels)
+        self._soft_targets = torch.from_numpy(_padded(training.targets, len(extra), 0)).to(device)
+        has_targets = np.stack([head.targets.sum(axis=1) > 0 for head in training.heads], axis=1)
+        self._taught = torch.from_numpy(_padded(has_targets, len(extra), 1)).to(device)
+        self.labeled = len(training.labels) / len(labels)
         self.faces = len(labels)
         min_faces = 2 * rank.world_size  # batch normalization needs two faces to compare in each process
         if rank.world_size > 1 and min(options.recipe.batch_size, self.faces) < min_faces:
@@ -83,9 +84,9 @@ class Batches:
         """The epoch's faces as rows, int64 [faces]: each once, or drawn so that classes come equally often."""
         if not self._options.balanced_sampling:
             return torch.randperm(self.faces, device=self._images.device, generator=generator)
-        counts = self._soft_targets.sum(dim=0)
+        counts = torch.bincount(self._labels[self._labels >= 0]).float()
         class_weights = counts.sum() / (counts.clamp_min(1) * (counts > 0).sum())  # mean 1 over the labeled faces
-        weights = torch.where(self._labels < 0, 1.0, self._soft_targets @ class_weights)
+        weights = torch.where(self._labels < 0, 1.0, class_weights[self._labels.clamp_min(0)])
         return torch.multinomial(weights, self.faces, replacement=True, generator=generator)
 
     def _mixup_ratios(self, seed: int) -> Tensor:
@@ -97,14 +98,12 @@ class Batches:
     def _batch(self, rows: Tensor, ratios: Tensor, generator: torch.Generator) -> Batch:
         """The augmented faces `rows` (int64 [N]), each mixed with the face before it if mixup is on."""
         faces = augment(self._images[rows], self._options.augmentation, generator)
-        soft_targets = self._soft_targets[rows]
-        votes = None if self._votes is None else self._votes[rows]
+        soft_targets, taught = self._soft_targets[rows], self._taught[rows]
         if self._options.mixup:
             column = ratios[: len(rows)].unsqueeze(1)
             faces = _mixed(faces, column.view(-1, 1, 1, 1))
-            soft_targets = _mixed(soft_targets, column)
-            votes = None if votes is None else _mixed(votes, column)
-        return Batch(faces.contiguous(memory_format=torch.channels_last), soft_targets, votes)
+            soft_targets, taught = _mixed(soft_targets, column), _mixed(taught, column)
+        return Batch(faces.contiguous(memory_format=torch.channels_last), soft_targets, taught)
 
 
 def _mixed(values: Tensor, ratios: Tensor) -> Tensor:
@@ -112,7 +111,6 @@ def _mixed(values: Tensor, ratios: Tensor) -> Tensor:
     return torch.lerp(values.roll(1, 0), values, ratios)
 
 
-def _vote_fractions(votes: npt.NDArray[np.float32], unlabeled: int) -> npt.NDArray[np.float32]:
-    """Votes [N, 10] as fractions that sum to 1 per face, then `unlabeled` rows of zeros; zeros also without votes."""
-    fractions = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
-    return np.concatenate([fractions, np.zeros((unlabeled, votes.shape[1]))]).astype(np.float32)
+def _padded(rows: npt.NDArray[Any], count: int, value: float) -> npt.NDArray[np.float32]:
+    """`rows` [N, columns] as float32, then `count` rows of `value`."""
+    return np.concatenate([rows, np.full((count, rows.shape[1]), value)]).astype(np.float32)

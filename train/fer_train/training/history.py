@@ -1,31 +1,25 @@
-"""What a run records: means while an epoch trains, the scores on PublicTest after it, and the rows of history.csv."""
+"""What a run records: means while an epoch trains, and the rows of history.csv."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fer_train.data import PUBLIC_TEST
-from fer_train.evaluation.metrics import (
-    cross_fitted_probabilities,
-    expected_calibration_error,
-    fit_temperature,
-    score,
-    softmax,
-)
 from fer_train.tables import save_csv
 from fer_train.training.distributed import Rank
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """A row of history.csv. Losses are means over faces; accuracies are fractions; seconds are wall time."""
+    """A row of history.csv. Losses are means over faces; accuracies are fractions; seconds are wall time.
+
+    train_loss: of all heads. train_accuracy: the first head's. test_loss: the mean over the heads, each against its
+    first truth. test_accuracy: what the best epoch is chosen by, the mean over the heads of their scores against their
+    own truths (fer_train.evaluation.truths); of one head on labels it is the accuracy on PublicTest.
+    """
 
     epoch: int
     learning_rate: float
@@ -75,23 +69,3 @@ class RunningMeans:
         steps = torch.where(self._first_bad > 0, -self._first_bad, -math.inf)
         rank.all_reduce(steps, torch.distributed.ReduceOp.MAX)
         return None if math.isinf(float(steps)) else int(-steps)
-
-
-def public_test_metrics(
-    logits: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.int64],
-    is_new: npt.NDArray[np.bool_],
-    classes: Sequence[str],
-) -> dict[str, Any]:
-    """The metrics of the PublicTest faces for metrics.json, from their logits [N, classes], with a fitted temperature.
-
-    is_new: bool [N], whether a face is not in the training data too.
-    """
-    temperature = fit_temperature(logits, labels)
-    probabilities = softmax(logits, temperature)
-    metrics = score(probabilities, labels, classes)
-    metrics["ece"] = expected_calibration_error(cross_fitted_probabilities(logits, labels), labels)
-    metrics["ece_uncalibrated"] = expected_calibration_error(softmax(logits), labels)
-    metrics["accuracy_deduplicated"] = score(probabilities[is_new], labels[is_new], classes)["accuracy"]
-    metrics["images_deduplicated"] = int(is_new.sum())
-    return metrics | {"split": PUBLIC_TEST, "temperature": temperature}

@@ -1,7 +1,7 @@
 """The losses. Every function sums over faces.
 
-Soft targets are float32 [N, classes]: a row sums to 1, or to 0 for a face without a label, which then adds nothing to
-the loss. They may be mixed and weighted, because the cross-entropy is linear in them.
+Soft targets are float32 [N, classes]: a row sums to the face's weight, 0 for a face that adds nothing to the loss. They
+may be mixed and weighted, because the cross-entropy is linear in them.
 """
 
 import torch
@@ -25,13 +25,17 @@ def cross_entropy_sum(logits: Tensor, soft_targets: Tensor) -> Tensor:
     return -(soft_targets * F.log_softmax(logits, dim=1)).sum()
 
 
-def distillation_sum(logits: Tensor, teacher_probabilities: Tensor, temperature: float) -> Tensor:
+def distillation_sum(
+    logits: Tensor, teacher_probabilities: Tensor, temperature: float, weights: Tensor | None = None
+) -> Tensor:
     """KL divergence of the student's softmax(logits / temperature) from the teachers' [N, classes], a scalar.
 
+    weights: of the faces, float32 [N]; 1 by default.
     It is multiplied by the temperature squared, which keeps the size of the gradient (Hinton et al. 2015).
     """
     student = F.log_softmax(logits / temperature, dim=1)
-    return F.kl_div(student, teacher_probabilities, reduction="sum") * temperature**2
+    divergence = F.kl_div(student, teacher_probabilities, reduction="none")
+    return (divergence if weights is None else divergence * weights.unsqueeze(1)).sum() * temperature**2
 
 
 def class_weights(labels: Tensor, num_classes: int, kind: str) -> Tensor:

@@ -1,5 +1,6 @@
 """Everything that decides how a network is trained."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,8 +24,9 @@ class TrainOptions:
     mixup: alpha of the Beta distribution that two faces and their targets are mixed by (Zhang et al. 2018); 0: off.
     class_weights: "none", "sqrt" or "balanced": how much more a face of a rare class counts in the loss.
     balanced_sampling: draw every class equally often, with replacement.
-    ferplus_weight: of the cross-entropy of a second head on the FER+ vote distribution, which is
-        dropped after training; used when the data has votes.
+    ferplus_weight: of the loss of the head on FER+ votes, which data with votes gets if `heads` names none.
+    heads: names and loss weights of the heads, in order, as in fer_train.training.targets; empty: those of the data.
+    people_weight: mean weight of a face of `--people` in the losses.
     teachers: SHA-256 of each teacher's checkpoint, by which a resumed run recognizes them.
     distill_weight: weight of the teachers' loss, 0 to 1; the labels' loss has the remaining weight. Used with teachers.
     distill_temperature: divides the logits of student and teachers (Hinton et al. 2015).
@@ -48,6 +50,8 @@ class TrainOptions:
     class_weights: str = "none"
     balanced_sampling: bool = False
     ferplus_weight: float = 1.0
+    heads: Mapping[str, float] = field(default_factory=dict)
+    people_weight: float = 0.3
     teachers: tuple[str, ...] = ()
     distill_weight: float = 0.9
     distill_temperature: float = 3.0

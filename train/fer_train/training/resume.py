@@ -15,8 +15,8 @@ CHANGEABLE = ("save_every", "patience", "compiled")
 class Resumable(Protocol):
     """A run whose state can be saved.
 
-    The state has the run's `options`, `classes`, `images` and `unlabelled` (numbers of training faces) and
-    `ferplus_head` (None without votes), by which a run recognizes its own.
+    The state has the run's `options`, `heads` (the classes of each, by name), `images` and `unlabelled` (numbers of
+    training faces), by which a run recognizes its own.
     """
 
     def state_dict(self) -> dict[str, Any]:
@@ -48,13 +48,14 @@ def _difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     """How the run of the state `was` differs from the run of the state `now`; None if they are the same run."""
     if changes := _changes(was["options"], now["options"]):
         return f"with other options ({'; '.join(changes)})"
-    if was["classes"] != now["classes"]:
-        return f"on other classes ({', '.join(was['classes'])}; now {', '.join(now['classes'])})"
+    if list(was["heads"]) != list(now["heads"]):
+        return f"with other heads ({', '.join(was['heads'])}; now {', '.join(now['heads'])})"
+    for before, after in zip(was["heads"].values(), now["heads"].values(), strict=True):
+        if before != after:
+            return f"on other classes ({', '.join(before)}; now {', '.join(after)})"
     for key, kind in (("images", "training"), ("unlabelled", "unlabeled")):
         if was[key] != now[key]:
             return f"on other data ({was[key]} {kind} faces, now {now[key]})"
-    if (was["ferplus_head"] is None) != (now["ferplus_head"] is None):
-        return f"{'without' if was['ferplus_head'] is None else 'with'} --ferplus"
     return None
 
 

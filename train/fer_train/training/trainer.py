@@ -1,9 +1,9 @@
-"""Train a network on a data set that lies on the device, and keep the best epoch by accuracy on PublicTest."""
+"""Train a network on a data set that lies on the device, and keep the epoch with the best score."""
 
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,20 +14,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fer_edge.errors import ModelError
-from fer_train.data import PUBLIC_TEST, TRAINING, FaceData, also_in
+from fer_train.data import also_in
+from fer_train.evaluation.truths import head_metrics, head_score
 from fer_train.networks import Network, Recipe, build_network
 from fer_train.networks.checkpoint import Checkpoint, save_checkpoint
+from fer_train.networks.heads import Head, columns
 from fer_train.networks.inference import predict_logits
 from fer_train.training.batches import Batch, Batches
 from fer_train.training.distillation import TeacherEnsemble
 from fer_train.training.distributed import Rank, wrap_ddp
 from fer_train.training.ema import WeightAverage
-from fer_train.training.history import EpochRecord, RunningMeans, public_test_metrics
+from fer_train.training.history import EpochRecord, RunningMeans
 from fer_train.training.losses import class_weights, cross_entropy_sum, distillation_sum, smooth_labels
 from fer_train.training.options import TrainOptions
 from fer_train.training.qat import fake_quantize
 from fer_train.training.resume import load_state, save_state
 from fer_train.training.student import Student
+from fer_train.training.targets import FERPLUS, HeadTargets, TrainingSet
 
 WARM_UP = 0.2  # fraction of the steps in which the learning rate rises
 STEPS_PER_CHECK = 50  # steps between two checks for a loss that is not finite, where a check synchronizes with the GPU
@@ -42,48 +45,50 @@ EpochCallback = Callable[[EpochRecord, bool], None]
 class Trainer:
     """A training run. In the folder `out`, last.pt holds its whole state and best.pt the best network so far.
 
+    The best epoch has the highest mean score over the heads, each against its own truths
+    (fer_train.evaluation.truths); for one head on labels that is the accuracy on PublicTest.
+
     teachers: checkpoints whose networks the student learns from, beside the labels. unlabeled: uint8 [N, 48, 48],
     faces without a label on which the student learns from the teachers only. initial: sets the network's first weights.
     rank: this process's place among several; all of them must call the same methods.
+    scores: after an epoch, each head's score.
 
-        trainer = Trainer(data, TrainOptions("edgeresnet", 36, Recipe()), Path("run"))
+        trainer = Trainer(training_set(data), TrainOptions("edgeresnet", 36, Recipe()), Path("run"))
         trainer.run(lambda step, means: None, lambda record, is_best: print(record.test_accuracy))
     """
 
     def __init__(
-        self, data: FaceData, options: TrainOptions, out: Path, *, teachers: Sequence[Checkpoint] = (),
+        self, data: TrainingSet, options: TrainOptions, out: Path, *, teachers: Sequence[Checkpoint] = (),
         unlabeled: npt.NDArray[np.uint8] | None = None, initial: Callable[[Network], object] | None = None,
         rank: Rank | None = None,
     ) -> None:  # fmt: skip
         torch.manual_seed(options.seed)
         self.options, self.out, self.rank = options, out, rank or Rank()
-        self.classes, self._dataset, self._class_mapping = data.classes, data.title, dict(data.class_mapping)
         device = torch.device(options.device)
-        training, test = data.split(TRAINING), data.split(PUBLIC_TEST)
-        self.labels, self.test_labels = training.labels, test.labels
-        self.test_is_new = ~also_in(test.images, training.images)
-        self._test_images = torch.from_numpy(test.images).to(device)
-        self.batches = Batches(training, unlabeled, options, self.rank)
+        self.heads, self.labels = data.heads, data.labels
+        self.columns = columns([_untrained(head) for head in data.heads])
+        self.test_is_new = ~also_in(data.test_images, data.images)
+        self._test_images = torch.from_numpy(data.test_images).to(device)
+        self.batches = Batches(data, unlabeled, options, self.rank)
         self.steps_per_epoch = self.batches.per_epoch
-        weights = class_weights(torch.from_numpy(training.labels), len(data.classes), options.class_weights)
-        self._class_weights = weights.to(device)
+        self._class_weights = [_class_weights(head, options.class_weights).to(device) for head in data.heads]
 
-        self.network = build_network(options.model, len(data.classes))
+        outputs = sum(len(head.classes) for head in data.heads)
+        self.network = build_network(options.model, outputs)
         if initial is not None:
             initial(self.network)
-        votes = None if training.votes is None else training.votes.shape[1]
-        self.student = _to_device(Student(self.network, votes, options.amp), device)
-        self.average = _to_device(build_network(options.model, len(data.classes)), device)
+        self.student = _to_device(Student(self.network, options.amp), device)
+        self.average = _to_device(build_network(options.model, outputs), device)
         if options.quantized:
             self.student.ranges = fake_quantize(self.network).to(device)
             fake_quantize(self.average, self.student.ranges)
         self._ema = WeightAverage(self.average, self.network, options.ema_decay)
-        self._forward: Callable[[Tensor], tuple[Tensor, Tensor | None]] = wrap_ddp(self.student, self.rank)
-        self._teacher: Callable[[Tensor], Tensor] | None = None
+        self._forward: Callable[[Tensor], Tensor] = wrap_ddp(self.student, self.rank)
+        self._teacher: Callable[[Tensor], tuple[Tensor, ...]] | None = None
+        self._taught: tuple[int, ...] = ()
         if teachers:
-            self._teacher = _to_device(
-                TeacherEnsemble(teachers, options.distill_temperature, options.amp), device
-            ).eval()
+            ensemble = TeacherEnsemble(teachers, data.heads, options.distill_temperature, options.amp)
+            self._teacher, self._taught = _to_device(ensemble, device).eval(), ensemble.taught
         if options.compiled != "no":
             self._forward = torch.compile(self._forward, dynamic=False, mode=options.compiled)
             if self._teacher is not None:
@@ -92,6 +97,12 @@ class Trainer:
         self.schedule = _schedule(self.optimizer, options, self.steps_per_epoch)
         self.history: list[EpochRecord] = []
         self.best_accuracy = -1.0
+        self.scores: dict[str, float] = {}
+
+    @property
+    def test_count(self) -> int:
+        """The number of test faces."""
+        return len(self.test_is_new)
 
     @property
     def is_done(self) -> bool:
@@ -128,18 +139,17 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """The run's whole state after an epoch, as last.pt holds it."""
-        head, ranges = self.student.ferplus_head, self.student.ranges
+        ranges = self.student.ranges
         return {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
-            "ferplus_head": None if head is None else head.state_dict(),
             "ranges": None if ranges is None else ranges.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "history": [asdict(record) for record in self.history],
             "best_accuracy": self.best_accuracy,
             "options": self.options.to_dict(),
-            "classes": list(self.classes),
+            "heads": {head.name: list(head.classes) for head in self.heads},
             "images": len(self.labels),
             "unlabelled": self.batches.faces - len(self.labels),
         }
@@ -147,8 +157,8 @@ class Trainer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what state_dict returned; KeyError, TypeError or RuntimeError if it does not fit."""
         parts = {
-            "network": self.network, "average": self.average, "ferplus_head": self.student.ferplus_head,
-            "ranges": self.student.ranges, "optimizer": self.optimizer, "schedule": self.schedule,
+            "network": self.network, "average": self.average, "ranges": self.student.ranges,
+            "optimizer": self.optimizer, "schedule": self.schedule,
         }  # fmt: skip
         for name, part in parts.items():
             if part is not None:
@@ -157,17 +167,24 @@ class Trainer:
         self.best_accuracy = state["best_accuracy"]
 
     def _epoch(self, on_step: StepCallback) -> tuple[EpochRecord, npt.NDArray[np.float32]]:
-        """Train an epoch, then test; returns its record and the logits of the test faces [N, classes]."""
+        """Train an epoch, then test; returns its record and the logits of the test faces [N, columns]."""
         started = time.perf_counter()
         epoch, rate = len(self.history) + 1, float(self.schedule.get_last_lr()[0])
         loss, accuracy = self._train_epoch(on_step)
         logits = self._test_logits()
-        test_loss = float(F.cross_entropy(logits, torch.from_numpy(self.test_labels)))
+        losses = [
+            float(F.cross_entropy(part[truth.rows], torch.from_numpy(truth.labels)))
+            for part, truth in ((logits[:, self.columns[head.name]], head.truths[0]) for head in self.heads)
+        ]
+        test_loss = sum(losses) / len(losses)
         if not math.isfinite(test_loss):
-            raise self._not_finite(f"on {PUBLIC_TEST} after epoch {epoch}")
-        test_accuracy = float((logits.argmax(1).numpy() == self.test_labels).mean())
+            raise self._not_finite(f"on the test faces after epoch {epoch}")
+        self.scores = {
+            head.name: head_score(logits[:, self.columns[head.name]].numpy(), head.truths) for head in self.heads
+        }
+        score = sum(self.scores.values()) / len(self.scores)
         seconds = time.perf_counter() - started
-        return EpochRecord(epoch, rate, loss, accuracy, test_loss, test_accuracy, seconds), logits.numpy()
+        return EpochRecord(epoch, rate, loss, accuracy, test_loss, score, seconds), logits.numpy()
 
     def _train_epoch(self, on_step: StepCallback) -> tuple[float, float]:
         """Train an epoch; returns its mean loss and accuracy."""
@@ -176,7 +193,8 @@ class Trainer:
         is_check_free = self.options.device == "cpu" and self.rank.world_size == 1
         for step, batch in enumerate(self.batches.epoch(len(self.history)), start=1):
             logits, loss_sum = self._step(batch)
-            means.add(step, loss_sum, logits, batch.soft_targets)
+            first = self.columns[self.heads[0].name]
+            means.add(step, loss_sum, logits[:, first], batch.soft_targets[:, first])
             if is_check_free or step % STEPS_PER_CHECK == 0 or step == self.steps_per_epoch:
                 bad = means.first_bad_step(self.rank)
                 if bad is not None:
@@ -187,8 +205,8 @@ class Trainer:
 
     def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """One optimizer step; returns the logits and the sum of the losses. Never synchronizes with the GPU."""
-        logits, vote_logits = self._forward(batch.faces)
-        loss_sum = self._loss_sum(batch, logits, vote_logits)
+        logits = self._forward(batch.faces)
+        loss_sum = self._loss_sum(batch, logits)
         self.optimizer.zero_grad(set_to_none=True)
         (loss_sum * (1 / len(batch.faces))).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -196,51 +214,75 @@ class Trainer:
         self._ema.update(self.schedule.last_epoch)
         return logits.detach(), loss_sum
 
-    def _loss_sum(self, batch: Batch, logits: Tensor, vote_logits: Tensor | None) -> Tensor:
+    def _loss_sum(self, batch: Batch, logits: Tensor) -> Tensor:
+        """The sum over the heads of their losses, each of which is a sum over faces."""
         options = self.options
-        targets = smooth_labels(batch.soft_targets * self._class_weights, options.label_smoothing)
-        # Dividing by the fraction of labeled faces makes the labels' part a mean over these.
-        loss = cross_entropy_sum(logits, targets) / self.batches.labeled
+        answers: dict[int, Tensor] = {}
         if self._teacher is not None:
             with torch.no_grad():
-                teacher_probabilities = self._teacher(batch.faces)
-            distilled = distillation_sum(logits, teacher_probabilities, options.distill_temperature)
-            loss = (1 - options.distill_weight) * loss + options.distill_weight * distilled
-        if vote_logits is not None and batch.votes is not None:
-            loss = loss + options.ferplus_weight * cross_entropy_sum(vote_logits, batch.votes) / self.batches.labeled
-        return loss
+                answers = dict(zip(self._taught, self._teacher(batch.faces), strict=True))
+        losses = []
+        for index, head in enumerate(self.heads):
+            part = self.columns[head.name]
+            targets = batch.soft_targets[:, part] * self._class_weights[index]
+            if head.is_labels:
+                targets = smooth_labels(targets, options.label_smoothing)
+            # Dividing by the fraction of faces with targets makes their part a mean over these.
+            loss = cross_entropy_sum(logits[:, part], targets) / self.batches.labeled
+            if index in answers:
+                weights = batch.taught[:, index]
+                distilled = distillation_sum(logits[:, part], answers[index], options.distill_temperature, weights)
+                loss = (1 - options.distill_weight) * loss + options.distill_weight * distilled
+            losses.append(head.weight * loss)
+        return torch.stack(losses).sum()
 
     def _test_logits(self) -> Tensor:
-        """The average's logits for all test faces [N, classes], on the CPU; each process computes its share."""
+        """The average's logits for all test faces [N, columns], on the CPU; each process computes its share."""
         self.rank.broadcast(self.average.buffers())  # processes have different batch statistics
         share = predict_logits(self.average, self.rank.share(self._test_images), self.options.amp)
         if self.rank.world_size == 1:
             return share
-        whole = torch.zeros(len(self._test_images), len(self.classes), device=self._test_images.device)
+        outputs = sum(len(head.classes) for head in self.heads)
+        whole = torch.zeros(len(self._test_images), outputs, device=self._test_images.device)
         self.rank.share(whole).copy_(share)
         return self.rank.all_reduce(whole).cpu()
 
     def _checkpoint(self, test_logits: npt.NDArray[np.float32], epoch: int) -> Checkpoint:
-        """The average after `epoch`, with its scores from the logits of the test faces [N, classes]."""
-        metrics = public_test_metrics(test_logits, self.test_labels, self.test_is_new, self.classes)
-        options = self.options.to_dict() | {"ferplus": self.student.ferplus_head is not None}
+        """The average after `epoch`, with its scores from the logits of the test faces [N, columns]."""
+        options = self.options.to_dict() | {"ferplus": any(head.name == FERPLUS for head in self.heads)}
         if self.student.ranges is not None:
             options["relu_ranges"] = self.student.ranges.tops.tolist()
         return Checkpoint(
             model=self.options.model,
-            classes=self.classes,
+            heads=tuple(self._tested(head, test_logits[:, self.columns[head.name]], epoch) for head in self.heads),
             state_dict={name: value.cpu().contiguous().clone() for name, value in self.average.state_dict().items()},
-            temperature=metrics["temperature"],
-            dataset=self._dataset,
-            metrics=metrics | {"epoch": epoch},
             options=options,
-            class_mapping=self._class_mapping,
+        )
+
+    def _tested(self, head: HeadTargets, logits: npt.NDArray[np.float32], epoch: int) -> Head:
+        """The head as the checkpoint stores it, from its logits of the test faces [N, classes]."""
+        metrics = head_metrics(logits, head.truths, head.classes, self.test_is_new)
+        return replace(
+            _untrained(head),
+            temperature=metrics["temperature"],
+            truth=head.truths[0].description,
+            metrics=metrics | {"epoch": epoch},
         )
 
     def _not_finite(self, where: str) -> ModelError:
         kept = f"{self.out} keeps the state after epoch {len(self.history)}; " if self.history else ""
         rate = self.options.recipe.learning_rate
         return ModelError(f"the loss is not finite {where}: {kept}train again with a lower --lr than {rate:g}")
+
+
+def _untrained(head: HeadTargets) -> Head:
+    return Head(head.name, head.classes, dataset=head.dataset, class_mapping=dict(head.class_mapping))
+
+
+def _class_weights(head: HeadTargets, kind: str) -> Tensor:
+    """The factors of the classes in the head's loss, float32 [classes]; 1 for a head on votes."""
+    labels = torch.from_numpy(head.targets[head.targets.any(axis=1)].argmax(axis=1))
+    return class_weights(labels, len(head.classes), kind if head.is_labels else "none")
 
 
 def _to_device(module: M, device: torch.device) -> M:
