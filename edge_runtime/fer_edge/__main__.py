@@ -4,14 +4,14 @@ import gc
 import os
 import signal
 
-from fer_edge.errors import Interrupted, Terminated
+from fer_edge.errors import HungUp, Interrupted, Terminated
 
 TYPE_CHECKING = False  # see fer_edge/__init__.py
 if TYPE_CHECKING:
     from types import FrameType
     from typing import NoReturn
 
-ENDINGS = {signal.SIGINT: Interrupted, signal.SIGTERM: Terminated}
+ENDINGS = {signal.SIGINT: Interrupted, signal.SIGTERM: Terminated, signal.SIGHUP: HungUp}
 
 
 def _exit_at_once(number: int, _frame: "FrameType | None") -> "NoReturn":
@@ -33,8 +33,16 @@ def main() -> "NoReturn":
     # and onnxruntime together, and we multiply no matrices.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.disable()  # what imports create stays alive: collecting meanwhile only costs time
-    from fer_edge.cli.commands import edge
-    from fer_edge.console import run_main
+    try:
+        from fer_edge.cli.commands import edge
+        from fer_edge.console import run_main
+    except Exception as error:
+        from fer_edge.guards.shortages import shortage
+
+        if (cause := shortage(error)) is None:
+            raise
+        os.write(2, f"fer-edge: {cause}\n".encode())
+        os._exit(1)
 
     for number in handled:
         signal.signal(number, before[number])

@@ -12,9 +12,12 @@ from typing import Any, NoReturn
 
 import click
 
-from fer_edge.errors import FerError, Interrupted, MissingExtraError, Stopped, Terminated
+from fer_edge.errors import FerError, HungUp, Interrupted, MissingExtraError, Stopped, Terminated
+from fer_edge.guards.shortages import shortage
 
 CLEAR_LINE = "\r\x1b[K"  # erases a status line on a terminal
+ENDINGS = {signal.SIGTERM: Terminated, signal.SIGHUP: HungUp}  # SIGINT is Python's own KeyboardInterrupt
+END_SIGNALS = (signal.SIGINT, *ENDINGS)
 LOADING_AFTER_S = 1.0  # a longer silence looks like a hang
 
 
@@ -24,7 +27,7 @@ class _StdoutClosed(BaseException):
 
 @contextlib.contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Hold one SIGINT or SIGTERM back until the block is done; a second one takes effect at once."""
+    """Hold one of END_SIGNALS back until the block is done; a second one takes effect at once."""
     held: list[int] = []
 
     def hold(number: int, _frame: FrameType | None) -> None:
@@ -35,7 +38,7 @@ def signals_deferred() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, hold) for number in END_SIGNALS}
     try:
         yield
     finally:
@@ -225,17 +228,36 @@ def run_main(command: click.Command, prog_name: str, argv: Sequence[str] | None 
     def job() -> object:
         return command.main(argv, prog_name=prog_name, standalone_mode=False)
 
-    def on_sigterm(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise Terminated
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        raise ENDINGS[signal.Signals(number)]
 
-    signal.signal(signal.SIGTERM, on_sigterm)
+    reserve_standard_streams()
+    for number in ENDINGS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, end)
     atexit.register(_ignore_signals)
     _exit(_exit_code(job, prog_name))
 
 
+def reserve_standard_streams() -> None:
+    """Point closed standard streams to /dev/null: a file that we open must not get their number.
+
+    A library's message to stderr would land in that file. Python has set its own objects for them to None before.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)
+
+
 def _ignore_signals() -> None:
     # Python shuts down and the exit code is decided.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in END_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -271,7 +293,11 @@ def _exit_code(job: Callable[[], object], prog_name: str) -> int:
         for stream in filter(None, (sys.stdout, sys.stderr)):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return 0
-    except OSError as error:
+    except Exception as error:
+        if (cause := shortage(error)) is not None:
+            return _fail(prog_name, cause, FerError.exit_code)
+        if not isinstance(error, OSError):
+            raise
         # A system error that no code expected, such as a folder that we may not list.
         reason = error.strerror or str(error)
         return _fail(prog_name, f"{error.filename}: {reason}" if error.filename else reason, FerError.exit_code)

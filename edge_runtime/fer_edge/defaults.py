@@ -15,6 +15,9 @@ VARIABLE = "FER_EDGE_DEFAULTS"
 PRECISIONS = ("int8", "fp32")
 THREADS = (1, 64)  # the allowed range
 DETECT_SIZE_PX = (64, 8192)
+# Defaults of options that the command line and the layers below it share.
+DEFAULT_GIVE_UP_S = 600.0
+DEFAULT_KEEP_OUTPUT = 10
 
 
 def _is_int_within(bounds: tuple[int, int]) -> Callable[[object], bool]:

@@ -87,3 +87,9 @@ class Terminated(Stopped):
     """SIGTERM, as from systemd or kill."""
 
     exit_code, word = 143, "terminated"
+
+
+class HungUp(Stopped):
+    """SIGHUP: the terminal is gone."""
+
+    exit_code, word = 129, "hung up"

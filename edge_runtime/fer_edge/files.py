@@ -1,14 +1,27 @@
-"""Output files: refused if they exist, written under a temporary name, renamed into place when complete."""
+"""Output files: refused if they exist, written under a temporary name, renamed into place when complete.
+
+A temporary name can't be guessed or be a link that another user has placed, and it is short, so that an output's name
+may have all the 255 bytes that file systems allow. Its writer holds a lock on it. The kernel releases the lock of a
+process that is killed, by which the next writer knows a leftover and removes it.
+"""
 
 import contextlib
 import errno
+import functools
 import json
 import os
+import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fer_edge.errors import OutputError
+from fer_edge.guards.locks import try_lock
+
+PRIVATE = 0o600  # of files about people; a stricter umask stays
+_TEMPORARY = re.compile(r"\.fer-[0-9a-f]{16}\.part(\.\w+)?")
+_MAX_SUFFIX = 16  # characters of a suffix that a program chooses a format by
 
 
 def check_writable(path: Path, overwrite: bool = False) -> None:
@@ -18,19 +31,20 @@ def check_writable(path: Path, overwrite: bool = False) -> None:
     """
     if path.is_dir():
         raise OutputError(f"{path} is a folder: name a file in it")
+    exists = os.path.lexists(path)  # a link to a file that is gone, too
     if path.exists() and not os.access(path, os.W_OK):
         raise OutputError(f"{path} is write-protected: name another file, or change its permissions")
     if _is_device(path):
         return
-    if path.exists() and not overwrite:
+    if exists and not overwrite:
         raise OutputError(f"{path} exists: name another file, or pass --overwrite to replace it")
     folder = path.parent
     if not folder.is_dir():
         raise OutputError(f"{folder} is not a folder, so {path.name} can't be written there: create it first")
     # Permissions don't show read-only disks and file systems with other rules: try it.
-    probe = folder / f".{path.stem}.{os.getpid()}.part"
     try:
-        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT, 0o600))
+        descriptor, probe = _create(folder, "", PRIVATE)
+        os.close(descriptor)
         probe.unlink()
     except OSError as error:
         raise OutputError(f"{path.name} can't be written in {folder}: {error.strerror}") from error
@@ -42,24 +56,84 @@ def _is_device(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in `path`'s folder; rename it to `path` on success, remove it on failure.
+def atomic_write(path: Path, private: bool = False) -> Iterator[Path]:
+    """Yield a new, empty file in `path`'s folder; rename it to `path` on success, remove it on failure.
 
-    The temporary name keeps the suffix, from which OpenCV and others choose the format. For a device or pipe, `path`
-    itself is yielded. An OSError becomes OutputError.
+    The temporary name keeps the suffix, from which OpenCV and others choose the format. The file gets the mode of the
+    one that it replaces. A new one follows the umask, or with `private` is its owner's alone. For a device or pipe,
+    `path` itself is yielded. An OSError becomes OutputError.
     """
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         if _is_device(path):
             yield path
-        else:
+            return
+        with temporary_file(path, private) as part:
             yield part
             part.replace(path)
     except OSError as error:
         raise OutputError(f"{path} can't be written: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def temporary_file(path: Path, private: bool = False) -> Iterator[Path]:
+    """Yield a new, empty file beside `path`, with its mode and suffix; remove it at the end unless it was renamed.
+
+    private: as in `atomic_write`. Raises OSError.
+    """
+    remove_leftovers(path.parent)
+    mode = _mode_of(path)
+    descriptor, part = _create(path.parent, path.suffix, PRIVATE if private or mode is not None else 0o666)
+    try:
+        if mode is not None:
+            os.fchmod(descriptor, mode)
+        yield part
     finally:
+        os.close(descriptor)  # and so the lock
         with contextlib.suppress(OSError):  # the folder may be gone, too
             part.unlink(missing_ok=True)
+
+
+def _mode_of(path: Path) -> int | None:
+    """The permissions of a file; None if there is none."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode) & 0o777
+    except OSError:
+        return None
+
+
+def _create(folder: Path, suffix: str, mode: int) -> tuple[int, Path]:
+    """A new file under a temporary name, locked: its descriptor and path. Raises OSError."""
+    ending = suffix if len(suffix) <= _MAX_SUFFIX and re.fullmatch(r"\.\w+", suffix, re.ASCII) else ""
+    while True:
+        part = folder / f".fer-{os.urandom(8).hex()}.part{ending}"
+        try:
+            descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        except FileExistsError:
+            continue
+        try_lock(descriptor)
+        if os.fstat(descriptor).st_nlink:  # no other process took it for a leftover before it was locked
+            return descriptor, part
+        os.close(descriptor)
+
+
+@functools.cache  # once per folder and process
+def remove_leftovers(folder: Path) -> None:
+    """Delete our temporary files in `folder` that no process has locked: those of killed runs and of power cuts."""
+    with contextlib.suppress(OSError):
+        for entry in os.listdir(folder):  # noqa: PTH208 - names suffice
+            if _TEMPORARY.fullmatch(entry):
+                with contextlib.suppress(OSError):
+                    _remove_leftover(folder / entry)
+
+
+def _remove_leftover(part: Path) -> None:
+    descriptor = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and try_lock(descriptor) is True:
+            part.unlink()
+    finally:
+        os.close(descriptor)
 
 
 def sync(descriptor: int) -> None:
@@ -80,9 +154,12 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` to `path` as indented JSON, atomically; ValueError for NaN and infinity."""
-    with atomic_write(path) as part:
+def write_json(path: Path, value: Any, private: bool = False) -> None:
+    """Write `value` to `path` as indented JSON, atomically; ValueError for NaN and infinity.
+
+    private: as in `atomic_write`.
+    """
+    with atomic_write(path, private) as part:
         part.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         if part.is_file():
             sync_file(part)

@@ -1,11 +1,13 @@
 """The only module that imports onnxruntime: without its telemetry, and with a one-line error if it can't be loaded."""
 
 from fer_edge.errors import FerError
+from fer_edge.guards.shortages import shortage
 
 try:
     import onnxruntime
 except ImportError as error:
-    raise FerError(f"onnxruntime can't be loaded ({error}): pip install --force-reinstall onnxruntime") from error
+    advice = shortage(error) or "pip install --force-reinstall onnxruntime"
+    raise FerError(f"onnxruntime can't be loaded ({error}): {advice}") from error
 
 # ORT_DISABLE_TELEMETRY, which the package sets when it is imported, turns everything off. It comes too late if a
 # program has imported onnxruntime before us: this then stops all later events.

@@ -3,6 +3,7 @@
 import os
 
 from fer_edge.errors import FerError
+from fer_edge.guards.shortages import shortage
 
 # OpenCV and FFmpeg write to the C stderr, thousands of lines for some streams. Both read these variables at import;
 # a user who wants the logs sets them before.
@@ -12,6 +13,8 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
 try:
     import cv2
 except ImportError as error:
+    if (cause := shortage(error)) is not None:
+        raise FerError(f"OpenCV can't be loaded: {cause}") from error
     raise FerError(
         f"OpenCV can't be loaded ({error}): on Debian and Raspberry Pi OS, sudo apt-get install libgl1 libglib2.0-0"
     ) from error

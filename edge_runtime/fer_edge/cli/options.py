@@ -16,7 +16,7 @@ from click.core import ParameterSource
 
 from fer_edge.cli.parameters import FrameSize, Number, SizeOrHours, StartTime, negated, to_int, to_seconds, yes_or_no
 from fer_edge.console import MainCommand, RenamedOption
-from fer_edge.defaults import DETECT_SIZE_PX, PRECISIONS, THREADS
+from fer_edge.defaults import DEFAULT_GIVE_UP_S, DEFAULT_KEEP_OUTPUT, DETECT_SIZE_PX, PRECISIONS, THREADS
 from fer_edge.detectors import (
     DEFAULT_DETECT_SIZE_PX,
     DEFAULT_MIN_FACE_PX,
@@ -25,7 +25,7 @@ from fer_edge.detectors import (
     detector_names,
 )  # fmt: skip
 from fer_edge.detectors.defaults import SMALLEST_FACE_PX
-from fer_edge.pipeline.options import DEFAULT_GIVE_UP_S, DEFAULT_SMOOTH_S, LIVE_CLASSIFY_INTERVAL_S, StreamOptions
+from fer_edge.pipeline.options import DEFAULT_SMOOTH_S, LIVE_CLASSIFY_INTERVAL_S, StreamOptions
 
 LIVE_NAME = re.compile(r"\d{1,4}$|/dev/|rpicam:|rtsps?://", re.ASCII)  # a source that is certainly live
 
@@ -155,7 +155,7 @@ MAIN_OPTIONS: list[Decorator] = [
     option("--rotate-output", type=SizeOrHours(), metavar="SIZE|HOURS",
            help="Start a new file for --json, --csv and video at this size (100MB) or age (24h). out.jsonl is the "
                 "newest; older ones become out-000001.jsonl and so on."),
-    option("--keep-output", type=Number(int, 1, 100_000), default=10, show_default=True, metavar="N",
+    option("--keep-output", type=Number(int, 1, 100_000), default=DEFAULT_KEEP_OUTPUT, show_default=True, metavar="N",
            help="With --rotate-output: keep the newest N older files of each output, delete the rest."),
     # Frames and cameras
     option("--mirror", is_flag=True, help="Flip frames horizontally."),
@@ -188,18 +188,39 @@ def check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
     if all(given):  # the file of defaults may hold a precision beside them
         raise click.UsageError("--precision is for the shipped networks: leave it out with --model", ctx)
     inputs = {"--model": values["model"], "--detector-model": values["detector_model"], "--source": values["source"]}
-    flags = {os.path.realpath(str(path)): flag for flag, path in inputs.items() if path}
-    flags |= {os.path.realpath(source): "SOURCE" for source in values["sources"]}
+    flags = {_identity(str(path)): flag for flag, path in inputs.items() if path}
+    flags |= {_identity(source): "SOURCE" for source in values["sources"]}
     for option in ("json", "csv", "output", "report"):
         flag, path = f"--{option}", values[option]
         if option in ("output", "report") and str(path) == "-":
             raise click.UsageError(f"{flag} can't go to stdout: name a file, or /dev/stdout", ctx)
-        name = "-" if str(path) == "-" else os.path.realpath(str(path))
-        if path is None or name.startswith("/dev/"):
+        name = "-" if str(path) == "-" else _identity(str(path))
+        if path is None or str(name).startswith("/dev/"):
             continue
         if name in flags:
             raise click.UsageError(f"{flags[name]} and {flag} can't share {path}: name two files", ctx)
         flags[name] = flag
+    _check_rotation(ctx, values)
+
+
+def _identity(path: str) -> str | tuple[int, int]:
+    """What two names of one file share: device and inode, which hard links share, too, or else the real path."""
+    real = os.path.realpath(path)
+    if os.path.isfile(real):  # noqa: PTH113 - pathlib takes longer
+        found = os.stat(real)  # noqa: PTH116
+        return found.st_dev, found.st_ino
+    return real
+
+
+def _check_rotation(ctx: click.Context, values: dict[str, Any]) -> None:
+    """Raise click.UsageError for options of rotation without an output that is rotated."""
+    output = values["output"]
+    is_rotated = any(path is not None and str(path) != "-" for path in (values["json"], values["csv"], output))
+    if values["rotate_output"] is not None and not is_rotated:
+        raise click.UsageError("--rotate-output needs a file that it rotates: give --json, --csv or a video", ctx)
+    keeps = ctx.get_parameter_source("keep_output") is ParameterSource.COMMANDLINE
+    if keeps and values["rotate_output"] is None:
+        raise click.UsageError("--keep-output needs --rotate-output", ctx)
 
 
 def _check_sources(ctx: click.Context, values: dict[str, Any]) -> None:

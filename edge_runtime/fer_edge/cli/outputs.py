@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import stat
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from fer_edge.cli.options import OutputOptions, RunOptions
 from fer_edge.errors import OutputError
 from fer_edge.files import check_writable
+from fer_edge.guards.locks import OutputLock
 from fer_edge.pipeline.frame import Frame
 from fer_edge.results import FrameResult
 from fer_edge.sinks import Sink, SinkRunner
@@ -43,6 +45,7 @@ class Outputs:
         self._image: SinkRunner | None = None  # of the current source
         self.output_path: Path | None = None
         self.frames_in_file: int | None = None  # of --output, once complete; None if there is one per result
+        self._locks: list[OutputLock] | None = None  # None: not locked yet
         self._earlier = Counter[str]()  # results in the outputs of earlier sources: written and lost
         self._failed: list[str] = []
         self._file: str | None = None
@@ -53,6 +56,10 @@ class Outputs:
     def begin(self, source: Source, lossless: bool) -> None:
         """Open the outputs for `source`. `lossless` sinks make the pipeline wait; others lose their oldest results."""
         options = self._options.outputs
+        _check_not_source(source, options)
+        if self._locks is None:
+            self._locks = []
+            self._lock()
         if options.output is not None:
             from fer_edge.sinks.images import open_image_sink
 
@@ -71,6 +78,22 @@ class Outputs:
             stdout_taken = "-" in (options.json, options.csv) or sys.stdout is None
             self._lines = SinkRunner(ImageLineSink(stdout_taken), live=False)
         self._file = source.name if self._several else None
+
+    def _lock(self) -> None:
+        """Keep other processes from every output until `unlock`."""
+        assert self._locks is not None
+        output = self._options.outputs.output
+        if output is not None and not output.suffix:  # a folder that may not exist yet
+            with contextlib.suppress(OSError):  # the sink says what is wrong
+                output.parent.mkdir(parents=True, exist_ok=True)
+        for path in _files_of(self._options.outputs):
+            self._locks.append(OutputLock(path))
+        check_outputs(self._options.outputs)  # again: another process may have written one before it gave it free
+
+    def unlock(self) -> None:
+        """Give all outputs free: everything is written."""
+        for lock in self._locks or []:
+            lock.release()
 
     def _open_text(self, source: Source) -> list[Sink]:
         options, rotation = self._options.outputs, rotation_of(self._options.outputs)
@@ -220,6 +243,32 @@ def _output_name(source: Source) -> tuple[str, str]:
     suffixes, added = ({".mp4"}, ".mp4") if source.image_count is None else (COLOR_SUFFIXES, ".png")
     suffix = Path(name).suffix
     return (name.removesuffix(suffix), suffix) if suffix.lower() in suffixes else (name, added)
+
+
+def _files_of(options: OutputOptions) -> list[Path]:
+    """The paths of all outputs; none for stdout."""
+    named = (options.json, options.csv, options.output, options.report)
+    return [Path(path) for path in named if path is not None and path != "-"]
+
+
+def _check_not_source(source: Source, options: OutputOptions) -> None:
+    """Raise OutputError if an output is a file of the source, under its own name or another one (a hard link)."""
+    existing = {identity: path for path in _files_of(options) if (identity := _identity(path)) is not None}
+    if not existing:
+        return
+    for file in source.files or [Path(source.name)]:
+        path = existing.get(_identity(file) or (-1, -1))
+        if path is not None:
+            raise OutputError(f"{path} is the source's file {file}: name another file, or it would be lost")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a file; None if it is none."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
 def check_outputs(options: OutputOptions) -> None:

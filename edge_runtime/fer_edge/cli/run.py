@@ -19,7 +19,7 @@ from fer_edge.cli.systemd import SystemdNotifier
 from fer_edge.console import option_named, signals_deferred
 from fer_edge.detectors import open_detector
 from fer_edge.detectors.base import FramedDetector
-from fer_edge.errors import FerError, Interrupted, OutputError, SourceError, Terminated
+from fer_edge.errors import FerError, Interrupted, OutputError, SourceError, Stopped
 from fer_edge.files import write_json
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
@@ -43,7 +43,7 @@ def run(options: RunOptions) -> None:
     """Run until the sources end, a limit is reached, the window is closed or a signal comes; then report.
 
     Raises FerError if something can't be opened or read, if a live source is lost or if an output failed.
-    KeyboardInterrupt and Terminated pass through once everything captured is processed and every output is complete.
+    KeyboardInterrupt and Stopped pass through once everything captured is processed and every output is complete.
     """
     gc.freeze()  # imported modules stay: never collect them again
     gc.enable()
@@ -68,8 +68,8 @@ def run(options: RunOptions) -> None:
     try:
         with _reports_on_request(job.report) as report_if_requested:
             job.run_sources(report_if_requested)
-    except (KeyboardInterrupt, Terminated) as stopped:
-        job.exit_reason = Terminated.word if isinstance(stopped, Terminated) else Interrupted.word
+    except (KeyboardInterrupt, Stopped) as stopped:
+        job.exit_reason = stopped.word if isinstance(stopped, Stopped) else Interrupted.word
         raise
     finally:
         with signals_deferred():
@@ -220,8 +220,11 @@ class _Job:
     def close(self) -> None:
         """Complete every output, then report."""
         read = any(part["frames"]["processed"] for part in self._all_parts())
-        self._outputs.close(discard=not read and (bool(self._errors) or not self._opened))
-        self.report()
+        try:
+            self._outputs.close(discard=not read and (bool(self._errors) or not self._opened))
+            self.report()
+        finally:
+            self._outputs.unlock()
 
     def _all_parts(self) -> list[dict[str, Any]]:
         return [*self._parts, *([] if self._current is None else [self._current.report()])]
@@ -254,7 +257,7 @@ class _Job:
         elif files := [printable(path) for path in paths.values() if path != STDOUT]:
             write_stderr(f"written to {', '.join(files)}")  # the image's own line shows its faces
         if self._options.outputs.report is not None:
-            write_json(self._options.outputs.report, report)
+            write_json(self._options.outputs.report, report, private=True)
 
     @property
     def _one_image(self) -> bool:

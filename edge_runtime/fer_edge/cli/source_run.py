@@ -11,7 +11,7 @@ from fer_edge.cli.outputs import Outputs
 from fer_edge.cli.status import StatusLine
 from fer_edge.cli.systemd import SystemdNotifier
 from fer_edge.console import signals_deferred
-from fer_edge.errors import FerError, Interrupted, Terminated
+from fer_edge.errors import FerError, Interrupted, Stopped
 from fer_edge.pipeline.pipeline import END_OF_SOURCE, Pipeline
 from fer_edge.sinks.keys import Action
 
@@ -81,8 +81,8 @@ class SourceRun:
                 self._view = self._viewing.begin(self.pipeline)
             self.pipeline.start()
             action = self._watch(attendants)
-        except (KeyboardInterrupt, Terminated) as stopped:
-            self.pipeline.stop(Terminated.word if isinstance(stopped, Terminated) else Interrupted.word)
+        except (KeyboardInterrupt, Stopped) as stopped:
+            self.pipeline.stop(stopped.word if isinstance(stopped, Stopped) else Interrupted.word)
             raise
         except BaseException:
             self.pipeline.stop(ERROR)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_edge.errors import ContractError, ModelError
+from fer_edge.guards.shortages import shortage
 from fer_edge.network.contract import METADATA_KEY, Contract, parse_contract
 from fer_edge.onnx_runtime import onnxruntime
 
@@ -143,6 +144,8 @@ def _open(model: Path | bytes, threads: int) -> OnnxModel:
         data = model if isinstance(model, bytes) else model.read_bytes()  # once, so that hash and session agree
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no other base
+        if (cause := shortage(error)) is not None:
+            raise ModelError(f"{name} can't be opened: {cause}") from error
         reason = " ".join(str(error).split())[:160]
         raise ModelError(f"{name} is not a usable ONNX file, or is truncated ({reason}): export it again") from error
     return OnnxModel(session, data)

@@ -15,6 +15,11 @@ log = logging.getLogger(__name__)
 MAX_DRIFT_S = 1.0  # between the machine's clock and ours; more means that the clock was set
 
 
+def now_s() -> float:
+    """The time of day now, in seconds since 1970, which may jump: only for ages that must survive a restart."""
+    return time.time()
+
+
 def iso_utc(at: datetime) -> str:
     """`at`, a UTC time, in ISO 8601 with milliseconds.
 

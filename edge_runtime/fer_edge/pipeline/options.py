@@ -9,10 +9,11 @@ from datetime import datetime
 from numbers import Real
 from typing import Any
 
+from fer_edge.defaults import DEFAULT_GIVE_UP_S
+
 DEFAULT_SMOOTH_S = 0.3  # expressions last half a second and longer
 LIVE_CLASSIFY_INTERVAL_S = 0.1  # an expression lasts longer than that
 START_YEARS = range(1900, 3000)  # of a start time
-DEFAULT_GIVE_UP_S = 600
 ROTATIONS_DEG = (0, 90, 180, 270)
 
 

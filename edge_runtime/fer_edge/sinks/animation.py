@@ -89,7 +89,7 @@ class AnimationSink(Sink):
         animation.durations = self._durations_ms()
         gif = self._path.suffix.lower() == ".gif"
         options = [cv2.IMWRITE_GIF_DITHER, GIF_DITHER] if gif else [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY]
-        with atomic_write(self._path) as part:
+        with atomic_write(self._path, private=True) as part:
             encoded, data = cv2.imencodeanimation(self._path.suffix.lower(), animation, options)
             if not encoded:
                 raise OutputError(f"{self._path} can't be encoded: name an .mp4")

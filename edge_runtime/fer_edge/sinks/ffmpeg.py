@@ -23,6 +23,7 @@ from typing import IO
 import numpy as np
 
 from fer_edge.errors import OutputError
+from fer_edge.files import temporary_file
 from fer_edge.framing import Image
 from fer_edge.opencv import cv2
 from fer_edge.system import usable_cores
@@ -254,21 +255,18 @@ def add_sound(part: Path, sound: Sound, offset_s: float, duration_s: float) -> N
     """
     wanted, encoder = ("opus", "libopus") if part.suffix.lower() == ".webm" else ("aac", "aac")
     codec = "copy" if sound.codec == wanted else encoder
-    with_sound = part.with_stem(f"{part.stem.removesuffix('.part')}.sound.part")
     try:
-        child = _Child(
-            sound.program,
-            [
-                "-i", f"file:{part}", "-seek_timestamp", "1", "-ss", f"{sound.start_s + offset_s:.6f}",
-                "-i", f"file:{sound.source}", "-map", "0:v:0", "-map", "1:a:0", "-c:v", "copy", "-c:a", codec,
-                "-t", f"{duration_s:.6f}", *_output(with_sound),
-            ],
-            with_input=False,
-        )  # fmt: skip
-        child.complete()
-        with_sound.replace(part)
+        with temporary_file(part) as with_sound:
+            child = _Child(
+                sound.program,
+                [
+                    "-i", f"file:{part}", "-seek_timestamp", "1", "-ss", f"{sound.start_s + offset_s:.6f}",
+                    "-i", f"file:{sound.source}", "-map", "0:v:0", "-map", "1:a:0", "-c:v", "copy", "-c:a", codec,
+                    "-t", f"{duration_s:.6f}", *_output(with_sound),
+                ],
+                with_input=False,
+            )  # fmt: skip
+            child.complete()
+            with_sound.replace(part)
     except OSError as error:
         raise OutputError(str(error.strerror or error)) from error
-    finally:
-        with contextlib.suppress(OSError):
-            with_sound.unlink(missing_ok=True)

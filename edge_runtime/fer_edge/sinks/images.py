@@ -133,7 +133,7 @@ class FolderSink(Sink):
 
 
 def _save(image: Image, path: Path) -> None:
-    with atomic_write(path) as part:
+    with atomic_write(path, private=True) as part:
         try:
             written, data = cv2.imencode(path.suffix, image)  # cv2.imwrite crashes on a file name that is not UTF-8
         except cv2.error:  # a size that the format does not support

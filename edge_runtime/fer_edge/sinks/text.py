@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from fer_edge.console import CLEAR_LINE
 from fer_edge.errors import OutputError
-from fer_edge.files import sync
+from fer_edge.files import PRIVATE, sync
 from fer_edge.results import BOX_DECIMALS, PROBABILITY_DECIMALS, FrameResult
 from fer_edge.sentences import image_line, left_out_line
 from fer_edge.sinks.base import Published, Sink
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 MAX_QUEUED = 256  # results
 NOT_OPEN = -1  # no file descriptor
+FIRST_BYTES = b'{"schema":'  # of a JSON line
 
 
 class _TextSink(Sink):
@@ -45,19 +46,17 @@ class _TextSink(Sink):
         self._header = header.encode()
         self._rotation = None if target == "-" else rotation
         self._queued: list[bytes] = []  # the lines of one result per item
-        self._open_piece()
+        self._open_piece(may_append=True)
 
-    def _open_piece(self) -> None:
+    def _open_piece(self, may_append: bool = False) -> None:
+        """Open the output. may_append: to a rotated file of an earlier run that has room, where a new one would do."""
         self._size = self._results = 0  # of this piece
         self._started = time.monotonic()
         self._to_disk = self._is_new = False
         self._descriptor = NOT_OPEN
         try:
             if self.target != "-":
-                if self._rotation is not None:
-                    self._rotation.rotate(Path(self.target))
-                self._is_new = not os.path.lexists(self.target)
-                self._descriptor = os.open(self.target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+                self._open_file(may_append)
             elif (stream := self._stream()) is not None:
                 self._descriptor = os.dup(stream.fileno())
             else:
@@ -66,6 +65,37 @@ class _TextSink(Sink):
             self._at_once = self.target == "-" or not self._is_file
         except OSError as error:
             raise OutputError(f"{self.target} can't be written: {error.strerror}") from error
+
+    def _open_file(self, may_append: bool) -> None:
+        path, rotation, mode = Path(self.target), self._rotation, None
+        size = self._size_to_append_to(path) if may_append and rotation is not None else 0
+        if rotation is not None and not size:
+            mode = rotation.rotate(path)
+        self._is_new = not os.path.lexists(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (0 if size else os.O_TRUNC)
+        self._descriptor = os.open(path, flags, PRIVATE)
+        if size:
+            self._size = self._results = size  # at least one result: the next one may begin a new piece
+            os.lseek(self._descriptor, 0, os.SEEK_END)
+            assert rotation is not None
+            self._started -= rotation.age_s(path)
+        elif rotation is not None and path.is_file():
+            if mode is not None:
+                os.fchmod(self._descriptor, mode)
+            rotation.begin(path)
+
+    def _size_to_append_to(self, path: Path) -> int:
+        """The size of a file in whole lines of this kind, with room for more; 0 for any other."""
+        assert self._rotation is not None
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            starts = self._header or FIRST_BYTES
+            if path.is_file() and file.read(len(starts)) == starts:
+                file.seek(-1, os.SEEK_END)
+                whole = file.read(1) == b"\n"  # a power cut may leave half a line
+                if whole and not self._rotation.is_complete(size, self._rotation.age_s(path)):
+                    return size
+        return 0
 
     def lines_of(self, result: FrameResult) -> str:
         """The lines of a result, each with its line feed; "" if it has none."""

@@ -12,13 +12,13 @@ from typing import Protocol
 import numpy as np
 
 from fer_edge.errors import OutputError
-from fer_edge.files import atomic_write, sync_file
+from fer_edge.files import atomic_write, remove_leftovers, sync_file
 from fer_edge.framing import Image
 from fer_edge.opencv import cv2
 from fer_edge.sinks import ffmpeg
 from fer_edge.sinks.base import Published, Sink
 from fer_edge.sinks.overlay import annotate
-from fer_edge.sinks.rotation import Rotation, remove_leftovers
+from fer_edge.sinks.rotation import Rotation
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class _Video:
         self._path, self._fps, self._size, self._start_t = path, fps, size, start_t
         self.frames = self.results = 0
         with contextlib.ExitStack() as stack:
-            self._part = stack.enter_context(atomic_write(path))
+            self._part = stack.enter_context(atomic_write(path, private=True))
             self._encoder = open_encoder(self._part, path, fps, size)
             self._rename_at_exit = stack.pop_all()
 
@@ -195,7 +195,7 @@ class VideoSink(Sink):
         self._started = self._zero_t = 0.0  # of this piece: monotonic seconds, and the stream's time
         self._sound = None if sound_of is None else _find_sound(sound_of, path)
         self._in_sync = True  # of this piece: no gap was shortened
-        remove_leftovers(path)
+        remove_leftovers(path.parent)
         h264_program(path)  # ask ffmpeg now: the first frames of a live source would not wait
 
     @property

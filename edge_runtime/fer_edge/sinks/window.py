@@ -161,8 +161,7 @@ class Window:
         image = annotate(self._current.image, self._current.faces, bars=self._bars)
         try:
             path = _new_path(self._current.name)
-            with atomic_write(path) as part:
-                part.touch(0o600)  # it shows people
+            with atomic_write(path, private=True) as part:
                 part.write_bytes(cv2.imencode(".png", image)[1].tobytes())
         except (OSError, OutputError) as error:
             self.notify(f"not saved: {error}")

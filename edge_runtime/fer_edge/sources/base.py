@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fer_edge.framing import Image
@@ -35,6 +36,7 @@ class Source:
     seekable: True if `seek` works.
     frame_count: number of frames as announced, which may be wrong; None if unknown.
     image_count: number of single images it holds; None for a video or an unknown number.
+    files: the image files that it reads; empty for others.
     is_cropped: True if each frame is one face, framed as in FER2013, so that there is nothing to detect.
     properties: what the device or file delivers, as far as known: size [width, height], format (four letters), fps.
     reconnects: how many times it came back after a loss. gaps_s: the last outages, in seconds.
@@ -46,6 +48,7 @@ class Source:
     seekable: bool = False
     frame_count: int | None = None
     image_count: int | None = None
+    files: Sequence[Path] = ()
     is_cropped: bool = False
     properties: Mapping[str, Any] | None = None
     reconnects: int = 0

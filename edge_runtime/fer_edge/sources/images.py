@@ -17,7 +17,7 @@ class ImagesSource(Source):
     def __init__(self, name: str, files: Sequence[Path]) -> None:
         self.name = name
         self.image_count = self.frame_count = len(files)
-        self._files = list(files)
+        self.files = self._files = list(files)
         self._next = 0
         self._readable = 0
         self._only = read_image(files[0]) if len(files) == 1 else None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fer_edge.channel import Channel, Closed
+from fer_edge.defaults import DEFAULT_GIVE_UP_S
 from fer_edge.errors import SourceError
 from fer_edge.sources.base import Source, SourceFrame
 
@@ -29,7 +30,7 @@ class ReconnectPolicy(NamedTuple):
     silent_s: float = 10.0
     first_retry_s: float = 1.0
     max_retry_s: float = 30.0
-    give_up_s: float = 600.0
+    give_up_s: float = DEFAULT_GIVE_UP_S
 
 
 def open_with_timeout(open_once: Callable[[], Source], name: str, timeout_s: float) -> Source:

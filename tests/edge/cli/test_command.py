@@ -287,7 +287,7 @@ def parsed(*arguments: str) -> dict[str, Any]:
     return cli.edge.make_context("fer-edge", list(arguments)).params
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_the_run_with_complete_outputs(tmp_path: Path, model: Path, number: int, code: int) -> None:
     command = [
         sys.executable, "-m", "fer_edge", "--model", str(model), "--source", "demo:160x160,endless", "--headless",
@@ -303,7 +303,7 @@ def test_a_signal_ends_the_run_with_complete_outputs(tmp_path: Path, model: Path
     process.send_signal(number)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == code, stderr
-    assert stderr.splitlines()[-1] in ("fer-edge: interrupted", "fer-edge: terminated")
+    assert stderr.splitlines()[-1] in ("fer-edge: interrupted", "fer-edge: terminated", "fer-edge: hung up")
     assert "" not in stderr.splitlines()
     report = json.loads((tmp_path / "out.json").read_text())
     frames = report["frames"]

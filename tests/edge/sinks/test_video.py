@@ -181,6 +181,6 @@ def test_completing_a_long_video_is_not_taken_for_hanging(
 
 
 def test_leftovers_of_a_killed_run_are_removed_by_the_next(tmp_path: Path) -> None:
-    (tmp_path / ".out.999999999.part.mp4").write_text("partial")
+    (tmp_path / ".fer-0123456789abcdef.part.mp4").write_text("partial")
     VideoSink(tmp_path / "out.mp4", 25.0, gaps=False).close()
     assert not list(tmp_path.iterdir())

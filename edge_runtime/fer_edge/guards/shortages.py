@@ -1,0 +1,30 @@
+"""Errors of a machine that has no memory or no threads left: each library has its own words for them."""
+
+import errno
+
+_MEMORY = (  # of OpenCV, C++, onnxruntime and the loader of shared libraries
+    "insufficient memory", "failed to allocate", "bad_alloc", "bad alloc", "out of memory", "cannot allocate memory",
+    "failed to map segment", "unable to allocate",
+)  # fmt: skip
+_THREADS = ("start new thread", "pthread_create", "thread constructor failed", "failed to create thread")
+_TEMPORARILY = "resource temporarily unavailable"  # what C++ says where a thread can't be started
+
+
+def shortage(error: BaseException | None) -> str | None:
+    """A sentence if `error`, or what caused it, means that memory or threads are used up; None otherwise.
+
+    >>> shortage(MemoryError())
+    'the memory is used up: end other programs, or raise the limit (ulimit -v, MemoryMax)'
+    >>> shortage(ValueError("wrong")) is None
+    True
+    """
+    while error is not None:
+        text = str(error).lower()
+        number = error.errno if isinstance(error, OSError) else None
+        if isinstance(error, MemoryError) or number == errno.ENOMEM or any(words in text for words in _MEMORY):
+            return "the memory is used up: end other programs, or raise the limit (ulimit -v, MemoryMax)"
+        of_runtime = isinstance(error, RuntimeError | OSError) and _TEMPORARILY in text
+        if of_runtime or any(words in text for words in _THREADS):
+            return "a thread can't be started: free memory, or raise the limit (ulimit -u, ulimit -v, TasksMax)"
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,58 @@
+"""What the libraries say when memory or threads are used up, and what is another error."""
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fer_edge.guards.shortages import shortage
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 4 GiB for an array with shape (40000, 40000)"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("OpenCV(4.12.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 48 bytes"),
+        RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Failed to allocate memory for requested buffer"),
+        ImportError("libopenblas.so: failed to map segment from shared object"),
+    ],
+)
+def test_used_up_memory_is_named(error: Exception) -> None:
+    assert "memory is used up" in str(shortage(error))
+    outer = ValueError("another message")
+    outer.__cause__ = error
+    assert "memory is used up" in str(shortage(outer))
+
+
+@pytest.mark.parametrize("error", [
+    RuntimeError("can't start new thread"), RuntimeError("pthread_create failed, error code: 11"),
+    RuntimeError("Resource temporarily unavailable"),
+])  # fmt: skip
+def test_used_up_threads_are_named(error: Exception) -> None:
+    assert "a thread can't be started" in str(shortage(error))
+
+
+@pytest.mark.parametrize("error", [
+    ValueError("x"), RuntimeError("x"), OSError(errno.ENOENT, "no such file"), ImportError("libGL.so.1: cannot open"),
+])  # fmt: skip
+def test_other_errors_are_no_shortage(error: Exception) -> None:
+    assert shortage(error) is None
+
+
+@pytest.mark.parametrize("command", [["-m", "fer_edge", "demo:160x160", "--headless", "--max-frames", "3"]])
+@pytest.mark.parametrize("kib", [60_000, 160_000, 300_000, 500_000])
+def test_a_run_with_too_little_memory_ends_with_the_true_cause(tmp_path: Path, command: list[str], kib: int) -> None:
+    shell = f'ulimit -v {kib}; exec "$@"'
+    ran = subprocess.run(
+        ["bash", "-c", shell, "-", sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False,
+        timeout=120,
+    )  # fmt: skip
+    assert ran.returncode == 1
+    last = ran.stderr.splitlines()[-1]
+    assert last.startswith("fer-edge: ")
+    assert "memory" in last
+    assert "Traceback" not in ran.stderr
