@@ -146,7 +146,7 @@ class _Video:
 
         sound: of the source, to be added. If that fails, the video stays without it.
         """
-        with _logged_if_slow(self._path), self._rename_at_exit:
+        with self._rename_at_exit, _logged_if_slow(self._path):
             self._encoder.finish()
             # OpenCV does not report a full disk, but then the file's index is missing or wrong.
             frames = cv2.VideoCapture(str(self._part), cv2.CAP_FFMPEG).get(cv2.CAP_PROP_FRAME_COUNT)
