@@ -9,6 +9,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
+from fer_edge.errors import DataError
 from fer_edge.network.classifier import Classifier
 from fer_models import default_model
 from fer_train.data import FERPLUS_CLASSES
@@ -61,6 +62,17 @@ def open_classifier(model: Path, head: str | None = None, threads: int = 1) -> C
     """The file's first head, or the one that `head` names. ModelError or ContractError if there is none."""
     options: dict[str, Any] = {} if head is None else {"head": head}
     return Classifier(model, threads, **options)
+
+
+def open_head(model: Path | None, name: str | None = None, threads: int = 1) -> Head:
+    """One head of a file (default: the shipped int8 one): its first, or the one that `name` names.
+
+    DataError if its labels are no emotions.
+    """
+    head = open_heads(model, [name] if name else [], threads)[0]
+    if not head.is_emotional:
+        raise DataError(f"{head.title} has the labels {', '.join(head.classifier.labels)}: give a head of emotions")
+    return head
 
 
 def open_heads(model: Path | None, names: Sequence[str] = (), threads: int = 1) -> list[Head]:

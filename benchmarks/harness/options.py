@@ -48,6 +48,21 @@ def people_option(required: bool = False) -> Callable[[Command], Command]:
     )  # fmt: skip
 
 
+def tiles_option(required: bool = False) -> Callable[[Command], Command]:
+    """--tiles, the folder of photographs of people."""
+    return click.option(
+        "--tiles", type=FILE, required=required, metavar="DIR", help="Folder that train/recipes/lfw_tiles.py made."
+    )
+
+
+def labels_option(required: bool = False) -> Callable[[Command], Command]:
+    """--labels, the emotions of the tiles."""
+    return click.option(
+        "--labels", type=FILE, required=required, metavar="CSV",
+        help="Labels of the tiles, with the columns tile, name and emotion.",
+    )  # fmt: skip
+
+
 def rounds_option(default: int, minimum: int = 1) -> Callable[[Command], Command]:
     """--rounds, of contestants that take turns."""
     return click.option(

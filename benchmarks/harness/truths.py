@@ -86,6 +86,20 @@ def fer2013_sets(data: Path, ferplus: Path | None, split: str = PUBLIC_TEST) -> 
     return sets
 
 
+def own_fer2013_set(head: str | None, data: Path, ferplus: Path | None) -> FaceSet:
+    """PublicTest with the truth that a head was trained for; a head of a user's is measured against FER2013's labels.
+
+    DataError if it takes FER+'s votes and `ferplus` is None: another truth would make it look worse than it is.
+    """
+    truths = own_truths(head)
+    sets = fer2013_sets(data, ferplus)
+    if MAJORITY not in truths:
+        return sets[LABELS]
+    if MAJORITY not in sets:
+        raise DataError(f"the head {head} is measured against FER+'s votes: give --ferplus, or --head fer2013")
+    return sets[MAJORITY]
+
+
 def people_set(folder: Path) -> FaceSet:
     """The faces of `folder`/test/CLASS, which none of the networks was trained on; those of train/ tell copies.
 

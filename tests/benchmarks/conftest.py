@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 
 from benchmarks.harness.inputs import drawn_faces
+from fer_edge.demo.scene import SIZE, draw_scene, face_box_at
+from fer_edge.framing import Square, crop, to_gray
 from fer_edge.opencv import cv2
 from fer_train.data import FaceData
+from fer_train.detection.synthesis.tiles import TILE_PX, TILES_PER_ROW
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,3 +112,37 @@ def people_folder(tmp_path: Path) -> Path:
             cv2.imwrite(str(folder / place / f"{name}.png"), rng.integers(0, 256, (48, 48), dtype=np.uint8))
     (folder / "test/sad/G_0001.png").write_bytes((folder / "train/sad/W_0001.png").read_bytes())
     return folder
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> tuple[Path, Path]:
+    """A folder of tiles and labels for them: the demo's drawn face, big and in the middle of ten photographs.
+
+    Seven of them are of people in `people_folder`/test, two of people in train/, and one has no label.
+    """
+    scene = to_gray(draw_scene(1.0))
+    x, y, width, height = face_box_at(1.0, SIZE)
+    side = 1.6 * max(width, height)
+    face = crop(scene, Square(x + width / 2, y + height / 2, side), (TILE_PX, TILE_PX))
+    box = (TILE_PX / 2 - TILE_PX * width / side / 2, TILE_PX / 2 - TILE_PX * height / side / 2,
+           TILE_PX * width / side, TILE_PX * height / side)  # fmt: skip
+    people = {
+        "A_Person_0001": "neutral", "A_Person_0002": "angry", "B_0001": "neutral", "C_0001": "neutral",
+        "D_0001": "neutral", "E_0001": "happy", "F_0001": "happy", "T_0001": "neutral", "U_0001": "angry", "X_0001": "",
+    }  # fmt: skip
+    folder = tmp_path / "tiles"
+    folder.mkdir()
+    sheet = np.zeros((TILE_PX, TILES_PER_ROW * TILE_PX), np.uint8)
+    landmarks = "right_eye_x,right_eye_y,left_eye_x,left_eye_y,nose_x,nose_y,mouth_right_x,mouth_right_y"
+    boxes = [f"tile,name,x,y,w,h,{landmarks},mouth_left_x,mouth_left_y,score"]
+    rows = ["tile,name,emotion"]
+    for tile, (name, emotion) in enumerate(people.items()):
+        sheet[:, tile * TILE_PX : (tile + 1) * TILE_PX] = face
+        points = "52,56,76,56,64,70,55,82,74,82" if tile % 2 else "52,56,76,56,76,70,55,82,74,82"  # odd: frontal
+        boxes.append(f"{tile},{name},{','.join(f'{value:.2f}' for value in box)},{points},0.9")
+        rows += [f"{tile},{name},{emotion}"] if emotion else []
+    cv2.imwrite(str(folder / "tiles_00.jpg"), sheet, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    (folder / "boxes.csv").write_text("\n".join(boxes) + "\n")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("\n".join(rows) + "\n")
+    return folder, labels

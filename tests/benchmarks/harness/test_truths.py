@@ -13,6 +13,7 @@ from benchmarks.harness.truths import (
     UNIQUE_TOP,
     fer2013_sets,
     load_sets,
+    own_fer2013_set,
     own_truths,
     people_of,
     people_set,
@@ -74,6 +75,13 @@ def test_every_head_has_the_truths_that_it_was_trained_for() -> None:
     assert own_truths("people") == (MAJORITY, PEOPLE)
     assert own_truths("ferplus") == (MAJORITY,)
     assert own_truths("own") == ()
+
+
+def test_a_head_of_the_votes_is_not_measured_against_labels(faces_csv: Path, ferplus_csv: Path) -> None:
+    assert own_fer2013_set("people", faces_csv, ferplus_csv).truth == MAJORITY
+    assert own_fer2013_set(None, faces_csv, ferplus_csv).truth == LABELS
+    with pytest.raises(DataError, match="give --ferplus"):
+        own_fer2013_set("people", faces_csv, None)
 
 
 def test_answers_are_put_into_the_order_of_the_emotions() -> None:
