@@ -63,7 +63,7 @@ def answers(head: Head, images: Sequence[Image], squares: Sequence[Square]) -> n
         normalize_light(face)
     batch = np.repeat(faces[:, None], head.classifier.contract.channels, axis=1)
     parts = [head.classifier.predict(batch[start : start + 256]) for start in range(0, len(batch), 256)]
-    return as_emotions(np.concatenate(parts), head.classifier.labels).argmax(axis=1)
+    return np.asarray(as_emotions(np.concatenate(parts), head.classifier.labels).argmax(axis=1))
 
 
 def five_mean(right: Right, labels: npt.NDArray[np.int64]) -> float:

@@ -45,7 +45,7 @@ def open_peer(_name: str, files: Sequence[Path]) -> EmotionFerplus:
         raise PeerMissingError("--peer emotion-ferplus=FILE names emotion-ferplus-8.onnx")
     if not named.is_file():
         raise PeerMissingError(f"{named} is not a file")
-    import onnxruntime
+    from fer_edge.onnx_runtime import onnxruntime
 
     try:
         session = onnxruntime.InferenceSession(str(named), providers=["CPUExecutionProvider"])
