@@ -28,6 +28,10 @@ def merged(checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, heads=(replace(checkpoint.head(), classes=MERGED, class_mapping=MAPPING),))
 
 
+def mapped(checkpoint: Checkpoint, mapping: dict[str, str | None]) -> Checkpoint:
+    return replace(checkpoint, heads=(replace(checkpoint.head(), class_mapping=mapping),))
+
+
 def test_data_with_the_classes_before_merging_is_mapped(merged: Checkpoint, faces: FaceData, faces_csv: Path) -> None:
     data = load_data(faces_csv, merged, False, lambda _: None)
     assert data.classes == MERGED
@@ -47,7 +51,7 @@ def test_dropped_classes_are_left_out_again(checkpoint: Checkpoint, faces: FaceD
 def test_a_class_without_a_place_is_refused(merged: Checkpoint, faces_csv: Path) -> None:
     mapping = {name: place for name, place in MAPPING.items() if name not in ("fear", "sad")}
     with pytest.raises(DataError, match=r"has the classes fear, sad, but the checkpoint was trained on angry, disgust"):
-        load_data(faces_csv, replace(merged, class_mapping=mapping), False, lambda _: None)
+        load_data(faces_csv, mapped(merged, mapping), False, lambda _: None)
 
 
 def test_bad_rows_can_be_left_out(
@@ -66,7 +70,7 @@ def test_the_contract_carries_the_mapping_only_if_there_is_one(merged: Checkpoin
     contract = classifier_contract(merged, "")
     assert contract.labels == MERGED
     assert parse_contract(contract.to_json(), "m.onnx").class_mapping == MAPPING
-    assert "class_mapping" not in classifier_contract(replace(merged, class_mapping={}), "").to_json()
+    assert "class_mapping" not in classifier_contract(mapped(merged, {}), "").to_json()
 
 
 @pytest.mark.parametrize("garbled", ['{"fear":"glad"}', "[1]", '"happy"', "7", '{"fear":1}'])
