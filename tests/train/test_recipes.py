@@ -121,10 +121,14 @@ def test_our_commands_accept_those_of_the_shipped_recipe(tmp_path: Path) -> None
         (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >> "{log}"\n')
         (tmp_path / name).chmod(0o700)
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    subprocess.run(["sh", SCRIPT.with_name("shipped.sh"), "data", tmp_path / "run"], env=environment, check=True)
+    subprocess.run(
+        ["sh", SCRIPT.with_name("shipped.sh"), "data", tmp_path / "run", "faces"], env=environment, check=True
+    )
     *trained, exported = map(shlex.split, log.read_text().splitlines())
     options = [train.make_context(name, words).params for name, *words in trained]
-    assert [taken["model"] for taken in options] == ["edgeresnet", "edgeresnet-deep", "edgeresnet-deep"]
+    assert [taken["model"] for taken in options] == ["edgeresnet"] + ["edgeresnet-deep"] * 3
+    assert list(options[-1]["heads"]) == ["people", "ferplus", "fer2013"]
+    assert options[-1]["people"] == Path("faces")
     for before, taken in itertools.pairwise(options):
         best = before["out"] / "best.pt"
         assert taken["teachers"] == (best,)
