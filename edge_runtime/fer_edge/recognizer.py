@@ -44,6 +44,7 @@ class EmotionRecognizer:
     detect_size_px: longer images are downscaled to this for the search; less is faster but misses small faces. None:
         1920 for separate images, 640 for videos and cameras.
     min_confidence: a face whose label is less probable is unsure, 0 to 1; None: as the model's contract says.
+    head: which of the model's answers to give; None for its first one. `fer-export inspect` lists them.
 
     Raises FerError if a file can't be used, ValueError for an unknown detector or a number out of range, and TypeError
     for something else than a number.
@@ -73,6 +74,7 @@ class EmotionRecognizer:
         min_score: float = 0.0,
         detect_size_px: int | None = None,
         min_confidence: float | None = None,
+        head: str | None = None,
     ) -> None:
         limits = {"threads": (threads, 1), "min_face_px": (min_face_px, 1), "detect_size_px": (detect_size_px, 64)}
         for name, (value, least) in {**limits, "min_score": (min_score, 0)}.items():
@@ -85,7 +87,7 @@ class EmotionRecognizer:
         with native_calls():
             self._networks: _Networks | None = _Networks(
                 _detector(detector, detector_model, min_face_px, min_score, detect_size_px, threads),
-                Classifier(_model_path(model, precision), threads),
+                Classifier(_model_path(model, precision), threads, head),
             )
         classifier = self._networks.classifier
         self._labels = classifier.labels

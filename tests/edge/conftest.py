@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from fer_edge.demo.scene import draw_scene
 from fer_edge.detectors.base import Detection
 from fer_edge.framing import Framing, Image
 from fer_edge.network.classifier import Classifier
-from fer_edge.network.contract import METADATA_KEY, Contract, DetectorContract
+from fer_edge.network.contract import METADATA_KEY, Contract, DetectorContract, Head
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.results import Face, FrameResult
 from fer_edge.sources.base import Source, SourceFrame
@@ -29,6 +29,37 @@ settings.load_profile("no deadline")
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 CONTRACT = Contract(kind="classifier", labels=LABELS, input_size=(48, 48), color="grey", dataset="none")
+
+
+HEADS = (
+    Head("people", "people", LABELS, min_confidence=0.4, confusion=tuple((index,) * 7 for index in range(7))),
+    Head("votes", "votes", ("sad", "contempt"), temperature=2.0),
+)
+
+
+def _build_onnx_with_heads(path: Path, contract: Contract, outputs: Sequence[str] = ("people", "votes")) -> Path:
+    """Heads of 7 and 2 classes whose last label a bright face gets."""
+    nodes = [
+        helper.make_node("Cast", ["faces"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("GlobalAveragePool", ["float"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+    ]
+    values, sizes = [], dict(zip(outputs, (7, 2), strict=True))
+    for name, size in sizes.items():
+        weights = np.linspace(-0.02, 0.02, size, dtype=np.float32)[None]
+        values += [
+            numpy_helper.from_array(weights, f"{name}_weights"),
+            numpy_helper.from_array(-weights[0] * 127, f"{name}_bias"),
+        ]
+        nodes.append(helper.make_node("Gemm", ["flat", f"{name}_weights", f"{name}_bias"], [f"{name}_logits"]))
+        nodes.append(helper.make_node("Softmax", [f"{name}_logits"], [name], axis=1))
+    shapes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in sizes.items()]
+    faces = helper.make_tensor_value_info("faces", TensorProto.UINT8, ["batch", 1, 48, 48])
+    graph = helper.make_graph(nodes, "tiny", [faces], shapes, values)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(model, {METADATA_KEY: contract.to_json()})
+    onnx.save(model, str(path))
+    return path
 
 
 def _build_onnx(path: Path, contract: Contract | str | None, outputs: int = 7, batch: str | int = "batch") -> Path:
@@ -76,6 +107,16 @@ def detector_contract() -> Contract:
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _build_onnx(tmp_path_factory.mktemp("model") / "tiny.onnx", CONTRACT)
+
+
+@pytest.fixture
+def build_onnx_with_heads() -> Callable[..., Path]:
+    return _build_onnx_with_heads
+
+
+@pytest.fixture(scope="session")
+def model_with_heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _build_onnx_with_heads(tmp_path_factory.mktemp("heads") / "heads.onnx", CONTRACT.with_heads(HEADS))
 
 
 @pytest.fixture(scope="session")
@@ -159,6 +200,7 @@ class FakeClassifier:
     contract = CONTRACT
     min_confidence = CONTRACT.min_confidence
     path, sha256, precision = Path("fake.onnx"), "0" * 64, "fp32"
+    head = None
 
     def __init__(self, before: Callable[[int], None] = lambda _number: None) -> None:
         self.before = before

@@ -58,6 +58,7 @@ class RunOptions:
     min_face_px: int
     min_score: float
     detect_size_px: int | None
+    head: str | None
     threads: int
     headless: bool
     verbose: bool
@@ -108,6 +109,8 @@ MAIN_OPTIONS: list[Decorator] = [
     option("--model", type=FILE, metavar="FILE", help="Emotion network (.onnx from fer-export).  [default: shipped]"),
     option("--precision", type=click.Choice(PRECISIONS),
            help="Shipped network to use without --model.  [default: int8]"),
+    option("--head", metavar="NAME",
+           help="Which answer of a network with several heads to use.  [default: its first]"),
     *DETECTOR_OPTIONS,
     # Detection
     option("--min-face", "min_face_px", type=Number(int, SMALLEST_FACE_PX, 10_000), default=DEFAULT_MIN_FACE_PX,

@@ -153,7 +153,10 @@ def _with_run(
 ) -> dict[str, Any]:
     """`report` with what holds for the whole run."""
     about = {"schema": SCHEMA, "source": report.pop("source"), "detector": report.pop("detector")}
-    model = {"file": classifier.path.name, "sha256": classifier.sha256, "precision": classifier.precision}
+    model = {
+        "file": classifier.path.name, "sha256": classifier.sha256, "precision": classifier.precision,
+        "head": classifier.head,
+    }  # fmt: skip
     return {
         **about,
         "model": model,

@@ -52,7 +52,7 @@ def run(options: RunOptions) -> None:
     window = None if options.headless else start_window()  # it opens while the networks are loaded
     cv2.setNumThreads(options.threads)
     with option_named("--model", options.model):
-        classifier = Classifier(options.model, options.threads)
+        classifier = Classifier(options.model, options.threads, options.head)
     with option_named("--detector-model", options.detector_model):
         detector = open_detector(
             options.detector,

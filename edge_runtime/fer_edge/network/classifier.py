@@ -18,9 +18,11 @@ log = logging.getLogger(__name__)
 class Classifier:
     """An emotion network from an ONNX file or its bytes.
 
+    model: the file or its bytes. head: which of the file's heads answers; None for the first one, or for a file with
+    a single answer.
     path: the file. contract: read from it. precision: "int8" if it holds quantized operators, else "fp32".
 
-    Raises ModelError or ContractError if the file can't be used.
+    Raises ModelError or ContractError if the file can't be used, or has no head of that name.
 
     >>> import fer_models
     >>> classifier = Classifier(fer_models.default_model())
@@ -28,16 +30,31 @@ class Classifier:
     (1, 7)
     """
 
-    def __init__(self, model: Path | bytes, threads: int = 1) -> None:
+    def __init__(self, model: Path | bytes, threads: int = 1, head: str | None = None) -> None:
         path = self.path = Path(IN_MEMORY) if isinstance(model, bytes) else model
         self._model = load_model(model, threads)
         self._session, self.precision = self._model.session, self._model.precision
         self.contract = read_contract(self._session, path, "classifier")
-        self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
+        self._head = self.contract.head(head, str(path))
+        self._input = self._session.get_inputs()[0].name
+        self._output = self._output_name()
         self._check()
         if self.contract.failed_gates:
             failed = ", ".join(self.contract.failed_gates)
             log.warning("%s was exported with --force and fails %s: its labels may be wrong", path, failed)
+
+    def _output_name(self) -> str:
+        """The ONNX output that answers; ContractError if the file's outputs are not those of its heads."""
+        outputs: list[str] = [output.name for output in self._session.get_outputs()]
+        heads = self.contract.heads
+        if self._head is None:
+            return outputs[0]
+        if outputs != [head.output for head in heads]:
+            raise ContractError(
+                f"{self.path}: its outputs are {', '.join(outputs)}, but its contract has the heads "
+                f"{', '.join(head.output for head in heads)}: export it again"
+            )
+        return self._head.output
 
     @property
     def sha256(self) -> str:
@@ -68,12 +85,17 @@ class Classifier:
     @property
     def labels(self) -> tuple[str, ...]:
         """The emotions, in the order of the probabilities."""
-        return self.contract.labels
+        return self.contract.labels if self._head is None else self._head.labels
+
+    @property
+    def head(self) -> str | None:
+        """The name of the head that answers; None for a file with a single answer."""
+        return None if self._head is None else self._head.name
 
     @property
     def min_confidence(self) -> float:
         """The contract's threshold, 0 to 1: less confident labels are unsure. 0: none is."""
-        return self.contract.min_confidence
+        return self.contract.min_confidence if self._head is None else self._head.min_confidence
 
     def predict(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Probabilities float32 [N, classes] of faces uint8 [N, C, H, W], shaped as the contract says."""
@@ -92,12 +114,14 @@ class Classifier:
         normalize_light: brighten dark faces and raise the contrast of flat ones, if the network takes gray; False to
         measure the network alone.
         """
-        height, width = self.contract.input_size
-        takes_gray = self.contract.color == "grey"
-        faces = np.empty((len(squares), self.contract.channels, height, width), dtype=np.uint8)
+        contract = self.contract
+        height, width = contract.input_size
+        takes_gray = contract.color == "grey"
+        faces = np.empty((len(squares), contract.channels, height, width), dtype=np.uint8)
         for face, square in zip(faces, squares, strict=True):
-            if self.contract.framing != 1.0:
-                square = square._replace(side=square.side * self.contract.framing)
+            if contract.framing != 1.0 or contract.framing_down:
+                down, side = contract.framing_down * square.side, contract.framing * square.side
+                square = Square(square.x, square.y + down, side)
             if takes_gray and image.ndim == 2:
                 crop(image, square, (height, width), face[0])
             else:

@@ -5,8 +5,9 @@ fer-export writes it; the runtime reads it and holds no label list and no normal
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from fer_edge.errors import ContractError
@@ -18,6 +19,8 @@ COLORS = ("grey", "rgb")
 KEYS = {"color": "colour"}  # fields whose key in the file is spelled differently: released files have that spelling
 FRAMING_KEYS = ("of_width", "of_height", "right", "down")
 OUTPUTS = ("probabilities", "boxes")
+HEAD_NAME = re.compile(r"[a-z0-9_-]{1,32}")
+REPEATED_OF_HEAD = ("labels", "temperature", "min_confidence", "dataset", "accuracy", "class_mapping")
 MAX_MEASURE = 1e6  # of a detector's lengths; larger values would overflow the box arithmetic
 
 
@@ -57,6 +60,30 @@ class DetectorContract:
 
 
 @dataclass(frozen=True)
+class Head:
+    """One of several answers that a classifier gives about a face, each by an output of its own.
+
+    name: what `--head` calls it. output: name of the ONNX output, float32 [N, labels] probabilities.
+    labels, temperature, min_confidence, dataset: as of a Contract, for this head.
+    accuracy: {"truth": what it was measured against, "split": str, "images": int, "accuracy": fraction 0-1}, as
+        measured on this file, or None.
+    confusion: how often each true label (row) got each label (column) in that measurement, in the order of `labels`;
+        None if it was not measured.
+    class_mapping: as of a Contract.
+    """
+
+    name: str
+    output: str
+    labels: tuple[str, ...]
+    temperature: float = 1.0
+    min_confidence: float = 0.0
+    dataset: str = ""
+    accuracy: Mapping[str, Any] | None = None
+    confusion: tuple[tuple[int, ...], ...] | None = None
+    class_mapping: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Contract:
     """The contract of one ONNX file.
 
@@ -67,6 +94,8 @@ class Contract:
         them. Stored as "colour".
     framing: side of the square that the network expects, as a multiple of the FER2013 square (the square image that
         FER2013 would hold of the face).
+    framing_down: how far that square lies below the FER2013 square's center, in sides of the FER2013 square; negative
+        is further up.
     output: "probabilities": float32 [N, classes], rows sum to 1. "boxes": float32 [N, 5, cells], a logit and a box for
         each cell of the detector's grids (fer_edge.detectors.boxes.decode).
     temperature: the graph divides the logits by it.
@@ -78,6 +107,9 @@ class Contract:
         labels. The runtime does not use it; evaluation does.
     failed_gates: names of fer-export's gates that the file fails, if it was written with --force.
     detector: how to read a detector's outputs; None for a classifier.
+    heads: of a classifier that answers in several ways, in the order of its outputs; () for one with a single answer.
+        The first is the default: labels, temperature, min_confidence, dataset, accuracy and class_mapping repeat its
+        values.
     """
 
     kind: str
@@ -85,6 +117,7 @@ class Contract:
     input_size: tuple[int, int]
     color: str
     framing: float = 1.0
+    framing_down: float = 0.0
     output: str = "probabilities"
     temperature: float = 1.0
     min_confidence: float = 0.0
@@ -94,15 +127,39 @@ class Contract:
     failed_gates: tuple[str, ...] = ()
     class_mapping: Mapping[str, str | None] = field(default_factory=dict)
     detector: DetectorContract | None = None
+    heads: tuple[Head, ...] = ()
+
+    def head(self, name: str | None, file: str = "the model") -> Head | None:
+        """The head called `name`, the default head for None; None for a file with a single answer.
+
+        Raises ContractError, which names the heads of `file`, if there is none of that name.
+        """
+        if name is None:
+            return self.heads[0] if self.heads else None
+        for head in self.heads:
+            if head.name == name:
+                return head
+        known = ", ".join(head.name for head in self.heads)
+        advice = f"choose one of {known}" if known else "it gives a single answer, leave the head out"
+        raise ContractError(f"{file} has no head {name!r}: {advice}")
+
+    def with_heads(self, heads: Sequence[Head]) -> "Contract":
+        """This contract with `heads`, whose first one becomes the default."""
+        first = heads[0]
+        repeated = {name: getattr(first, name) for name in REPEATED_OF_HEAD}
+        return replace(self, heads=tuple(heads), **repeated)
 
     def to_json(self) -> str:
         """The metadata value; equal contracts give equal strings."""
         values = {"schema": SCHEMA} | asdict(self)
         for name, key in KEYS.items():
             values[key] = values.pop(name)
-        for name in ("class_mapping", "detector", "min_confidence"):  # absent from most files
+        for name in ("class_mapping", "detector", "framing_down", "heads", "min_confidence"):  # absent from most files
             if not values[name]:
                 del values[name]
+        for head in values.get("heads", ()):
+            if not head["class_mapping"]:
+                del head["class_mapping"]
         return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     @property
@@ -135,6 +192,7 @@ def parse_contract(text: str, file: str) -> Contract:
         values |= {"labels": tuple(labels), "input_size": (height, width), "failed_gates": failed}
         if values.get("detector") is not None:
             values["detector"] = _parse_detector(values["detector"])
+        values["heads"] = tuple(_parse_head(head) for head in values.get("heads", ()))
         contract = Contract(**{name: value for name, value in values.items() if name in known})
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ContractError(
@@ -142,6 +200,17 @@ def parse_contract(text: str, file: str) -> Contract:
         ) from error
     _validate(contract, file)
     return contract
+
+
+def _parse_head(values: Any) -> Head:
+    """One head; KeyError, TypeError or ValueError if something in it is missing or malformed."""
+    if not isinstance(values, dict):
+        raise TypeError(f"a head is {values!r}")
+    known = {one.name: values[one.name] for one in fields(Head) if one.name in values}
+    confusion = values.get("confusion")
+    if confusion is not None:
+        confusion = tuple(tuple(row) for row in confusion)
+    return Head(**known | {"labels": tuple(values["labels"]), "confusion": confusion})
 
 
 def _parse_detector(values: Any) -> DetectorContract:
@@ -171,24 +240,76 @@ def _problems(contract: Contract) -> Iterator[tuple[str, str]]:
         if getattr(contract, name) not in allowed:
             yield name, " or ".join(allowed)
     labels, fewest = contract.labels, 2 if contract.kind == "classifier" else 0
-    if not all(isinstance(label, str) and label for label in labels) or not fewest <= len(set(labels)) == len(labels):
+    if not _are_labels(labels, fewest):
         yield "labels", f"{fewest} or more different names"
     if not all(type(side) is int and side > 0 for side in contract.input_size):
         yield "input_size", "height and width in pixels"
     if not all(isinstance(gate, str) for gate in contract.failed_gates):
         yield "failed_gates", "names"
-    mapping: object = contract.class_mapping
-    if not isinstance(mapping, dict) or not all(to is None or to in labels for to in mapping.values()):
+    if not _is_mapping(contract.class_mapping, labels):
         yield "class_mapping", "a label or null for each class"
     for name in ("framing", "temperature"):
-        value = getattr(contract, name)
-        if type(value) not in (int, float) or not 0 < value < math.inf:
+        if not _is_positive(getattr(contract, name)):
             yield name, "a number above 0"
-    if type(contract.min_confidence) not in (int, float) or not 0 <= contract.min_confidence < 1:
+    if type(contract.framing_down) not in (int, float) or not abs(contract.framing_down) <= 1:
+        yield "framing_down", "a number from -1 to 1"
+    if not _is_confidence(contract.min_confidence):
         yield "min_confidence", "a number from 0 to below 1"
+    if contract.heads and not _are_heads(contract):
+        yield "heads", "heads with different names and outputs, the first of which has the contract's labels"
     if contract.kind == "detector" and (contract.detector is None or not _is_valid_detector(contract.detector)):
         expected = "strides, side_in_strides, score_threshold between 0 and 1, smallest_face_px, framing"
         yield "detector", f"{expected} and, optionally, second_look"
+
+
+def _are_labels(labels: object, fewest: int) -> bool:
+    return (
+        isinstance(labels, tuple)
+        and all(isinstance(label, str) and label for label in labels)
+        and fewest <= len(set(labels)) == len(labels)
+    )
+
+
+def _is_mapping(mapping: object, labels: tuple[str, ...]) -> bool:
+    return isinstance(mapping, dict) and all(to is None or to in labels for to in mapping.values())
+
+
+def _is_positive(value: object) -> bool:
+    return type(value) in (int, float) and 0 < value < math.inf  # type: ignore[operator]
+
+
+def _is_confidence(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < 1  # type: ignore[operator]
+
+
+def _are_heads(contract: Contract) -> bool:
+    heads = contract.heads
+    return (
+        contract.kind == "classifier"
+        and all(_is_valid_head(head) for head in heads)
+        and len({head.name for head in heads}) == len({head.output for head in heads}) == len(heads)
+        and all(getattr(contract, name) == getattr(heads[0], name) for name in ("labels", "temperature"))
+    )
+
+
+def _is_valid_head(head: Head) -> bool:
+    names = (head.name, head.output)
+    return (
+        all(isinstance(name, str) and HEAD_NAME.fullmatch(name) for name in names)
+        and _are_labels(head.labels, 2)
+        and _is_positive(head.temperature)
+        and _is_confidence(head.min_confidence)
+        and isinstance(head.dataset, str)
+        and (head.accuracy is None or isinstance(head.accuracy, dict))
+        and _is_mapping(head.class_mapping, head.labels)
+        and (head.confusion is None or _is_confusion(head.confusion, len(head.labels)))
+    )
+
+
+def _is_confusion(rows: tuple[tuple[int, ...], ...], size: int) -> bool:
+    return len(rows) == size and all(
+        len(row) == size and all(type(count) is int and count >= 0 for count in row) for row in rows
+    )
 
 
 def _is_valid_detector(terms: DetectorContract) -> bool:
