@@ -38,12 +38,13 @@ format: .venv-dev/installed
 	$(DEV)/ruff format .
 	$(DEV)/ruff check --fix .
 
-# All benchmarks at a small size into $(BENCH). DATA=fer2013.csv, FERPLUS=fer2013new.csv, PEOPLE=folder, MEDIA=folder (for
-# the detectors) and YUNET=file.onnx add what needs them, PEERS="fer deepface" adds other people's recognizers.
+# All benchmarks at a small size into $(BENCH). DATA=fer2013.csv, FERPLUS=fer2013new.csv, PEOPLE=folder, TILES=folder,
+# MEDIA=folder (for the detectors) and YUNET=file.onnx add what needs them, PEERS="fer deepface" adds other people's
+# recognizers.
 BENCH ?= build/bench
 bench: .venv-dev/installed
 	$(DEV)/python -m benchmarks.run_all --out $(BENCH) $(if $(DATA),--data $(DATA)) \
-		$(if $(FERPLUS),--ferplus $(FERPLUS)) $(if $(PEOPLE),--people $(PEOPLE)) \
+		$(if $(FERPLUS),--ferplus $(FERPLUS)) $(if $(PEOPLE),--people $(PEOPLE)) $(if $(TILES),--tiles $(TILES)) \
 		$(if $(MEDIA),--media $(MEDIA)) $(if $(YUNET),--yunet $(YUNET)) $(PEERS:%=--peer %)
 
 # docs/benchmarks.md from the results of `make bench`; AGAIN=DIR compares them with those of a second run.

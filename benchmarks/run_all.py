@@ -37,6 +37,7 @@ class Benchmark:
 BENCHMARKS = {
     "accuracy": Benchmark("accuracy.classifier", ("--faces", "600"), ("--data", "--peer")),
     "people": Benchmark("accuracy.people", (), ("--data", "--ferplus", "--people", "--peer"), needs="--data"),
+    "groups": Benchmark("accuracy.groups", (), ("--data", "--ferplus", "--people", "--tiles"), needs="--people"),
     "latency": Benchmark("speed.latency", ("--rounds", "7"), ("--peer",)),
     "pipeline": Benchmark("speed.pipeline", ("--rounds", "5", "--frames", "75"), ("--yunet",)),
     "detector": Benchmark("detector.detectors", (), ("--media", "--yunet"), needs="--media"),
@@ -74,6 +75,7 @@ def missing_input(name: str, files: Mapping[str, Path | None]) -> str | None:
 @click.option("--data", type=click.Path(path_type=Path), metavar="CSV", help="fer2013.csv.")
 @click.option("--ferplus", type=click.Path(path_type=Path), metavar="CSV", help="fer2013new.csv, FER+'s votes.")
 @click.option("--people", type=click.Path(path_type=Path), metavar="DIR", help="People: train/CLASS and test/CLASS.")
+@click.option("--tiles", type=click.Path(path_type=Path), metavar="DIR", help="Their photographs, of lfw_tiles.py.")
 @click.option("--media", type=click.Path(path_type=Path), metavar="DIR", help="Images and clips for the detectors.")
 @click.option("--yunet", type=click.Path(path_type=Path), metavar="FILE", help="YuNet's ONNX file, to compare with.")
 @click.option("--only", multiple=True, type=click.Choice(list(BENCHMARKS)), help="Run only these.  Repeatable.")

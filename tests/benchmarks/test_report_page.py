@@ -57,7 +57,7 @@ def test_the_page_holds_scorecard_tables_conditions_and_what_was_left_out(tmp_pa
         "## Scorecard", "| network time per face, one thread | 0.250 ms | 0.750 ms |", "How long?", "A note.",
         "Some CPU, 2 cores", "![latency](images/latency.png)", "- Left out: compiled PyTorch", "One thread.",
         "`python -m benchmarks.speed.latency --rounds 3`", "aim >= 0.9: met", r"a\|b",
-        "Not in these runs: accuracy, people, pipeline, detector, footprint, training, soak.",
+        "Not in these runs: accuracy, people, groups, pipeline, detector, footprint, training, soak.",
     ):  # fmt: skip
         assert part in page
     assert page.count("Some CPU") == 1
