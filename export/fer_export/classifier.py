@@ -108,8 +108,13 @@ class ClassifierExport(ExportJob):
         """The int8 graph with the best calibrator, calibrated on Training faces."""
         assert self.data is not None  # ClassifierExportOptions has checked it
         options = self.options
-        faces, tuning = choose_faces(self.data, options.calibration_images, TUNING_IMAGES, options.seed)
+        faces, tuning, mirrored = choose_faces(self.data, options.calibration_images, TUNING_IMAGES, options.seed)
         self.log(f"Quantizing on {len(faces)} training faces, measuring on {len(tuning)} others ...")
+        if mirrored:
+            self.notes.append(
+                f"calibrated on {len(faces) // 2} training faces and their mirror images: {MIN_CALIBRATION_IMAGES} and "
+                "more give steadier ranges"
+            )
         fp32 = self.models["fp32"]
         found = search_for_classifier(fp32, faces.images, tuning.images, options.calibrator, self.log)
         if found.chosen.agreement is None:
@@ -158,7 +163,9 @@ class ClassifierExport(ExportJob):
         if "int8" not in rows:
             return
         self.agreement = agreement(rows["fp32"], rows["int8"])
-        self.check(agreement_gate(self.agreement), *accuracy_gates(self.accuracy["fp32"], self.accuracy["int8"]))
+        self.check(
+            agreement_gate(self.agreement, len(test)), *accuracy_gates(self.accuracy["fp32"], self.accuracy["int8"])
+        )
         if len(test) < MIN_IMAGES_FOR_ACCURACY_DROP:
             self.notes.append(
                 f"accuracy drop not checked: {len(test)} test faces are too few to measure it "

@@ -156,7 +156,7 @@ def fp32(network: Network, checkpoint: Checkpoint, traced: onnx.ModelProto) -> o
 @pytest.fixture(scope="session")
 def int8(fp32: onnx.ModelProto, faces: FaceData) -> onnx.ModelProto:
     """The quantized network. Copy it before changing it."""
-    chosen, _ = choose_faces(faces, 64, 0, seed=0)
+    chosen, _, _ = choose_faces(faces, 64, 0, seed=0)
     return quantize(fp32, calibrated_ranges(collect_histograms(fp32, chosen.images), "minmax"))
 
 

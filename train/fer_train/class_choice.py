@@ -38,6 +38,15 @@ def parse_classes(text: str) -> ClassChoice:
     return choice
 
 
+def format_classes(choice: ClassChoice) -> str:
+    """The value of --classes that parse_classes reads as `choice`.
+
+    >>> format_classes({"happy": ("happy",), "other": ("sad", "fear")})
+    'happy,other=sad+fear'
+    """
+    return ",".join(name if sources == (name,) else f"{name}={'+'.join(sources)}" for name, sources in choice.items())
+
+
 class ClassesType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on
     """The click type of --classes."""
 

@@ -2,4 +2,4 @@
 
 AUTO = "auto"  # try every calibrator, keep the one that agrees best with fp32
 CALIBRATORS = ("minmax", "percentile-99.999", "percentile-99.99", "entropy")
-MIN_CALIBRATION_IMAGES = 512  # with fewer, the ranges depend on which faces happened to be drawn
+MIN_CALIBRATION_IMAGES = 512  # of fewer, mirror images calibrate, too: the ranges depend on the faces drawn

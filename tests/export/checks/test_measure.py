@@ -75,9 +75,12 @@ def test_without_int8_there_is_no_ratio(finished, faces: FaceData) -> None:
     assert latency.ratio is None and list(latency.milliseconds) == ["fp32"]
 
 
-@pytest.mark.parametrize(("share", "passes"), [(0.9851, True), (0.9849, False), (float("nan"), False)])
-def test_the_agreement_gate_bounds_the_disagreement(share: float, passes: bool) -> None:
-    assert agreement_gate(share).passed is passes
+@pytest.mark.parametrize(("share", "images", "passes"), [
+    (0.9851, 3589, True), (0.9849, 3589, False), (float("nan"), 3589, False),
+    (0.8, 10, True), (0.7, 10, False), (0.5, 4, True), (0.0, 1, True), (float("nan"), 10, False),
+])  # fmt: skip
+def test_the_agreement_gate_bounds_the_disagreement(share: float, images: int, passes: bool) -> None:
+    assert agreement_gate(share, images).passed is passes
 
 
 @pytest.mark.parametrize(("int8", "passes"), [(0.6981, True), (0.6965, False), (0.71, True)])

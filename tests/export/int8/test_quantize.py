@@ -47,14 +47,14 @@ def test_as_many_faces_are_chosen_as_requested(faces: FaceData, count: int) -> N
 
 
 def test_all_faces_are_taken_if_more_are_requested(faces: FaceData) -> None:
-    calibration, tuning = choose_faces(faces, 5000, 100, seed=0)
+    calibration, tuning, _ = choose_faces(faces, 5000, 100, seed=0)
     assert (len(calibration), len(tuning)) == (USABLE, 0)
 
 
 def test_the_calibrator_is_chosen_on_balanced_training_faces_that_neither_calibrate_nor_measure(
     faces: FaceData,
 ) -> None:
-    calibration, tuning = choose_faces(faces, 512, 120, seed=0)
+    calibration, tuning, _ = choose_faces(faces, 512, 120, seed=0)
     for chosen in (calibration, tuning):
         assert set(chosen.usage) == {"Training"}
         assert not also_in(chosen.images, faces.split("PublicTest").images).any()
@@ -70,10 +70,17 @@ def test_the_seed_determines_the_choice(faces: FaceData) -> None:
         assert (first[place].images != other[place].images).any()
 
 
-def test_too_few_faces_are_refused_with_the_number_needed(faces: FaceData) -> None:
+def test_few_faces_all_calibrate_with_their_mirror_images(faces: FaceData) -> None:
     few = faces.rows((faces.usage == "PublicTest") | (np.cumsum(faces.usage == "Training") <= 20))
-    with pytest.raises(DataError, match=r"has 19 training faces .* needs at least 512"):
-        choose_faces(few, 512, 0, seed=0)
+    calibration, tuning, mirrored = choose_faces(few, 512, 10, seed=0)
+    assert (len(calibration), len(tuning), mirrored) == (38, 0, True), "one of the 20 is a test face, too"
+    np.testing.assert_array_equal(calibration.images[19:], calibration.images[:19, :, ::-1])
+    np.testing.assert_array_equal(calibration.labels[19:], calibration.labels[:19])
+
+
+def test_data_without_a_training_face_can_not_calibrate(faces: FaceData) -> None:
+    with pytest.raises(DataError, match="no training faces that are not test faces too"):
+        choose_faces(faces.split("PublicTest"), 512, 0, seed=0)
 
 
 def test_every_convolution_runs_in_int8_and_the_dense_tail_in_float(int8: onnx.ModelProto) -> None:

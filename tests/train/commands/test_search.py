@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-import re
+import shlex
 from pathlib import Path
 
 import click
@@ -24,7 +24,8 @@ def test_a_study_is_kept_and_continued(
     data, out = write_csv(face_rows(train=4, test=2)), tmp_path / "study"
     storage = f"sqlite:///{tmp_path / 'shared.db'}"
     arguments = ["search", "--data", data, "--out", out, "--storage", storage, "--tune", "lr=0.001:0.1:log",
-                 "--tune", "shift=0:0.2", "--tune", "class-weights=none,sqrt", *QUICK]  # fmt: skip
+                 "--tune", "shift=0:0.2", "--tune", "class-weights=none,sqrt",
+                 "--classes", "happy,bad=angry+sad", "--patience", "3", *QUICK]  # fmt: skip
     assert fer_train(*arguments, "--trials", "2") == 0
     assert "Best of 2 trials" in capsys.readouterr().err
     assert fer_train(*arguments, "--trials", "1") == 0
@@ -41,7 +42,12 @@ def test_a_study_is_kept_and_continued(
     assert checkpoint.options["augmentation"]["shift"] == best["settings"]["shift"]
     assert checkpoint.options["class_weights"] == best["settings"]["class_weights"]
     assert "Best of 3 trials" in shown
-    assert re.search(r"  fer-train --data .* --augment standard,shift=[\d.e-]+ --lr [\d.e-]+ --class-weights ", shown)
+    words = shlex.split(shown.splitlines()[-1])
+    assert words == best["command"]
+    again = Path(words[words.index("--out") + 1])
+    assert fer_train(*words[1:]) == 0
+    repeated = load_checkpoint(again / "best.pt")
+    assert repeated.options == checkpoint.options and repeated.metrics == checkpoint.metrics
 
 
 def test_a_diverging_trial_does_not_end_the_study(

@@ -19,7 +19,7 @@ from fer_edge.files import write_json
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options
 from fer_train.commands.result_folder import create_folder
-from fer_train.commands.training_options import Given, add_training_options, make_trainer, train_options
+from fer_train.commands.training_options import Given, add_training_options, make_trainer, train_options, words_of
 from fer_train.network_names import network_names
 from fer_train.tables import save_csv
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from fer_train.data import FaceData
 
+COMMAND = "command"  # a trial's attribute: the words that train it again
 CLASS_WEIGHTS = ("none", "sqrt", "balanced")
 AUGMENT = ("rotation_deg", "scale", "shift", "brightness", "contrast", "erase", "aspect", "shear_deg", "blur", "noise")
 NUMBERS = (
@@ -131,10 +132,19 @@ def search(
     train_options(given)  # report a wrong command line now instead of in every trial
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # we log one line per trial ourselves
     study = _open_study(storage or f"sqlite:///{out / 'study.db'}", name, given["seed"])
+    params = click.get_current_context().command.params
+    source = {"data": data, "classes": classes, "ferplus": ferplus, "skip_bad_rows": skip_bad_rows}
+
+    def train(trial: "optuna.Trial") -> float:
+        settings = with_values(given, values := {item.name: item.suggest(trial) for item in space})
+        words = words_of(params, source | settings)
+        trial.set_user_attr(COMMAND, ["fer-train", *words, "--out", str(out / f"best-{trial.number:04}")])
+        return _train_once(trial, values, faces, settings, out)
+
     try:
-        study.optimize(lambda trial: _train_once(trial, space, faces, given, out), n_trials=trials, catch=(ModelError,))
+        study.optimize(train, n_trials=trials, catch=(ModelError,))
     finally:
-        _write_results(study, out, data, given)
+        _write_results(study, out)
 
 
 def _open_study(storage: str, name: str, seed: int) -> "optuna.Study":
@@ -157,15 +167,15 @@ def _open_study(storage: str, name: str, seed: int) -> "optuna.Study":
         ) from error
 
 
-def _train_once(trial: "optuna.Trial", space: list[Range], faces: "FaceData", given: Given, out: Path) -> float:
-    """Train with the trial's settings, and return the best epoch's accuracy."""
+def _train_once(
+    trial: "optuna.Trial", values: Mapping[str, Any], faces: "FaceData", settings: Given, out: Path
+) -> float:
+    """Train with the trial's `settings`, `values` of which vary, and return the best epoch's accuracy."""
     import optuna
 
     from fer_train.training.distributed import Rank
     from fer_train.training.history import EpochRecord
 
-    values = {item.name: item.suggest(trial) for item in space}
-    settings = with_values(given, values)
     folder = out / f"trial-{trial.number:04}"
     folder.mkdir(exist_ok=True)
     trainer = make_trainer(faces, train_options(settings), settings, folder, Rank())
@@ -196,7 +206,7 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _write_results(study: "optuna.Study", out: Path, data: Path, given: Given) -> None:
+def _write_results(study: "optuna.Study", out: Path) -> None:
     """Write trials.csv and best.json, and print the command that trains with the best settings."""
     import optuna
 
@@ -205,15 +215,12 @@ def _write_results(study: "optuna.Study", out: Path, data: Path, given: Given) -
     if not study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE]):
         return
     best = study.best_trial
-    write_json(out / "best.json", {"trial": best.number, "accuracy": best.value, "settings": best.params})
-    settings = with_values(given, best.params)
-    command = ["fer-train", "--data", data, "--epochs", settings["epochs"], "--augment", settings["augment"]]
-    for name, value in best.params.items():
-        if name not in AUGMENT:
-            command += [f"--{name.replace('_', '-')}", value]
+    command = best.user_attrs.get(COMMAND)
+    found = {"trial": best.number, "accuracy": best.value, "settings": best.params}
+    write_json(out / "best.json", found | ({"command": command} if command else {}))
     click.echo(
-        f"Best of {len(trials)} trials: number {best.number}, PublicTest accuracy {best.value:.2%}. Settings:\n"
-        f"  {shlex.join(map(str, command))}",
+        f"Best of {len(trials)} trials: number {best.number}, PublicTest accuracy {best.value:.2%}"
+        + (f". This trains it again:\n  {shlex.join(command)}" if command else ""),
         err=True,
     )
 

@@ -1,6 +1,6 @@
 """The options of `fer-train` and `fer-train search` that say how to train. Imports nothing heavy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ import click
 
 from fer_edge.console import RenamedOption, extra_required
 from fer_edge.errors import FerError
+from fer_train.class_choice import format_classes
 from fer_train.commands.data_options import PathType
 from fer_train.network_names import network_names
 
@@ -77,6 +78,23 @@ OPTIONS = [
                  help="Number of CPU threads."),
 ]
 # fmt: on
+
+
+def words_of(params: Sequence[click.Parameter], values: Mapping[str, Any]) -> list[str]:
+    """The words of a command line that gives `params` those of `values` that are not the defaults."""
+    words: list[str] = []
+    for param in params:
+        value = values.get(str(param.name))
+        if not isinstance(param, click.Option) or value is None or value == param.default or value in ((), []):
+            continue
+        if isinstance(value, bool):
+            words += [param.opts[0]] if value else param.secondary_opts[:1]
+        elif isinstance(value, Mapping):
+            words += [param.opts[0], format_classes(dict(value))]
+        else:
+            for each in value if isinstance(value, tuple | list) else (value,):
+                words += [param.opts[0], str(each)]
+    return words
 
 
 def add_training_options(command: Callable[..., Any]) -> Callable[..., Any]:
