@@ -9,6 +9,9 @@ from fer_edge.guards.shortages import shortage
 # a user who wants the logs sets them before.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+# How many packets of sound, or damaged ones, may come between two frames. OpenCV's 4,096 are 100 s of sound, after
+# which a film would seem to end.
+os.environ.setdefault("OPENCV_FFMPEG_READ_ATTEMPTS", "10000000")
 
 try:
     import cv2

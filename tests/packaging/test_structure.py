@@ -28,7 +28,7 @@ LIGHT = {"numpy", "cv2", "onnxruntime", "click"}
 ORDER = {
     "fer_models": ["*"],
     "fer_edge": [
-        "errors", "guards", "*", "demo", "network", "detectors", "sources", "tracking", "pipeline", "sinks",
+        "errors", "guards", "*", "media", "demo", "network", "detectors", "sources", "tracking", "pipeline", "sinks",
         "recognizer", "__init__", "cli", "__main__",
     ],
     "fer_train": [

@@ -66,7 +66,7 @@ def source_report(pipeline: Pipeline, seconds: float) -> dict[str, Any]:
         "gaps_s": list(pipeline.source.gaps_s),
         "warmup_frames": WARMUP_FRAMES if processed > SHORT_RUN_FRAMES else 0,
         "exit_reason": pipeline.exit_reason,
-        "error": None if pipeline.error is None else str(pipeline.error),
+        "error": pipeline.unreadable or None if pipeline.error is None else str(pipeline.error),
         "properties": None if pipeline.source.properties is None else dict(pipeline.source.properties),
     }
 

@@ -209,6 +209,8 @@ class _Job:
             self._current = None
         if isinstance(error, FerError):
             self._add_error(error)
+        elif error is None and run.pipeline.unreadable:
+            self._add_error(SourceError(run.pipeline.unreadable))
 
     def _add_error(self, error: FerError) -> None:
         if str(error) in map(str, self._errors):  # a source that the user went back to

@@ -200,6 +200,7 @@ class Pipeline:
                 if grabbed is None:
                     if self.playback is not None and self.playback.wait_at_end():
                         continue
+                    self._count_missing()
                     break
                 at = grabbed.captured_at if grabbed.media_time_s is None else grabbed.media_time_s
                 first_t = at if first_t is None else first_t
@@ -214,6 +215,22 @@ class Pipeline:
         finally:
             self._captured.close()
             self.source.close()
+
+    def _count_missing(self) -> None:
+        """Count frames that the source owed and could not give as captured and unreadable."""
+        self.stats.captured += self.source.missing
+        self.stats.errors += self.source.missing
+
+    @property
+    def unreadable(self) -> str:
+        """What could not be read of a source that is no live one, in one line; "" if everything could."""
+        errors, captured = self.stats.errors, self.stats.captured
+        if self.source.live or not errors:
+            return ""
+        if errors == self.source.missing:
+            return f"{self.source.name}: {self.source.missing_reason}"
+        noun = "frames" if self.source.image_count is None and not self.source.is_cropped else "images"
+        return f"{self.source.name}: {errors:,} of {captured:,} {noun} could not be read"
 
     def _seek(self, first_t: float | None) -> None:
         """Continue elsewhere if playback asks for it. first_t: time of the first frame, in the source's clock."""

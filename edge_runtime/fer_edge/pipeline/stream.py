@@ -27,6 +27,8 @@ class ResultStream(Iterator[FrameResult]):
 
     name: of the source, without credentials. live: True for cameras and network streams. fps: the source's nominal
     frames per second, or None.
+
+    A frame that can't be read has no result: `errors` counts such frames, and `problem` says what is missing.
     """
 
     def __init__(
@@ -68,6 +70,19 @@ class ResultStream(Iterator[FrameResult]):
         if error is not None and not self._closed:
             raise error
         raise StopIteration
+
+    @property
+    def errors(self) -> int:
+        """Frames that could not be read so far; at the end, those that a file owed and did not give, too."""
+        return self._pipeline.stats.errors
+
+    @property
+    def problem(self) -> str | None:
+        """What could not be read of a file or folder so far, in one line; None if everything could, or if it is live.
+
+        After the last result it also says that a video is cut short: "clip.mp4: 32 of 60 frames: the file is cut ...".
+        """
+        return self._pipeline.unreadable or None
 
     def close(self) -> None:
         """Stop the threads and free the source; frames that were not yet returned are lost. May be called again."""

@@ -39,6 +39,7 @@ class Source:
     files: the image files that it reads; empty for others.
     is_cropped: True if each frame is one face, framed as in FER2013, so that there is nothing to detect.
     properties: what the device or file delivers, as far as known: size [width, height], format (four letters), fps.
+    missing: after `read` returned None: how many frames the source owed and could not give. missing_reason: why.
     reconnects: how many times it came back after a loss. gaps_s: the last outages, in seconds.
     """
 
@@ -51,6 +52,8 @@ class Source:
     files: Sequence[Path] = ()
     is_cropped: bool = False
     properties: Mapping[str, Any] | None = None
+    missing: int = 0
+    missing_reason: str = ""
     reconnects: int = 0
     gaps_s: Sequence[float] = ()
 

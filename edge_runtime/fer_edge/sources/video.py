@@ -11,6 +11,8 @@ import numpy as np
 
 from fer_edge.errors import SourceError
 from fer_edge.framing import Image
+from fer_edge.media.containers import is_cut_short, owed_frames
+from fer_edge.media.interlaced import has_interlaced_frames, open_deinterlaced
 from fer_edge.opencv import cv2
 from fer_edge.sources.base import Source, SourceFrame
 from fer_edge.sources.v4l2 import check_free, luma_decoder
@@ -20,6 +22,10 @@ READ_TIMEOUT_MS = 10_000
 DEFAULT_CAMERA_SIZE = (640, 480)
 DEFAULT_FPS = 30.0  # of a file without a frame rate
 SEEK_TRIES = 4
+MAX_PIXEL_ASPECT = 8.0  # the widest pixels of a real format are 3:1; anything beyond this is a damaged header
+MIN_GRABS, MAX_GRABS = 16, 10_000  # tries for a further frame of a file of unknown length, and of any file
+SAMPLED_ROWS = 16  # every so many rows are compared first
+TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
 def redact(url: str) -> str:
@@ -42,6 +48,7 @@ class _Capture(Source):
         count = 0.0 if live else capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.frame_count = int(count) if 0 < count < 1e12 else None
         self._timestamp_s, self._offset_s = -math.inf, 0.0
+        self._decoded = 0
         self._first = self._next_frame()
         if self._first is None:
             capture.release()
@@ -55,17 +62,32 @@ class _Capture(Source):
         return [width, height]
 
     def _next_frame(self) -> SourceFrame | None:
-        if not self._capture.grab():
+        if not self._grab():
             return None
         captured_at = time.monotonic()  # before decoding, which counts as our time
         media_time_s = None if self.live else self._media_time_s()
         ok, image = self._capture.retrieve()
         decoded = self._decode(np.asarray(image, dtype=np.uint8)) if ok else None
-        return SourceFrame(decoded, media_time_s, captured_at=captured_at)
+        self._decoded += 1
+        return SourceFrame(decoded, media_time_s, problem="it can't be decoded", captured_at=captured_at)
+
+    def _grab(self) -> bool:
+        """Take the next frame. Good frames may follow a damaged one, so a file is read on while it owes frames."""
+        owed = 0 if self.live else (self.frame_count or MIN_GRABS) - self._decoded
+        return any(self._capture.grab() for _ in range(1 + min(max(owed, 0), MAX_GRABS)))
 
     def _decode(self, retrieved: Image) -> Image | None:
-        """The frame's image from what the backend gave; None if it can't be decoded."""
-        return retrieved
+        """The frame's image, with square pixels, from what the backend gave; None if it can't be decoded."""
+        return _with_square_pixels(retrieved, self._pixel_aspect())
+
+    def _pixel_aspect(self) -> float:
+        """Width of a pixel by its height, as the frames are delivered (turned upright); 1 if unknown."""
+        capture = self._capture
+        wide, high = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
+        if not (wide > 0 and high > 0 and 1 / MAX_PIXEL_ASPECT <= wide / high <= MAX_PIXEL_ASPECT):
+            return 1.0
+        sideways = capture.get(cv2.CAP_PROP_ORIENTATION_AUTO) and capture.get(cv2.CAP_PROP_ORIENTATION_META) % 180 == 90
+        return high / wide if sideways else wide / high
 
     def _media_time_s(self) -> float:
         """The frame's timestamp, advanced by one frame where timestamps repeat (raw H.264) or restart."""
@@ -88,18 +110,108 @@ class _Capture(Source):
 
 
 class VideoFileSource(_Capture):
-    """A video file: every frame, in order, with its media time."""
+    """A video file: every frame, in order, with its media time. Interlaced frames are deinterlaced.
+
+    A frame that equals the one before it may be one that OpenCV failed to convert. Only then is the file searched for
+    interlaced frames (`media.interlaced`), and read through FFmpeg's filters if it has any.
+    """
 
     def __init__(self, path: Path) -> None:
         advice = "it is damaged, cut short or not a video: name a video (mp4, mkv, mov, avi, webm, gif) or an image"
         if re.search("[\ud800-\udfff]", str(path)):  # bytes that are no text; OpenCV would crash
             raise SourceError(f"{str(path)!r} can't be opened: rename the video, its name is not UTF-8")
+        self._path = path
+        self._before: Image | None = None  # the frame before, as it was delivered
+        self._equal, self._next_look = 0, 1  # frames that equal the one before; looks are made at 1, 2, 4, ...
+        self._deinterlaces, self._sought = False, False
+        self._turn: int | None = None
+        self._aspect = 1.0
         super().__init__(cv2.VideoCapture(str(path), cv2.CAP_FFMPEG), str(path), False, advice)
         # Without a length, as raw H.264 has none, OpenCV seeks to wrong frames.
         self.seekable = self.fps is not None and self._capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
+        self._second = self._next_frame()
+        if self._second is None and self._decoded == 1 and not self._deinterlaces:
+            self._look()
+
+    def _decode(self, retrieved: Image) -> Image | None:
+        if self._deinterlaces:
+            turned = retrieved if self._turn is None else np.asarray(cv2.rotate(retrieved, self._turn), dtype=np.uint8)
+            return _with_square_pixels(turned, self._aspect)
+        self._equal += self._before is not None and _are_equal(retrieved, self._before)
+        self._before = retrieved
+        return super()._decode(retrieved)
+
+    def _next_frame(self) -> SourceFrame | None:
+        frame = super()._next_frame()
+        if frame is not None and not self._deinterlaces and self._equal == self._next_look:
+            self._next_look *= 2
+            if self._look(frame.media_time_s or 0.0):
+                return self._retaken(frame)
+        return frame
+
+    def _look(self, near_s: float = 0.0) -> bool:
+        """Search for interlaced frames near `near_s`; if there are any, continue through FFmpeg's filters."""
+        if not has_interlaced_frames(self._path, near_s - 1.0):
+            return False
+        capture = open_deinterlaced(self._path)
+        if not capture.isOpened():
+            return False
+        plain = self._capture
+        self._aspect = self._pixel_aspect()
+        if plain.get(cv2.CAP_PROP_ORIENTATION_AUTO):
+            self._turn = TURNS.get(round(plain.get(cv2.CAP_PROP_ORIENTATION_META)))
+        self._capture, self._deinterlaces, self._before = capture, True, None
+        plain.release()
+        if self._decoded <= 2:  # the frames so far were not delivered yet
+            self._restart()
+        else:
+            for _ in range(self._decoded - 1):
+                capture.grab()
+        return True
+
+    def _restart(self) -> None:
+        self._timestamp_s, self._offset_s, self._decoded = -math.inf, 0.0, 0
+        self._second = None
+        self._first = self._next_frame()
+
+    def _retaken(self, frame: SourceFrame) -> SourceFrame | None:
+        """The frame that `frame` should have been, through FFmpeg's filters."""
+        if self._decoded <= 1:  # restarted
+            return self._next_frame()
+        again = super()._next_frame()
+        self._decoded -= 1
+        return None if again is None else SourceFrame(again.image, frame.media_time_s, captured_at=frame.captured_at)
+
+    def read(self) -> SourceFrame | None:
+        """The next frame; None at the end, with `missing` set."""
+        frame, self._first = self._first, None
+        if frame is None:
+            frame, self._second = self._second or self._next_frame(), None
+        if frame is None and not self._sought:
+            self._count_missing()
+        return frame
+
+    def _count_missing(self) -> None:
+        """Compare what was read with what the file's index owes.
+
+        CAP_PROP_FRAME_COUNT over-counts (edit lists, variable rates), so it only counts in a file that is cut short.
+        """
+        try:
+            is_cut, owed = is_cut_short(self._path), owed_frames(self._path)
+        except OSError:  # it is gone
+            return
+        if owed is None:
+            owed = max(self.frame_count or 0, self._decoded + (self.frame_count is None)) if is_cut else self._decoded
+        if is_cut and owed == self._decoded == self.frame_count and self._path.suffix.lower() == ".gif":
+            owed += 1  # FFmpeg counts the frames that are there
+        self.missing = max(0, owed - self._decoded)
+        if self.missing:
+            why = "the file is cut short: copy or download it again" if is_cut else "the others are damaged"
+            self.missing_reason = f"{self._decoded:,} of {owed:,} frames: {why}"
 
     def seek(self, media_time_s: float) -> None:
         """OpenCV seeks too far where frame durations vary: then try earlier, and read on from there."""
+        self._sought, self._second, self._before = True, None, None
         half_s = 0.5 / (self.fps or DEFAULT_FPS)
         aim_s = media_time_s
         for _ in range(SEEK_TRIES):
@@ -114,8 +226,28 @@ class VideoFileSource(_Capture):
 
     def _frame_near(self, media_time_s: float) -> SourceFrame | None:
         self._timestamp_s, self._offset_s = -math.inf, 0.0  # timestamps may go back now
+        if self._deinterlaces:  # filters can't go back
+            self._capture.release()
+            self._capture = open_deinterlaced(self._path)
+            return self._next_frame()
         self._capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * max(0.0, media_time_s))
         return self._next_frame()
+
+
+def _with_square_pixels(image: Image, aspect: float) -> Image:
+    """`image`, whose pixels are `aspect` times as wide as high, scaled to square ones: its width changes."""
+    width = max(1, round(image.shape[1] * aspect))
+    if width == image.shape[1]:
+        return image
+    return np.asarray(cv2.resize(image, (width, image.shape[0]), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def _are_equal(image: Image, other: Image) -> bool:
+    return (
+        image.shape == other.shape
+        and np.array_equal(image[::SAMPLED_ROWS], other[::SAMPLED_ROWS])
+        and np.array_equal(image, other)
+    )
 
 
 def _fourcc(capture: cv2.VideoCapture) -> str:

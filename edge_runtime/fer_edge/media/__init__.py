@@ -1,0 +1,5 @@
+"""The bytes of images and videos: their formats, whether they are complete, and how to decode them rightly.
+
+`door` decodes every image of fer-edge and fer-train, `formats` reads image headers and ends, `containers` those of
+videos, `interlaced` decodes interlaced videos. `suffixes` has the names of image files.
+"""

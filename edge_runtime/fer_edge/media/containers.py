@@ -1,0 +1,196 @@
+"""Video containers: whether a file is cut short, and how many frames its index owes.
+
+Only sizes that the container itself states count, so a healthy file is never called cut short. Sources: ISO/IEC
+14496-12 (mp4, mov), RFC 9559 (mkv, webm), Microsoft's RIFF and ASF specifications, the GIF89a and FLV specifications.
+"""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+MP4_FIRST = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp"}
+ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+MAX_INDEX_BYTES = 64_000_000  # a larger index is not read
+MAX_BOXES = 1_000_000
+MAX_FRAMES = 10_000_000  # 46 hours at 60 per second; an index of more is not believed
+TS_PACKET = 188
+EDIT_TOLERANCE = 2  # frames by which FFmpeg and we may disagree at the ends of an edit
+
+
+def is_cut_short(path: Path) -> bool:
+    """True if the container says that it goes on behind the file's end."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(65_536)
+        if head[4:8] in MP4_FIRST:
+            return any(end > size for _, _, end in _boxes(file, 0, size))
+        if head.startswith(b"\x1aE\xdf\xa3"):
+            return _ebml_end(head) > size
+        if head.startswith(b"RIFF"):
+            return _riff_end(file, size) > size
+        if head.startswith(b"GIF8"):
+            file.seek(max(0, size - 1024))
+            return not file.read().rstrip(b"\0").endswith(b";")
+        if head.startswith(b"FLV"):
+            return _flv_is_cut(file, size)
+        if head.startswith(ASF) and (place := head.find(ASF_FILE)) >= 0:
+            return int.from_bytes(head[place + 40 : place + 48], "little") > size
+        if len(head) > 2 * TS_PACKET and head[0] == head[TS_PACKET] == head[2 * TS_PACKET] == 0x47:
+            return size % TS_PACKET != 0
+    return False
+
+
+def owed_frames(path: Path) -> int | None:
+    """How many frames the index of an mp4 or mov file lists, those outside its edit list aside; None without one."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if file.read(8)[4:8] not in MP4_FIRST:
+            return None
+        for kind, start, end in _boxes(file, 0, size):
+            if kind == b"moov" and end <= size and end - start <= MAX_INDEX_BYTES:
+                file.seek(start)
+                try:
+                    return _owed(file.read(end - start))
+                except (struct.error, IndexError):
+                    return None
+    return None
+
+
+def _boxes(file: BinaryIO, start: int, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start of the content and stated end of the boxes in a file."""
+    for _ in range(MAX_BOXES):
+        file.seek(start)
+        head = file.read(16)
+        if len(head) < 8 or not any(head):  # the end, or padding
+            return
+        length, kind, begin = int.from_bytes(head[:4], "big"), head[4:8], start + 8
+        if length == 1:
+            length, begin = int.from_bytes(head[8:16], "big"), start + 16
+        end = size if length == 0 else start + length
+        if end < begin or not kind.isascii():
+            return
+        yield kind, begin, end
+        start = end
+
+
+def _children(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    start = 0
+    while start + 8 <= len(data):
+        length, kind = int.from_bytes(data[start : start + 4], "big"), data[start + 4 : start + 8]
+        begin = start + 8
+        if length == 1:
+            length, begin = int.from_bytes(data[start + 8 : start + 16], "big"), start + 16
+        end = len(data) if length == 0 else start + length
+        if end < begin or end > len(data):
+            return
+        yield kind, data[begin:end]
+        start = end
+
+
+def _box(data: bytes, *path: bytes) -> bytes | None:
+    """The content of the first box below `data` at `path`."""
+    for kind in path:
+        found = next((content for name, content in _children(data) if name == kind), None)
+        if found is None:
+            return None
+        data = found
+    return data
+
+
+def _owed(moov: bytes) -> int | None:
+    header = _box(moov, b"mvhd")
+    if header is None or _box(moov, b"mvex") is not None:  # fragments have their own indexes
+        return None
+    movie_scale = struct.unpack_from(">I", header, 20 if header[0] else 12)[0]
+    for kind, track in _children(moov):
+        handler = _box(track, b"mdia", b"hdlr") if kind == b"trak" else None
+        if handler is not None and handler[8:12] == b"vide":
+            return _track_frames(track, movie_scale)
+    return None
+
+
+def _track_frames(track: bytes, movie_scale: int) -> int | None:
+    header, table = _box(track, b"mdia", b"mdhd"), _box(track, b"mdia", b"minf", b"stbl")
+    durations = None if table is None else _box(table, b"stts")
+    if header is None or table is None or durations is None:
+        return None
+    scale = struct.unpack_from(">I", header, 20 if header[0] else 12)[0]
+    runs = _runs(durations)
+    total = sum(count for count, _ in runs)
+    if total > MAX_FRAMES:
+        return None
+    edits = _edits(_box(track, b"edts", b"elst"), scale / max(movie_scale, 1))
+    if not edits:
+        return total
+    offsets = [offset for count, offset in _runs(_box(table, b"ctts"))[:total] for _ in range(min(count, MAX_FRAMES))]
+    shown, time, index = 0, 0, 0
+    for count, duration in runs:
+        for _ in range(count):
+            at = time + (offsets[index] if index < len(offsets) else 0)
+            shown += any(start <= at < end for start, end in edits)
+            time, index = time + duration, index + 1
+    return total if shown == total else max(0, shown - EDIT_TOLERANCE)
+
+
+def _runs(box: bytes | None) -> list[tuple[int, int]]:
+    """The (count, value) pairs of an stts or ctts box; offsets of ctts may be negative."""
+    if box is None:
+        return []
+    count = min(struct.unpack_from(">I", box, 4)[0], (len(box) - 8) // 8)
+    return [struct.unpack_from(">Ii", box, 8 + 8 * index) for index in range(count)]
+
+
+def _edits(box: bytes | None, to_media: float) -> list[tuple[float, float]]:
+    """The parts of the media that an edit list shows, in its time units."""
+    if box is None:
+        return []
+    form, step = (">Qq", 20) if box[0] else (">Ii", 12)
+    count = min(struct.unpack_from(">I", box, 4)[0], (len(box) - 8) // step)
+    entries = [struct.unpack_from(form, box, 8 + step * index) for index in range(count)]
+    shown = [(start, start + length * to_media if length else float("inf")) for length, start in entries if start >= 0]
+    return [(start, end + to_media / 2) for start, end in shown]
+
+
+def _ebml_end(head: bytes) -> int:
+    """Where the segment of an mkv or webm file ends, as stated; 0 if that is not stated."""
+    place = 4
+    header_size, place = _vint(head, place)
+    place += header_size
+    if head[place : place + 4] != b"\x18S\x80g":
+        return 0
+    size, place = _vint(head, place + 4)
+    return place + size if size >= 0 else 0
+
+
+def _vint(data: bytes, place: int) -> tuple[int, int]:
+    """An EBML size, -1 if it is unknown, and the place behind it."""
+    first = data[place] if place < len(data) else 0
+    if not first:
+        return -1, len(data)
+    length = 9 - first.bit_length()
+    value = int.from_bytes(data[place : place + length], "big") & ((1 << 7 * length) - 1)
+    return (-1 if value == (1 << 7 * length) - 1 else value), place + length
+
+
+def _riff_end(file: BinaryIO, size: int) -> int:
+    end = 0
+    while end + 8 <= size:
+        file.seek(end)
+        head = file.read(8)
+        length = int.from_bytes(head[4:], "little")
+        if head[:4] != b"RIFF" or length in (0, 0xFFFFFFFF):  # not filled in: recorded until a power cut
+            break
+        end += 8 + length
+    return end
+
+
+def _flv_is_cut(file: BinaryIO, size: int) -> bool:
+    """True unless the file ends with the size of a tag that is there."""
+    file.seek(size - 4)
+    length = int.from_bytes(file.read(4), "big")
+    if not 11 <= length <= size - 13:
+        return True
+    file.seek(size - 4 - length)
+    return file.read(1) not in (b"\x08", b"\x09", b"\x12")

@@ -1,0 +1,202 @@
+"""Videos that OpenCV reads wrongly or not to their end: interlaced, cut short, damaged, not of square pixels."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_edge import EmotionRecognizer
+from fer_edge.sources.base import SourceFrame
+from fer_edge.sources.video import VideoFileSource
+
+FRAMES = 30
+PATTERN = ["-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25:duration=1.2"]
+H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
+INTERLACED = ["-flags", "+ildct+ilme", "-vf", "setfield=tff"]
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(ffmpeg_program: str, tmp_path: Path) -> Make:
+    """Encode a video with these arguments of ffmpeg, by default of a moving pattern of 30 frames."""
+
+    def run(name: str, *arguments: str, source: list[str] = PATTERN) -> Path:
+        subprocess.run([ffmpeg_program, "-v", "error", "-y", *source, *arguments, name], check=True, cwd=tmp_path)
+        return tmp_path / name
+
+    return run
+
+
+def read(path: Path) -> tuple[VideoFileSource, list[SourceFrame]]:
+    source = VideoFileSource(path)
+    try:
+        return source, list(iter(source.read, None))
+    finally:
+        source.close()
+
+
+def cut(path: Path, share: float = 0.6) -> Path:
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    return path
+
+
+def damage(path: Path) -> Path:
+    """Overwrite the middle of the media data with zeros."""
+    data = bytearray(path.read_bytes())
+    start = data.find(b"mdat")
+    length = len(data) - start
+    first, last = start + 4 * length // 10, start + 6 * length // 10
+    data[first:last] = bytes(last - first)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        ("top.mp4", [*H264, *INTERLACED, "-x264opts", "tff=1"]),
+        ("bottom.mkv", [*H264, "-flags", "+ildct+ilme", "-x264opts", "bff=1", "-vf", "setfield=bff"]),
+        ("broadcast.mpg", ["-c:v", "mpeg2video", *INTERLACED]),
+        ("it's [a]; b, c.avi", ["-c:v", "mpeg2video", *INTERLACED]),
+        ("one.mp4", [*H264, *INTERLACED, "-x264opts", "tff=1", "-frames:v", "1"]),
+    ],
+)
+def test_interlaced_frames_are_the_pictures_that_were_encoded(make: Make, name: str, encoder: list[str]) -> None:
+    _, expected = read(make("progressive.mp4", *H264))
+    source, frames = read(make(name, *encoder))
+    assert len(frames) == (1 if name == "one.mp4" else FRAMES)
+    assert source.missing == 0
+    for frame, right in zip(frames, expected, strict=False):
+        assert frame.image is not None
+        assert right.image is not None
+        assert np.abs(frame.image.astype(int) - right.image).mean() < 12
+    times = [frame.media_time_s or 0.0 for frame in frames]
+    assert times == pytest.approx([number / 25 for number in range(len(frames))], abs=0.002)
+
+
+def test_an_interlaced_video_can_be_sought(make: Make) -> None:
+    path = make("top.mp4", *H264, *INTERLACED, "-x264opts", "tff=1")
+    _, frames = read(path)
+    source = VideoFileSource(path)
+    for number in (20, 5):
+        source.seek(number / 25)
+        found = source.read()
+        assert found is not None
+        assert found.media_time_s == pytest.approx(number / 25, abs=0.002)
+        assert np.array_equal(found.image, frames[number].image)
+    source.close()
+
+
+def test_a_fade_from_black_stays_a_readable_film(make: Make) -> None:
+    path = make("dark.mp4", *H264, source=["-f", "lavfi", "-i", "color=black:size=160x120:rate=25:duration=1"])
+    source, frames = read(path)
+    assert len(frames) == 25
+    assert source.missing == 0
+    assert all(frame.image is not None and frame.image.max() < 3 for frame in frames)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        ("a.mp4", [*H264, "-movflags", "+faststart"]),
+        ("a.mkv", H264),
+        ("a.avi", ["-c:v", "mjpeg"]),
+        ("a.gif", []),
+        ("a.flv", ["-c:v", "flv"]),
+        ("a.wmv", ["-c:v", "wmv2"]),
+    ],
+)
+def test_a_file_that_is_cut_short_says_how_many_frames_are_missing(make: Make, name: str, encoder: list[str]) -> None:
+    path = make(name, *encoder)
+    whole, frames = read(path)
+    assert (len(frames), whole.missing) == (FRAMES, 0)
+    source, frames = read(cut(path))
+    assert 5 < len(frames) < FRAMES
+    assert source.missing > 0
+    assert source.missing_reason.startswith(f"{len(frames)} of {len(frames) + source.missing} frames: the file is cut")
+    if name in ("a.mp4", "a.avi"):  # the index says how many there were
+        assert len(frames) + source.missing == FRAMES
+
+
+def test_frames_behind_a_damaged_part_are_read(make: Make) -> None:
+    source, frames = read(damage(make("a.mp4", *H264, "-g", "5", "-bf", "0", "-movflags", "+faststart")))
+    assert len(frames) + source.missing == FRAMES
+    assert 0 < source.missing < 20
+    assert frames[-1].media_time_s == pytest.approx(29 / 25)
+    assert "damaged" in source.missing_reason
+
+
+def test_a_film_goes_on_after_a_long_pause_with_sound(make: Make) -> None:
+    pause = "setpts='if(lt(N,5),N/25,N/25+130)/TB'"
+    tone = ["-f", "lavfi", "-i", "sine=frequency=300:sample_rate=8000:duration=132"]
+    film = ["-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25:duration=0.4", *tone]
+    path = make(
+        "a.mkv", "-vf", pause, "-fps_mode", "vfr", *H264, "-tune", "zerolatency", "-c:a", "pcm_s16le",
+        "-bsf:a", "pcm_rechunk=n=160", source=film,
+    )  # fmt: skip
+    source, frames = read(path)
+    assert (len(frames), source.missing) == (10, 0)
+
+
+HEALTHY = {
+    "b-frames.mp4": [*H264, "-preset", "medium", "-bf", "3"],
+    "fragments.mp4": [*H264, "-movflags", "frag_keyframe+empty_moov"],
+    "variable.mp4": [*H264, "-vf", "setpts='if(lt(N,9),N,N*3)/25/TB'", "-fps_mode", "vfr"],
+    "variable.mkv": [*H264, "-vf", "setpts='if(lt(N,9),N,N*3)/25/TB'", "-fps_mode", "vfr"],
+    "a.webm": ["-c:v", "libvpx", "-deadline", "realtime"],
+    "a.ts": H264,
+    "a.h264": H264,
+    "a.mpg": ["-c:v", "mpeg1video"],
+    "b-frames.avi": ["-c:v", "mpeg4", "-bf", "2"],
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_healthy_file_is_never_called_cut_short(make: Make, name: str) -> None:
+    source, frames = read(make(name, *HEALTHY[name]))
+    assert source.missing == 0
+    assert len(frames) >= FRAMES - 2  # an .avi begins with two empty frames
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "ts"])
+@pytest.mark.parametrize("arguments", [["-ss", "0.5"], ["-t", "0.63"]])
+def test_a_part_that_was_copied_out_of_a_film_is_healthy(make: Make, suffix: str, arguments: list[str]) -> None:
+    make("film.mp4", *H264, "-preset", "medium", "-g", "12", "-bf", "2")
+    source, frames = read(make(f"part.{suffix}", "-c", "copy", source=[*arguments, "-i", "film.mp4"]))
+    assert source.missing == 0
+    assert frames
+
+
+@pytest.mark.parametrize(("aspect", "size"), [("2/1", (320, 120)), ("64/45", (228, 120)), ("8/9", (142, 120))])
+def test_frames_have_square_pixels(make: Make, aspect: str, size: tuple[int, int]) -> None:
+    source, frames = read(make("a.mp4", *H264, "-vf", f"setsar={aspect}"))
+    assert frames[0].image is not None
+    assert frames[0].image.shape[1::-1] == size
+    assert source.properties is not None
+    assert source.properties["size"] == list(size)
+
+
+def test_the_command_counts_missing_frames_and_ends_with_1(fer_edge, make: Make, tmp_path: Path) -> None:
+    path = cut(make("a.mp4", *H264, "-movflags", "+faststart"))
+    done = fer_edge(path.name, "--headless", "--report", "report.json")
+    assert done.returncode == 1
+    frames = json.loads((tmp_path / "report.json").read_text())["frames"]
+    assert frames["captured"] == FRAMES
+    assert frames["processed"] + frames["errors"] == FRAMES
+    line = f"fer-edge: a.mp4: {frames['processed']} of {FRAMES} frames: the file is cut short"
+    assert sum(text.startswith(line) for text in done.stderr.splitlines()) == 1
+
+
+def test_a_stream_says_what_is_missing(make: Make, model: Path) -> None:
+    path = cut(make("a.mp4", *H264, "-movflags", "+faststart"))
+    with EmotionRecognizer(model) as recognizer, recognizer.stream(path) as results:
+        assert results.problem is None
+        found = len(list(results))
+        assert found + results.errors == FRAMES
+        assert (
+            results.problem == f"{path}: {found} of {FRAMES} frames: the file is cut short: copy or download it again"
+        )
