@@ -134,7 +134,9 @@ def _models() -> Iterator[Finding]:
         elif sha256_of(path) != entry["sha256"]:
             yield Finding("bad", what, f"{path.name} is not the shipped file: reinstall fer-edge")
         else:
-            yield Finding("ok", what, f"{path.name}, {entry['bytes'] / 1000:.0f} kB, sha256 {entry['sha256'][:12]}…")
+            heads = f", heads {', '.join(entry['heads'])}" if entry.get("heads") else ""
+            size = f"{entry['bytes'] / 1000:.0f} kB"
+            yield Finding("ok", what, f"{path.name}, {size}, sha256 {entry['sha256'][:12]}…{heads}")
 
 
 def _network() -> Iterator[Finding]:

@@ -192,7 +192,7 @@ def parse_contract(text: str, file: str) -> Contract:
         values |= {"labels": tuple(labels), "input_size": (height, width), "failed_gates": failed}
         if values.get("detector") is not None:
             values["detector"] = _parse_detector(values["detector"])
-        values["heads"] = tuple(_parse_head(head) for head in values.get("heads", ()))
+        values["heads"] = _parse_heads(values["heads"]) if "heads" in values else ()
         contract = Contract(**{name: value for name, value in values.items() if name in known})
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ContractError(
@@ -202,11 +202,17 @@ def parse_contract(text: str, file: str) -> Contract:
     return contract
 
 
-def _parse_head(values: Any) -> Head:
-    """One head; KeyError, TypeError or ValueError if something in it is missing or malformed."""
-    if not isinstance(values, dict):
-        raise TypeError(f"a head is {values!r}")
+def _parse_heads(values: Any) -> tuple[Head, ...]:
+    """The heads; KeyError or TypeError if something in them is missing or malformed."""
+    if not isinstance(values, list) or not values or not all(isinstance(head, dict) for head in values):
+        raise TypeError("heads must list one head or more")
+    return tuple(map(_parse_head, values))
+
+
+def _parse_head(values: Mapping[str, Any]) -> Head:
     known = {one.name: values[one.name] for one in fields(Head) if one.name in values}
+    if not isinstance(values["labels"], list):
+        raise TypeError("a head's labels must be a list")
     confusion = values.get("confusion")
     if confusion is not None:
         confusion = tuple(tuple(row) for row in confusion)

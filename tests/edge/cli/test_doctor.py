@@ -89,8 +89,11 @@ def test_a_model_as_shipped_is_ok(shipped: Path) -> None:
     manifest = json.loads((shipped / "manifest.json").read_text())
     digest = subprocess.run(["sha256sum", shipped / "tiny.onnx"], capture_output=True, text=True, check=True).stdout
     manifest["models"]["int8"]["sha256"] = digest.split()[0]
+    manifest["models"]["int8"]["heads"] = {"people": None, "ferplus": {"accuracy": 0.9}}
     (shipped / "manifest.json").write_text(json.dumps(manifest))
-    assert findings("_models")[0][0] == "ok"
+    ((level, _what, text),) = findings("_models")
+    assert level == "ok"
+    assert text.endswith(", heads people, ferplus")
 
 
 def test_onnxruntime_1_21_0_and_a_missing_package_are_bad(monkeypatch: pytest.MonkeyPatch) -> None:

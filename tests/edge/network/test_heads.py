@@ -94,7 +94,7 @@ def test_heads_that_make_no_sense_are_refused(contract: Contract, change: dict[s
         parse_contract(json.dumps(values), "m.onnx")
 
 
-@pytest.mark.parametrize("heads", [5, "people", [5], [[]], {"people": 1}])
+@pytest.mark.parametrize("heads", [5, "people", [5], [[]], [], {}, None, {"people": 1}])
 def test_something_else_in_place_of_heads_is_refused(contract: Contract, heads: object) -> None:
     values = json.loads(contract.to_json()) | {"heads": heads}
     with pytest.raises(ContractError, match="its contract"):
