@@ -35,7 +35,7 @@ class Benchmark:
 
 # By the name of the results file. All of these together take less than ten minutes on two cores.
 BENCHMARKS = {
-    "accuracy": Benchmark("accuracy.classifier", ("--faces", "600"), ("--data", "--peer")),
+    "accuracy": Benchmark("accuracy.classifier", ("--faces", "600"), ("--data", "--ferplus", "--peer")),
     "people": Benchmark("accuracy.people", (), ("--data", "--ferplus", "--people", "--peer"), needs="--data"),
     "groups": Benchmark("accuracy.groups", (), ("--data", "--ferplus", "--people", "--tiles"), needs="--people"),
     "latency": Benchmark("speed.latency", ("--rounds", "7"), ("--peer",)),

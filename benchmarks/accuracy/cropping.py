@@ -17,6 +17,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.harness.heads import head_of_labels_option, labels_classifier
 from benchmarks.harness.inputs import public_test
 from benchmarks.harness.options import data_option, model_option, results_command, rounds_option
 from benchmarks.harness.plots import COLORS, new_figure
@@ -27,7 +28,6 @@ from fer_edge.console import run_main
 from fer_edge.framing import Image, Square, crop
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
-from fer_models import default_model
 from fer_train.data import FaceData
 
 SIDES_PX = (110, 130, 170, 200, 260, 333, 420)
@@ -119,11 +119,12 @@ def plot(results: Results) -> Any:
 @click.command(help=__doc__)
 @data_option
 @model_option
+@head_of_labels_option
 @rounds_option(30)
 @results_command(plot)
-def main(data: Path, model: Path | None, rounds: int) -> Results:
+def main(data: Path, model: Path | None, head: str | None, rounds: int) -> Results:
     """Measure, print, write, draw."""
-    return measure(Classifier(model or default_model()), public_test(data), rounds)
+    return measure(labels_classifier(model, head), public_test(data), rounds)
 
 
 if __name__ == "__main__":

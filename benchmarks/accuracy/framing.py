@@ -16,6 +16,7 @@ from typing import Any
 import click
 import numpy as np
 
+from benchmarks.harness.heads import head_of_labels_option, labels_classifier
 from benchmarks.harness.inputs import public_test
 from benchmarks.harness.options import data_option, luma_option, model_option, results_command, yunet_option
 from benchmarks.harness.plots import COLORS, new_figure
@@ -31,7 +32,6 @@ from fer_edge.errors import FerError
 from fer_edge.framing import Image, Square
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
-from fer_models import default_model
 from fer_train.data import FaceData
 from fer_train.evaluation.metrics import score
 
@@ -159,6 +159,7 @@ def draw_accuracies(axes: Any, detectors: Mapping[str, Mapping[str, Any]], exact
 @click.command(help=__doc__)
 @data_option
 @model_option
+@head_of_labels_option
 @yunet_option()
 @luma_option
 @click.option("--every", type=click.IntRange(1), default=1, metavar="N", help="Only every Nth face.")
@@ -168,13 +169,14 @@ def draw_accuracies(axes: Any, detectors: Mapping[str, Mapping[str, Any]], exact
               metavar="PX", help=f"Side of the image on the canvas of {CANVAS_PX} pixels; even.")  # fmt: skip
 @results_command(plot)
 def main(
-    data: Path, model: Path | None, yunet: Path | None, luma: Path | None, every: int, border: str, side: int
-) -> Results:
+    data: Path, model: Path | None, head: str | None, yunet: Path | None, luma: Path | None, every: int, border: str,
+    side: int,
+) -> Results:  # fmt: skip
     """Measure, print, write, draw."""
     if side % 2:
         raise click.BadParameter(f"{side} is odd: the image lies in the middle", param_hint="--side")
     results = Results("framing", "Does a detector's framing give the network the same crop as FER2013?")
-    classifier = Classifier(model or default_model(), threads=1)
+    classifier = labels_classifier(model, head)
     faces = public_test(data)
     faces = faces.rows(np.arange(len(faces)) % every == 0)
     min_face_px = min(DEFAULT_MIN_FACE_PX, side // 2)

@@ -2,7 +2,8 @@
 
 PublicTest faces lose light (darkness: their gray levels are scaled toward 0) or contrast (haze: toward middle gray),
 rounded to whole levels, without and with a little sensor noise. The network sees them unchanged, as fer-edge prepares
-them, and, if dark, brightened by a power law (gamma).
+them, and, if dark, brightened by a power law (gamma). The truth is the one that the head was trained for: FER2013's
+labels, or with --ferplus the majorities of FER+'s votes.
 
     python -m benchmarks.accuracy.light --data fer2013.csv --json light.json --plot light.png
 """
@@ -16,23 +17,20 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.harness.inputs import public_test
-from benchmarks.harness.options import data_option, model_option, results_command
+from benchmarks.harness.heads import Head, head_option, open_head
+from benchmarks.harness.options import data_option, ferplus_option, model_option, results_command
 from benchmarks.harness.plots import COLORS, new_figure
 from benchmarks.harness.results import Results
 from benchmarks.harness.tables import Table, percent
 from benchmarks.harness.timing import pin_threads, progress
+from benchmarks.harness.truths import FaceSet, own_fer2013_set
 from fer_edge.console import run_main
 from fer_edge.detectors.lighting import brighten
 from fer_edge.framing import Image, normalize_light
-from fer_edge.network.classifier import Classifier
-from fer_models import default_model
-from fer_train.data import FaceData
 
 TARGET_GRAY = {"darkness": 0.0, "haze": 128.0}  # the level toward which others are scaled
 SHARES = (1.0, 0.6, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
 NOISE_STD = (0.0, 2.0)  # in gray levels
-BATCH = 256
 SEED = 0
 Faces = npt.NDArray[np.uint8]
 
@@ -59,13 +57,12 @@ def degraded(faces: Faces, target: float, share: float, noise_std: float) -> Fac
     return np.clip(scaled + noise, 0, 255).round().astype(np.uint8)
 
 
-def accuracy(classifier: Classifier, images: Faces, labels: npt.NDArray[np.int64]) -> float:
-    """Share of faces uint8 [N, H, W] whose label is predicted."""
-    parts = [classifier.predict(images[start : start + BATCH, None]) for start in range(0, len(images), BATCH)]
-    return float((np.concatenate(parts).argmax(axis=1) == labels).mean())
+def accuracy(head: Head, images: Faces, labels: npt.NDArray[np.int64]) -> float:
+    """Share of faces uint8 [N, H, W] whose label (an index into EMOTIONS) is predicted."""
+    return float((head.predict(images).argmax(axis=1) == labels).mean())
 
 
-def measure(classifier: Classifier, faces: FaceData) -> Results:
+def measure(head: Head, faces: FaceSet) -> Results:
     """Accuracy by kind and strength of bad light, noise and method."""
     results = Results("light", "How much accuracy does normalizing the light recover?", pin_threads(1))
     accuracies: dict[str, list[float]] = {}
@@ -75,12 +72,12 @@ def measure(classifier: Classifier, faces: FaceData) -> Results:
             images = degraded(faces.images, target, share, noise_std)
             row = []
             for name, method in METHODS.items():
-                row.append(accuracy(classifier, np.stack([method(face) for face in images]), faces.labels))
+                row.append(accuracy(head, np.stack([method(face) for face in images]), faces.labels))
                 accuracies.setdefault(f"{case}, noise {noise_std:g}, {name}", []).append(row[-1])
             rows.append((case, f"{noise_std:g}", f"{share:g}", *(percent(value) for value in row)))
-    note = f"{classifier.path.name}, {len(faces)} PublicTest faces; one standard error is about 0.8 points."
+    note = f"{head.title}, {len(faces)} PublicTest faces, {faces.truth}; one standard error is about 0.8 points."
     results.tables.append(Table("Accuracy", ("", "noise", "left", *METHODS), rows, note))
-    results.values = {"left": SHARES, "accuracy": accuracies}
+    results.values = {"left": SHARES, "accuracy": accuracies, "head": head.name, "truth": faces.truth}
     return results
 
 
@@ -108,11 +105,14 @@ def plot(results: Results) -> Any:
 
 @click.command(help=__doc__)
 @data_option
+@ferplus_option
 @model_option
+@head_option
 @results_command(plot)
-def main(data: Path, model: Path | None) -> Results:
+def main(data: Path, ferplus: Path | None, model: Path | None, head: str | None) -> Results:
     """Measure, print, write, draw."""
-    return measure(Classifier(model or default_model()), public_test(data))
+    opened = open_head(model, head)
+    return measure(opened, own_fer2013_set(opened.name, data, ferplus))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.harness.options import results_command, yunet_option
+from benchmarks.harness.heads import head_option
+from benchmarks.harness.options import model_option, results_command, yunet_option
 from benchmarks.harness.plots import new_figure
 from benchmarks.harness.results import Results
 from benchmarks.harness.streams import open_detectors, run_pipeline
@@ -175,11 +176,13 @@ def plot(results: Results) -> Any:
 @click.command(help=__doc__)
 @click.argument("clips", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @yunet_option()
+@model_option
+@head_option
 @results_command(plot)
-def main(clips: tuple[Path, ...], yunet: Path | None) -> Results:
+def main(clips: tuple[Path, ...], yunet: Path | None, model: Path | None, head: str | None) -> Results:
     """Run all clips with each detector, print, write, draw."""
     results = Results("steadiness", "How steady are labels and numbers on real clips?", pin_threads(1))
-    classifier = Classifier(default_model())
+    classifier = Classifier(model or default_model(), head=head)
     records = []
     for detector in open_detectors(yunet, None, MIN_FACE_PX, DETECT_SIZE_PX):
         for record in measure(clips, detector, classifier):

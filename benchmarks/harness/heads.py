@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_edge.errors import DataError
+from fer_edge.framing import crop
 from fer_edge.network.classifier import Classifier
 from fer_models import default_model
 from fer_train.data import FERPLUS_CLASSES
 from fer_train.data.classes import canonical
-from fer_train.evaluation.predictors import onnx_probabilities
+from fer_train.evaluation.predictors import BATCH_SIZE, whole_square
 
 EMOTIONS = FERPLUS_CLASSES
 """FER2013's seven, and contempt."""
@@ -25,6 +26,10 @@ heads_option = click.option(
     "--head", "heads", multiple=True, metavar="NAME", help="Only this head of the file.  Repeatable.  [default: all]"
 )
 head_option = click.option("--head", metavar="NAME", help="Head of the file.  [default: its first]")
+
+head_of_labels_option = click.option(
+    "--head", metavar="NAME", help="Head of the file.  [default: fer2013, or its first]"
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,23 @@ class Head:
 
     def predict(self, images: Faces) -> Probabilities:
         """Probabilities [N, 8] of EMOTIONS for faces uint8 [N, 48, 48]; 0 for those that the head doesn't have."""
-        return as_emotions(onnx_probabilities(self.classifier, images, ""), self.classifier.labels)
+        return as_emotions(crop_probabilities(self.classifier, images), self.classifier.labels)
+
+
+def crop_probabilities(classifier: Classifier, images: Faces) -> npt.NDArray[np.float32]:
+    """Probabilities [N, labels] for faces uint8 [N, H, W] that are framed already.
+
+    They are resized to the network's input. The contract's framing is not applied: it frames photographs, and a crop
+    has nothing outside.
+    """
+    contract = classifier.contract
+    parts = [np.empty((0, len(classifier.labels)), dtype=np.float32)]
+    for start in range(0, len(images), BATCH_SIZE):
+        batch = images[start : start + BATCH_SIZE]
+        if batch.shape[1:] != contract.input_size:
+            batch = np.stack([crop(face, whole_square(face), contract.input_size) for face in batch])
+        parts.append(classifier.predict(np.repeat(batch[:, None], contract.channels, axis=1)))
+    return np.concatenate(parts)
 
 
 def as_emotions(probabilities: npt.NDArray[np.floating[Any]], labels: Sequence[str]) -> Probabilities:
@@ -58,10 +79,17 @@ def as_emotions(probabilities: npt.NDArray[np.floating[Any]], labels: Sequence[s
     return found
 
 
-def open_classifier(model: Path, head: str | None = None, threads: int = 1) -> Classifier:
-    """The file's first head, or the one that `head` names. ModelError or ContractError if there is none."""
-    options: dict[str, Any] = {} if head is None else {"head": head}
-    return Classifier(model, threads, **options)
+def open_first(path: Path, threads: int = 1, name: str | None = None) -> Head:
+    """The first head of a file, or the one that `name` names, whatever its labels are."""
+    classifier = Classifier(path, threads, name)
+    return Head(classifier.head, classifier)
+
+
+def labels_classifier(model: Path | None, name: str | None = None) -> Classifier:
+    """The head that `name` names; by default the one of FER2013's labels, in a file without it the first."""
+    path = model or default_model()
+    known = [head.name for head in Classifier(path).contract.heads]
+    return Classifier(path, head=name or ("fer2013" if "fer2013" in known else None))
 
 
 def open_head(model: Path | None, name: str | None = None, threads: int = 1) -> Head:
@@ -69,7 +97,7 @@ def open_head(model: Path | None, name: str | None = None, threads: int = 1) -> 
 
     DataError if its labels are no emotions.
     """
-    head = open_heads(model, [name] if name else [], threads)[0]
+    head = open_first(model or default_model(), threads, name)
     if not head.is_emotional:
         raise DataError(f"{head.title} has the labels {', '.join(head.classifier.labels)}: give a head of emotions")
     return head
@@ -78,5 +106,6 @@ def open_head(model: Path | None, name: str | None = None, threads: int = 1) -> 
 def open_heads(model: Path | None, names: Sequence[str] = (), threads: int = 1) -> list[Head]:
     """The heads of a file (default: the shipped int8 one) in its order, or those that `names` names."""
     path = model or default_model()
-    known = [head.name for head in getattr(open_classifier(path, None, threads).contract, "heads", ())]
-    return [Head(name, open_classifier(path, name, threads)) for name in names or known or [None]]
+    known = [head.name for head in Classifier(path, threads).contract.heads]
+    chosen: Sequence[str | None] = names or known or [None]
+    return [Head(name, Classifier(path, threads, name)) for name in chosen]

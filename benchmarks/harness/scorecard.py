@@ -6,10 +6,10 @@ from typing import Any
 
 from benchmarks.harness.published import ACCURACY, LATENCY, PUBLISHED, SIZE
 from benchmarks.harness.tables import number, percent
+from fer_models import model_path
 
 Runs = Mapping[str, Mapping[str, Any]]
 """The JSON of each benchmark that was run, by its name."""
-INT8, FP32 = "fer2013.int8.onnx", "fer2013.onnx"
 ABSENT = "–"
 TRUTH_COLUMNS = ("", "FER2013 labels", "FER+ majority", "people: neutral", "mean of five", "calm called angry")
 
@@ -35,15 +35,24 @@ def our_rows(runs: Runs) -> list[tuple[str, str, str]]:
     networks = lookup(runs, "footprint", "networks_mb") or {}
 
     def score(key: str) -> tuple[str, str]:
-        return percent_or_absent(scores.get(INT8, {}).get(key)), percent_or_absent(scores.get(FP32, {}).get(key))
+        int8, fp32 = (shipped_score(scores, precision).get(key) for precision in ("int8", "fp32"))
+        return percent_or_absent(int8), percent_or_absent(fp32)
+
+    truth = shipped_score(scores, "int8").get("truth", "")
 
     return [
         (SIZE, with_unit(networks.get("int8"), "MB"), with_unit(networks.get("fp32"), "MB")),
-        (f"{ACCURACY}, {split}", *score("accuracy")),
+        (", ".join(filter(None, (ACCURACY, split, truth))), *score("accuracy")),
         ("… without faces that are also in Training", *score("accuracy_deduplicated")),
         (f"{LATENCY}, one thread", with_unit(latency.get("fer-edge, int8", {}).get("1"), "ms"),
          with_unit(latency.get("fer-edge, fp32", {}).get("1"), "ms")),
     ]  # fmt: skip
+
+
+def shipped_score(scores: Mapping[str, Any], precision: str) -> Mapping[str, Any]:
+    """The scores of the default head of the shipped network; empty if it was not measured."""
+    name = model_path(precision).name
+    return next((each for title, each in scores.items() if each.get("file", title) == name), {})
 
 
 def percent_or_absent(share: float | None) -> str:

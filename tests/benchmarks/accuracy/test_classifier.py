@@ -1,6 +1,7 @@
 """Scores on drawn and given faces."""
 
 import json
+import types
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,20 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.accuracy import classifier
-from benchmarks.accuracy.classifier import Contestant, clean_scores, corrupted_scores, reliability, sampled
-from fer_train.data import FER2013_CLASSES, FaceData
+from benchmarks.accuracy.classifier import (
+    Contestant,
+    clean_scores,
+    corrupted_scores,
+    our_network,
+    own_faces,
+    reliability,
+    sampled,
+)
+from benchmarks.harness.heads import Head
+from benchmarks.harness.truths import LABELS, MAJORITY, own_truths
+from fer_edge.errors import DataError
+from fer_models import default_model, model_path
+from fer_train.data import FER2013_CLASSES, FaceData, load_faces
 
 from ..conftest import Ran, is_png
 
@@ -19,6 +32,18 @@ from ..conftest import Ran, is_png
 @pytest.fixture
 def faces(drawn: FaceData) -> FaceData:
     return drawn
+
+
+class FixedAnswer:
+    """A classifier that gives every face the same answer."""
+
+    def __init__(self, labels: tuple[str, ...], answer: str) -> None:
+        self.labels, self.path, self.precision = labels, default_model(), "int8"
+        self.contract = types.SimpleNamespace(input_size=(48, 48), channels=1)
+        self._column = labels.index(answer)
+
+    def predict(self, batch: np.ndarray) -> np.ndarray:
+        return np.eye(len(self.labels), dtype=np.float32)[[self._column] * len(batch)]
 
 
 def knowing(faces: FaceData, confidence: float = 1.0) -> Contestant:
@@ -84,8 +109,10 @@ def test_without_data_the_benchmark_uses_drawn_faces_and_says_so(
     assert CliRunner().invoke(classifier.main, options, catch_exceptions=False).exit_code == 0
     content = json.loads((tmp_path / "accuracy.json").read_text())
     assert "drawn" in content["skipped"][0]
-    assert list(content["values"]["scores"]) == ["fer2013.int8.onnx", "fer2013.onnx"]
-    assert len(content["values"]["corruptions"]["fer2013.onnx"]["blur"]) == 6
+    assert [each["file"] for each in content["values"]["scores"].values()] == [
+        model_path(precision).name for precision in ("int8", "fp32")
+    ]
+    assert [len(curves["blur"]) for curves in content["values"]["corruptions"].values()] == [6, 6]
     assert is_png(tmp_path / "accuracy.png")
 
 
@@ -96,11 +123,39 @@ def test_with_data_the_benchmark_scores_the_split_with_and_without_duplicates(
     monkeypatch.setattr("sys.argv", ["accuracy", *options])
     assert CliRunner().invoke(classifier.main, options, catch_exceptions=False).exit_code == 0
     content = json.loads((tmp_path / "accuracy.json").read_text())
-    scores = content["values"]["scores"]["fer2013.onnx"]
+    scores = next(each for each in content["values"]["scores"].values() if each["file"] == model_path("fp32").name)
     assert (scores["images"], scores["images_deduplicated"]) == (22, 21)
-    assert content["skipped"] == []
+    assert scores["truth"] == LABELS
+    heads = MAJORITY in own_truths(scores["head"])
+    assert len(content["skipped"]) == (2 if heads else 0)  # a sentence per file whose head is one of the votes
     assert content["arguments"].startswith("--data faces.csv")
     assert str(faces_csv.parent) not in (tmp_path / "accuracy.json").read_text()
+
+
+def test_a_head_of_the_votes_is_measured_against_majorities(faces_csv: Path, ferplus_csv: Path) -> None:
+    test = load_faces(faces_csv, ferplus_csv).split("PublicTest")
+    labels = (*FER2013_CLASSES, "contempt")
+    skipped: list[str] = []
+    for name, has_contempt in (("ferplus", True), ("people", False)):
+        head = Head(name, FixedAnswer(labels if has_contempt else FER2013_CLASSES, "happy"))  # type: ignore[arg-type]
+        own, truth = own_faces(head, test, skipped.append)
+        assert truth == MAJORITY
+        assert len(own) == 19
+        contestant = our_network(head, own, truth)
+        scores = clean_scores(contestant, own, np.ones(len(own), np.bool_))
+        assert scores["accuracy"] == pytest.approx(18 / 19)  # all but the one of contempt
+        assert scores["per_class"]["contempt"] == {"precision": 0, "recall": 0, "f1": 0, "support": 1}
+    head = Head("fer2013", FixedAnswer(FER2013_CLASSES, "angry"))  # type: ignore[arg-type]
+    own, truth = own_faces(head, test, skipped.append)
+    assert (truth, len(own), own.classes) == (LABELS, 22, FER2013_CLASSES)
+    head = Head("ferplus", FixedAnswer(labels, "contempt"))  # type: ignore[arg-type]
+    own, truth = own_faces(head, replace(test, votes=None), skipped.append)
+    assert (truth, own.classes) == (LABELS, labels)
+    assert len(skipped) == 1
+    assert "need --ferplus" in skipped[0]
+    assert clean_scores(our_network(head, own, truth), own, np.ones(22, np.bool_))["accuracy"] == 0
+    with pytest.raises(DataError, match="has happy: measure it on data with its own classes"):
+        our_network(Head("own", FixedAnswer(("happy",), "happy")), test, LABELS)  # type: ignore[arg-type]
 
 
 def test_a_missing_split_is_refused_in_one_line(run_benchmark: Callable[..., Ran], faces_csv: Path) -> None:
