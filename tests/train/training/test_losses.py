@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fer_train.training.losses import class_weights, cross_entropy_sum, distillation_sum, one_hot_targets, smooth_labels
+from fer_train.training.losses import class_weights, cross_entropy_sum, distillation_sum, smooth_labels
 
 LOGITS = torch.randn(6, 7, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 3, 6, 3, 1, 2])
@@ -12,25 +12,33 @@ LABELS = torch.tensor([0, 3, 6, 3, 1, 2])
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_cross_entropy_equals_torchs(smoothing: float) -> None:
-    ours = cross_entropy_sum(LOGITS, smooth_labels(one_hot_targets(LABELS, 7), smoothing))
+    ours = cross_entropy_sum(LOGITS, smooth_labels(F.one_hot(LABELS, 7).float(), smoothing))
     assert float(ours) == pytest.approx(
         float(F.cross_entropy(LOGITS, LABELS, label_smoothing=smoothing, reduction="sum"))
     )
 
 
 def test_a_face_without_a_label_has_no_gradient() -> None:
-    labels = torch.tensor([0, -1, 6, 3, -1, 2])
+    has_label = torch.tensor([True, False, True, True, False, True])
     logits = LOGITS.clone().requires_grad_()
-    cross_entropy_sum(logits, smooth_labels(one_hot_targets(labels, 7), 0.1)).backward()
+    targets = F.one_hot(LABELS, 7) * has_label.unsqueeze(1)
+    cross_entropy_sum(logits, smooth_labels(targets.float(), 0.1)).backward()
     assert logits.grad is not None
-    assert not logits.grad[labels < 0].any()
-    assert logits.grad[labels >= 0].any(dim=1).all()
+    assert not logits.grad[~has_label].any()
+    assert logits.grad[has_label].any(dim=1).all()
 
 
 def test_a_student_that_agrees_with_the_teacher_has_no_loss() -> None:
     teacher = (LOGITS / 3).softmax(1)
     assert float(distillation_sum(LOGITS, teacher, 3.0)) == pytest.approx(0, abs=1e-5)
     assert float(distillation_sum(LOGITS.flip(0), teacher, 3.0)) > 1
+
+
+def test_distillation_weighs_faces() -> None:
+    teacher, weights = LOGITS.flip(0).softmax(1), torch.tensor([0, 1, 0.5, 0, 2, 1])
+    each = [float(distillation_sum(LOGITS[row : row + 1], teacher[row : row + 1], 2.0)) for row in range(6)]
+    expected = sum(float(weight) * loss for weight, loss in zip(weights, each, strict=True))
+    assert float(distillation_sum(LOGITS, teacher, 2.0, weights)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_distillation_is_the_divergence_computed_by_hand() -> None:

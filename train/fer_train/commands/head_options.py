@@ -3,10 +3,15 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from fer_edge.errors import DataError
 from fer_train.commands.data_options import PathType
+
+if TYPE_CHECKING:
+    from fer_train.data import FaceData
 
 NAME = re.compile(r"[a-z0-9_-]{1,32}")  # fer_train.networks.heads.NAME, without torch
 VOTES = ("people", "ferplus")  # the heads that learn from votes; any other name is the head on the data's labels
@@ -81,3 +86,13 @@ def check_given(heads: Heads | None, ferplus: Path | None, ferplus_labels: str, 
         )
     if people is not None and not on_votes:
         raise click.UsageError("--people is for the heads people and ferplus: give --heads people,ferplus")
+
+
+def load_people(path: Path, skip_bad: bool) -> "FaceData":
+    """Read the value of --people; DataError, which names this option, if that can't be done."""
+    from fer_train.data import load_faces
+
+    try:
+        return load_faces(path, skip_bad=skip_bad)
+    except DataError as error:
+        raise DataError(str(error).replace("--data names", "--people names")) from error

@@ -76,7 +76,7 @@ def train(
         faces = check_trainable(
             load_faces(data, ferplus, ferplus_labels=ferplus_labels, classes=classes, skip_bad=skip_bad_rows)
         )
-        others = None if people is None else load_faces(people, skip_bad=skip_bad_rows)
+        others = None if people is None else head_options.load_people(people, skip_bad_rows)
         trainer = make_trainer(faces, options, given, out, rank, others)
         if resume:
             trainer.resume()
@@ -84,7 +84,7 @@ def train(
             clear_folder(out, RESULT_FILES)
         rank.barrier()
         if rank.is_first:
-            training_log.log_start(faces, trainer)
+            training_log.log_start(faces, trainer, () if others is None else others.notes)
             _train_and_write(faces, trainer, tensorboard)
             training_log.log_result(trainer, data, skip_bad_rows)
         else:

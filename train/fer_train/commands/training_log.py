@@ -18,13 +18,16 @@ LOSS_INTERVAL = 20  # batches between two readings of the loss, which wait for t
 BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar:24}| {n_fmt}/{total_fmt} batches, {remaining} left{postfix}"
 
 
-def log_start(faces: "FaceData", trainer: "Trainer") -> None:
-    """Print the data, the network and the machine, and where a resumed run continues."""
+def log_start(faces: "FaceData", trainer: "Trainer", notes: tuple[str, ...] = ()) -> None:
+    """Print the data, the network and the machine, and where a resumed run continues.
+
+    notes: what reading other faces changed or skipped.
+    """
     import torch
 
     options, done = trainer.options, len(trainer.history)
     copies = int((~trainer.test_is_new).sum())
-    log_notes(faces.notes)
+    log_notes((*faces.notes, *notes))
     _log(
         f"{faces.title}: {len(trainer.labels):,} training and {trainer.test_count:,} test faces "
         f"({copies:,} of these are also in training), {len(faces.classes)} classes"

@@ -9,11 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def one_hot_targets(labels: Tensor, num_classes: int) -> Tensor:
-    """Soft targets float32 [N, classes] of int64 labels [N]; -1 stands for no label."""
-    return F.one_hot(labels.clamp_min(0), num_classes).float() * (labels >= 0).unsqueeze(1)
-
-
 def smooth_labels(soft_targets: Tensor, smoothing: float) -> Tensor:
     """Spread the fraction `smoothing` of each row over all classes (Szegedy et al. 2016)."""
     spread = smoothing / soft_targets.shape[1] * soft_targets.sum(dim=1, keepdim=True)
