@@ -32,7 +32,7 @@ ORDER = {
         "recognizer", "__init__", "cli", "__main__",
     ],
     "fer_train": [
-        "*", "__init__", "data", "networks", "evaluation", "training", "detection.synthesis", "detection", "crops",
+        "*", "__init__", "data", "networks", "evaluation", "training", "transfer", "detection.synthesis", "detection", "crops",
         "plots",
         "commands", "cli", "__main__",
     ],

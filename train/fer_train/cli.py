@@ -7,13 +7,14 @@ from fer_train.commands.convert import convert
 from fer_train.commands.detector import detector
 from fer_train.commands.evaluate import evaluate
 from fer_train.commands.faces import faces
+from fer_train.commands.head import head
 from fer_train.commands.predict import predict
 from fer_train.commands.scenes import scenes
 from fer_train.commands.search import search
 from fer_train.commands.summary import summary
 from fer_train.commands.train import train
 
-for command in (convert, detector, evaluate, faces, predict, scenes, search, summary):
+for command in (convert, detector, evaluate, faces, head, predict, scenes, search, summary):
     train.add_command(command)
 
 

@@ -1,10 +1,9 @@
 """The commands of fer-train, one file each. They parse options, call the other folders and log to stderr.
 
-train, faces, scenes, detector, evaluate, predict, summary, convert and search are commands. Shared by them:
+train, faces, head, scenes, detector, evaluate, predict, summary, convert and search are commands. Shared by them:
 
 data_options      options that say what data to read
 training_options  options that say how to train, and the trainer they lead to
-result_folder     checks of --out before anything slow
 training_log      what a training run prints
 
 Modules import torch, pandas and OpenCV inside their functions, so that `--help` answers fast.

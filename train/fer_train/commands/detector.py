@@ -8,8 +8,8 @@ import click
 from fer_edge.console import extra_required
 from fer_edge.errors import FerError
 from fer_train.commands.data_options import SETTINGS, PathType
-from fer_train.commands.result_folder import check_folder, clear_folder
 from fer_train.commands.training_options import resolve_device
+from fer_train.result_folder import check_folder, clear_folder
 from fer_train.tables import save_csv
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from fer_edge.console import extra_required
 from fer_edge.files import write_json
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options
-from fer_train.commands.result_folder import create_folder
+from fer_train.result_folder import create_folder
 
 METRICS = "metrics.json"
 PLOTS = ("confusion.png", "reliability.png", "predictions.png", "mistakes.png")  # plots.EVALUATION_PLOTS

@@ -7,7 +7,7 @@ import click
 
 from fer_edge.console import extra_required
 from fer_train.commands.data_options import SETTINGS, PathType
-from fer_train.commands.result_folder import check_is_folder
+from fer_train.result_folder import check_is_folder
 
 SHARD_SIZE = 1000  # of synthesis.pool, which imports torch: --help must not wait for it
 

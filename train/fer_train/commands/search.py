@@ -18,9 +18,9 @@ from fer_edge.errors import FerError, ModelError
 from fer_edge.files import write_json
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options
-from fer_train.commands.result_folder import create_folder
 from fer_train.commands.training_options import Given, add_training_options, make_trainer, train_options, words_of
 from fer_train.network_names import network_names
+from fer_train.result_folder import create_folder
 from fer_train.tables import save_csv
 
 if TYPE_CHECKING:

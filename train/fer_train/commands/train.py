@@ -10,8 +10,8 @@ from fer_edge.errors import FerError, OutputError
 from fer_edge.files import write_json
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options, head_options, training_log
-from fer_train.commands.result_folder import check_folder, clear_folder
 from fer_train.commands.training_options import add_training_options, make_trainer, train_options
+from fer_train.result_folder import check_folder, clear_folder
 from fer_train.training.tensorboard import opened_board, require_tensorboard
 
 if TYPE_CHECKING:
