@@ -1,7 +1,8 @@
 """Scores of probabilities against a truth, with 95 % intervals: accuracy, calibration, recalls, calm faces.
 
 Fractions have Wilson's interval; means and calibration errors that of resampled faces. Faces of one person are alike:
-where a set tells people, whole people are resampled, and a fraction's interval covers both.
+where a set tells people, whole people are resampled, and a fraction's interval covers both. Resampling raises a
+calibration error a little, because its bins hold fewer different faces.
 """
 
 from dataclasses import dataclass
