@@ -173,8 +173,8 @@ class SourceRun:
         attendants.status.update()
         attendants.report_if_requested()
         now = self.pipeline.stats.processed
-        if now > processed:
-            attendants.notifier.alive(first=not processed)
+        if now > processed or self.pipeline.source.reconnecting:  # its own limit, --give-up, ends that wait
+            attendants.notifier.alive(first=now > processed == 0)
         return now
 
     def _finish(self) -> None:

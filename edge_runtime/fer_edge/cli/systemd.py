@@ -7,7 +7,7 @@ import time
 
 
 class SystemdNotifier:
-    """Sends the notifications of Type=notify. Call `alive` while frames flow, as often as you like."""
+    """Sends the notifications of Type=notify. Call `alive` while all is well, as often as you like."""
 
     def __init__(self) -> None:
         self._address = os.environ.get("NOTIFY_SOCKET", "")
@@ -18,7 +18,7 @@ class SystemdNotifier:
         self._pinged_at = -math.inf
 
     def alive(self, first: bool) -> None:
-        """Report that frames were processed since the last call; the `first` call reports that the service is ready."""
+        """Report that frames come, or a lost source is opened again; with the `first` frame the service is ready."""
         if first:
             self._send("READY=1")
         now = time.monotonic()

@@ -40,6 +40,7 @@ class Source:
     is_cropped: True if each frame is one face, framed as in FER2013, so that there is nothing to detect.
     properties: what the device or file delivers, as far as known: size [width, height], format (four letters), fps.
     missing: after `read` returned None: how many frames the source owed and could not give. missing_reason: why.
+    reconnecting: True while it is lost and opened again.
     reconnects: how many times it came back after a loss. gaps_s: the last outages, in seconds.
     """
 
@@ -54,6 +55,7 @@ class Source:
     properties: Mapping[str, Any] | None = None
     missing: int = 0
     missing_reason: str = ""
+    reconnecting: bool = False
     reconnects: int = 0
     gaps_s: Sequence[float] = ()
 

@@ -168,6 +168,7 @@ class LiveSource(Source):
         import random  # takes a moment to import, and files and images never need it
 
         log.warning("%s is %s: reconnecting", self.name, reason)
+        self.reconnecting = True
         pause_s = self._policy.first_retry_s
         while True:
             self._reader.abandon()
@@ -188,6 +189,7 @@ class LiveSource(Source):
             break
         gap_s = self._first.captured_at - self._last_at
         self._last_at = self._first.captured_at
+        self.reconnecting = False
         self.reconnects += 1
         self._copy_properties()
         self.gaps_s.append(round(gap_s, 3))

@@ -6,9 +6,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from fer_edge.cli.source_run import Attendants, SourceRun
 from fer_edge.cli.systemd import SystemdNotifier
 
 WATCHDOG_US = 40_000
@@ -123,3 +126,17 @@ def test_without_frames_the_watchdog_is_not_pinged(listener: Listener, fer_edge,
     (tmp_path / "faces.csv").write_text("pixels\n" + "1 2 3\n" * 50)
     assert fer_edge("--source", "faces.csv", "--headless").returncode == 1
     assert listener.all() == ["STOPPING=1"]
+
+
+@pytest.mark.parametrize(("reconnecting", "expected"), [(True, ["WATCHDOG=1"]), (False, [])])
+def test_a_lost_camera_that_is_opened_again_keeps_the_watchdog_quiet(
+    listener: Listener, reconnecting: bool, expected: list[str]
+) -> None:
+    pipeline: Any = SimpleNamespace(
+        source=SimpleNamespace(reconnecting=reconnecting), stats=SimpleNamespace(processed=5)
+    )
+    outputs: Any = None
+    status: Any = SimpleNamespace(update=lambda: None)
+    attendants = Attendants(status, SystemdNotifier(), lambda: None)
+    assert SourceRun(pipeline, outputs, True, None, None)._attend(attendants, processed=5) == 5
+    assert listener.all() == expected

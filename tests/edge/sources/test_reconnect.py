@@ -50,12 +50,17 @@ def fail() -> None:
 def test_a_lost_source_is_reopened_and_the_gap_is_reported(loss: Callable[[], None]) -> None:
     opened: list[Scripted] = []
 
+    reconnecting: list[bool] = []  # at each opening
+
     def open_once() -> Source:
+        reconnecting.append(bool(opened) and source.reconnecting)
         opened.append(Scripted(3, loss))
         return opened[-1]
 
     source = LiveSource("fake", open_once, QUICK)
     frames = [source.read() for _ in range(8)]
+    assert reconnecting[:3] == [False, True, True]
+    assert not source.reconnecting
     source.close()
     assert all(frame is not None and frame.image is not None for frame in frames)
     assert len(opened) >= 3
