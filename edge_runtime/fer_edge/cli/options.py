@@ -245,6 +245,8 @@ def _check_sources(ctx: click.Context, values: dict[str, Any]) -> None:
         raise click.UsageError("--start-time is for files: a live source has its own clock, leave it out", ctx)
     if len(sources) < 2:
         return
+    if values["start_time"] is not None:
+        raise click.UsageError("--start-time is the time of one video: start a command for each", ctx)
     if live is not None:
         name = live if "://" not in live else live.partition(":")[0] + "://…"  # it may hold a password
         raise click.UsageError(f"{name} is a live source, which must be the only one: start a command for each", ctx)

@@ -105,7 +105,8 @@ class _Job:
         self._opened = False
         self._started_sources = 0
         self._current: SourceRun | None = None
-        self._parts: list[dict[str, Any]] = []  # of the report: the sources that have ended
+        self._number = 0  # of the current source
+        self._parts: dict[int, dict[str, Any]] = {}  # of the report: the sources that have ended, by number
         self._errors: list[FerError] = []
 
     def run_sources(self, report_if_requested: Callable[[], None]) -> None:
@@ -120,7 +121,7 @@ class _Job:
             try:
                 source = self._open(sources[number - 1])
             except SourceError as error:  # a single source's error is raised at the end
-                self._add_unopened(sources[number - 1], error)
+                self._add_unopened(number, sources[number - 1], error)
             else:
                 action = self._run(source, number, attendants)
                 if action is Action.QUIT:
@@ -128,10 +129,10 @@ class _Job:
                 step = -1 if action is Action.PREVIOUS else 1
             number += step if number + step else 1
 
-    def _add_unopened(self, uri: str, error: SourceError) -> None:
+    def _add_unopened(self, number: int, uri: str, error: SourceError) -> None:
         from fer_edge.cli.report import unopened_report
 
-        self._parts.append(unopened_report(uri, error))
+        self._parts.setdefault(number, unopened_report(uri, error))
         self._add_error(error)
 
     def _open(self, uri: str) -> Source:
@@ -169,6 +170,7 @@ class _Job:
             source, self._detector, self._classifier, self._outputs.publish, options.stream,
             Stats.within(self._total), playback,
         )  # fmt: skip
+        self._number = number
         run = self._current = SourceRun(pipeline, self._outputs, last, options.stream.duration_s, viewing)
         try:
             action = run.execute(attendants)
@@ -177,7 +179,7 @@ class _Job:
             raise
         finally:
             with signals_deferred():
-                self._end(run)
+                self._end(run, number)
         if pipeline.error is not None and not isinstance(pipeline.error, FerError):
             raise pipeline.error
         if action is Action.QUIT and not (last and pipeline.exit_reason == END_OF_SOURCE):
@@ -194,7 +196,7 @@ class _Job:
 
         return Viewing(window, self._outputs.data_options, number, len(self._options.sources))
 
-    def _end(self, run: SourceRun) -> None:
+    def _end(self, run: SourceRun, number: int) -> None:
         """Account for a source that has ended; of several, complete its own output."""
         error, source, stats = run.pipeline.error, run.pipeline.source, run.pipeline.stats
         # Of images, each has its own line.
@@ -203,9 +205,12 @@ class _Job:
         if self._several:
             self._outputs.end(discard=run.nothing_read)
             path = self._outputs.output_path
-            self._parts.append(run.report() | {"output": None if path is None else str(path)})
+            part = run.report() | {"output": None if path is None else str(path)}
+            before = self._parts.get(number)  # seen before: the user went back to it
+            if before is None or before["frames"]["processed"] <= part["frames"]["processed"]:
+                self._parts[number] = part
             if run.pipeline.source.image_count is None and error is None:
-                write_stderr(source_line(run.pipeline.source.name, self._parts[-1]["summary"]))
+                write_stderr(source_line(run.pipeline.source.name, part["summary"]))
             self._current = None
         if isinstance(error, FerError):
             self._add_error(error)
@@ -229,7 +234,10 @@ class _Job:
             self._outputs.unlock()
 
     def _all_parts(self) -> list[dict[str, Any]]:
-        return [*self._parts, *([] if self._current is None else [self._current.report()])]
+        parts = dict(self._parts)
+        if self._current is not None:
+            parts[self._number] = self._current.report()
+        return [part for _, part in sorted(parts.items())]
 
     def report(self, exit_reason: str | None = None) -> None:
         """Print the report so far, and write it to --report; none if no source could be opened."""

@@ -218,6 +218,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
         (("--source", "demo:", "--start-time", "12345-01-01"), "1900 to 2999"),
         (("--source", "demo:", "--start-time", "9999-12-31T23:59:59"), "1900 to 2999"),
         (("--start-time", "2026-05-01"), "live source"),
+        (("a.mp4", "b.mp4", "--start-time", "2026-05-01"), "the time of one video"),
         (("rtsp://user:secret@host/", "--start-time", "2026-05-01"), "live source"),
         (("demo:", "--model", "m.onnx", "--precision", "fp32"), "leave it out with --model"),
         (("--rotate", "45"), "--rotate"),

@@ -204,3 +204,28 @@ def test_a_signal_ends_the_whole_run_with_complete_outputs(tmp_path: Path, model
     assert len(json_lines(lines.read_text())) == report["frames"]["processed"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "demo_160x160_endless.mp4"]
     assert cv2.VideoCapture(str(tmp_path / "out" / "demo_160x160_endless.mp4")).isOpened()
+
+
+def test_a_source_that_the_user_goes_back_to_counts_once(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fer_edge.cli import commands
+    from fer_edge.cli.source_run import SourceRun
+    from fer_edge.sinks.keys import Action
+
+    execute, runs = SourceRun.execute, []
+
+    def goes_back_once(run: SourceRun, attendants: object) -> Action:
+        action = execute(run, attendants)
+        runs.append(run)
+        return Action.PREVIOUS if len(runs) == 2 else action
+
+    monkeypatch.setattr(SourceRun, "execute", goes_back_once)
+    monkeypatch.setenv("FER_EDGE_DEFAULTS", "")
+    report = tmp_path / "r.json"
+    arguments = ["demo:160x160", "demo:192x160", "--headless", "--max-frames", "4"]
+    commands.edge.main([*arguments, "--model", str(model), "--report", str(report)], standalone_mode=False)
+    written = json.loads(report.read_text())
+    assert len(runs) == 4
+    assert [part["source"] for part in written["sources"]] == ["demo:160x160", "demo:192x160"]
+    assert written["frames"]["captured"] == 8
