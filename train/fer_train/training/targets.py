@@ -27,6 +27,7 @@ from fer_train.evaluation.truths import Truth
 from fer_train.networks.heads import head_name
 
 PEOPLE, FERPLUS = "people", "ferplus"
+PEOPLE_VOTES = 0.6  # what the head people learns about a face of the data is this much votes, the rest its label
 PEOPLE_BALANCE = 0.5  # a class of people weighs (largest class / its faces) to this power
 FloatArray = npt.NDArray[np.float32]
 
@@ -145,7 +146,8 @@ def _votes_head(
     targets = vote_distribution(training.votes)[:, : len(classes)]
     if name == PEOPLE:
         sums = targets.sum(axis=1, keepdims=True)
-        targets = 0.5 * targets / np.where(sums > 0, sums, 1) + 0.5 * _one_hot(training, classes)
+        targets = PEOPLE_VOTES * targets / np.where(sums > 0, sums, 1)
+        targets += (1 - PEOPLE_VOTES) * _one_hot(training, classes)
     voted = majority_protocol(test.votes)
     rows = np.flatnonzero((voted >= 0) & (voted < len(classes)))
     truths = [Truth(f"FER+ majorities of {PUBLIC_TEST}", rows, voted[rows])] if len(rows) else []
