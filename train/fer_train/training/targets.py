@@ -146,8 +146,8 @@ def _votes_head(
     targets = vote_distribution(training.votes)[:, : len(classes)]
     if name == PEOPLE:
         sums = targets.sum(axis=1, keepdims=True)
-        targets = PEOPLE_VOTES * targets / np.where(sums > 0, sums, np.float32(1))
-        targets += (1 - PEOPLE_VOTES) * _one_hot(training, classes)
+        votes = (targets / np.where(sums > 0, sums, 1)).astype(np.float32)
+        targets = PEOPLE_VOTES * votes + (1 - PEOPLE_VOTES) * _one_hot(training, classes)
     voted = majority_protocol(test.votes)
     rows = np.flatnonzero((voted >= 0) & (voted < len(classes)))
     truths = [Truth(f"FER+ majorities of {PUBLIC_TEST}", rows, voted[rows])] if len(rows) else []
