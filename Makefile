@@ -6,7 +6,7 @@ PYTHON ?= python3
 SOURCES := pyproject.toml $(shell find edge_runtime models/fer_models train export -type f -not -path '*/__pycache__/*')
 DEV := .venv-dev/bin
 
-.PHONY: demo test check test-slow test-opencv5 lint format bench report pi clean
+.PHONY: demo test check test-slow test-opencv5 audit lint format bench report pi clean
 
 # An animation of it: make demo ARGS='--output demo.webp'
 demo: .venv/installed
@@ -24,6 +24,17 @@ check: lint
 
 test-slow: .venv-dev/installed
 	$(DEV)/python -m pytest -m slow
+
+# Known faults of the installed packages, where the package index serves advisories. The tool has its own environment.
+AUDIT_UNAVAILABLE = the package index serves no advisories here: run make audit with another one (PIP_INDEX_URL)
+audit: .venv-dev/installed
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/pip install --quiet --disable-pip-version-check pip-audit || { echo 'pip-audit: not in this package index'; exit 1; }
+	$(DEV)/python -m pip freeze --exclude-editable > build/audit/packages.txt
+	@build/audit/bin/pip-audit --no-deps --disable-pip -r build/audit/packages.txt 2> build/audit/errors.txt; code=$$?; \
+		if grep -qE 'ConnectionError|HTTPError|ServiceError|Max retries|Failed to' build/audit/errors.txt; then \
+			echo 'audit: $(AUDIT_UNAVAILABLE)'; exit 1; fi; \
+		cat build/audit/errors.txt; exit $$code
 
 # The runtime with OpenCV 5. Everything else is tested with OpenCV 4, which still has the Haar cascades.
 test-opencv5: .venv-opencv5/installed
