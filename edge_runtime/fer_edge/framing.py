@@ -15,6 +15,7 @@ Box = tuple[float, float, float, float]
 """x, y of the top left corner, width, height in source pixels."""
 MIN_MEAN, MIN_DEVIATION = 100.0, 35.0  # of a face's gray levels; a fifth of FER2013's faces are darker, few are flatter
 MAX_GAIN = 20.0
+MAX_SQUARE, MIN_BOUND_PX = 2, 1024  # a square is at most so many longer sides of its image, or so many pixels
 
 _Float = TypeVar("_Float", bound=np.floating[Any])
 
@@ -66,6 +67,9 @@ def crop(
 
     Downscaling averages the source pixels, so that large faces don't alias (see _resize); upscaling is linear.
     """
+    bound = max(MAX_SQUARE * max(image.shape[0], image.shape[1]), MIN_BOUND_PX)
+    if square.side > bound:  # only by a wrong box: it would take memory without bounds
+        square = square._replace(side=bound)
     halvings = _halvings(square.side, size[0])
     step = 1 << halvings
     side = max(2, step * round(square.side / step))  # a multiple of `step`, so that it halves without a remainder

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["default_model", "detector_manifest", "detector_path", "manifest", "model_path"]
+__all__ = ["default_model", "detector_manifest", "detector_path", "manifest", "model_path", "shipped_sha256"]
 
 _HERE = Path(__file__).parent
 
@@ -44,3 +44,11 @@ def detector_path(precision: str | None = None) -> Path:
     if name not in shipped["models"]:
         raise ValueError(f"no shipped detector is {name!r}; there are {', '.join(shipped['models'])}")
     return _HERE / str(shipped["models"][name]["file"])
+
+
+def shipped_sha256(path: Path) -> str | None:
+    """The hex hash that the shipped file `path` must have; None for a file that does not ship with fer-edge."""
+    if path.resolve().parent != _HERE.resolve():
+        return None
+    shipped = [*manifest()["models"].values(), *detector_manifest()["models"].values()]
+    return {model["file"]: str(model["sha256"]) for model in shipped}.get(path.name)

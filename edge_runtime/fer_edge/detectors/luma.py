@@ -2,6 +2,7 @@
 
 import logging
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from fer_edge.detectors.defaults import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE
 from fer_edge.detectors.lighting import apply_table, lighting_table
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Framing, Image, Square, crop, iou_matrix_xyxy, to_gray
+from fer_edge.guards.exit_guard import responsive
 from fer_edge.network.contract import SecondLook
-from fer_edge.network.session import IN_MEMORY, open_session, read_contract, run_in_batches
+from fer_edge.network.session import IN_MEMORY, load_model, read_contract, run_in_batches
 from fer_edge.opencv import cv2
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ HALVED_FROM_PX, HALVED_FACE_PX = 400, 72
 # The windows of all second looks together are at most as large as the image: in crowds and noise the best boxes come
 # first, and no search takes much more than twice the time. Small images get at least MIN_SECOND_LOOKS.
 MIN_SECOND_LOOKS, BATCH = 8, 16
+MAX_OUTPUT = 1e6  # of logits and offsets in strides; larger values would overflow the box arithmetic
 MIN_LOGIT = -4.5  # of a second look that finds no face; int8 outputs end slightly below
 
 
@@ -65,14 +68,14 @@ class LumaDetector:
         if not isinstance(model, bytes) and not path.is_file():
             raise ModelError(f"{path} is not a file: name a detector's ONNX file that fer-export wrote")
         self.path = path
-        self._session = open_session(model, threads)
-        self.contract = read_contract(self._session, path, "detector")
+        self._model = load_model(model, threads)
+        self.contract = read_contract(self._model.session, path, "detector")
         terms = self.contract.detector
         assert terms is not None  # parse_contract refuses a detector's contract without it
         self.terms = terms
         self.framing = Framing(**terms.framing)
         self.min_face_px, self.detect_size_px = min_face_px, detect_size_px
-        self._output = self._session.get_outputs()[0].name
+        self._output = self._model.session.get_outputs()[0].name
         self._grids: dict[tuple[int, int], Floats] = {}
         self._check()
         if self.contract.failed_gates:
@@ -87,7 +90,9 @@ class LumaDetector:
             shapes.append((2, self.terms.second_look.window_px, self.terms.second_look.window_px))
         for count, height, width in shapes:
             try:
-                outputs = self._run(np.full((count, height, width), PADDING_GRAY, np.uint8))
+                outputs = responsive(partial(self._run, _ramp(count, height, width)))
+            except ModelError:
+                raise
             except Exception as error:  # onnxruntime's exceptions share no other base
                 reason = " ".join(str(error).split())[:160]
                 raise ModelError(f"{self.path} can't be run on an image ({reason}): export it again") from error
@@ -191,7 +196,10 @@ class LumaDetector:
 
     def _run(self, images: Image) -> Floats:
         """Outputs float32 [N, 5, cells] for uint8 [N, H, W], whose sides are multiples of the contract's."""
-        return run_in_batches(self._session, images[:, None], BATCH, [self._output])[0]
+        outputs = run_in_batches(self._model, images[:, None], BATCH, [self._output])[0]
+        if outputs.size and not max(outputs.max(), -outputs.min()) < MAX_OUTPUT:  # of a NaN, too
+            raise ModelError(f"{self.path} gives values that are no numbers (such as NaN): use another detector")
+        return outputs
 
     def _grid(self, height: int, width: int) -> Floats:
         grid = self._grids.get((height, width))
@@ -202,9 +210,14 @@ class LumaDetector:
         return grid
 
 
+def _ramp(count: int, height: int, width: int) -> Image:
+    """Images uint8 [count, height, width] of all gray levels, for a check."""
+    return np.arange(count * height * width).reshape(count, height, width).astype(np.uint8)
+
+
 def sigmoid(logits: Floats) -> Floats:
     """Scores, 0 to 1, from logits."""
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -80, 80))), np.float32)
 
 
 def logit(scores: Floats) -> Floats:

@@ -9,6 +9,7 @@ from fer_edge.detectors.base import Detection, DetectorOptions, downscale
 from fer_edge.detectors.defaults import DEFAULT_DETECT_SIZE_PX
 from fer_edge.errors import FerError, ModelError
 from fer_edge.framing import Framing, Image
+from fer_edge.network.session import read_model_file
 from fer_edge.opencv import cv2
 
 
@@ -41,15 +42,18 @@ class YunetDetector:
                 "the detector yunet needs its file: "
                 "give face_detection_yunet_2023mar.onnx from OpenCV's zoo as the detector model"
             )
-        if not model.is_file():
-            raise ModelError(
-                f"{model} is not a file: name YuNet's, face_detection_yunet_2023mar.onnx from OpenCV's zoo"
-            )
+        data = read_model_file(model)
         self._lock = threading.Lock()
         self.detect_size_px = detect_size_px
         try:
             self._network = cv2.FaceDetectorYN.create(
-                str(model), "", (320, 320), self.SCORE_THRESHOLD, self.NMS_THRESHOLD, self.MAX_CANDIDATES
+                "onnx",
+                np.frombuffer(data, np.uint8),
+                np.empty(0, np.uint8),
+                (320, 320),
+                self.SCORE_THRESHOLD,
+                self.NMS_THRESHOLD,
+                self.MAX_CANDIDATES,
             )
             self._run(np.zeros((320, 320, 3), np.uint8))  # another network's file fails here, not during a stream
         except cv2.error as error:

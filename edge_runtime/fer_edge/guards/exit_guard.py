@@ -11,10 +11,13 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
 
 WAIT_S = 5.0  # for the threads of all streams together, then for calls that daemon threads are in
+
+
+Result = TypeVar("Result")
 
 
 class Closable(Protocol):
@@ -60,6 +63,32 @@ def native_calls() -> Iterator[None]:
         with _changed:
             _calls -= 1
             _changed.notify_all()
+
+
+def responsive(call: Callable[[], Result]) -> Result:
+    """`call()`, such that signals are handled meanwhile, even if it is long in OpenCV or onnxruntime.
+
+    Python handles signals in the main thread, between two of its own instructions. So there, `call` runs in another
+    thread; an exception of a signal's handler leaves it behind.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return call()
+    results: list[Result] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        with native_calls():
+            try:
+                results.append(call())
+            except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+                errors.append(error)
+
+    thread = threading.Thread(target=run, name="fer-call", daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 @atexit.register

@@ -1,6 +1,7 @@
 """Run an emotion network: the faces of one frame in, a row of probabilities per face out."""
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,9 +11,13 @@ import numpy.typing as npt
 from fer_edge import framing
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Image, Square, crop, to_gray
+from fer_edge.guards.exit_guard import responsive
 from fer_edge.network.session import IN_MEMORY, load_model, read_contract
 
 log = logging.getLogger(__name__)
+
+MAX_SUM_ERROR = 1e-3  # of the probabilities of a face
+MAX_BATCH_BYTES = 16_000_000  # of faces in one run: a crowd must not need more memory than an image
 
 
 class Classifier:
@@ -69,18 +74,32 @@ class Classifier:
                 f"{self.path}: its input is {given.type} {given.shape}, but its contract says "
                 f"uint8 [N, {', '.join(map(str, expected))}]: export it again"
             )
-        batch = np.zeros((2, *expected), dtype=np.uint8)  # two, to catch a graph that takes only one
+        # Two, to catch a graph that takes only one, and not only zeros, which hide faults such as a division by 0.
+        batch = np.arange(2 * math.prod(expected)).reshape(2, *expected).astype(np.uint8)
+        batch[0] = 0
         try:
-            probabilities = self.predict(batch)
+            probabilities = responsive(lambda: self._run(batch))
+        except ModelError:
+            raise
         except Exception as error:  # onnxruntime's exceptions share no other base
             reason = " ".join(str(error).split())[:160]
             raise ModelError(f"{self.path} can't be run on a batch of faces ({reason}): export it again") from error
+        self._check_numbers(probabilities, 2)
+
+    def _check_numbers(self, probabilities: object, faces: int) -> None:
+        """ContractError if a network's output is not a row of probabilities per face, as with a NaN."""
         labels = len(self.labels)
-        if probabilities.shape != (2, labels) or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3):
-            raise ContractError(
-                f"{self.path}: its output {list(probabilities.shape)} is not a row of {labels} probabilities per face, "
-                "as its contract says: export it again"
-            )
+        if isinstance(probabilities, np.ndarray) and probabilities.shape == (faces, labels):
+            sums = probabilities.sum(axis=1)  # of a row with a NaN: NaN, which compares as false
+            if (np.abs(sums - 1) <= MAX_SUM_ERROR).all() and probabilities.min() >= -MAX_SUM_ERROR:
+                return
+            shown = "holds values that are no probabilities (such as NaN), and"
+        else:
+            shown = f"{list(probabilities.shape)}" if isinstance(probabilities, np.ndarray) else "(no array)"
+        raise ContractError(
+            f"{self.path}: its output {shown} is not a row of {labels} probabilities per face, "
+            "as its contract says: export it again, or use another network"
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -98,11 +117,24 @@ class Classifier:
         return self.contract.min_confidence if self._head is None else self._head.min_confidence
 
     def predict(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Probabilities float32 [N, classes] of faces uint8 [N, C, H, W], shaped as the contract says."""
+        """Probabilities float32 [N, classes] of faces uint8 [N, C, H, W], shaped as the contract says.
+
+        Raises ModelError if the network gives other values than probabilities, or takes too long.
+        """
         if not len(batch):
             return np.empty((0, len(self.labels)), dtype=np.float32)
-        probabilities: npt.NDArray[np.float32] = self._session.run([self._output], {self._input: batch})[0]
+        step = max(1, MAX_BATCH_BYTES // batch[0].nbytes)
+        parts = [self._checked(batch[start : start + step]) for start in range(0, len(batch), step)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _checked(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        probabilities = self._run(batch)
+        self._check_numbers(probabilities, len(batch))
         return probabilities
+
+    def _run(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        outputs: npt.NDArray[np.float32] = self._model.run([self._output], {self._input: batch})[0]
+        return outputs
 
     def classify(self, image: Image, squares: Sequence[Square]) -> npt.NDArray[np.float32]:
         """Probabilities float32 [N, classes] of the FER2013 squares in `image` (gray or BGR), in one run."""

@@ -4,7 +4,6 @@ fer-export writes it; the runtime reads it and holds no label list and no normal
 """
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -21,7 +20,12 @@ FRAMING_KEYS = ("of_width", "of_height", "right", "down")
 OUTPUTS = ("probabilities", "boxes")
 HEAD_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 REPEATED_OF_HEAD = ("labels", "temperature", "min_confidence", "dataset", "accuracy", "class_mapping")
-MAX_MEASURE = 1e6  # of a detector's lengths; larger values would overflow the box arithmetic
+# A contract may be made to use up memory or to overflow the arithmetic, so its measures are bounded.
+MAX_INPUT_PX = {"classifier": 512, "detector": 256}  # sides of a face; steps of a detector's image
+MAX_WINDOW_PX, MAX_STRIDE, MAX_STRIDES = 512, 1024, 16
+MAX_MEASURE = 100.0  # of a detector's lengths in strides and in boxes
+MIN_FACTOR, MAX_FACTOR = 0.001, 1000.0  # of framing and temperature
+MAX_LABELS = 1000
 
 
 @dataclass(frozen=True)
@@ -172,6 +176,7 @@ def parse_contract(text: str, file: str) -> Contract:
     """Read the metadata value `text` of `file` (named in errors); ContractError if it can't be used."""
     try:
         values = json.loads(text)
+        json.dumps(values, ensure_ascii=False).encode()  # raises UnicodeEncodeError for half a surrogate pair
     except (ValueError, RecursionError) as error:
         raise ContractError(f"{file}: its {METADATA_KEY} is not JSON ({error}): export the model again") from error
     if not isinstance(values, dict):
@@ -187,6 +192,9 @@ def parse_contract(text: str, file: str) -> Contract:
         if key in values:
             values[name] = values.pop(key)
     try:
+        for name in ("labels", "input_size", "failed_gates", "heads"):
+            if not isinstance(values.get(name, []), list):
+                raise TypeError(f"{name} is no list")
         (*labels,), (height, width) = values["labels"], values["input_size"]
         failed = tuple(values.get("failed_gates", ()))
         values |= {"labels": tuple(labels), "input_size": (height, width), "failed_gates": failed}
@@ -221,6 +229,8 @@ def _parse_head(values: Mapping[str, Any]) -> Head:
 
 def _parse_detector(values: Any) -> DetectorContract:
     """A detector's part; KeyError, TypeError or ValueError if something in it is missing or malformed."""
+    if not isinstance(values["strides"], list):
+        raise TypeError("strides is no list")
     (*strides,) = values["strides"]
     framing = {name: float(values["framing"][name]) for name in FRAMING_KEYS}
     look = values.get("second_look")
@@ -234,7 +244,7 @@ def _validate(contract: Contract, file: str) -> None:
     """Raise ContractError for the first field of the wrong type or out of range."""
     for name, expected in _problems(contract):
         raise ContractError(
-            f"{file}: its contract says {KEYS.get(name, name)} {getattr(contract, name)!r}, not {expected}: "
+            f"{file}: its contract says {KEYS.get(name, name)} {getattr(contract, name)!r:.120}, not {expected}: "
             "export the model again"
         )
 
@@ -248,15 +258,21 @@ def _problems(contract: Contract) -> Iterator[tuple[str, str]]:
     labels, fewest = contract.labels, 2 if contract.kind == "classifier" else 0
     if not _are_labels(labels, fewest):
         yield "labels", f"{fewest} or more different names"
-    if not all(type(side) is int and side > 0 for side in contract.input_size):
-        yield "input_size", "height and width in pixels"
+    most = MAX_INPUT_PX["classifier" if contract.kind == "classifier" else "detector"]
+    if not all(type(side) is int and 0 < side <= most for side in contract.input_size):
+        yield "input_size", f"height and width in pixels, at most {most}"
+    for name in ("dataset", "checkpoint_sha256"):
+        if not isinstance(getattr(contract, name), str):
+            yield name, "a text"
+    if contract.accuracy is not None and not isinstance(contract.accuracy, dict):
+        yield "accuracy", "an object or null"
     if not all(isinstance(gate, str) for gate in contract.failed_gates):
         yield "failed_gates", "names"
     if not _is_mapping(contract.class_mapping, labels):
         yield "class_mapping", "a label or null for each class"
     for name in ("framing", "temperature"):
         if not _is_positive(getattr(contract, name)):
-            yield name, "a number above 0"
+            yield name, f"a number from {MIN_FACTOR:g} to {MAX_FACTOR:g}"
     if type(contract.framing_down) not in (int, float) or not abs(contract.framing_down) <= 1:
         yield "framing_down", "a number from -1 to 1"
     if not _is_confidence(contract.min_confidence):
@@ -272,7 +288,7 @@ def _are_labels(labels: object, fewest: int) -> bool:
     return (
         isinstance(labels, tuple)
         and all(isinstance(label, str) and label for label in labels)
-        and fewest <= len(set(labels)) == len(labels)
+        and fewest <= len(set(labels)) == len(labels) <= MAX_LABELS
     )
 
 
@@ -281,7 +297,7 @@ def _is_mapping(mapping: object, labels: tuple[str, ...]) -> bool:
 
 
 def _is_positive(value: object) -> bool:
-    return type(value) in (int, float) and 0 < value < math.inf  # type: ignore[operator]
+    return type(value) in (int, float) and MIN_FACTOR <= value <= MAX_FACTOR  # type: ignore[operator]
 
 
 def _is_confidence(value: object) -> bool:
@@ -322,8 +338,8 @@ def _is_valid_detector(terms: DetectorContract) -> bool:
     counts = (*terms.strides, terms.smallest_face_px)
     measures = (terms.side_in_strides, *terms.framing.values())
     return (
-        bool(terms.strides)
-        and all(type(value) is int and value > 0 for value in counts)
+        0 < len(terms.strides) <= MAX_STRIDES
+        and all(type(value) is int and 0 < value <= MAX_STRIDE for value in counts)
         and all(type(value) in (int, float) and abs(value) < MAX_MEASURE for value in measures)
         and type(terms.score_threshold) is float
         and 0 < terms.score_threshold < 1
@@ -336,7 +352,7 @@ def _is_valid_detector(terms: DetectorContract) -> bool:
 def _is_valid_second_look(look: SecondLook) -> bool:
     return (
         type(look.face_px) is type(look.window_px) is int
-        and 0 < look.face_px < look.window_px
+        and 0 < look.face_px < look.window_px <= MAX_WINDOW_PX
         and type(look.least) is type(look.most) is float
         and 0 < look.least < look.most < 1
     )

@@ -5,29 +5,48 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fer_edge.errors import ContractError, ModelError
+from fer_edge.guards.limits import MAX_MODEL_BYTES, MAX_MODEL_SECONDS
 from fer_edge.guards.shortages import shortage
+from fer_edge.network import timed
 from fer_edge.network.contract import METADATA_KEY, Contract, parse_contract
+from fer_edge.network.external import has_external_data
 from fer_edge.onnx_runtime import onnxruntime
+from fer_models import shipped_sha256
 
 IN_MEMORY = "the model in memory"  # stands for the file's name in messages
+NOWHERE = "/nonexistent/fer-edge"  # where onnxruntime may look for external data
+
+
+class Runnable(Protocol):
+    """What runs a network: an OnnxModel, within its time limit, or onnxruntime's own session."""
+
+    def get_inputs(self) -> Sequence[Any]:
+        """The inputs, as onnxruntime describes them."""
+        ...
+
+    def run(self, outputs: Sequence[str] | None, inputs: Mapping[str, Any]) -> list[Any]:
+        """The outputs of these names, None for all, for arrays by the names of the inputs."""
+        ...
 
 
 class OnnxModel:
     """An opened ONNX model.
 
-    session: ready to run. precision: "int8" if the graph holds quantized operators, else "fp32".
+    session: ready to run. name: of the file, for messages. precision: "int8" if the graph holds quantized operators,
+    else "fp32".
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, data: bytes) -> None:
-        self.session = session
+    def __init__(self, session: onnxruntime.InferenceSession, data: bytes, name: str) -> None:
+        self.session, self.name = session, name
         # The runtime does without the onnx package: a quantized file names QuantizeLinear nodes.
         self.precision = "int8" if b"QuantizeLinear" in data else "fp32"
         self._data = data
@@ -41,27 +60,45 @@ class OnnxModel:
         del self._data
         return digest
 
+    def get_inputs(self) -> Sequence[Any]:
+        """The inputs, as onnxruntime describes them."""
+        inputs: Sequence[Any] = self.session.get_inputs()
+        return inputs
+
+    def run(self, outputs: Sequence[str] | None, inputs: Mapping[str, Any]) -> list[Any]:
+        """As the session's run; ModelError if it takes longer than fer_edge.guards.limits allows."""
+        return timed.run(self.session, outputs, inputs, self.name)
+
 
 class _Opening(threading.Thread):
     """Opens a file; `result` waits for it. Not a daemon: the interpreter must not exit while onnxruntime works."""
 
-    def __init__(self, path: Path, threads: int, warm_up: tuple[int, ...] | None) -> None:
-        super().__init__(name=f"fer-open-{path.name}")
-        self._path, self._threads, self._warm_up = path, threads, warm_up
+    def __init__(self, model: Path | bytes, threads: int, warm_up: tuple[int, ...] | None = None) -> None:
+        self._name = IN_MEMORY if isinstance(model, bytes) else str(model)
+        super().__init__(name=f"fer-open {self._name}")
+        self._source, self._options, self._warm_up = model, _session_options(threads), warm_up
         self._model: OnnxModel | None = None
         self._error: BaseException | None = None
         self.start()
 
     def run(self) -> None:
         try:
-            self._model = _open(self._path, self._threads)
+            model = _open(self._source, self._options, self._name)
             if self._warm_up is not None:
-                _run_once(self._model.session, self._warm_up)
+                _run_once(model, self._warm_up)
+            self._model = model
         except BaseException as error:  # noqa: BLE001 - raised in the thread that asks for the result
             self._error = error
 
     def result(self) -> OnnxModel:
-        self.join()
+        limit_s = MAX_MODEL_SECONDS.value
+        self.join(limit_s)
+        if self.is_alive():
+            self._options.set_load_cancellation_flag(True)
+            raise ModelError(
+                f"{self._name} is not open within {limit_s} s: it may be made to take for ever; "
+                f"for a slow machine, raise {MAX_MODEL_SECONDS.variable}"
+            )
         if self._model is None:
             assert self._error is not None
             raise self._error
@@ -81,13 +118,15 @@ def preload(path: Path, threads: int = 1, warm_up: tuple[int, ...] | None = None
 
 
 def load_model(model: Path | bytes, threads: int = 1) -> OnnxModel:
-    """Open an ONNX model, a file or its bytes, on the CPU; ModelError if it can't be opened.
+    """Open an ONNX model, a file or its bytes, on the CPU; ModelError if it can't be opened, or not in time.
+
+    A model that reads tensors from other files is refused, because it could read any file of ours.
 
     One inter-op thread, sequential, no spinning (idle threads would load a small machine's core), no memory arena (it
     only grows), onnxruntime's own log off.
     """
     started = None if isinstance(model, bytes) else _preloading.pop((model, threads), None)
-    return _open(model, threads) if started is None else started.result()
+    return (started or _Opening(model, threads)).result()
 
 
 def open_session(model: Path | bytes, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -96,7 +135,7 @@ def open_session(model: Path | bytes, threads: int = 1) -> onnxruntime.Inference
 
 
 def iter_batches(
-    session: onnxruntime.InferenceSession,
+    session: Runnable,
     inputs: npt.NDArray[np.uint8],
     batch_size: int,
     outputs: Sequence[str] | None = None,
@@ -111,7 +150,7 @@ def iter_batches(
 
 
 def run_in_batches(
-    session: onnxruntime.InferenceSession,
+    session: Runnable,
     inputs: npt.NDArray[np.uint8],
     batch_size: int,
     outputs: Sequence[str] | None = None,
@@ -129,9 +168,7 @@ def run_in_batches(
     return [np.concatenate(parts) for parts in zip(*iter_batches(session, inputs, batch_size, outputs), strict=True)]
 
 
-def _open(model: Path | bytes, threads: int) -> OnnxModel:
-    if not isinstance(model, bytes) and not model.is_file():
-        raise ModelError(f"{model} is not a file: name an ONNX file that fer-export wrote")
+def _session_options(threads: int) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -139,26 +176,68 @@ def _open(model: Path | bytes, threads: int) -> OnnxModel:
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 4  # fatal only: errors are raised as well, and reported in our own words
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    name = IN_MEMORY if isinstance(model, bytes) else str(model)
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # not its own format, which we don't check
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", NOWHERE)
+    return options
+
+
+def read_model_file(path: Path) -> bytes:
+    """The bytes of a model's file; ModelError if it is missing, too large, or keeps tensors in other files."""
+    if not path.is_file():
+        raise ModelError(f"{path} is not a file: name an ONNX file that fer-export wrote")
     try:
-        data = model if isinstance(model, bytes) else model.read_bytes()  # once, so that hash and session agree
+        size, limit = path.stat().st_size, MAX_MODEL_BYTES
+        if size > limit.value:
+            raise ModelError(
+                f"{path} has {size:,} bytes, more than {limit.value:,}: if you trust it, raise {limit.variable}"
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
+    refuse_external_data(data, str(path))
+    return data
+
+
+def refuse_external_data(data: bytes, name: str) -> None:
+    """Raise ModelError if the ONNX model `data` keeps tensors in other files, or is no ONNX model."""
+    try:
+        external = has_external_data(data)
+    except ModelError as error:
+        raise ModelError(f"{name} is not a usable ONNX file ({error}): export it again") from error
+    if external:
+        raise ModelError(f"{name} keeps tensors in other files, which fer-edge never reads: make one file of it")
+
+
+def _open(model: Path | bytes, options: onnxruntime.SessionOptions, name: str) -> OnnxModel:
+    if isinstance(model, bytes):
+        refuse_external_data(model, name)
+    data = model if isinstance(model, bytes) else read_model_file(model)  # once, so that hash and session agree
+    try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no other base
         if (cause := shortage(error)) is not None:
             raise ModelError(f"{name} can't be opened: {cause}") from error
         reason = " ".join(str(error).split())[:160]
         raise ModelError(f"{name} is not a usable ONNX file, or is truncated ({reason}): export it again") from error
-    return OnnxModel(session, data)
+    opened = OnnxModel(session, data, name)
+    expected = None if isinstance(model, bytes) else shipped_sha256(model)
+    if expected is not None and opened.sha256 != expected:
+        raise ModelError(f"{name} is not the file that fer-edge ships (its SHA-256 differs): install fer-edge again")
+    return opened
 
 
-def _run_once(session: onnxruntime.InferenceSession, shape: tuple[int, ...]) -> None:
+def _run_once(model: OnnxModel, shape: tuple[int, ...]) -> None:
     with contextlib.suppress(Exception):  # load_model's caller reports what is wrong with the file
-        session.run(None, {session.get_inputs()[0].name: np.zeros(shape, np.uint8)})
+        model.run(None, {model.get_inputs()[0].name: np.zeros(shape, np.uint8)})
 
 
 def read_contract(session: onnxruntime.InferenceSession, path: Path, kind: str) -> Contract:
-    """The contract in the session's file, which must be of `kind`; ContractError otherwise."""
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    """The contract in the session's file, which must be of `kind` and have one input; ContractError otherwise."""
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        inputs, outputs = ([one.name for one in ends] for ends in (session.get_inputs(), session.get_outputs()))
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{path} holds text that is not UTF-8: export it again") from error
     if text is None:
         raise ContractError(
             f"{path} has no {METADATA_KEY}, so its labels and input are unknown: make the file with fer-export"
@@ -166,4 +245,6 @@ def read_contract(session: onnxruntime.InferenceSession, path: Path, kind: str) 
     contract = parse_contract(text, str(path))
     if contract.kind != kind:
         raise ContractError(f"{path} is a {contract.kind}, and a {kind} is needed here: name another file")
+    if len(inputs) != 1 or not outputs:
+        raise ContractError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs: export it again")
     return contract

@@ -10,12 +10,12 @@ from fer_edge.errors import ContractError
 from fer_edge.network.contract import COLORS, Contract, DetectorContract, SecondLook, parse_contract
 
 names = st.text(min_size=1, max_size=12)
-positive = st.floats(1e-3, 1e3)
+positive, lengths = st.floats(1e-3, 1e3), st.floats(1e-3, 99)
 contracts = st.builds(
     Contract,
     kind=st.just("classifier"),
     labels=st.lists(names, min_size=2, max_size=9, unique=True).map(tuple),
-    input_size=st.tuples(st.integers(1, 4096), st.integers(1, 4096)),
+    input_size=st.tuples(st.integers(1, 512), st.integers(1, 512)),
     color=st.sampled_from(COLORS),
     framing=positive,
     temperature=positive,
@@ -35,10 +35,10 @@ detectors = st.builds(
     detector=st.builds(
         DetectorContract,
         strides=st.lists(st.integers(1, 256), min_size=1, max_size=5).map(tuple),
-        side_in_strides=positive,
+        side_in_strides=lengths,
         score_threshold=scores,
         smallest_face_px=st.integers(1, 99),
-        framing=st.fixed_dictionaries({"of_width": positive, "of_height": positive, "right": scores, "down": scores}),
+        framing=st.fixed_dictionaries({"of_width": lengths, "of_height": lengths, "right": scores, "down": scores}),
         second_look=st.none() | st.just(SecondLook(96, 40, 0.4, 0.85)),
     ),
 )
