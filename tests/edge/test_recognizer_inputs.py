@@ -194,8 +194,8 @@ def test_files_that_hold_no_image_are_refused(recognizer: EmotionRecognizer, tmp
     (tmp_path / "empty.jpg").touch()
     for path, message in {
         tmp_path / "missing.jpg": "does not exist",
-        tmp_path / "notes.txt": "is damaged or not an image",
-        tmp_path / "empty.jpg": "is damaged or not an image",
+        tmp_path / "notes.txt": "is not an image, or is damaged",
+        tmp_path / "empty.jpg": "the file is empty",
         tmp_path: "is a folder: stream reads its images",
         "http://camera/photo.jpg": "is a URL: stream reads it",
         "": "is empty",

@@ -6,6 +6,7 @@ from pathlib import Path
 from fer_edge.errors import OutputError
 from fer_edge.files import atomic_write, check_writable
 from fer_edge.framing import Image
+from fer_edge.media.suffixes import WRITTEN_SUFFIXES
 from fer_edge.opencv import cv2
 from fer_edge.sinks import animation
 from fer_edge.sinks.base import Published, Sink
@@ -13,9 +14,8 @@ from fer_edge.sinks.overlay import annotate
 from fer_edge.sinks.rotation import Rotation
 from fer_edge.sinks.video import DEFAULT_FPS, FOURCC, SOUND_SUFFIXES, VideoSink
 from fer_edge.sources.base import Source
-from fer_edge.sources.folder import IMAGE_SUFFIXES
 
-COLOR_SUFFIXES = IMAGE_SUFFIXES - {".pgm"}  # a gray map can't hold the colored boxes
+COLOR_SUFFIXES = WRITTEN_SUFFIXES - {".pgm"}  # a gray map can't hold the colored boxes
 
 
 def check_image_output(path: Path, overwrite: bool = False) -> None:

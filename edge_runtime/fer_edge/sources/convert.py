@@ -11,7 +11,7 @@ import numpy as np
 from fer_edge.errors import SourceError
 from fer_edge.framing import Image
 from fer_edge.guards.exit_guard import native_calls
-from fer_edge.sources.images import read_image
+from fer_edge.sources.images import load_image
 
 EXIF_ORIENTATION = 0x0112
 
@@ -108,10 +108,10 @@ def _from_file(path: str | os.PathLike[str]) -> Image:
     if not os.access(file, os.R_OK):
         raise SourceError(f"{path} can't be read: change its permissions")
     with native_calls():
-        image = read_image(file)
-    if image is None:
-        raise SourceError(f"{path} is damaged or not an image: name another one; stream reads videos")
-    return image
+        try:
+            return load_image(file).image
+        except ValueError as error:
+            raise SourceError(f"{path} can't be used: {error}; name another image; stream reads videos") from error
 
 
 def _is_pil(value: object) -> bool:

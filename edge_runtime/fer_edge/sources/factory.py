@@ -6,9 +6,13 @@ import re
 from pathlib import Path
 
 from fer_edge.errors import SourceError
+from fer_edge.media.suffixes import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from fer_edge.sources.base import Source
-from fer_edge.sources.folder import IMAGE_SUFFIXES, find_images, natural_order
+from fer_edge.sources.folder import find_images, natural_order
 from fer_edge.sources.reconnect import LiveSource, ReconnectPolicy, open_with_timeout
+
+HEAD_BYTES = 64  # enough to tell a format
+VIDEO_SUFFIXES = frozenset({".gif", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mjpeg", ".mjpg", ".ts", ".mpg"})
 
 
 def open_source(
@@ -82,7 +86,7 @@ def _open_path(text: str, recursive: bool, exclude: Path | None) -> Source:
         return CsvFacesSource(path)
     if path.is_file() and not path.stat().st_size:
         raise SourceError(f"{text} is empty: name another file")
-    if suffix in IMAGE_SUFFIXES:
+    if _is_image(path):
         from fer_edge.sources.images import ImagesSource
 
         return ImagesSource(text, [path])
@@ -90,6 +94,20 @@ def _open_path(text: str, recursive: bool, exclude: Path | None) -> Source:
     from fer_edge.sources.video import VideoFileSource
 
     return VideoFileSource(path)
+
+
+def _is_image(path: Path) -> bool:
+    """True for a file that is one image by its name or its content; a .gif alone is read as a video."""
+    suffix = path.suffix.lower()
+    if suffix in (IMAGE_SUFFIXES | UNREAD_SUFFIXES) - {".gif"}:
+        return True
+    if suffix in VIDEO_SUFFIXES or not path.is_file():
+        return False
+    from fer_edge.media.formats import layout_of
+
+    with path.open("rb") as file:
+        layout = layout_of(file.read(HEAD_BYTES))
+    return layout is not None and layout.format != "GIF"
 
 
 def _open_folder(folder: Path, recursive: bool, exclude: Path | None) -> Source:

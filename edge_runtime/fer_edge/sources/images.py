@@ -1,14 +1,16 @@
 """Images as a source: a single file, the files of a folder, or those that match a pattern."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from fer_edge.errors import SourceError
 from fer_edge.framing import Image
-from fer_edge.opencv import cv2
+from fer_edge.guards.limits import MAX_IMAGE_BYTES
+from fer_edge.media.door import Picture, decode_image
 from fer_edge.sources.base import Source, SourceFrame
+
+log = logging.getLogger(__name__)
 
 
 class ImagesSource(Source):
@@ -20,9 +22,10 @@ class ImagesSource(Source):
         self.files = self._files = list(files)
         self._next = 0
         self._readable = 0
-        self._only = read_image(files[0]) if len(files) == 1 else None
-        if len(files) == 1 and self._only is None:
-            raise SourceError(f"{files[0]} is damaged or not an image: name another one")
+        try:
+            self._only = load_image(files[0]) if len(files) == 1 else None
+        except ValueError as error:
+            raise SourceError(f"{files[0]} can't be used: {error}; name another image") from error
 
     def read(self) -> SourceFrame | None:
         if self._next == len(self._files):
@@ -31,16 +34,30 @@ class ImagesSource(Source):
             return None
         path = self._files[self._next]
         self._next += 1
-        image = read_image(path) if self._only is None else self._only
-        self._readable += image is not None
-        return SourceFrame(image, media_time_s=0.0, file=str(path))  # images have no time
+        try:
+            picture = self._only or load_image(path)
+        except ValueError as error:
+            return SourceFrame(None, media_time_s=0.0, file=str(path), problem=str(error))
+        self._readable += 1
+        if picture.note:
+            log.info("%s: %s", path, picture.note)
+        return SourceFrame(picture.image, media_time_s=0.0, file=str(path))  # images have no time
+
+
+def load_image(path: Path) -> Picture:
+    """The image, uint8 BGR [H, W, 3], turned upright by its Exif orientation; ValueError says why it can't be read."""
+    try:
+        if path.stat().st_size > MAX_IMAGE_BYTES.value:
+            raise ValueError(f"it has more than {MAX_IMAGE_BYTES.value:,} bytes: set {MAX_IMAGE_BYTES.variable}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"it can't be read ({error.strerror})") from error
+    return decode_image(data)
 
 
 def read_image(path: Path) -> Image | None:
-    """The image as uint8 BGR [H, W, 3], turned upright by its Exif orientation; None if it can't be read."""
+    """The pixels of `load_image`; None if it can't be read."""
     try:
-        # cv2.imread crashes on a file name that is not UTF-8.
-        image = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):  # cv2.error: an empty file, or more than 2^30 pixels
+        return load_image(path).image
+    except ValueError:
         return None
-    return None if image is None else np.asarray(image, dtype=np.uint8)

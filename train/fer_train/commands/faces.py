@@ -85,7 +85,8 @@ def faces(
 
 def _files(sources: Sequence[str]) -> list[tuple[str, str]]:
     """Every source, with folders as their photos and videos, and a name for its faces."""
-    from fer_edge.sources.folder import IMAGE_SUFFIXES, natural_order
+    from fer_edge.media.suffixes import IMAGE_SUFFIXES
+    from fer_edge.sources.folder import natural_order
     from fer_train.crops.cutting import is_tiles
 
     found: list[tuple[str, str]] = []
@@ -131,8 +132,8 @@ def _cuts(
 def _cuts_of(source: str, name: str, cutter: "FaceCutter", every_s: float, labels: "Labels | None") -> Iterator["Cut"]:
     from tqdm import tqdm
 
+    from fer_edge.media.suffixes import IMAGE_SUFFIXES
     from fer_edge.sources import open_source
-    from fer_edge.sources.folder import IMAGE_SUFFIXES
     from fer_train.crops.cutting import read_tiles
 
     path = Path(source)

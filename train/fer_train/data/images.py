@@ -11,15 +11,14 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from fer_edge.framing import Square, crop, to_gray
+from fer_edge.media.door import decode_image
+from fer_edge.media.suffixes import IMAGE_SUFFIXES
 from fer_edge.opencv import cv2
 from fer_train.data.containers import DAMAGED, Container
 from fer_train.data.faces import FACE_SIZE
 from fer_train.data.faults import Faults
 
-SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"))
 IMAGES_PER_JOB = 64
-# First and last bytes of a format. OpenCV fills the rest of a truncated file with gray, so we look for the end.
-ENDINGS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND\xaeB`\x82"}
 SIZE, SHAPE, COLOR = "size", "shape", "color"
 
 Face = npt.NDArray[np.uint8]
@@ -27,7 +26,7 @@ Face = npt.NDArray[np.uint8]
 
 def is_image(name: PurePosixPath) -> bool:
     """Whether the name is that of an image file."""
-    return name.suffix.casefold() in SUFFIXES
+    return name.suffix.casefold() in IMAGE_SUFFIXES
 
 
 def decode_face(data: bytes) -> tuple[Face, frozenset[str]]:
@@ -35,16 +34,8 @@ def decode_face(data: bytes) -> tuple[Face, frozenset[str]]:
 
     An image that is not square is cropped to its middle square. Raises ValueError if it can't be decoded.
     """
-    if not data:
-        raise ValueError("the file is empty")
-    for start, end in ENDINGS.items():
-        if data.startswith(start) and end not in data[-max(1024, len(data) // 8) :]:
-            raise ValueError("the image is truncated")
-    # gives 8 bits and one or three channels, rotated by the EXIF orientation
-    image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_ANYCOLOR)
-    if image is None:
-        raise ValueError("it is not an image, or is damaged")
-    pixels, changes = np.asarray(image, dtype=np.uint8), set()
+    image = decode_image(data, cv2.IMREAD_ANYCOLOR).image  # 8 bits, one or three channels
+    pixels, changes = image, set()
     if pixels.ndim == 3 and not (np.ptp(pixels, axis=2) == 0).all():
         changes.add(COLOR)
     gray = to_gray(pixels)
