@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -14,11 +15,25 @@ import click
 
 from fer_edge.errors import FerError, HungUp, Interrupted, MissingExtraError, Stopped, Terminated
 from fer_edge.guards.shortages import shortage
+from fer_edge.guards.text import printable
 
 CLEAR_LINE = "\r\x1b[K"  # erases a status line on a terminal
 ENDINGS = {signal.SIGTERM: Terminated, signal.SIGHUP: HungUp}  # SIGINT is Python's own KeyboardInterrupt
 END_SIGNALS = (signal.SIGINT, *ENDINGS)
 LOADING_AFTER_S = 1.0  # a longer silence looks like a hang
+
+
+class LogFormatter(logging.Formatter):
+    """Formats log messages as single printable lines: names in them come from strangers."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+
+def echo_lines(text: str, err: bool = False) -> None:
+    """Print `text`, whose lines may hold names from strangers, with each line made printable."""
+    click.echo("\n".join(map(printable, text.split("\n"))), err=err)
 
 
 class _StdoutClosed(BaseException):
@@ -309,5 +324,5 @@ def _exit_code(job: Callable[[], object], prog_name: str) -> int:
 
 
 def _fail(prog_name: str, message: str, code: int) -> int:
-    click.echo(f"{prog_name}: {' '.join(message.split())}", err=True)
+    click.echo(f"{prog_name}: {printable(' '.join(message.split()))}", err=True)
     return code

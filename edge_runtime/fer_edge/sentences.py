@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fer_edge.guards.text import printable
 from fer_edge.results import Face, FrameResult, LeftOut
 
 MAX_NAMED = 5  # faces in one sentence; more are counted by emotion
@@ -128,15 +129,6 @@ def _subject(name: str) -> str:
 
 def _span(low: float, high: float) -> str:
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
-
-
-def printable(name: str) -> str:
-    """A file name on one line of a terminal: control characters and undecodable bytes escaped.
-
-    >>> printable("a b.jpg"), printable("a\\nb.jpg")
-    ('a b.jpg', 'a\\\\nb.jpg')
-    """
-    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def summary_lines(summary: Mapping[str, Any], blocks: bool, noun: str = "frame") -> list[str]:

@@ -8,7 +8,7 @@ from typing import NoReturn, TypeVar
 
 import click
 
-from fer_edge.console import MainCommand, RenamedOption, extra_required, run_main
+from fer_edge.console import MainCommand, RenamedOption, echo_lines, extra_required, run_main
 from fer_edge.files import check_writable, write_json
 from fer_export.int8.settings import AUTO, CALIBRATORS, MIN_CALIBRATION_IMAGES
 from fer_train.class_choice import ClassChoice
@@ -92,7 +92,7 @@ def export(
         skip_bad=skip_bad_rows,
     )
     report, written = ClassifierExport(options, _log).run()
-    click.echo(report.table(written))
+    echo_lines(report.table(written))
 
 
 @click.command(context_settings=SETTINGS)
@@ -105,7 +105,7 @@ def inspect(file: Path) -> None:
     with extra_required("fer-export", "export"):
         from fer_export.inspection import describe
 
-    click.echo(describe(file))
+    echo_lines(describe(file))
 
 
 def scoring_options(command: Command) -> Command:
@@ -145,7 +145,7 @@ def evaluate(
     faces = load_faces(data, classes=classes, skip_bad=skip_bad_rows)
     shared.log_notes(faces.notes)
     evaluation = evaluate_predictor(predictor, faces, split)
-    click.echo(str(evaluation))
+    echo_lines(str(evaluation))
     if json_file is not None:
         write_json(json_file, evaluation.to_json())
 
@@ -168,7 +168,7 @@ def compare(
         from fer_export.compare import compare as compare_files
 
     comparison = compare_files(first, second, data, split, threads, classes, skip_bad_rows)
-    click.echo(str(comparison))
+    echo_lines(str(comparison))
     if json_file is not None:
         write_json(json_file, comparison.to_json())
 
@@ -262,7 +262,7 @@ def detector(checkpoint: Path, scenes: Path, out: Path, score_threshold: float, 
         force=force,
     )
     report, written = DetectorExport(options, _log).run()
-    click.echo(report.table(written))
+    echo_lines(report.table(written))
 
 
 for command in (inspect, evaluate, compare, adopt, detector):

@@ -17,7 +17,7 @@ from fer_edge.cli.options import (
     run_options,
 )
 from fer_edge.cli.parameters import Number
-from fer_edge.console import CLEAR_LINE, MainCommand, loading, option_named, signals_deferred
+from fer_edge.console import CLEAR_LINE, LogFormatter, MainCommand, loading, option_named, signals_deferred
 from fer_edge.defaults import load_defaults
 from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, default_detector
 
@@ -45,7 +45,9 @@ def edge(ctx: click.Context, /, list_cameras: bool, **values: Any) -> None:
         return
     check_usage(ctx, values)
     over_status_line = CLEAR_LINE if sys.stderr and sys.stderr.isatty() else ""
-    logging.basicConfig(level=logging.INFO, format=over_status_line + "fer-edge: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogFormatter(over_status_line + "fer-edge: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
     with signals_deferred(), loading(lambda: "OpenCV and onnxruntime"):
         # Signals wait because a C extension would report an interrupted import as another error.

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fer_edge.sentences import counted, duration, printable, summary_lines
+from fer_edge.guards.text import printable
+from fer_edge.sentences import counted, duration, summary_lines
 
 
 def render_report(

@@ -21,12 +21,13 @@ from fer_edge.detectors import open_detector
 from fer_edge.detectors.base import FramedDetector
 from fer_edge.errors import FerError, Interrupted, OutputError, SourceError, Stopped
 from fer_edge.files import write_json
+from fer_edge.guards.text import printable
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
 from fer_edge.pipeline.clock import is_future
 from fer_edge.pipeline.pipeline import END_OF_SOURCE, Pipeline
 from fer_edge.pipeline.stats import Stats
-from fer_edge.sentences import left_out_line, printable, source_line
+from fer_edge.sentences import left_out_line, source_line
 from fer_edge.sinks.keys import Action
 from fer_edge.sources import Source, open_source
 from fer_edge.sources.reconnect import ReconnectPolicy

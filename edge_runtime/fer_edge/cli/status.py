@@ -9,8 +9,9 @@ import unicodedata
 import click
 
 from fer_edge.console import CLEAR_LINE
+from fer_edge.guards.text import printable
 from fer_edge.pipeline.pipeline import Pipeline
-from fer_edge.sentences import BLOCKS, counted, duration, emotions_of, percent, printable
+from fer_edge.sentences import BLOCKS, counted, duration, emotions_of, percent
 
 STATUS_INTERVAL_S = 0.5
 STATUS_INTERVAL_LOG_S = 10.0  # if stderr is a file or a journal

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from fer_edge.errors import ContractError
+from fer_edge.guards.text import MAX_LABEL_CHARS, label_fault, same_label
 
 METADATA_KEY = "fer.contract"
 SCHEMA = 1
@@ -257,7 +258,7 @@ def _problems(contract: Contract) -> Iterator[tuple[str, str]]:
             yield name, " or ".join(allowed)
     labels, fewest = contract.labels, 2 if contract.kind == "classifier" else 0
     if not _are_labels(labels, fewest):
-        yield "labels", f"{fewest} or more different names"
+        yield "labels", f"{fewest} or more different names of up to {MAX_LABEL_CHARS} printable characters"
     most = MAX_INPUT_PX["classifier" if contract.kind == "classifier" else "detector"]
     if not all(type(side) is int and 0 < side <= most for side in contract.input_size):
         yield "input_size", f"height and width in pixels, at most {most}"
@@ -287,8 +288,8 @@ def _problems(contract: Contract) -> Iterator[tuple[str, str]]:
 def _are_labels(labels: object, fewest: int) -> bool:
     return (
         isinstance(labels, tuple)
-        and all(isinstance(label, str) and label for label in labels)
-        and fewest <= len(set(labels)) == len(labels) <= MAX_LABELS
+        and all(isinstance(label, str) and label_fault(label) is None for label in labels)
+        and fewest <= len(set(map(same_label, labels))) == len(labels) <= MAX_LABELS
     )
 
 

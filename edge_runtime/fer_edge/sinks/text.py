@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TextIO
 from fer_edge.console import CLEAR_LINE
 from fer_edge.errors import OutputError
 from fer_edge.files import PRIVATE, sync
+from fer_edge.guards.text import printable, text_cell
 from fer_edge.results import BOX_DECIMALS, PROBABILITY_DECIMALS, FrameResult
 from fer_edge.sentences import image_line, left_out_line
 from fer_edge.sinks.base import Published, Sink
@@ -255,7 +256,7 @@ class ImageLineSink(_TextSink):
         return sys.stderr if self._to_stderr else sys.stdout
 
     def lines_of(self, result: FrameResult) -> str:
-        line = image_line(result).encode(self._encoding, errors="backslashreplace").decode()
+        line = printable(image_line(result)).encode(self._encoding, errors="backslashreplace").decode()
         return f"{self._before}{line}\n"
 
     def write(self, item: Published) -> None:
@@ -274,5 +275,6 @@ class ImageLineSink(_TextSink):
 
 def _csv(rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    safe = ([text_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(safe)
     return text.getvalue()

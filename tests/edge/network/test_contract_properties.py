@@ -7,14 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_edge.errors import ContractError
+from fer_edge.guards.text import label_fault, same_label
 from fer_edge.network.contract import COLORS, Contract, DetectorContract, SecondLook, parse_contract
 
 names = st.text(min_size=1, max_size=12)
+labels = names.filter(lambda name: label_fault(name) is None)
 positive, lengths = st.floats(1e-3, 1e3), st.floats(1e-3, 99)
 contracts = st.builds(
     Contract,
     kind=st.just("classifier"),
-    labels=st.lists(names, min_size=2, max_size=9, unique=True).map(tuple),
+    labels=st.lists(labels, min_size=2, max_size=9, unique_by=same_label).map(tuple),
     input_size=st.tuples(st.integers(1, 512), st.integers(1, 512)),
     color=st.sampled_from(COLORS),
     framing=positive,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from fer_edge.guards.text import printable
 from fer_train.class_choice import HELP, METAVAR, ClassesType
 
 PathType = click.Path(path_type=Path)
@@ -29,4 +30,4 @@ model = click.argument("model", type=PathType, metavar="MODEL")
 def log_notes(notes: tuple[str, ...]) -> None:
     """Print what reading changed or skipped to stderr, a line per note."""
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        click.echo(f"note: {printable(note)}", err=True)

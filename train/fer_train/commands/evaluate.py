@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from fer_edge.console import extra_required
+from fer_edge.console import echo_lines, extra_required
 from fer_edge.files import write_json
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options
@@ -51,7 +51,7 @@ def evaluate(
     faces = load_faces(data, ferplus, classes=classes, skip_bad=skip_bad_rows)
     data_options.log_notes(faces.notes)
     evaluation = evaluate_predictor(predictor, faces, split)
-    click.echo(str(evaluation))
+    echo_lines(str(evaluation))
     if out is not None:
         write_json(out / METRICS, evaluation.to_json())
         plot_evaluation(evaluation, out)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from fer_edge.console import extra_required
+from fer_edge.console import echo_lines, extra_required
 from fer_edge.files import write_json
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options
@@ -40,7 +40,7 @@ def summary(data: Path, out: Path | None, ferplus: Path | None, classes: ClassCh
         create_folder(out, (JSON, *PLOTS), overwrite)
     faces = load_faces(data, ferplus, classes=classes, skip_bad=True)
     statistics = count_statistics(faces)
-    click.echo(str(statistics))
+    echo_lines(str(statistics))
     if out is not None:
         write_json(out / JSON, statistics.to_json())
         plot_classes(faces, out / "classes.png")

@@ -1,14 +1,17 @@
 """Classes and their spellings: order, keep, drop and merge them, and align them with a network's."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from fer_edge.errors import DataError
+from fer_edge.guards.text import label_fault, printable, same_label
 from fer_train.class_choice import ClassChoice
 from fer_train.data.faces import FER2013_CLASSES, FaceData
 
+MAX_SHOWN_CHARS = 40
 # Names of FER2013's classes in folders and in other data sets.
 SPELLINGS = {
     "anger": "angry", "disgusted": "disgust", "fearful": "fear", "happiness": "happy", "sadness": "sad",
@@ -17,20 +20,22 @@ SPELLINGS = {
 
 
 def canonical(name: str) -> str:
-    """Return FER2013's name for a class ("angry" for "Anger"); other names are stripped and put in lower case."""
-    plain = name.strip().casefold()
+    """Return FER2013's name for a class ("angry" for "Anger"); others are stripped, in lower case, in Unicode's NFC."""
+    plain = same_label(name)
     return SPELLINGS.get(plain, plain)
 
 
 def ordered_classes(names: Iterable[str]) -> dict[str, str]:
     """Map canonical names to display names: FER2013's classes first, in its order, then the others by name.
 
-    A class that FER2013 doesn't have keeps its first spelling.
+    A class that FER2013 doesn't have keeps its first spelling. Raises DataError if a name can't be that of a class.
     """
     found: dict[str, str] = {}
     for name in names:
+        if fault := label_fault(name):
+            raise DataError(f"{printable(name[:MAX_SHOWN_CHARS])!r} can't be the name of a class: {fault}: rename it")
         plain = canonical(name)
-        found.setdefault(plain, plain if plain in FER2013_CLASSES else name.strip())
+        found.setdefault(plain, plain if plain in FER2013_CLASSES else unicodedata.normalize("NFC", name.strip()))
     known = [name for name in FER2013_CLASSES if name in found]
     return {name: found[name] for name in [*known, *sorted(found.keys() - set(known))]}
 

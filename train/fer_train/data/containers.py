@@ -22,10 +22,14 @@ DAMAGED = (EOFError, OSError, RuntimeError, lzma.LZMAError, tarfile.TarError, zi
 
 
 class Container(Protocol):
-    """Files by name. `files` and `folders` are sorted and relative to the container; hidden ones are left out."""
+    """Files by name. `files` and `folders` are sorted and relative to the container; hidden ones are left out.
+
+    passed_over: names that can't be opened: pipes, devices, links to nothing, second files of the same name.
+    """
 
     path: Path
     files: list[PurePosixPath]
+    passed_over: list[PurePosixPath]
     folders: list[PurePosixPath]
 
     def open(self, name: PurePosixPath) -> IO[bytes]:
@@ -45,7 +49,10 @@ class _Folder:
             here = PurePosixPath(Path(folder).relative_to(path))
             folders += [here / name for name in below]
             files += [here / name for name in names if not _hidden(name)]
-        self.files, self.folders = sorted(files), sorted(folders)
+        # Opening a pipe would wait for ever, and a device may have no end.
+        self.files = sorted(name for name in files if (path / name).is_file())
+        self.passed_over = sorted(set(files) - set(self.files))
+        self.folders = sorted(folders)
 
     def open(self, name: PurePosixPath) -> IO[bytes]:
         return (self.path / name).open("rb")
@@ -57,6 +64,7 @@ class _File:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.files, self.folders = [PurePosixPath(path.name)], list[PurePosixPath]()
+        self.passed_over: list[PurePosixPath] = []
 
     def open(self, name: PurePosixPath) -> IO[bytes]:
         return (self.path.parent / name).open("rb")
@@ -65,15 +73,24 @@ class _File:
 class _Zip:
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self.path, self._archive = path, archive
-        names = [name for name in archive.namelist() if not any(map(_hidden, PurePosixPath(name).parts))]
-        self.files = sorted(PurePosixPath(name) for name in names if not name.endswith("/"))
-        self.folders = sorted(
-            {PurePosixPath(name) for name in names if name.endswith("/")}
-            | {parent for file in self.files for parent in file.parents if parent.parts}
-        )
+        self._members: dict[PurePosixPath, zipfile.ZipInfo] = {}
+        self.passed_over: list[PurePosixPath] = []
+        folders = set()
+        for member in archive.infolist():
+            name = member_name(member.filename)
+            if any(map(_hidden, name.parts)):
+                continue
+            folders |= {parent for parent in name.parents if parent.parts}
+            if member.filename.endswith(("/", "\\")):
+                folders |= {name} if name.parts else set()
+            elif name in self._members:
+                self.passed_over.append(name)
+            else:
+                self._members[name] = member
+        self.files, self.folders = sorted(self._members), sorted(folders)
 
     def open(self, name: PurePosixPath) -> IO[bytes]:
-        return self._archive.open(str(name))
+        return self._archive.open(self._members[name])
 
 
 class _Tar:
@@ -84,15 +101,23 @@ class _Tar:
 
     def __init__(self, path: Path, archive: tarfile.TarFile, unpacked: Path) -> None:
         self.path = path
+        self.passed_over: list[PurePosixPath] = []
         self._places: dict[PurePosixPath, Path] = {}
         folders = set()
         for number, member in enumerate(archive):
-            name = PurePosixPath(member.name)
+            name = member_name(member.name)
             if any(map(_hidden, name.parts)):
                 continue
-            folders |= {parent for parent in name.parents if parent.parts} | ({name} if member.isdir() else set())
-            stream = archive.extractfile(member) if member.isfile() else None
-            if stream is not None:
+            folders |= {parent for parent in name.parents if parent.parts}
+            if member.isdir():
+                folders |= {name} if name.parts else set()
+                continue
+            stream = None
+            with contextlib.suppress(KeyError):  # a link that leads out of the archive
+                stream = archive.extractfile(member)  # follows links; None for pipes and devices
+            if stream is None or name in self._places:
+                self.passed_over.append(name)
+            else:
                 self._places[name] = unpacked / str(number)
                 with stream, self._places[name].open("wb") as file:
                     while block := stream.read(1 << 20):
@@ -101,6 +126,16 @@ class _Tar:
 
     def open(self, name: PurePosixPath) -> IO[bytes]:
         return self._places[name].open("rb")
+
+
+def member_name(name: str) -> PurePosixPath:
+    r"""An archive member's name as a relative path: archives have "./a", "a//b", "/a" and, from Windows, "a\\b".
+
+    >>> [str(member_name(name)) for name in ("./happy//1.png", "/happy/1.png", r"happy\1.png")]
+    ['happy/1.png', 'happy/1.png', 'happy/1.png']
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.relative_to(path.anchor)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 """Folders of images: find out which folders are splits and which are classes, by their names."""
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -7,22 +9,37 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from fer_edge.errors import DataError
-from fer_train.data.classes import canonical, ordered_classes
+from fer_edge.guards.text import printable
+from fer_train.data.classes import SPELLINGS, canonical, ordered_classes
 from fer_train.data.containers import Container
 from fer_train.data.faces import PRIVATE_TEST, PUBLIC_TEST, TRAINING, FaceData
 from fer_train.data.faults import Faults
-from fer_train.data.images import is_image, read_images
+from fer_train.data.images import has_image_content, is_image, read_images
 
 TEST = "test"  # PublicTest or PrivateTest, which depends on the other folders
 SPLIT_FOLDERS = {
     "train": TRAINING, "training": TRAINING,
     "val": PUBLIC_TEST, "valid": PUBLIC_TEST, "validation": PUBLIC_TEST, "publictest": PUBLIC_TEST,
-    "test": TEST, "testing": TEST, "privatetest": PRIVATE_TEST,
+    "dev": PUBLIC_TEST, "eval": TEST, "evaluation": TEST, "test": TEST, "testing": TEST, "privatetest": PRIVATE_TEST,
 }  # fmt: skip
+EMOTIONS = frozenset((*SPELLINGS.values(), "contempt"))
 UNSORTED = "unsorted"  # faces that `fer-train faces` cut and nobody has labeled yet
 CONTACT_SHEET = "contact-sheet-"  # its sheets: the start of their names
 ADVICE = "put images into one folder per class, and these into train/ and test/ if there are splits"
 MAX_NAMES_SHOWN = 8
+# Words around a split's name ("train_set", "FER2013Test", "val-images"), which say nothing about it.
+FILLERS = (
+    r"fer|fer2013|fer2013plus|ferplus|the|my|data|dataset|datasets|set|sets|split|img|imgs|images?|pics|faces?|crops?"
+)
+SPLIT_NAME = re.compile(
+    rf"(?:{FILLERS}|\d+)*?(?P<split>{'|'.join(sorted(SPLIT_FOLDERS, key=len, reverse=True))})(?:{FILLERS}|\d+)*"
+)
+# Folders that hold a kind of file, never one class.
+NO_CLASSES = re.compile(
+    r"(?:images?|imgs?|pics|pictures|photos|frames|videos|labels?|annotations?|masks?|landmarks|metadata|data|dataset|"
+    r"jpegimages|crops|raw|original|originals|aligned|processed)\d*"
+)
+SPLIT_WORD = re.compile(r"(?:^|[^a-z])(?:train|training|val|valid|validation|test|testing|dev|eval)(?:[^a-z]|$)")
 
 
 @dataclass(frozen=True)
@@ -43,16 +60,16 @@ class Layout:
 
 def split_of(folder: str) -> str | None:
     """Return the split that a folder of that name holds: Training, PublicTest, PrivateTest, "test" or None."""
-    plain = folder.casefold().replace("_", "").replace("-", "").replace(" ", "")
-    return SPLIT_FOLDERS.get(plain.removeprefix("fer2013"))  # FER+'s tool names them FER2013Train and so on
+    found = SPLIT_NAME.fullmatch(re.sub(r"[\W_]", "", folder.casefold()))
+    return SPLIT_FOLDERS[found["split"]] if found else None
 
 
 def find_layout(files: Sequence[PurePosixPath], folders: Sequence[PurePosixPath], path: Path) -> Layout:
-    """Recognize splits and classes by folder names; DataError if that is impossible.
+    """Recognize splits and classes of the images `files` by folder names; DataError if that is impossible.
 
     Images are sorted by split, class and name. Outer folders that hold everything are ignored.
     """
-    images = [name for name in files if is_image(name) and not name.name.startswith(CONTACT_SHEET)]
+    images = [name for name in files if not name.name.startswith(CONTACT_SHEET)]
     unsorted = sum(UNSORTED in name.parts[:-1] for name in images)
     images = [name for name in images if UNSORTED not in name.parts[:-1]]
     folders = [name for name in folders if UNSORTED not in name.parts]
@@ -74,6 +91,7 @@ def find_layout(files: Sequence[PurePosixPath], folders: Sequence[PurePosixPath]
         and name.parts[:outer] == outer_parts
         and (not splits or name.parts[outer] in splits)
     ]
+    _check_classes(members, level, path)
     classes = ordered_classes([*(name.parts[level] for name in members), *empty])
     index = {plain: label for label, plain in enumerate(classes)}
     order = ("", TRAINING, PUBLIC_TEST, PRIVATE_TEST)
@@ -98,21 +116,65 @@ def find_layout(files: Sequence[PurePosixPath], folders: Sequence[PurePosixPath]
 def read_folders(container: Container, skip_bad: bool) -> FaceData:
     """Read folders of images; usage is "" where there are no splits. Raises DataError for unreadable images."""
     path = container.path
-    layout = find_layout(container.files, container.folders, path)
+    files = [name for name in container.files if is_image(name) or has_image_content(container, name)]
+    layout = find_layout(files, container.folders, path)
     faults = Faults(path, "image")
     images, good, notes = read_images(container, layout.images, faults)
     if layout.stray:
         notes += (f"{layout.stray:,} images outside of class folders are not used",)
-    notes += faults.raise_or_note(int(good.sum()), skip_bad)
+    notes += _passed_over(container, files) + faults.raise_or_note(int(good.sum()), skip_bad)
     return FaceData(
         images,
         np.array(layout.labels, dtype=np.int64)[good],
         np.array(layout.usages, dtype=np.str_)[good],
         layout.classes,
         path,
-        names=np.array([str(name) for name in layout.images], dtype=np.str_)[good],
+        names=np.array([printable(str(name)) for name in layout.images], dtype=np.str_)[good],
         notes=layout.notes + notes,
     )
+
+
+def _passed_over(container: Container, images: Sequence[PurePosixPath]) -> tuple[str, ...]:
+    """Notes that count and name what was not read: files that are no images, and what can't be opened."""
+    others = sorted(set(container.files) - set(images))
+    notes = []
+    if others:
+        kinds = Counter(name.suffix.casefold() or "no suffix" for name in others).most_common(MAX_NAMES_SHOWN)
+        counts = ", ".join(f"{count:,} {printable(kind)}" for kind, count in kinds)
+        notes.append(f"{len(others):,} files are not images and are not used ({counts}): {others[0]}")
+    if container.passed_over:
+        notes.append(
+            f"{len(container.passed_over):,} entries are not read, because they are pipes, devices, broken links or "
+            f"second files of one name: {container.passed_over[0]}"
+        )
+    return tuple(map(printable, notes))
+
+
+def _check_classes(images: Sequence[PurePosixPath], level: int, path: Path) -> None:
+    """Raise DataError if the folders at `level` look like splits, people or kinds of files rather than classes."""
+    inner: dict[str, set[str]] = {}
+    for name in images:
+        inner.setdefault(name.parts[level], set()).update(map(canonical, name.parts[level + 1 : -1][:1]))
+    emotions = {canonical(name) for name in inner} & set(EMOTIONS)
+    below = set().union(*inner.values())
+    wrong = [name for name in inner if NO_CLASSES.fullmatch(re.sub(r"[\W_]", "", name.casefold()))]
+    if not level or not split_of(images[0].parts[level - 1]):
+        wrong += [name for name in inner if SPLIT_WORD.search(name.casefold())]
+    if wrong:
+        raise DataError(
+            f"{path} has the folders {_listed(inner)}, of which {_listed(wrong)} can't be a class: {ADVICE}"
+        )
+    if emotions:
+        if splits := [name for name in sorted(below) if split_of(name)]:
+            raise DataError(f"{path} has the splits {_listed(splits)} in the folders of classes: {ADVICE}")
+        return
+    counts = Counter(name for names in inner.values() for name in names)
+    shared = sorted(name for name, count in counts.items() if count > 1)
+    if below & set(EMOTIONS) or len(shared) > 1:
+        raise DataError(
+            f"{path} has the folders {_listed(inner)}, and in them {_listed(sorted(below & set(EMOTIONS)) or shared)}: "
+            "these look like classes inside of people or parts; " + ADVICE
+        )
 
 
 def _outer_depth(images: Sequence[PurePosixPath]) -> int:
@@ -144,6 +206,6 @@ def _usages(splits: dict[str, str]) -> dict[str, str]:
 
 
 def _listed(names: Iterable[str]) -> str:
-    shown = list(names)
+    shown = list(map(printable, names))
     more = ", ..." if len(shown) > MAX_NAMES_SHOWN else ""
     return ", ".join(shown[:MAX_NAMES_SHOWN]) + more

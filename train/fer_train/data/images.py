@@ -1,6 +1,7 @@
 """Turn image files into 48 x 48 gray faces."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from fer_edge.framing import Square, crop, to_gray
+from fer_edge.guards.limits import MAX_IMAGE_BYTES
+from fer_edge.guards.text import printable
 from fer_edge.media.door import decode_image
 from fer_edge.media.suffixes import IMAGE_SUFFIXES
 from fer_edge.opencv import cv2
@@ -18,6 +21,10 @@ from fer_train.data.containers import DAMAGED, Container
 from fer_train.data.faces import FACE_SIZE
 from fer_train.data.faults import Faults
 
+# First bytes of image files, to know those without such a suffix. JPEG, PNG, GIF, BMP, TIFF, WebP, JPEG 2000, AVIF.
+STARTS = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM.{12}[\x0c\x28\x6c\x7c]\0\0\0|II\*\0|MM\0\*|RIFF....WEBP|"
+                    rb"\0\0\0\x0cjP  |....ftyp(?:avif|avis|heic|heix|mif1|msf1)", re.DOTALL)  # fmt: skip
+START_BYTES = 18
 IMAGES_PER_JOB = 64
 SIZE, SHAPE, COLOR = "size", "shape", "color"
 
@@ -27,6 +34,15 @@ Face = npt.NDArray[np.uint8]
 def is_image(name: PurePosixPath) -> bool:
     """Whether the name is that of an image file."""
     return name.suffix.casefold() in IMAGE_SUFFIXES
+
+
+def has_image_content(container: Container, name: PurePosixPath) -> bool:
+    """Whether the file starts as an image does; False if it can't be read."""
+    try:
+        with container.open(name) as file:
+            return STARTS.match(file.read(START_BYTES)) is not None
+    except DAMAGED:
+        return False
 
 
 def decode_face(data: bytes) -> tuple[Face, frozenset[str]]:
@@ -65,7 +81,10 @@ def read_images(
         for place in job:
             try:
                 with container.open(names[place]) as file:
-                    faces[place], changes = decode_face(file.read())
+                    data = file.read(MAX_IMAGE_BYTES.value + 1)
+                if len(data) > MAX_IMAGE_BYTES.value:
+                    raise ValueError(f"it has more than {MAX_IMAGE_BYTES.value:,} bytes")
+                faces[place], changes = decode_face(data)
             except ValueError as error:
                 bad.append((place, str(error)))
             except DAMAGED as error:
@@ -81,7 +100,7 @@ def read_images(
             for job, counted, bad in pool.map(work, jobs):
                 changed.update(counted)
                 for place, reason in bad:
-                    faults.add(str(names[place]), reason)
+                    faults.add(printable(str(names[place])), reason)
                 bar.update(len(job))
         except BaseException:  # on a signal, don't decode the rest
             pool.shutdown(cancel_futures=True)
