@@ -1,7 +1,7 @@
 """Export an emotion classifier: a checkpoint in, one or two ONNX files and a report out, or nothing at all."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,21 @@ from fer_export.checks.gates import (
     parity_gates,
 )
 from fer_export.checks.measure import agreement, measure_latency, predict
-from fer_export.checks.parity import Consistency, Faces, measure_consistency, measure_parity, probe_faces
+from fer_export.checks.parity import Faces, measure_consistency, measure_parity, probe_faces
 from fer_export.graph.classifier import classifier_contract, classifier_to_onnx, usable_network
 from fer_export.graph.onnx_file import to_bytes
+from fer_export.head_figures import HeadFigures, head_figures
 from fer_export.int8.calibrator_search import MIN_TUNING_IMAGES, search_for_classifier
 from fer_export.int8.faces import TUNING_IMAGES, choose_faces
 from fer_export.int8.pack_first_conv import pack_first_conv
 from fer_export.int8.settings import AUTO, MIN_CALIBRATION_IMAGES
-from fer_export.int8.temperature import MIN_IMAGES, TemperatureFit, refit_temperature, with_temperature
+from fer_export.int8.temperature import MIN_IMAGES, refit_temperature, with_temperature
 from fer_export.job import ExportJob, JobOptions, Log
-from fer_export.report import Calibration, Report, WrittenFile, accuracy_fields, classifier_rows, latency_advice
-from fer_train.data import PUBLIC_TEST, FaceData, align_classes, load_faces
-from fer_train.evaluation.scoring import Accuracy, measure_accuracy
+from fer_export.report import Calibration, Report, WrittenFile, classifier_rows, latency_advice
+from fer_export.truths import find_truths
+from fer_train.data import PUBLIC_TEST, FaceData, load_faces
+from fer_train.evaluation.predictors import onnx_probabilities
+from fer_train.evaluation.scoring import measure_accuracy
 from fer_train.networks.checkpoint import Checkpoint, load_checkpoint
 
 
@@ -41,7 +44,8 @@ class ClassifierExportOptions(JobOptions):
     quantize: make int8, too. data: whose Training rows calibrate and whose PublicTest rows measure; quantizing needs
     it. calibration_images: how many Training faces the int8 ranges are measured on. calibrator: one of
     int8.settings.CALIBRATORS, or AUTO. seed: of every random choice. min_confidence: for the contract, below it a face
-    is unsure. skip_bad: leave out rows that can't be read.
+    is unsure. skip_bad: leave out rows that can't be read. heads: which of the checkpoint's to keep, in this order;
+    () keeps all. ferplus: FER+'s votes for the faces of `data`, the truth of heads that were trained on votes.
     """
 
     quantize: bool = False
@@ -51,22 +55,20 @@ class ClassifierExportOptions(JobOptions):
     seed: int = 0
     min_confidence: float = 0.0
     skip_bad: bool = False
+    heads: tuple[str, ...] = ()
+    ferplus: Path | None = None
 
     def __post_init__(self) -> None:
         if self.quantize and self.data is None:
             raise ValueError("quantizing needs data to calibrate on")
 
 
-def load_data(path: Path, checkpoint: Checkpoint, skip_bad: bool, log: Log) -> FaceData:
-    """The faces in `path` with the checkpoint's classes, mapped as for its training.
-
-    Raises DataError if a class has no place in the mapping, or the faces are not of the checkpoint's size.
-    """
+def load_data(path: Path, checkpoint: Checkpoint, skip_bad: bool, log: Log, ferplus: Path | None = None) -> FaceData:
+    """The faces in `path`; DataError if they are not of the checkpoint's size."""
     log(f"Reading {path} ...")
-    data = load_faces(path, skip_bad=skip_bad)
+    data = load_faces(path, ferplus, skip_bad=skip_bad)
     for note in data.notes:
         log(f"note: {note}")
-    data = align_classes(data, checkpoint.classes, checkpoint.class_mapping, "the checkpoint")
     if data.images.shape[1] != checkpoint.input_size:
         sizes = f"{data.images.shape[1]} pixels wide, but the checkpoint takes {checkpoint.input_size}"
         raise DataError(f"{path} has faces {sizes}: give the data it was trained on")
@@ -79,25 +81,36 @@ class ClassifierExport(ExportJob):
     def __init__(self, options: ClassifierExportOptions, log: Log) -> None:
         super().__init__(options, log, options.quantize)
         self.options = options
-        self.checkpoint = load_checkpoint(options.checkpoint)
+        checkpoint = load_checkpoint(options.checkpoint)
+        self.checkpoint = checkpoint.only(options.heads) if options.heads else checkpoint
         self.network = usable_network(self.checkpoint, options.checkpoint.name)
-        self.data = None if options.data is None else load_data(options.data, self.checkpoint, options.skip_bad, log)
+        self.heads = head_figures(self.checkpoint)
+        self.notes: list[str] = []
+        self.data = None if options.data is None else self._load(options.data)
         contract = classifier_contract(self.checkpoint, sha256_of(options.checkpoint), options.min_confidence)
         self.contracts = dict.fromkeys(self.outputs.models, contract)
         self.calibration: Calibration | None = None
-        self.temperature: TemperatureFit | None = None
-        self.consistency: Consistency | None = None
-        self.accuracy: dict[str, Accuracy] = {}
-        self.agreement: float | None = None
-        self.notes: list[str] = []
+
+    def _load(self, path: Path) -> FaceData:
+        """The faces that calibrate: with the classes of the first head whose truth are labels, if there is any."""
+        data = load_data(path, self.checkpoint, self.options.skip_bad, self.log, self.options.ferplus)
+        truths, notes = find_truths(data, self.checkpoint)
+        self.notes += notes
+        for head in self.heads:
+            head.truth = truths.get(head.head.name)
+        aligned = [truth.data for truth in truths.values() if not truth.data.relabeled]
+        return aligned[0] if aligned else data
 
     def trace(self) -> onnx.ModelProto:
         return classifier_to_onnx(self.network, self.checkpoint)
 
     def fp32_gates(self) -> list[Gate]:
-        model, temperature = self.models["fp32"], self.checkpoint.temperature
-        self.parity = measure_parity(model, self.network, temperature, self._probes())
-        return parity_gates(self.parity)
+        model, probes, gates = self.models["fp32"], self._probes(), []
+        for head in self.heads:
+            temperature = head.head.temperature
+            head.parity = measure_parity(model, self.network, temperature, probes, head.output, head.columns)
+            gates += parity_gates(head.parity, head.name)
+        return gates
 
     def _probes(self) -> Faces:
         """Faces to compare outputs on."""
@@ -115,8 +128,8 @@ class ClassifierExport(ExportJob):
                 f"calibrated on {len(faces) // 2} training faces and their mirror images: {MIN_CALIBRATION_IMAGES} and "
                 "more give steadier ranges"
             )
-        fp32 = self.models["fp32"]
-        found = search_for_classifier(fp32, faces.images, tuning.images, options.calibrator, self.log)
+        fp32, outputs = self.models["fp32"], [head.output for head in self.heads]
+        found = search_for_classifier(fp32, faces.images, tuning.images, options.calibrator, self.log, outputs)
         if found.chosen.agreement is None:
             self.notes.append(
                 f"calibrator not chosen by agreement and biases not corrected: {len(tuning)} training faces are left "
@@ -130,76 +143,81 @@ class ClassifierExport(ExportJob):
     def measure(self) -> None:
         """Fit int8's temperature, then compare int8 with fp32, score every model on the test faces, and time them."""
         if "int8" in self.models:
-            assert self.data is not None
-            self._refit_temperature(self.data.split(PUBLIC_TEST))
-            self.consistency = measure_consistency(self.models["int8"], self._probes())
-            self.check(*consistency_gates(self.consistency))
-        classifiers = {name: Classifier(to_bytes(model)) for name, model in self.stamped().items()}
+            for head in self.heads:
+                self._refit_temperature(head)
+                head.consistency = measure_consistency(self.models["int8"], self._probes(), head.output)
+                self.check(*consistency_gates(head.consistency, head.name))
+        stamped = {name: to_bytes(model) for name, model in self.stamped().items()}
         if self.data is None:
             self.notes.append("accuracy not measured: no --calibration-data was given")
         else:
-            self._score(classifiers, self.data)
+            images = self.data.split(PUBLIC_TEST).images
+            self.log(f"Measuring on {len(images)} test faces ...")
+            for head in self.heads:
+                self._score(head, {name: Classifier(data, head=head.name) for name, data in stamped.items()}, images)
         self.log("Timing ...")
         face = probe_faces(self.options.seed, self.checkpoint.input_size)[-1]
-        self.latency = measure_latency(classifiers, face)
+        self.latency = measure_latency({name: Classifier(data) for name, data in stamped.items()}, face)
 
-    def _refit_temperature(self, test: FaceData) -> None:
-        """Give int8 its own temperature, fitted on the split on which fer-train fitted the checkpoint's."""
+    def _refit_temperature(self, head: HeadFigures) -> None:
+        """Give int8 its own temperature, fitted on the head's truth."""
+        if head.truth is None:
+            return
+        test = head.truth.data.split(PUBLIC_TEST)
         if len(test) < MIN_IMAGES:
             self.notes.append(f"temperature not refitted for int8: {len(test)} test faces, and {MIN_IMAGES} are needed")
             return
-        fit = refit_temperature(self.models["int8"], self.checkpoint.temperature, test, PUBLIC_TEST)
-        self.temperature = fit
-        self.models["int8"] = with_temperature(self.models["int8"], fit.after)
-        self.contracts["int8"] = replace(self.contracts["int8"], temperature=fit.after)
+        fit = refit_temperature(self.models["int8"], head.head.temperature, test, PUBLIC_TEST, head.output)
+        head.temperature = fit
+        self.models["int8"] = with_temperature(self.models["int8"], fit.after, head.output)
+        self.contracts["int8"] = head.change(self.contracts["int8"], temperature=fit.after)
 
-    def _score(self, classifiers: Mapping[str, Classifier], data: FaceData) -> None:
-        test = data.split(PUBLIC_TEST)
-        self.log(f"Measuring on {len(test)} test faces ...")
-        rows = {name: predict(classifier, test, name) for name, classifier in classifiers.items()}
-        self.accuracy = {name: measure_accuracy(found, data, PUBLIC_TEST) for name, found in rows.items()}
-        for name, measured in self.accuracy.items():
-            self.contracts[name] = replace(self.contracts[name], accuracy=_for_contract(measured))
-        if "int8" not in rows:
+    def _score(self, head: HeadFigures, classifiers: Mapping[str, Classifier], images: Faces) -> None:
+        """Compare the head's int8 and fp32 answers for all test `images`, and score both against its truth."""
+        if "int8" in classifiers:
+            found = [onnx_probabilities(classifiers[name], images, name) for name in ("fp32", "int8")]
+            head.agreement = agreement(*found)
+            self.check(agreement_gate(head.agreement, len(images), head.name))
+        if head.truth is None:
             return
-        self.agreement = agreement(rows["fp32"], rows["int8"])
-        self.check(
-            agreement_gate(self.agreement, len(test)), *accuracy_gates(self.accuracy["fp32"], self.accuracy["int8"])
-        )
-        if len(test) < MIN_IMAGES_FOR_ACCURACY_DROP:
-            self.notes.append(
-                f"accuracy drop not checked: {len(test)} test faces are too few to measure it "
-                f"({MIN_IMAGES_FOR_ACCURACY_DROP} are needed)"
-            )
+        test = head.truth.data.split(PUBLIC_TEST)
+        for name, classifier in classifiers.items():
+            measured = measure_accuracy(predict(classifier, test, name), head.truth.data, PUBLIC_TEST)
+            head.accuracy[name] = measured
+            self.contracts[name] = head.with_accuracy(self.contracts[name], measured)
+        if "int8" in classifiers:
+            self.check(*accuracy_gates(head.accuracy["fp32"], head.accuracy["int8"], head.name))
+            if len(test) < MIN_IMAGES_FOR_ACCURACY_DROP:
+                self.notes.append(
+                    f"accuracy drop not checked: {len(test)} test faces are too few to measure it "
+                    f"({MIN_IMAGES_FOR_ACCURACY_DROP} are needed)"
+                )
 
     def report(self, written: Mapping[str, WrittenFile]) -> Report:
         file, sha256 = self.options.checkpoint.name, self.contracts["fp32"].checkpoint_sha256
-        made = [str(part) for part in (self.calibration, self.temperature) if part]
+        made = [str(part) for part in (self.calibration, *(head.temperature for head in self.heads)) if part]
         return Report(
             checkpoint={"file": file, "sha256": sha256, "model": self.checkpoint.model},
             files=written,
             gates=self.gates,
             measured=self._measured(),
-            rows=classifier_rows(written, self.accuracy, self.agreement, self.latency),
+            rows=classifier_rows(written, self.heads[0].accuracy, self.heads[0].agreement, self.latency),
             lines=[line for line in (*made, latency_advice(self.latency), *self.notes) if line],
         )
 
     def _measured(self) -> dict[str, Any]:
-        consistency, ratio = self.consistency, self.latency.ratio
+        first, ratio = self.heads[0].to_json(), self.latency.ratio
+        several = {"heads": [head.to_json() for head in self.heads]} if len(self.heads) > 1 else {}
         return {
-            "parity": self.parity.to_json(),
-            "agreement": self.agreement,
-            "accuracy": accuracy_fields(self.accuracy),
+            "parity": first["parity"],
+            "agreement": first["agreement"],
+            "accuracy": first["accuracy"],
             "calibration": self.calibration and asdict(self.calibration),
-            "int8_consistency": consistency and consistency.to_json(),
-            "temperature": self.temperature and asdict(self.temperature),
+            "int8_consistency": first["int8_consistency"],
+            "temperature": first["temperature"],
             "latency_ms": {name: asdict(spread) for name, spread in self.latency.milliseconds.items()},
             "latency_ratio": ratio and asdict(ratio),
             "fused_operators": {"convolutions": self.convolutions, **self.operators},
             "notes": self.notes,
+            **several,
         }
-
-
-def _for_contract(accuracy: Accuracy) -> dict[str, object]:
-    images, fraction = accuracy.metrics["images"], accuracy.metrics["accuracy"]
-    return {"split": accuracy.split, "images": images, "accuracy": round(fraction, 6)}

@@ -57,12 +57,18 @@ class ColorType(click.Choice[str]):
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Seed for drawing calibration faces.")
 @min_confidence_option
+@click.option(
+    "--head", "heads", multiple=True, metavar="NAME",
+    help="Keep only this head of the network.  Repeatable: the first is the default one.",
+)  # fmt: skip
+@shared.ferplus
 @shared.skip_bad_rows
 @overwrite_option
 @force_option
 def export(
     checkpoint: Path, out: Path, quantize: bool, calibration_data: Path | None, calibration_images: int,
-    calibrator: str, seed: int, min_confidence: float, skip_bad_rows: bool, overwrite: bool, force: bool,
+    calibrator: str, seed: int, min_confidence: float, heads: tuple[str, ...], ferplus: Path | None,
+    skip_bad_rows: bool, overwrite: bool, force: bool,
 ) -> None:  # fmt: skip
     """Turn CHECKPOINT (the best.pt of fer-train) into one ONNX file that fer-edge runs.
 
@@ -73,6 +79,10 @@ def export(
     _check_onnx_name(out)
     if quantize and calibration_data is None:
         raise click.UsageError("--quantize needs faces to calibrate on: add --calibration-data fer2013.csv")
+    if len(set(heads)) < len(heads):
+        raise click.BadParameter("a head is given twice", param_hint="--head")
+    if ferplus is not None and calibration_data is None:
+        raise click.UsageError("--ferplus are votes for the faces of --calibration-data: give both")
     with extra_required("fer-export", "export"):
         import onnxscript  # noqa: F401 - torch's exporter needs it, and its own message is less clear
 
@@ -90,6 +100,8 @@ def export(
         overwrite=overwrite,
         force=force,
         skip_bad=skip_bad_rows,
+        heads=heads,
+        ferplus=ferplus,
     )
     report, written = ClassifierExport(options, _log).run()
     echo_lines(report.table(written))

@@ -14,6 +14,7 @@ from fer_edge.errors import ContractError, DataError
 from fer_edge.network.contract import Contract, parse_contract
 from fer_export.classifier import load_data
 from fer_export.graph.classifier import classifier_contract
+from fer_export.truths import find_truths
 from fer_train.data import FER2013_CLASSES, FaceData
 from fer_train.networks.checkpoint import Checkpoint
 
@@ -21,6 +22,12 @@ from .conftest import draw_faces, write_faces
 
 MERGED = ("happy", "neutral", "other")
 MAPPING = {name: name if name in MERGED else "other" for name in FER2013_CLASSES}
+
+
+def read(path: Path, checkpoint: Checkpoint, skip_bad: bool, log: Callable[[str], None]) -> FaceData:
+    """The faces as the checkpoint's only head is measured on them."""
+    truths, _ = find_truths(load_data(path, checkpoint, skip_bad, log), checkpoint)
+    return truths[checkpoint.head().name].data
 
 
 @pytest.fixture
@@ -33,7 +40,7 @@ def mapped(checkpoint: Checkpoint, mapping: dict[str, str | None]) -> Checkpoint
 
 
 def test_data_with_the_classes_before_merging_is_mapped(merged: Checkpoint, faces: FaceData, faces_csv: Path) -> None:
-    data = load_data(faces_csv, merged, False, lambda _: None)
+    data = read(faces_csv, merged, False, lambda _: None)
     assert data.classes == MERGED
     assert (data.images == faces.images).all()
     names = np.array(FER2013_CLASSES)[faces.labels]
@@ -44,14 +51,14 @@ def test_dropped_classes_are_left_out_again(checkpoint: Checkpoint, faces: FaceD
     kept = ("sad", "happy")
     mapping = {name: name if name in kept else None for name in FER2013_CLASSES}
     head = replace(checkpoint.head(), classes=kept, class_mapping=mapping)
-    data = load_data(faces_csv, replace(checkpoint, heads=(head,)), False, lambda _: None)
+    data = read(faces_csv, replace(checkpoint, heads=(head,)), False, lambda _: None)
     assert data.counts() == {"sad": faces.counts()["sad"], "happy": faces.counts()["happy"]}
 
 
 def test_a_class_without_a_place_is_refused(merged: Checkpoint, faces_csv: Path) -> None:
     mapping = {name: place for name, place in MAPPING.items() if name not in ("fear", "sad")}
     with pytest.raises(DataError, match=r"has the classes fear, sad, but the checkpoint was trained on angry, disgust"):
-        load_data(faces_csv, mapped(merged, mapping), False, lambda _: None)
+        read(faces_csv, mapped(merged, mapping), False, lambda _: None)
 
 
 def test_bad_rows_can_be_left_out(
@@ -60,9 +67,9 @@ def test_bad_rows_can_be_left_out(
     path = write_csv(tmp_path / "bad.csv", {"Training": (faces.labels[:50], faces.images[:50])})
     path.write_text(path.read_text() + "3,1 2 3,Training\n")
     with pytest.raises(DataError, match=r"row 51 .*pass --skip-bad-rows"):
-        load_data(path, merged, False, lambda _: None)
+        read(path, merged, False, lambda _: None)
     lines: list[str] = []
-    assert len(load_data(path, merged, True, lines.append)) == 50
+    assert len(read(path, merged, True, lines.append)) == 50
     assert [line for line in lines if line.startswith("note: 1 of 51 rows can't be used")]
 
 

@@ -17,6 +17,7 @@ MAX_BATCH_DELTA = 0.0
 MAX_SUM_ERROR = 1e-5
 # A correct quantization of these networks agrees on 99 to 100 % of PublicTest.
 MIN_AGREEMENT = 0.985
+MIN_HEAD_AGREEMENT = 0.99  # of each head of several
 ALLOWED_DIFFERENCES = 2  # faces: of few test faces, a single one is more than MIN_AGREEMENT allows
 MAX_ACCURACY_DROP = 0.003
 # On fewer faces, chance alone can exceed MAX_ACCURACY_DROP.
@@ -65,21 +66,26 @@ class Gate:
         return f"{self.name} is {self.value:.4g}, must be {self.limit} {self.bound:g}"
 
 
-def parity_gates(parity: Parity) -> list[Gate]:
+def _of(name: str, head: str | None) -> str:
+    """The gate's name; `head` is given for a file with several."""
+    return name if head is None else f"{name}_{head}"
+
+
+def parity_gates(parity: Parity, head: str | None = None) -> list[Gate]:
     """The fp32 classifier computes what PyTorch computes, alone and in batches, and outputs probabilities."""
     return [
-        Gate("parity_max_abs_delta", parity.max_abs_delta, "at most", MAX_LOGIT_DELTA, PINNED_VERSIONS),
-        Gate("parity_batch_delta", parity.batch_delta, "at most", MAX_BATCH_DELTA, PINNED_VERSIONS),
-        Gate("probability_sum_error", parity.sum_error, "at most", MAX_SUM_ERROR, PINNED_VERSIONS),
+        Gate(_of("parity_max_abs_delta", head), parity.max_abs_delta, "at most", MAX_LOGIT_DELTA, PINNED_VERSIONS),
+        Gate(_of("parity_batch_delta", head), parity.batch_delta, "at most", MAX_BATCH_DELTA, PINNED_VERSIONS),
+        Gate(_of("probability_sum_error", head), parity.sum_error, "at most", MAX_SUM_ERROR, PINNED_VERSIONS),
     ]
 
 
-def consistency_gates(measured: Consistency) -> list[Gate]:
+def consistency_gates(measured: Consistency, head: str | None = None) -> list[Gate]:
     """The int8 classifier gives a face the same outputs alone and in a batch, and outputs probabilities."""
     advice = "onnxruntime runs int8 differently from fp32: use the pinned version, or export without --quantize"
     return [
-        Gate("int8_batch_delta", measured.batch_delta, "at most", MAX_BATCH_DELTA, advice, "int8"),
-        Gate("int8_probability_sum_error", measured.sum_error, "at most", MAX_SUM_ERROR, advice, "int8"),
+        Gate(_of("int8_batch_delta", head), measured.batch_delta, "at most", MAX_BATCH_DELTA, advice, "int8"),
+        Gate(_of("int8_probability_sum_error", head), measured.sum_error, "at most", MAX_SUM_ERROR, advice, "int8"),
     ]
 
 
@@ -99,18 +105,19 @@ def fusion_gates(convolutions: int, running: dict[str, int]) -> list[Gate]:
     ]
 
 
-def agreement_gate(agreement: float, images: int) -> Gate:
+def agreement_gate(agreement: float, images: int, head: str | None = None) -> Gate:
     """int8 and fp32 predict the same class for nearly every one of `images` test faces; any two may differ."""
-    bound = min(MIN_AGREEMENT, 1 - ALLOWED_DIFFERENCES / max(images, ALLOWED_DIFFERENCES))
-    return Gate("agreement", agreement, "at least", bound, f"{BETTER_INT8}, or train longer", "int8")
+    least = MIN_AGREEMENT if head is None else MIN_HEAD_AGREEMENT
+    bound = min(least, 1 - ALLOWED_DIFFERENCES / max(images, ALLOWED_DIFFERENCES))
+    return Gate(_of("agreement", head), agreement, "at least", bound, f"{BETTER_INT8}, or train longer", "int8")
 
 
-def accuracy_gates(fp32: Accuracy, int8: Accuracy) -> list[Gate]:
+def accuracy_gates(fp32: Accuracy, int8: Accuracy, head: str | None = None) -> list[Gate]:
     """int8 loses little accuracy; no gate on fewer than MIN_IMAGES_FOR_ACCURACY_DROP faces, where chance decides."""
     if fp32.metrics["images"] < MIN_IMAGES_FOR_ACCURACY_DROP:
         return []
     drop = fp32.metrics["accuracy"] - int8.metrics["accuracy"]
-    return [Gate("accuracy_drop", drop, "at most", MAX_ACCURACY_DROP, f"{BETTER_INT8}, or use fp32", "int8")]
+    return [Gate(_of("accuracy_drop", head), drop, "at most", MAX_ACCURACY_DROP, f"{BETTER_INT8}, or use fp32", "int8")]
 
 
 def output_gate(delta: float) -> Gate:

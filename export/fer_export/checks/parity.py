@@ -76,13 +76,18 @@ class Consistency:
         }
 
 
-def measure_parity(model: onnx.ModelProto, network: Network, temperature: float, faces: Faces) -> Parity:
+def measure_parity(
+    model: onnx.ModelProto, network: Network, temperature: float, faces: Faces, output: str = OUTPUT,
+    columns: slice = slice(None),
+) -> Parity:  # fmt: skip
     """Run `faces`, uint8 [N, H, W], through `model` and `network`.
+
+    output: of the graph, which has these `columns` of the network's logits.
 
     onnxruntime runs with all optimizations, as on the device: lower levels give other numbers.
     """
-    expected = torch_logits(network, temperature, faces)
-    measured = measure_consistency(model, faces)
+    expected = torch_logits(network, temperature, faces)[:, columns]
+    measured = measure_consistency(model, faces, output)
     return Parity(
         max_abs_delta=max(_largest(logits - expected) for logits in measured.logits.values()),
         largest_logit=_largest(expected),
@@ -93,20 +98,22 @@ def measure_parity(model: onnx.ModelProto, network: Network, temperature: float,
     )
 
 
-def measure_consistency(model: onnx.ModelProto, faces: Faces) -> Consistency:
+def measure_consistency(model: onnx.ModelProto, faces: Faces, output: str = OUTPUT) -> Consistency:
     """Run `faces`, uint8 [N, H, W], through `model` in batches of each of BATCH_SIZES."""
-    session = open_session(to_bytes(with_logits_output(model)))
+    probe = with_logits_output(model, output)
+    names = [output, probe.graph.output[-1].name]
+    session = open_session(to_bytes(probe))
     logits: dict[int, Floats] = {}
     sum_error = 0.0
     for size in BATCH_SIZES:
-        probabilities, logits[size] = run_in_batches(session, faces[:, None], size)
+        probabilities, logits[size] = run_in_batches(session, faces[:, None], size, names)
         sum_error = max(sum_error, _largest(probabilities.sum(axis=1) - 1))
     return Consistency(logits, sum_error)
 
 
-def logits_of(model: onnx.ModelProto, faces: Faces) -> Floats:
+def logits_of(model: onnx.ModelProto, faces: Faces, output: str = OUTPUT) -> Floats:
     """Calibrated logits float32 [N, classes] of uint8 faces [N, H, W]."""
-    probe = with_logits_output(model)
+    probe = with_logits_output(model, output)
     names = [probe.graph.output[-1].name]
     (logits,) = run_in_batches(open_session(to_bytes(probe)), faces[:, None], BATCH_SIZES[-1], names)
     return logits
@@ -118,14 +125,14 @@ def torch_logits(network: Network, temperature: float, faces: Faces) -> Floats:
     return logits
 
 
-def with_logits_output(model: onnx.ModelProto) -> onnx.ModelProto:
+def with_logits_output(model: onnx.ModelProto, output: str = OUTPUT) -> onnx.ModelProto:
     """A copy of `model` that outputs its softmax's input, too; ModelError if it doesn't end in a softmax."""
-    return with_outputs(model, [softmax_node(model).input[0]])
+    return with_outputs(model, [softmax_node(model, output).input[0]])
 
 
-def softmax_node(model: onnx.ModelProto) -> onnx.NodeProto:
+def softmax_node(model: onnx.ModelProto, output: str = OUTPUT) -> onnx.NodeProto:
     """The node that outputs the probabilities; ModelError if it is not a softmax."""
-    producers: list[onnx.NodeProto] = [node for node in model.graph.node if OUTPUT in node.output]
+    producers: list[onnx.NodeProto] = [node for node in model.graph.node if output in node.output]
     if len(producers) != 1 or producers[0].op_type != "Softmax":
         raise ModelError("the exported graph does not end in a Softmax, so its logits can't be compared")
     return producers[0]

@@ -1,31 +1,46 @@
 """From a checkpoint to an fp32 ONNX graph: uint8 faces in, calibrated probabilities out."""
 
 import math
+from collections.abc import Sequence
 
 import onnx
 import torch
 from torch import Tensor, nn
 
 from fer_edge.errors import ModelError
+from fer_edge.network import contract as contracts
 from fer_edge.network.contract import Contract
 from fer_export.graph.trace import finish, trace
 from fer_train.networks import Network
 from fer_train.networks.checkpoint import Checkpoint
+from fer_train.networks.heads import Head, columns
 
 INPUT, OUTPUT = "faces", "probabilities"
 EXAMPLE_BATCH = 2  # torch.export would treat a batch of 1 as a constant
 
 
 class CalibratedNetwork(nn.Module):
-    """A network with its fitted temperature: normalized faces [N, 1, H, W] to probabilities [N, classes]."""
+    """A network with its heads' fitted temperatures: normalized faces [N, 1, H, W] to probabilities per head."""
 
-    def __init__(self, network: Network, temperature: float) -> None:
+    def __init__(self, network: Network, heads: Sequence[Head]) -> None:
         super().__init__()
-        self.network, self.temperature = network, temperature
+        self.network, self.temperatures = network, [head.temperature for head in heads]
+        self.columns = list(columns(heads).values())
 
-    def forward(self, faces: Tensor) -> Tensor:
-        """Probabilities float32 [N, classes]."""
-        return torch.softmax(self.network(faces) / self.temperature, dim=1)
+    def forward(self, faces: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Probabilities float32 [N, classes], of each head if there are several."""
+        logits = self.network(faces)
+        if len(self.columns) == 1:
+            return torch.softmax(logits / self.temperatures[0], dim=1)
+        parts = zip(self.columns, self.temperatures, strict=True)
+        return tuple(torch.softmax(logits[:, part] / temperature, dim=1) for part, temperature in parts)
+
+
+def output_names(heads: Sequence[Head]) -> tuple[str, ...]:
+    """The name of each head's output: its own, or "probabilities" for a single head."""
+    if len(heads) == 1:
+        return (OUTPUT,)
+    return tuple(f"{INPUT}_{OUTPUT}" if head.name == INPUT else head.name for head in heads)
 
 
 def usable_network(checkpoint: Checkpoint, file: str) -> Network:
@@ -33,8 +48,9 @@ def usable_network(checkpoint: Checkpoint, file: str) -> Network:
 
     Raises ModelError, which names `file`, if a weight or the temperature is not a usable number.
     """
-    if not (math.isfinite(checkpoint.temperature) and checkpoint.temperature > 0):
-        raise ModelError(f"{file} has the temperature {checkpoint.temperature}, which must be above 0: train again")
+    for head in checkpoint.heads:
+        if not (math.isfinite(head.temperature) and head.temperature > 0):
+            raise ModelError(f"{file} has the temperature {head.temperature}, which must be above 0: train again")
     network = checkpoint.network()
     for name, value in network.state_dict().items():
         if not bool(torch.isfinite(value).all()):
@@ -44,21 +60,37 @@ def usable_network(checkpoint: Checkpoint, file: str) -> Network:
 
 def classifier_contract(checkpoint: Checkpoint, checkpoint_sha256: str, min_confidence: float = 0.0) -> Contract:
     """The contract of a file made from `checkpoint`, without its accuracy, which is not measured yet."""
-    return Contract(
+    contract = Contract(
         kind="classifier",
         labels=checkpoint.classes,
         input_size=(checkpoint.input_size, checkpoint.input_size),
         color="grey",
         temperature=checkpoint.temperature,
-        min_confidence=min_confidence,
+        min_confidence=min_confidence or checkpoint.head().min_confidence,
         dataset=checkpoint.dataset,
         checkpoint_sha256=checkpoint_sha256,
         class_mapping=dict(checkpoint.class_mapping),
     )
+    if len(checkpoint.heads) == 1:
+        return contract
+    heads = [
+        contracts.Head(
+            name=head.name,
+            output=output,
+            labels=head.classes,
+            temperature=head.temperature,
+            min_confidence=min_confidence or head.min_confidence,
+            dataset=head.dataset,
+            class_mapping=dict(head.class_mapping),
+        )
+        for head, output in zip(checkpoint.heads, output_names(checkpoint.heads), strict=True)
+    ]
+    return contract.with_heads(heads)
 
 
 def classifier_to_onnx(network: Network, checkpoint: Checkpoint) -> onnx.ModelProto:
-    """The fp32 graph, without a contract: "faces" uint8 [batch, 1, H, W] to "probabilities" float32 [batch, classes].
+    """The fp32 graph, without a contract: "faces" uint8 [batch, 1, H, W] to "probabilities" float32 [batch, classes],
+    or an output per head, if there are several.
 
     Equal checkpoints give equal bytes. Raises ModelError if the network can't be exported, GateError if torch did
     not keep to the requested opset.
@@ -72,7 +104,8 @@ def classifier_to_onnx(network: Network, checkpoint: Checkpoint) -> onnx.ModelPr
 def trace_classifier(network: Network, checkpoint: Checkpoint) -> onnx.ModelProto:
     """The graph as torch exports it: normalized float32 faces [batch, 1, H, W] to probabilities."""
     example = torch.zeros(EXAMPLE_BATCH, 1, checkpoint.input_size, checkpoint.input_size)
-    return trace(CalibratedNetwork(network, checkpoint.temperature), example, (INPUT, OUTPUT), {0: "batch"})
+    names = (INPUT, *output_names(checkpoint.heads))
+    return trace(CalibratedNetwork(network, checkpoint.heads), example, names, {0: "batch"})
 
 
 def check_normalization(mean: float, std: float) -> None:

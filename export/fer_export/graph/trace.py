@@ -18,11 +18,11 @@ NORMALIZED = "normalised_faces"  # stored in every file: exports must keep their
 
 
 def trace(
-    module: nn.Module, example: Tensor, names: tuple[str, str], dynamic_shapes: dict[int, Any]
+    module: nn.Module, example: Tensor, names: tuple[str, ...], dynamic_shapes: dict[int, Any]
 ) -> onnx.ModelProto:
-    """Export `module` with torch's dynamo exporter: one float32 input like `example`, one float32 output.
+    """Export `module` with torch's dynamo exporter: one float32 input like `example`, float32 outputs.
 
-    names: of the input and the output. dynamic_shapes: the free sides of the input, by dimension.
+    names: of the input and of each output. dynamic_shapes: the free sides of the input, by dimension.
     Raises ModelError if torch can't export the module; Ctrl-C and SIGTERM pass through as they are.
     """
     try:
@@ -31,7 +31,7 @@ def trace(
                 module.eval(),
                 (example,),
                 input_names=[names[0]],
-                output_names=[names[1]],
+                output_names=list(names[1:]),
                 dynamic_shapes=(dynamic_shapes,),
                 opset_version=OPSET,
                 dynamo=True,

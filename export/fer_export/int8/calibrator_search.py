@@ -97,27 +97,37 @@ def _rank(attempt: tuple[Candidate, onnx.ModelProto]) -> tuple[float, float]:
 
 
 def search_for_classifier(
-    fp32: onnx.ModelProto, faces: Images, tuning: Images, calibrator: str, log: Callable[[str], None]
-) -> SearchResult:
+    fp32: onnx.ModelProto, faces: Images, tuning: Images, calibrator: str, log: Callable[[str], None],
+    outputs: Sequence[str] = (OUTPUT,),
+) -> SearchResult:  # fmt: skip
     """The best int8 model of a classifier, with `calibrator` or, for AUTO, with all of them.
 
     faces: uint8 [N, H, W], which calibrate. tuning: other faces, on which agreement is measured; neither are test
     faces, since the choice is fitted to them. With fewer than MIN_TUNING_IMAGES, nothing is measured.
     """
-    judge = face_judge(fp32, tuning) if len(tuning) >= MIN_TUNING_IMAGES else None
+    judge = face_judge(fp32, tuning, outputs) if len(tuning) >= MIN_TUNING_IMAGES else None
     names = [calibrator] if calibrator != AUTO else CALIBRATORS if judge else [SAFE]
     return search(fp32, faces, names, judge, log)
 
 
-def face_judge(fp32: onnx.ModelProto, faces: Images) -> Judge:
-    """A judge by the predictions for faces uint8 [N, H, W]: agreement and distance as in `compare_probabilities`."""
-    expected = probabilities(fp32, faces)
-    return lambda model: compare_probabilities(expected, probabilities(model, faces))
+def face_judge(fp32: onnx.ModelProto, faces: Images, outputs: Sequence[str] = (OUTPUT,)) -> Judge:
+    """A judge by the predictions for faces uint8 [N, H, W]: agreement and distance as in `compare_probabilities`.
+
+    Of several outputs, the one that agrees least counts.
+    """
+    expected = [probabilities(fp32, faces, output) for output in outputs]
+
+    def judge(model: onnx.ModelProto) -> tuple[float, float]:
+        pairs = zip(expected, outputs, strict=True)
+        compared = [compare_probabilities(rows, probabilities(model, faces, output)) for rows, output in pairs]
+        return min(compared, key=lambda each: (each[0], -each[1]))
+
+    return judge
 
 
-def probabilities(model: onnx.ModelProto, faces: Images) -> Floats:
+def probabilities(model: onnx.ModelProto, faces: Images, output: str = OUTPUT) -> Floats:
     """Probabilities float32 [N, classes] of uint8 faces [N, H, W]."""
-    (rows,) = run_in_batches(open_session(to_bytes(model)), faces[:, None], BATCH, [OUTPUT])
+    (rows,) = run_in_batches(open_session(to_bytes(model)), faces[:, None], BATCH, [output])
     return rows
 
 

@@ -8,6 +8,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from fer_export.checks.parity import Floats, logits_of, softmax_node
+from fer_export.graph.classifier import OUTPUT
 from fer_export.graph.onnx_file import copied, drop_unused_initializers
 from fer_train.data import FaceData
 from fer_train.evaluation.metrics import (
@@ -44,9 +45,11 @@ class TemperatureFit:
         )
 
 
-def refit_temperature(model: onnx.ModelProto, temperature: float, test: FaceData, split: str) -> TemperatureFit:
+def refit_temperature(
+    model: onnx.ModelProto, temperature: float, test: FaceData, split: str, output: str = OUTPUT
+) -> TemperatureFit:
     """Fit `model`'s temperature on `test`, the faces of `split`; its graph divides logits by `temperature` so far."""
-    logits: Floats = logits_of(model, test.images) * np.float32(temperature)
+    logits: Floats = logits_of(model, test.images, output) * np.float32(temperature)
     return TemperatureFit(
         split=split,
         images=len(test),
@@ -61,27 +64,29 @@ def _error(probabilities: npt.NDArray[np.float64], test: FaceData) -> float:
     return expected_calibration_error(probabilities, test.labels)
 
 
-def with_temperature(model: onnx.ModelProto, temperature: float) -> onnx.ModelProto:
+def with_temperature(model: onnx.ModelProto, temperature: float, output: str = OUTPUT) -> onnx.ModelProto:
     """A copy of `model` whose logits are divided by `temperature` instead of by its present one.
 
     The division and the softmax stay fp32 in an int8 model.
     """
     changed = copied(model)
-    graph, softmax = changed.graph, softmax_node(changed)
+    graph, softmax = changed.graph, softmax_node(changed, output)
+    suffix = "" if output == OUTPUT else f"_{output}"
+    name, calibrated = f"{TEMPERATURE}{suffix}", f"calibrated_logits{suffix}"
     constants = {tensor.name for tensor in graph.initializer}
     divisions = [
         node
         for node in graph.node
         if node.op_type == "Div" and softmax.input[0] in node.output and node.input[1] in constants
     ]
-    present = [tensor for tensor in graph.initializer if tensor.name != TEMPERATURE]
+    present = [tensor for tensor in graph.initializer if tensor.name != name]
     for node in divisions:
-        node.input[1] = TEMPERATURE
+        node.input[1] = name
     if not divisions:
-        division = helper.make_node("Div", [softmax.input[0], TEMPERATURE], ["calibrated_logits"], name="calibrate")
+        division = helper.make_node("Div", [softmax.input[0], name], [calibrated], name=f"calibrate{suffix}")
         graph.node.insert(list(graph.node).index(softmax), division)
-        softmax.input[0] = "calibrated_logits"
+        softmax.input[0] = calibrated
     del graph.initializer[:]
-    graph.initializer.extend([*present, numpy_helper.from_array(np.array(temperature, dtype=np.float32), TEMPERATURE)])
+    graph.initializer.extend([*present, numpy_helper.from_array(np.array(temperature, dtype=np.float32), name)])
     drop_unused_initializers(graph)
     return changed

@@ -24,6 +24,7 @@ ferplus = click.option(
     "--ferplus", type=PathType, metavar="CSV", help="FER+ votes (fer2013new.csv) for the faces of fer2013.csv."
 )
 threads = click.option("--threads", type=click.IntRange(1), metavar="N", default=1, help="Number of CPU threads.")
+head = click.option("--head", metavar="NAME", help="Head of the network to use.  [default: its first]")
 model = click.argument("model", type=PathType, metavar="MODEL")
 
 

@@ -27,11 +27,12 @@ PLOTS = ("confusion.png", "reliability.png", "predictions.png", "mistakes.png") 
 @data_options.ferplus
 @data_options.classes
 @data_options.skip_bad_rows
+@data_options.head
 @data_options.threads
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier evaluation in DIR.")
 def evaluate(
     model: Path, data: Path, split: str, out: Path | None, ferplus: Path | None, classes: ClassChoice | None,
-    skip_bad_rows: bool, threads: int, overwrite: bool,
+    skip_bad_rows: bool, head: str | None, threads: int, overwrite: bool,
 ) -> None:  # fmt: skip
     """Score a checkpoint or an ONNX file on labeled faces.
 
@@ -47,7 +48,7 @@ def evaluate(
 
     if out is not None:
         create_folder(out, (METRICS, *PLOTS), overwrite)
-    predictor = open_predictor(model, threads)
+    predictor = open_predictor(model, threads, head)
     faces = load_faces(data, ferplus, classes=classes, skip_bad=skip_bad_rows)
     data_options.log_notes(faces.notes)
     evaluation = evaluate_predictor(predictor, faces, split)

@@ -28,9 +28,12 @@ if TYPE_CHECKING:
 )
 @click.option("--out", type=data_options.PathType, metavar="CSV", default="predictions.csv", help="The file to write.")
 @data_options.skip_bad_rows
+@data_options.head
 @data_options.threads
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
-def predict(model: Path, data: Path, out: Path, skip_bad_rows: bool, threads: int, overwrite: bool) -> None:
+def predict(
+    model: Path, data: Path, out: Path, skip_bad_rows: bool, head: str | None, threads: int, overwrite: bool
+) -> None:
     """Predict the emotions of unlabeled faces.
 
     MODEL is a checkpoint of fer-train or an ONNX file. The CSV has the columns of `fer-edge --csv`: row (from 1),
@@ -41,7 +44,7 @@ def predict(model: Path, data: Path, out: Path, skip_bad_rows: bool, threads: in
         from fer_train.evaluation.predictors import open_predictor
 
     check_writable(out, overwrite)
-    predictor = open_predictor(model, threads)
+    predictor = open_predictor(model, threads, head)
     faces = load_unlabeled(data, skip_bad_rows)
     data_options.log_notes(faces.notes)
     table = _predictions(predictor, faces)

@@ -49,13 +49,14 @@ class Predictor(Protocol):
 class OnnxPredictor:
     """An ONNX file, run as fer-edge runs it. Raises ModelError or ContractError if it can't be used."""
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1, head: str | None = None) -> None:
         self.path = path
-        self._classifier = Classifier(path, threads)
+        self._classifier = Classifier(path, threads, head)
         self.sha256, self.precision = self._classifier.sha256, self._classifier.precision
         contract = self._classifier.contract
-        self.classes, self.class_mapping = contract.labels, contract.class_mapping
-        self.temperature = contract.temperature
+        answering = contract.head(head, str(path)) or contract
+        self.classes, self.class_mapping = answering.labels, answering.class_mapping
+        self.temperature = answering.temperature
 
     def predict(self, images: Images, label: str, normalize_light: bool = False) -> Probabilities:
         return onnx_probabilities(self._classifier, images, label, normalize_light)
@@ -92,11 +93,14 @@ class CheckpointPredictor:
         return _run_in_batches(run, images, len(self.classes), label)
 
 
-def open_predictor(path: Path, threads: int = 1) -> Predictor:
-    """Open an ONNX file if `path` ends in .onnx, otherwise a checkpoint. Raises ModelError or ContractError."""
+def open_predictor(path: Path, threads: int = 1, head: str | None = None) -> Predictor:
+    """Open an ONNX file if `path` ends in .onnx, otherwise a checkpoint. Raises ModelError or ContractError.
+
+    head: which of its heads; None is the first.
+    """
     if path.suffix.casefold() == ".onnx":
-        return OnnxPredictor(path, threads)
-    return CheckpointPredictor(path, threads)
+        return OnnxPredictor(path, threads, head)
+    return CheckpointPredictor(path, threads, head=head)
 
 
 def onnx_probabilities(
