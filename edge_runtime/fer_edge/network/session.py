@@ -74,8 +74,8 @@ class _Opening(threading.Thread):
     """Opens a file; `result` waits for it. Not a daemon: the interpreter must not exit while onnxruntime works."""
 
     def __init__(self, model: Path | bytes, threads: int, warm_up: tuple[int, ...] | None = None) -> None:
-        self._name = IN_MEMORY if isinstance(model, bytes) else str(model)
-        super().__init__(name=f"fer-open {self._name}")
+        self._file = IN_MEMORY if isinstance(model, bytes) else str(model)
+        super().__init__(name=f"fer-open {self._file}")
         self._source, self._options, self._warm_up = model, _session_options(threads), warm_up
         self._model: OnnxModel | None = None
         self._error: BaseException | None = None
@@ -83,7 +83,7 @@ class _Opening(threading.Thread):
 
     def run(self) -> None:
         try:
-            model = _open(self._source, self._options, self._name)
+            model = _open(self._source, self._options, self._file)
             if self._warm_up is not None:
                 _run_once(model, self._warm_up)
             self._model = model
@@ -96,7 +96,7 @@ class _Opening(threading.Thread):
         if self.is_alive():
             self._options.set_load_cancellation_flag(True)
             raise ModelError(
-                f"{self._name} is not open within {limit_s} s: it may be made to take for ever; "
+                f"{self._file} is not open within {limit_s} s: it may be made to take for ever; "
                 f"for a slow machine, raise {MAX_MODEL_SECONDS.variable}"
             )
         if self._model is None:
