@@ -5,6 +5,9 @@ import unicodedata
 
 MAX_LABEL_CHARS = 64
 JOINERS = "\u200c\u200d"  # invisible, but words of some languages need them
+# A spreadsheet may skip the spaces before a formula.
+FORMULA = re.compile(r"'*\s*[=+\-@\t\r]")
+ESCAPE = re.compile(r"\\(?:\\|[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})", re.ASCII)
 
 
 def printable(text: str) -> str:
@@ -27,25 +30,32 @@ def _escaped(char: str) -> str:
 
 
 def text_cell(text: str) -> str:
-    """A CSV cell of a stranger's text, printable and with a ' before what a spreadsheet would take for a formula.
+    r"""A CSV cell of a stranger's text, which `text_of_cell` reads back exactly.
 
-    >>> text_cell("=cmd|'/c calc'!A1"), text_cell("happy")
-    ("'=cmd|'/c calc'!A1", 'happy')
+    What is not printable becomes an escape, a backslash is doubled, and what a spreadsheet would take for a formula
+    gets a ' in front; so does text that would look like that mark.
 
-    `text_of_cell` undoes the mark, so text that starts with ' and a formula, or with '', gets one more.
+    >>> print(text_cell("=cmd|'/c calc'!A1"), text_cell("a\nb.jpg"), text_cell("happy"))
+    '=cmd|'/c calc'!A1 a\nb.jpg happy
     """
-    safe = printable(text)
-    # A sheet may skip spaces before a formula.
-    return f"'{safe}" if re.match(r"'*\s*[=+\-@\t\r]", text) else safe
+    plain = text.isprintable() and "\\" not in text
+    safe = text if plain else "".join(map(_cell_char, text))
+    return f"'{safe}" if FORMULA.match(text) else safe
+
+
+def _cell_char(char: str) -> str:
+    kept = char != "\\" and (char.isprintable() or char in JOINERS)
+    return char if kept else char.encode("unicode_escape").decode("ascii")
 
 
 def text_of_cell(cell: str) -> str:
-    """The text that `text_cell` wrote.
+    r"""The text that `text_cell` wrote.
 
-    >>> text_of_cell("'=1+1"), text_of_cell("'quoted'")
-    ('=1+1', "'quoted'")
+    >>> text_of_cell("'=1+1"), text_of_cell("'quoted'"), text_of_cell(r"a\nb\\c")
+    ('=1+1', "'quoted'", 'a\nb\\c')
     """
-    return cell[1:] if re.match(r"'+\s*([=+\-@]|\\[tr])", cell) else cell
+    text = ESCAPE.sub(lambda found: found[0].encode("ascii").decode("unicode_escape"), cell)
+    return text[1:] if text.startswith("'") and FORMULA.match(text[1:]) else text
 
 
 def label_fault(label: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fer_edge.guards.text import text_of_cell
 from fer_train.commands import evaluate as evaluate_command
 from fer_train.data import FERPLUS_COLUMNS, align_classes, load_faces
 from fer_train.evaluation.predictors import open_predictor
@@ -147,6 +149,17 @@ def test_predictions_are_those_of_fer_edge(write_csv: CsvWriter, tmp_path: Path)
 def read(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_strange_file_names_are_predicted_and_read_back_exactly(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "faces", ("a",), count=3)
+    names = ["=1+1.png", "a\n.png", os.fsdecode(b"caf\xe9.png")]
+    for number, name in enumerate(names):
+        (folder / "a" / f"{number}.png").rename(folder / name)
+    out = tmp_path / "out.csv"
+    assert run_fer_train("predict", SHIPPED_ONNX, "--data", folder, "--out", out) == 0
+    assert sorted(text_of_cell(row["file"]) for row in read(out)) == sorted(names)
+    assert any(row["file"] == "'=1+1.png" for row in read(out))
 
 
 def test_a_checkpoint_gives_rows_with_its_labels(

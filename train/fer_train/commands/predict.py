@@ -7,6 +7,7 @@ import click
 
 from fer_edge.console import extra_required
 from fer_edge.files import check_writable
+from fer_edge.guards.text import text_cell
 from fer_train.commands import data_options
 from fer_train.tables import save_csv
 
@@ -49,7 +50,7 @@ def predict(
     data_options.log_notes(faces.notes)
     table = _predictions(predictor, faces)
     save_csv(table, out)
-    counts = table["emotion"].value_counts().reindex(predictor.classes, fill_value=0)
+    counts = table["emotion"].value_counts().reindex(list(map(text_cell, predictor.classes)), fill_value=0)
     found = ", ".join(f"{count:,} {label}" for label, count in counts.items())
     click.echo(f"wrote {out}: {len(table):,} faces, {found}", err=True)
 
@@ -63,11 +64,11 @@ def _predictions(predictor: "Predictor", faces: "UnlabeledFaces") -> "pd.DataFra
     probabilities = predictor.predict(faces.images, "predicting", normalize_light=True)
     # Python's round: numpy's gives other digits than `fer-edge --csv` in halfway cases
     rounded = [[round(value, PROBABILITY_DECIMALS) for value in row] for row in probabilities.tolist()]
-    table = pd.DataFrame(rounded, columns=list(predictor.classes))
-    emotions = [predictor.classes[answer] for answer in probabilities.argmax(axis=1)]
+    table = pd.DataFrame(rounded, columns=list(map(text_cell, predictor.classes)))
+    emotions = [text_cell(predictor.classes[answer]) for answer in probabilities.argmax(axis=1)]
     table.insert(0, "row", faces.rows)
     table.insert(1, "emotion", emotions)
     table.insert(2, "confidence", [max(row) for row in rounded])
     if faces.files is not None:
-        table["file"] = faces.files
+        table["file"] = [text_cell(name) for name in faces.files.tolist()]
     return table
