@@ -19,7 +19,7 @@ _lock = threading.Lock()
 
 def open_deinterlaced(path: Path) -> cv2.VideoCapture:
     """The frames of a video, the interlaced ones deinterlaced, not rotated; not opened if FFmpeg has no filters."""
-    return _open(f"movie={_escaped(path)},yadif=deint=interlaced")
+    return _open(f"movie={_escaped(path)},scale=interl=-1,yadif=deint=interlaced")
 
 
 def has_interlaced_frames(path: Path, near_s: float) -> bool:

@@ -62,7 +62,8 @@ def test_results_name_their_image_and_an_unreadable_image_is_an_error(
         cv2.imwrite(str(tmp_path / "in" / name), face_image)
     (tmp_path / "in" / "b.png").write_text("broken")
     done = fer_edge("--source", "in", "--json", "-", "--report", "r.json", "--output", "out")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1
+    assert done.stderr.endswith("fer-edge: in: 1 of 3 images could not be read\n")
     assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == ["in/a.png", "in/c.png"]
     frames = json.loads((tmp_path / "r.json").read_text())["frames"]
     assert (frames["captured"], frames["processed"], frames["errors"]) == (3, 2, 1)

@@ -155,11 +155,14 @@ def test_a_file_that_ends_in_the_middle_of_a_frame_is_read_as_far_as_it_goes(
     data = clip.read_bytes()
     (tmp_path / "cut.mkv").write_bytes(data[: len(data) * 2 // 3])
     done = fer_edge("--source", "cut.mkv", "--headless", "--json", "-", "--report", "r.json")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1
     lines = [json.loads(line)["frame"] for line in done.stdout.splitlines()]
     assert 5 < len(lines) < 30
     assert lines == list(range(len(lines)))
-    assert json.loads((tmp_path / "r.json").read_text())["frames"]["in_flight"] == 0
+    frames = json.loads((tmp_path / "r.json").read_text())["frames"]
+    assert frames["processed"] == len(lines)
+    assert (frames["captured"], frames["in_flight"]) == (30, 0)
+    assert f"cut.mkv: {len(lines)} of 30 frames: the file is cut short" in done.stderr
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "http", "rtsp"])

@@ -16,6 +16,7 @@ from fer_edge.errors import FerError
 from fer_train.data.npz_faces import save_npz_faces
 from fer_train.networks import build_network
 from fer_train.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_tensors
+from fer_train.training import resume
 from fer_train.training.augment import AUGMENTATIONS, Augmentation, parse_augmentation
 
 from ..conftest import face_rows, one_line
@@ -165,18 +166,21 @@ def test_early_stopping_is_logged(faces_csv: Path, tmp_path: Path, capsys: pytes
 def test_a_full_disk_is_one_line_and_keeps_what_was_saved(
     faces_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_bytes, written = Path.write_bytes, 0
+    write_bytes, save_tensors, saved = Path.write_bytes, resume.save_tensors, 0
 
     def filling_up(path: Path, content: Any) -> int:
-        nonlocal written
-        if path.name.startswith(".last"):
-            written += 1
-            if written == 2:
-                write_bytes(path, bytes(content)[:1000])
-                raise OSError(errno.ENOSPC, "No space left on device")
-        return write_bytes(path, content)
+        write_bytes(path, bytes(content)[:1000])
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", filling_up)
+    def save_state(values: Any, path: Path) -> None:
+        nonlocal saved
+        saved += 1
+        with monkeypatch.context() as disk:
+            if saved == 2:
+                disk.setattr(Path, "write_bytes", filling_up)
+            save_tensors(values, path)
+
+    monkeypatch.setattr(resume, "save_tensors", save_state)
     assert fer_train("--data", faces_csv, "--out", tmp_path, *QUICK) == 1
     assert f"{tmp_path}/last.pt can't be written: No space left on device" in one_line(capsys)
     assert load_checkpoint(tmp_path / "best.pt").metrics["epoch"] in (1, 2)

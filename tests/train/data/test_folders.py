@@ -1,6 +1,7 @@
 """Folders of images in all their spellings, and images of every kind."""
 
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -228,6 +229,7 @@ def test_ctrl_c_while_reading_images_stops_at_once(tmp_path: Path, monkeypatch: 
 
     def interrupted(data: bytes) -> None:
         read.append(data)
+        time.sleep(0.002)  # as decoding takes: without it the threads outrun the one that stops them
         raise KeyboardInterrupt
 
     monkeypatch.setattr(images, "decode_face", interrupted)

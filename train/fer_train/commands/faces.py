@@ -12,7 +12,6 @@ import click
 from fer_edge.console import extra_required
 from fer_edge.detectors import default_detector, detector_names, open_detector
 from fer_edge.errors import DataError, SourceError
-from fer_edge.sentences import counted
 from fer_train.commands.data_options import SETTINGS, PathType, log_notes
 
 if TYPE_CHECKING:
@@ -173,6 +172,8 @@ def _add_all(cuts: Iterator["Cut"], folder: "FacesFolder", labels: "Labels | Non
 
 
 def _report(folder: "FacesFolder", cutter: "FaceCutter", left_out: int, labels: "Labels | None") -> None:
+    from fer_edge.sentences import counted  # loads cv2, which --help does without
+
     small = f"{counted(cutter.small, 'smaller face')} left out: a lower --min-face includes them"
     if not folder.rows:
         reason = small if cutter.small else "no face was found"
