@@ -33,7 +33,7 @@ ORDER = {
     ],
     "fer_train": [
         "*", "__init__", "data", "networks", "evaluation", "training", "transfer", "detection.synthesis", "detection",
-        "crops", "plots", "commands", "cli", "__main__",
+        "crops", "plots", "report", "commands", "cli", "__main__",
     ],
     "fer_export": ["graph", "checks", "int8", "*", "__init__", "cli", "__main__"],
     "benchmarks": [

@@ -45,7 +45,9 @@ def test_evaluate_scores_a_network_of_merged_classes_on_the_original_data(
     assert stored["ece_cross_fitted"] == pytest.approx(trained_metrics["ece"], abs=1e-3)
     assert stored["labels"] == ["happy", "neutral", "other"]
     assert stored["temperature"] == trained_metrics["temperature"]
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(["metrics.json", *EVALUATION_PLOTS])
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(
+        ["metrics.json", "report.html", *EVALUATION_PLOTS]
+    )
     assert f"accuracy        {stored['accuracy']:.2%}" in capsys.readouterr().out
     assert run_fer_train(*arguments) == 1
     assert "metrics.json exists: name another file, or pass --overwrite" in one_line(capsys)

@@ -10,7 +10,7 @@ from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options
 from fer_train.result_folder import create_folder
 
-METRICS = "metrics.json"
+METRICS, REPORT = "metrics.json", "report.html"
 PLOTS = ("confusion.png", "reliability.png", "predictions.png", "mistakes.png")  # plots.EVALUATION_PLOTS
 
 
@@ -22,7 +22,7 @@ PLOTS = ("confusion.png", "reliability.png", "predictions.png", "mistakes.png") 
     "--out",
     type=data_options.PathType,
     metavar="DIR",
-    help="Folder for metrics.json and plots; created if missing.",
+    help="Folder for metrics.json, plots and report.html; created if missing.",
 )
 @data_options.ferplus
 @data_options.classes
@@ -37,17 +37,18 @@ def evaluate(
     """Score a checkpoint or an ONNX file on labeled faces.
 
     Prints accuracy, macro-F1, metrics per emotion and calibration errors. Accuracy is also given without the faces
-    that are in Training too and, with --ferplus, against the majority of votes. --out writes metrics.json and plots:
-    confusion matrix, reliability, predictions and the most confident mistakes.
+    that are in Training too and, with --ferplus, against the majority of votes. --out writes metrics.json and plots
+    (confusion matrix, reliability, predictions and the most confident mistakes), and report.html, which shows them.
     """
     with extra_required("fer-train", "train"):
         from fer_train.data import load_faces
         from fer_train.evaluation.predictors import open_predictor
         from fer_train.evaluation.scoring import evaluate_predictor
         from fer_train.plots import plot_evaluation
+        from fer_train.report.scores import Scores, data_section, options_section, pictures, write_report
 
     if out is not None:
-        create_folder(out, (METRICS, *PLOTS), overwrite)
+        create_folder(out, (METRICS, *PLOTS, REPORT), overwrite)
     predictor = open_predictor(model, threads, head)
     faces = load_faces(data, ferplus, classes=classes, skip_bad=skip_bad_rows)
     data_options.log_notes(faces.notes)
@@ -56,4 +57,10 @@ def evaluate(
     if out is not None:
         write_json(out / METRICS, evaluation.to_json())
         plot_evaluation(evaluation, out)
-        click.echo(f"wrote {METRICS}, {', '.join(PLOTS)} to {out}", err=True)
+        scores = Scores(head or "default", f"labels of {split}", evaluation.to_json())
+        source = {"file": model.name, "sha256": predictor.sha256, "precision": predictor.precision,
+                  "temperature": predictor.temperature}  # fmt: skip
+        sections = [("Faces", data_section(evaluation.faces)), ("Test faces", pictures(out, PLOTS)),
+                    ("Network", options_section(source))]  # fmt: skip
+        write_report(out / REPORT, f"{model.name} on {faces.title}", [scores], sections)
+        click.echo(f"wrote {METRICS}, {', '.join(PLOTS)}, {REPORT} to {out}", err=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fer_train.networks.checkpoint import Checkpoint
     from fer_train.transfer.linear_head import LinearHead, Logits
 
-RESULTS = ("best.pt", "metrics.json", "confusion.png")
+RESULTS = ("best.pt", "metrics.json", "confusion.png", "report.html")
 CHECKPOINT = Path("models/checkpoints/fer2013.pt")  # of the shipped network, in the repository
 MIN_FACES = 4  # of a class: two to learn from in each of two folds
 FEW_FACES = 40  # below, the interval of the accuracy is wide
@@ -47,9 +47,9 @@ def head(
     """Fit a head for your own labels on a trained network, in minutes on a CPU.
 
     DATA holds a folder of faces per label, 10 or more each, as `fer-train faces` cuts them. Only the last layer is
-    learned. Writes best.pt (for fer-export; the new head is its default, the network's own follow), metrics.json and
-    confusion.png to DIR. The accuracy is measured on faces that were not learned from: the test folder's, or by
-    cross-validation, which keeps a person's faces together where it can.
+    learned. Writes best.pt (for fer-export; the new head is its default, the network's own follow), metrics.json,
+    confusion.png and report.html to DIR. The accuracy is measured on faces that were not learned from: the test
+    folder's, or by cross-validation, which keeps a person's faces together where it can.
     """
     if not NAME.fullmatch(name):
         raise click.BadParameter(f"{name!r}: use a-z, 0-9, _ and -, 32 characters at most", param_hint="--name")
@@ -59,6 +59,7 @@ def head(
         from fer_train.data import read_faces
         from fer_train.networks.checkpoint import load_checkpoint, save_checkpoint
         from fer_train.plots import plot_confusion
+        from fer_train.report.scores import data_section, options_section, pictures, scores_of, write_report
 
     started = time.monotonic()
     create_folder(out, RESULTS, overwrite)
@@ -74,6 +75,11 @@ def head(
     save_checkpoint(result, out / "best.pt")
     write_json(out / "metrics.json", fitted.metrics | {"model": trunk.model, "head": name})
     plot_confusion(fitted.metrics, out / "confusion.png")
+    sections = [
+        ("Data", data_section(faces)), ("Confusion", pictures(out, ["confusion.png"])),
+        ("Network", options_section({"network": trunk.model, "weight_decay": fitted.decay, "seed": seed})),
+    ]  # fmt: skip
+    write_report(out / "report.html", f"Head {name} on {faces.title}", scores_of(result.heads[:1]), sections)
     _log_result(fitted.metrics, time.monotonic() - started)
     export = ["fer-export", out / "best.pt", "--out", out / "model.onnx", "--quantize", "--calibration-data", data]
     export += ["--skip-bad-rows"] * skip_bad_rows
@@ -148,6 +154,7 @@ def _metrics(logits: "Logits", faces: "FaceData", split: str) -> dict[str, Any]:
         fit_temperature,
         score,
         softmax,
+        wilson_interval,
     )
 
     temperature = fit_temperature(logits, faces.labels)
@@ -155,18 +162,6 @@ def _metrics(logits: "Logits", faces: "FaceData", split: str) -> dict[str, Any]:
     metrics["ece"] = expected_calibration_error(cross_fitted_probabilities(logits, faces.labels), faces.labels)
     low, high = wilson_interval(metrics["accuracy"], metrics["images"])
     return metrics | {"accuracy_interval": [low, high], "split": split, "temperature": temperature}
-
-
-def wilson_interval(fraction: float, count: int) -> tuple[float, float]:
-    """The 95 % interval of a fraction of `count` (Wilson 1927).
-
-    >>> [round(end, 3) for end in wilson_interval(0.8, 20)]
-    [0.584, 0.919]
-    """
-    z = 1.959964
-    middle = (fraction + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * (fraction * (1 - fraction) / count + z * z / (4 * count * count)) ** 0.5
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _with_head(trunk: "Checkpoint", name: str, faces: "FaceData", fitted: _Fitted) -> "Checkpoint":

@@ -7,7 +7,6 @@ import click
 
 from fer_edge.console import MainCommand, extra_required
 from fer_edge.errors import FerError, OutputError
-from fer_edge.files import write_json
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options, head_options, training_log
 from fer_train.commands.training_options import add_training_options, make_trainer, train_options
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 PLOTS = (
     "curves.png", "classes.png", "samples.png", "confusion.png", "reliability.png", "predictions.png", "mistakes.png",
 )  # fmt: skip
-RESULT_FILES = ("best.pt", "last.pt", "metrics.json", "history.csv", *PLOTS)
+RESULT_FILES = ("best.pt", "last.pt", "metrics.json", "history.csv", "report.html", *PLOTS)
 
 
 # fmt: off
@@ -54,9 +53,9 @@ def train(
     With --ferplus the network gets a second head on FER+'s votes; --heads chooses the heads. The best epoch then has
     the highest mean over the heads, each scored against its own truth.
 
-    Writes best.pt (for fer-export), metrics.json, history.csv and plots to DIR. Folders named train, validation and
-    test become Training, PublicTest and PrivateTest; without validation, test becomes PublicTest. Without either, a
-    fifth of each class is held out for testing.
+    Writes best.pt (for fer-export), metrics.json, history.csv, plots and report.html, which shows all of it, to DIR.
+    Folders named train, validation and test become Training, PublicTest and PrivateTest; without validation, test
+    becomes PublicTest. Without either, a fifth of each class is held out for testing.
     """
     if resume and overwrite:
         raise click.UsageError("--resume continues the run in DIR, --overwrite replaces it: give one of them")
@@ -104,39 +103,16 @@ def _check_out(out: Path, resume: bool, overwrite: bool) -> None:
 
 def _train_and_write(faces: "FaceData", trainer: "Trainer", tensorboard: bool) -> None:
     """Train with progress on stderr. The results are written even if a signal or an error stops the run."""
+    from fer_train.report.run import write_run
+
     folder = trainer.out / "tensorboard" if tensorboard else None
     try:
         with opened_board(folder, len(trainer.history)) as board:
             training_log.run_with_progress(trainer, board)
     except BaseException:
         if trainer.history:
-            _write_results(faces, trainer)
+            write_run(faces, trainer)
             training_log.log_stop(trainer)
         raise
-    _write_results(faces, trainer)
+    write_run(faces, trainer)
     training_log.log_early_stop(trainer)
-
-
-def _write_results(faces: "FaceData", trainer: "Trainer") -> None:
-    from fer_train.data import PUBLIC_TEST
-    from fer_train.evaluation.predictors import CheckpointPredictor
-    from fer_train.evaluation.scoring import evaluate_predictor
-    from fer_train.networks.checkpoint import load_checkpoint
-    from fer_train.plots import plot_classes, plot_curves, plot_evaluation, plot_samples
-    from fer_train.training.history import write_history
-    from fer_train.training.targets import measured_faces
-
-    out = trainer.out
-    best = load_checkpoint(out / "best.pt")
-    metrics = best.metrics | {"model": best.model, "options": best.options}
-    if len(best.heads) > 1:
-        metrics["heads"] = {
-            head.name: {"truth": head.truth, "labels": list(head.classes)} | head.metrics for head in best.heads
-        }
-    write_json(out / "metrics.json", metrics)
-    write_history(trainer.history, out / "history.csv")
-    plot_curves(trainer.history, out / "curves.png")
-    plot_classes(faces, out / "classes.png")
-    plot_samples(faces, out / "samples.png")
-    predictor = CheckpointPredictor(out / "best.pt", device=trainer.options.device)
-    plot_evaluation(evaluate_predictor(predictor, measured_faces(faces, trainer.heads[0]), PUBLIC_TEST), out)

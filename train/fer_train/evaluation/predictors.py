@@ -65,12 +65,15 @@ class OnnxPredictor:
 class CheckpointPredictor:
     """A checkpoint of fer-train, run by PyTorch in fp32. Raises ModelError if it can't be used.
 
-    threads: for all of PyTorch; None leaves its setting. head: which of its heads; None is the first.
+    threads: for all of PyTorch; None leaves its setting. head: which of its heads; None is the first. amp: run in
+    bfloat16.
     """
 
     precision = "fp32"
 
-    def __init__(self, path: Path, threads: int | None = None, device: str = "cpu", head: str | None = None) -> None:
+    def __init__(
+        self, path: Path, threads: int | None = None, device: str = "cpu", head: str | None = None, amp: bool = False
+    ) -> None:
         stored = load_checkpoint(path)
         checkpoint = stored.only([stored.head(head).name])
         if threads is not None:
@@ -78,7 +81,7 @@ class CheckpointPredictor:
         self.path, self.sha256 = path, sha256_of(path)
         self.classes, self.class_mapping = checkpoint.classes, checkpoint.class_mapping
         self.temperature = checkpoint.temperature
-        self._device = torch.device(device)
+        self._device, self._amp = torch.device(device), amp
         self._network = checkpoint.network().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def predict(self, images: Images, label: str, normalize_light: bool = False) -> Probabilities:
@@ -87,7 +90,7 @@ class CheckpointPredictor:
                 batch = batch.copy()
                 for face in batch:
                     framing.normalize_light(face)
-            logits = predict_logits(self._network, torch.from_numpy(batch).to(self._device)).numpy()
+            logits = predict_logits(self._network, torch.from_numpy(batch).to(self._device), self._amp).numpy()
             return softmax(logits, self.temperature).astype(np.float32)
 
         return _run_in_batches(run, images, len(self.classes), label)

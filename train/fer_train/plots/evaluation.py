@@ -1,6 +1,7 @@
 """Plots of one evaluation: its scores, its predictions and its most confident mistakes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,14 @@ COLUMNS, ROWS = 10, 5
 MAX_NAME_SHOWN = 20  # characters
 
 
-def plot_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Write EVALUATION_PLOTS to `folder`."""
+def plot_evaluation(evaluation: Evaluation, folder: Path, metrics: dict[str, Any] | None = None) -> None:
+    """Write EVALUATION_PLOTS to `folder`.
+
+    metrics: those whose confusion matrix is drawn, by default the evaluation's own. A training run gives those of
+    metrics.json, which another pass, in another numeric format, may miss by a face.
+    """
     accuracy = evaluation.accuracy
-    plot_confusion(accuracy.metrics | {"split": accuracy.split}, folder / "confusion.png")
+    plot_confusion(metrics or accuracy.metrics | {"split": accuracy.split}, folder / "confusion.png")
     plot_reliability(
         evaluation.uncalibrated, evaluation.probabilities, evaluation.faces.labels, evaluation.temperature,
         folder / "reliability.png",

@@ -12,6 +12,7 @@ from fer_train.evaluation.metrics import ECE_BINS, expected_calibration_error
 from fer_train.plots.style import TEST_COLOR, TRAIN_COLOR, open_frame, save
 
 UNDERCONFIDENT_COLOR = "#66ccee"
+MIN_SIDE_INCHES = 5.0  # the title needs this width
 MIN_BIN_IMAGES = 10  # the accuracy of a smaller bin is noise, so it is not drawn
 
 
@@ -22,7 +23,7 @@ def plot_confusion(metrics: dict[str, Any], path: Path) -> None:
     support = counts.sum(axis=1)
     rates = counts / np.maximum(support, 1)[:, None]
     side = 2.2 + 0.75 * len(classes)
-    figure = Figure(figsize=(side, side), layout="constrained")
+    figure = Figure(figsize=(max(side, MIN_SIDE_INCHES), side), layout="constrained")
     axes = figure.subplots()
     axes.imshow(rates, cmap="Blues", vmin=0, vmax=1)
     for (row, column), rate in np.ndenumerate(rates):
