@@ -77,7 +77,7 @@ def _read(report_file: Path) -> dict[str, Any]:
 def classifier_manifest(report: Mapping[str, Any]) -> dict[str, Any]:
     """The content of manifest.json, from that of a classifier's export.json."""
     accuracy = report["accuracy"]
-    return {
+    manifest = {
         "default": "int8",
         "models": {
             precision: entry
@@ -95,6 +95,16 @@ def classifier_manifest(report: Mapping[str, Any]) -> dict[str, Any]:
         "recipe": CLASSIFIER_RECIPE,
         "versions": report["versions"],
     }
+    if "heads" in report:
+        for precision, entry in manifest["models"].items():
+            entry["heads"] = {head["name"]: _head_entry(head, precision) for head in report["heads"]}
+    return manifest
+
+
+def _head_entry(head: Mapping[str, Any], precision: str) -> dict[str, Any]:
+    """What the manifest says of a head: its accuracy and against which truth, or None where it was not measured."""
+    accuracy = head["accuracy"]
+    return {"truth": head["truth"], "images": accuracy["images"], "accuracy": accuracy[precision]}
 
 
 def detector_manifest(report: Mapping[str, Any]) -> dict[str, Any]:

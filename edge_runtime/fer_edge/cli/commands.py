@@ -130,7 +130,10 @@ def _models() -> list[str]:
     for kind, shipped in (("emotions", manifest()), ("faces", detector_manifest())):
         for precision, model in shipped["models"].items():
             line = f"{kind:8}  {precision:4}  {model['file']}, sha256 {model['sha256'][:8]}"
-            if "accuracy" in model:
+            if "heads" in model:
+                head, figures = next(iter(model["heads"].items()))
+                line += f", {head} right on {100 * figures['accuracy']:.1f} % ({figures['truth']})"
+            elif "accuracy" in model:
                 line += f", accuracy {100 * model['accuracy']:.1f} % on {shipped['split']}"
             lines.append(line + (" (default)" if precision == shipped["default"] else ""))
     return lines
