@@ -10,6 +10,7 @@ from typing import IO
 from fer_edge.errors import DataError
 
 SUFFIXES = (".jsonl", ".json", ".ndjson", ".csv")
+REPORT_ENDINGS = (".report.json", "-report.json", "_report.json")  # runs' reports beside their results
 GZIP_MAGIC = b"\x1f\x8b"
 PIECE = re.compile(r"^(.*)-(\d{6,})$")  # faces-000001.jsonl: an older piece of faces.jsonl
 NEWEST = 1 << 62  # the piece without a number comes last
@@ -27,7 +28,7 @@ def result_files(paths: Iterable[Path | str]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(entry for entry in path.iterdir() if entry.is_file() and _bare_name(entry)[1] in SUFFIXES)
+            inside = _results_in(path)
             if not inside:
                 raise DataError(f"{path} holds no results of fer-edge ({', '.join(SUFFIXES)}): name the files")
             found += inside
@@ -42,6 +43,24 @@ def result_files(paths: Iterable[Path | str]) -> list[Path]:
     for index, path in enumerate(unique):
         first_of.setdefault(series_of(path), index)
     return sorted(unique, key=lambda path: (first_of[series_of(path)], _series(path)[1]))
+
+
+def _results_in(folder: Path) -> list[Path]:
+    """The result files in a folder; of a run that wrote both, its JSON lines."""
+    files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    found = [path for path in files if _bare_name(path)[1] in SUFFIXES and not path.name.endswith(REPORT_ENDINGS)]
+    stems = {_bare_name(path)[0] for path in found if _bare_name(path)[1] != ".csv"}
+    return sorted(path for path in found if _bare_name(path)[1] != ".csv" or _bare_name(path)[0] not in stems)
+
+
+def twins(files: Iterable[Path]) -> list[tuple[Path, Path]]:
+    """Pairs of a CSV and JSON lines of one name, which may be of one run and then count twice."""
+    lines: dict[tuple[Path, str], Path] = {}
+    tables: dict[tuple[Path, str], Path] = {}
+    for path in files:
+        stem, suffix = _bare_name(path)
+        (tables if suffix == ".csv" else lines)[path.parent, stem] = path
+    return [(lines[key], tables[key]) for key in lines if key in tables]
 
 
 def series_of(path: Path) -> tuple[Path, str, str]:

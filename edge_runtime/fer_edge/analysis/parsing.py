@@ -10,13 +10,14 @@ from typing import Any
 
 from fer_edge.analysis.files import lines_of, open_results
 from fer_edge.errors import DataError
+from fer_edge.guards.text import text_of_cell
 from fer_edge.results import JSON_SCHEMA
 
 BLOCK_ROWS = 20_000
 CSV_COLUMNS = ("frame", "t", "id", "x", "y", "w", "h", "score", "emotion", "confidence")
 PIXEL_CSV_COLUMNS = ("row", "emotion", "confidence")  # from a CSV of face pixels, and from fer-train predict
 CSV_EXTRA_COLUMNS = ("unsure", "time", "file")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+MAX_NUMBER = 1e15  # no frame number, second or pixel of a run is larger
 HINT = "give a file that fer-edge --json or --csv wrote"
 FACE_FIELDS = ("frame_row", "id", "x", "y", "w", "h", "score", "emotion", "confidence", "unsure")
 FRAME_FIELDS = ("frame", "t", "time", "file")
@@ -41,12 +42,17 @@ class Block:
 
 @dataclass
 class FileNotes:
-    """What one file lacks. bad_lines: numbers of the lines that are not results. cut: its last line is incomplete."""
+    """What one file lacks.
+
+    bad_lines: numbers of the lines that are not results. cut: its last line is incomplete. results: it holds some.
+    """
 
     path: Path
     is_csv: bool = False
     bad_lines: list[int] = field(default_factory=list)
     cut: bool = False
+    results: bool = False
+    empty: bool = False
 
 
 def blocks_of(path: Path, notes: FileNotes) -> Iterator[Block]:
@@ -83,6 +89,8 @@ def _json_blocks(path: Path, lines: Iterator[Line], notes: FileNotes) -> Iterato
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
+            if number == 1 and line.strip() == b"{":  # indented JSON, as reports have
+                raise DataError(f"{path} is no list of results: {HINT}; a file of --report goes to --run-report")
             _note_bad(notes, number, complete)
             continue
         labels = _check_schema(path, number, value, labels)
@@ -139,18 +147,18 @@ def other_labels(where: str, found: tuple[str, ...], known: tuple[str, ...]) -> 
 def _add_frame(block: Block, value: dict[str, Any], labels: tuple[str, ...]) -> bool:
     """Append one JSON line to `block`; False, and nothing appended, if a value is missing or of the wrong type."""
     try:
-        frame = (int(value["frame"]), float(value["t"]), value.get("time"), value.get("file"))
+        frame = (_whole(value["frame"]), _finite(value["t"]), _text(value.get("time")), _text(value.get("file")))
         rows, probabilities = [], []
         for face in value["faces"]:
-            x, y, width, height = map(float, face["box"])
-            score, confidence, identity = float(face["score"]), float(face["confidence"]), face.get("id")
-            identity = -1 if identity is None else int(identity)
+            x, y, width, height = map(_finite, face["box"])
+            score, confidence, identity = _finite(face["score"]), _finite(face["confidence"]), face.get("id")
+            identity = -1 if identity is None else _whole(identity)
             shown, unsure = str(face["emotion"]), bool(face.get("unsure", False))
             rows.append((identity, x, y, width, height, score, shown, confidence, unsure))
             found = face["probabilities"]
             if len(found) != len(labels):
                 return False
-            probabilities.append([float(found[label]) for label in labels])
+            probabilities.append([_finite(found[label]) for label in labels])
     except (KeyError, TypeError, ValueError, OverflowError):
         return False
     _append(block, frame, rows, probabilities)
@@ -216,7 +224,7 @@ def _csv_labels(path: Path, header: list[str]) -> tuple[tuple[str, ...], bool]:
             while labels and labels[-1] in CSV_EXTRA_COLUMNS:
                 labels.pop()
             if labels and len(set(header)) == len(header):
-                return tuple(map(restored, labels)), is_pixels
+                return tuple(map(text_of_cell, labels)), is_pixels
     missing = [name for name in CSV_COLUMNS if name not in header]
     lacks = f"it lacks the columns {', '.join(missing)}" if missing else "its columns are in another order"
     raise DataError(f"{path} is not a CSV of fer-edge, {lacks}: {HINT}")
@@ -226,24 +234,40 @@ def _csv_row(
     cells: list[str], columns: dict[str, int], labels: tuple[str, ...], is_pixels: bool
 ) -> tuple[tuple[Any, ...], tuple[Any, ...], list[float]]:
     def number(name: str) -> float:
-        return float(cells[columns[name]])
+        return _finite(cells[columns[name]])
 
     def text(name: str) -> str | None:
-        return restored(cells[columns[name]]) or None if name in columns else None
+        return text_of_cell(cells[columns[name]]) or None if name in columns else None
 
     first = len(PIXEL_CSV_COLUMNS if is_pixels else CSV_COLUMNS)
-    probabilities = [float(cell) for cell in cells[first : first + len(labels)]]
+    probabilities = [_finite(cell) for cell in cells[first : first + len(labels)]]
     shown, confidence = text("emotion") or "", number("confidence")
     if is_pixels:
         row = (-1, 0.0, 0.0, 0.0, 0.0, 0.0, shown, confidence, False)
-        return (int(number("row")) - 1, 0.0, None, text("file") or "faces"), row, probabilities
-    identity = int(number("id")) if cells[columns["id"]] else -1
+        return (_whole(cells[columns["row"]]) - 1, 0.0, None, text("file") or "faces"), row, probabilities
+    identity = _whole(cells[columns["id"]]) if cells[columns["id"]] else -1
     box = (number("x"), number("y"), number("w"), number("h"))
     unsure = "unsure" in columns and cells[columns["unsure"]] not in ("0", "")
     row = (identity, *box, number("score"), shown, confidence, unsure)
-    return (int(number("frame")), number("t"), text("time"), text("file")), row, probabilities
+    return (_whole(cells[columns["frame"]]), number("t"), text("time"), text("file")), row, probabilities
 
 
-def restored(cell: str) -> str:
-    """A text cell as it was before fer-edge put an apostrophe in front of what a spreadsheet takes for a formula."""
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith((*FORMULA_STARTS, "'")) else cell
+def _finite(value: Any) -> float:
+    """A number; ValueError for NaN, infinity and what no run can reach."""
+    number = float(value)
+    if not abs(number) < MAX_NUMBER:
+        raise ValueError
+    return number
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if not abs(number) < MAX_NUMBER:
+        raise ValueError
+    return number
+
+
+def _text(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError
+    return value

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from fer_edge.analysis.files import pieces_left_out, result_files, series_of
+from fer_edge.analysis.files import pieces_left_out, result_files, series_of, twins
 from fer_edge.analysis.parsing import FileNotes, blocks_of, other_labels
 from fer_edge.analysis.resampling import Merger, interval_seconds
 from fer_edge.analysis.tables import Runs, face_table, frame_table, joined
+from fer_edge.errors import DataError
+from fer_edge.sentences import duration
 
 MAX_LINES_NAMED = 3
+MAX_DRIFT_S = 2.0  # between the time of day and t; a steady clock drifts less in a day
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Results:
     frames: a row per frame: run, frame, t, time, file, seconds, faces. A CSV has no rows for frames without faces.
     labels: the network's labels, in its order. still: whether the results are single images, which last no time.
     resampled_s: length of the intervals in seconds if the rows were merged, else None. notes: what is missing from the
-    files or was left out, a sentence each. damaged: whether lines inside a file could not be read.
+    files or was left out, a sentence each. damaged: whether lines inside a file could not be read. files: those read,
+    in order.
     """
 
     faces: pd.DataFrame
@@ -46,6 +50,7 @@ class Results:
     resampled_s: float | None
     notes: tuple[str, ...]
     damaged: bool
+    files: tuple[Path, ...]
 
 
 def read_results(paths: Iterable[Path | str] | Path | str, resample: str | None = None) -> pd.DataFrame:
@@ -88,24 +93,32 @@ def load_results(paths: Iterable[Path | str] | Path | str, resample: str | None 
             runs.end()
         before = series_of(path)
         for block in blocks_of(path, notes):
+            notes.results = True
             if block.labels and set(block.labels) != set(labels or block.labels):
                 raise other_labels(str(path), block.labels, labels)
             labels = labels or block.labels
             done = runs.add(frame_table(block), face_table(block, labels), notes.is_csv)
             tables.append(done if merger is None else merger.merge(*done))
+        if not notes.results:
+            notes.empty = True
+    if all(notes.empty and not notes.is_csv for notes in all_notes):
+        raise DataError(f"{files[0]} holds no result: the run that wrote it processed no frame")
     tables.append(runs.rest() if merger is None else merger.merge(*runs.rest()))
     faces, frames = joined(tables, labels)
     if merger is not None:
         faces, frames = merger.finish(faces, frames, labels)
     still = bool(len(frames)) and bool((frames["t"] == 0).all() and frames["file"].notna().all())
     damaged = any(notes.bad_lines for notes in all_notes)
-    return Results(faces, frames, labels, still, interval_s, _sentences(all_notes, pieces_left_out(files)), damaged)
+    lines = (*_sentences(all_notes, pieces_left_out(files)), *_twin_sentences(files), *clock_sentences(frames))
+    return Results(faces, frames, labels, still, interval_s, lines, damaged, tuple(files))
 
 
 def _sentences(all_notes: list[FileNotes], left_out: list[Path]) -> tuple[str, ...]:
     """What the files lack, in words."""
     lines = []
     for notes in all_notes:
+        if notes.empty:
+            lines.append(f"{notes.path} holds no result")
         if notes.cut:
             lines.append(f"{notes.path} ends within a line, as after a power cut: that line is left out")
         if bad := notes.bad_lines:
@@ -116,3 +129,25 @@ def _sentences(all_notes: list[FileNotes], left_out: list[Path]) -> tuple[str, .
         more = f" and {len(left_out) - MAX_LINES_NAMED} more" if len(left_out) > MAX_LINES_NAMED else ""
         lines.append(f"older pieces beside the results were not given: {names}{more}")
     return tuple(lines)
+
+
+def _twin_sentences(files: list[Path]) -> list[str]:
+    return [
+        f"{lines.name} and {table.name} have one name: if they are of one run, all of it counts twice, so give one"
+        for lines, table in twins(files)
+    ]
+
+
+def clock_sentences(frames: pd.DataFrame) -> list[str]:
+    """A sentence per run, of the first few, whose time of day moved against its seconds: somebody set the clock."""
+    timed = frames[frames["time"].notna()]
+    if not len(timed):
+        return []
+    first = timed.groupby("run").head(1).set_index("run")
+    passed = (timed["time"] - timed["run"].map(first["time"])).dt.total_seconds()
+    drift = (passed - (timed["t"] - timed["run"].map(first["t"]))).groupby(timed["run"])
+    jumps = drift.max() - drift.min()
+    return [
+        f"run {run + 1}: the clock was set by {duration(jump)} during the run: times of day count from its first frame"
+        for run, jump in jumps[jumps > MAX_DRIFT_S].head(MAX_LINES_NAMED).items()
+    ]

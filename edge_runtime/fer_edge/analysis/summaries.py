@@ -1,6 +1,5 @@
 """Sum results up: who was seen when, how long each emotion lasted, how often it changed, and how sure all that is."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,9 +55,11 @@ def summarize(results: Results | pd.DataFrame) -> dict[str, Any]:
     intervals = group_intervals(faces, labels)
     weights, names = weights_of(faces), shown(faces)
     identities = faces.groupby(["run", "file", "id"] if still else ["run", "id"], observed=True, dropna=False)
-    listed = _faces(faces, identities, labels, still)
+    listed = [] if still else _faces(faces, identities, labels)
     summary: dict[str, Any] = {
         "schema": SCHEMA,
+        "labels": list(labels),
+        "runs": int((faces if frames is None else frames)["run"].nunique()),
         "frames": _frame_count(faces, frames),
         "frames_with_faces": _frame_count(faces, None),
         "faces": len(faces) if still else identities.ngroups,
@@ -70,17 +71,20 @@ def summarize(results: Results | pd.DataFrame) -> dict[str, Any]:
         "interval_blocks": round(intervals.blocks, 1),
         "intervals_reliable": intervals.is_reliable,
         "changes_per_minute": None if still else changes_per_minute(faces),
-        "tracks": listed[:MAX_FACES_LISTED],
-        "tracks_left_out": max(0, len(listed) - MAX_FACES_LISTED),
+        "tracks": listed,
+        "tracks_left_out": 0 if still else identities.ngroups - len(listed),
     }
     if isinstance(results, Results):
         summary["notes"] = list(results.notes)
     return summary
 
 
-def group_intervals(faces: pd.DataFrame, labels: tuple[str, ...]) -> ShareIntervals:
-    """Bootstrap intervals of the shares of all labels, then unsure, over the whole group of faces."""
-    names = shown(faces)
+def group_intervals(faces: pd.DataFrame, labels: tuple[str, ...], leading: bool = False) -> ShareIntervals:
+    """Bootstrap intervals of the shares of all labels, then unsure, over the whole group of faces.
+
+    leading: count unsure rows under their leading label, as the error rates of a network do.
+    """
+    names = faces["emotion"] if leading else shown(faces)
     codes = pd.Categorical(names, categories=[*labels, UNSURE]).codes.astype(np.int64)
     bins, count = time_bins(faces)
     known = codes >= 0
@@ -174,32 +178,27 @@ def _clock(time: Any) -> str | None:
     return None if pd.isna(time) else time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _faces(faces: pd.DataFrame, identities: Any, labels: tuple[str, ...], still: bool) -> list[Mapping[str, Any]]:
-    """A dictionary per face, those seen longest first."""
-    if not len(faces) or still:
+def _faces(faces: pd.DataFrame, identities: Any, labels: tuple[str, ...]) -> list[Mapping[str, Any]]:
+    """A dictionary per face, those seen longest first, at most MAX_FACES_LISTED."""
+    longest = identities["seconds"].sum().nlargest(MAX_FACES_LISTED, keep="first").index
+    if not len(longest):
         return []
-    table = identities.agg(
-        rows=("t", "size"), seconds=("seconds", "sum"), first_t=("t", "min"), last_t=("t", "max"),
+    keys = pd.MultiIndex.from_arrays([faces["run"], faces["id"]])
+    chosen = faces[keys.isin(longest)]
+    table = chosen.groupby(["run", "id"]).agg(
+        seconds=("seconds", "sum"), first_t=("t", "min"), last_t=("t", "max"),
         first_time=("time", "min"), last_time=("time", "max"),
     )  # fmt: skip
-    if "rows" in faces:
-        table["rows"] = identities["rows"].sum()
-    table = table.sort_values("seconds", ascending=False, kind="stable").head(MAX_FACES_LISTED * 5)
-    counts = _seconds_by_emotion(faces)
-    return [_face(index, row, counts, labels) for index, row in table.iterrows()]
+    table["rows"] = weights_of(chosen).groupby([chosen["run"], chosen["id"]]).sum()
+    by_emotion = chosen["seconds"].groupby([chosen["run"], chosen["id"], shown(chosen)]).sum()
+    counts: dict[tuple[int, int], dict[str, float]] = {}
+    for (run, identity, name), seconds in by_emotion.items():  # type: ignore[misc]
+        counts.setdefault((run, identity), {})[name] = round(float(seconds), 3)
+    return [_face(index, table.loc[index], counts[index], labels) for index in longest]
 
 
-def _seconds_by_emotion(faces: pd.DataFrame) -> dict[tuple[int, int], dict[str, float]]:
-    grouped = faces.assign(name=shown(faces)).groupby(["run", "id", "name"], observed=True)["seconds"].sum()
-    found: dict[tuple[int, int], dict[str, float]] = {}
-    for (run, identity, name), seconds in grouped.items():
-        found.setdefault((run, identity), {})[name] = round(float(seconds), 3)
-    return found
-
-
-def _face(index: Any, row: Any, counts: Mapping[Any, Mapping[str, float]], labels: tuple[str, ...]) -> dict[str, Any]:
+def _face(index: Any, row: Any, seconds: Mapping[str, float], labels: tuple[str, ...]) -> dict[str, Any]:
     run, identity = (int(value) for value in index)
-    seconds = counts.get((run, identity), {})
     main = max((name for name in seconds if name != UNSURE), key=seconds.__getitem__, default=UNSURE)
     face = {
         "run": run,
@@ -215,8 +214,3 @@ def _face(index: Any, row: Any, counts: Mapping[Any, Mapping[str, float]], label
         if (clock := _clock(row[name])) is not None:
             face[name] = clock
     return face
-
-
-def is_number(value: Any) -> bool:
-    """Whether `value` is a finite number."""
-    return isinstance(value, int | float) and math.isfinite(value)
