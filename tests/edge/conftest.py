@@ -201,6 +201,8 @@ class FakeClassifier:
     min_confidence = CONTRACT.min_confidence
     path, sha256, precision = Path("fake.onnx"), "0" * 64, "fp32"
     head = None
+    accuracy = None
+    confusion = None
 
     def __init__(self, before: Callable[[int], None] = lambda _number: None) -> None:
         self.before = before

@@ -22,6 +22,7 @@ PACKAGES = {  # each may import those before it; nothing imports benchmarks
     "benchmarks": ROOT / "benchmarks",
 }
 LIGHT = {"numpy", "cv2", "onnxruntime", "click"}
+EXTRAS = {"fer_edge.analysis": {"pandas", "matplotlib", "pyarrow"}}  # folders that may import the packages of an extra
 
 # The folders of a package from the bottom up: each imports only those before it. "*" is where the root's modules are
 # that have no place of their own here; `__init__` is the package itself, which names what its users need.
@@ -29,7 +30,7 @@ ORDER = {
     "fer_models": ["*"],
     "fer_edge": [
         "errors", "guards", "*", "media", "demo", "network", "detectors", "sources", "tracking", "pipeline", "sinks",
-        "recognizer", "__init__", "cli", "__main__",
+        "recognizer", "__init__", "analysis", "cli", "__main__",
     ],
     "fer_train": [
         "*", "__init__", "data", "networks", "evaluation", "training", "transfer", "detection.synthesis", "detection",
@@ -151,6 +152,17 @@ def wrong_onnxruntime(imports: list[Import]) -> Iterator[str]:
             yield f"{importer}:{line} imports onnxruntime: use `from fer_edge.onnx_runtime import onnxruntime`"
 
 
+def wrong_dependencies(imports: list[Import]) -> Iterator[str]:
+    """Imports of the device packages beyond the light dependencies and, in its folder, an extra's packages."""
+    for importer, imported, line in imports:
+        allowed = LIGHT | {"fer_models", "fer_edge"} | sys.stdlib_module_names
+        for folder, packages in EXTRAS.items():
+            if importer == folder or importer.startswith(f"{folder}."):
+                allowed |= packages
+        if importer.startswith(("fer_models", "fer_edge")) and imported.partition(".")[0] not in allowed:
+            yield f"{importer}:{line} imports {imported}: the device has no such package"
+
+
 def crowded(modules: dict[str, Path], limit: int) -> Iterator[str]:
     """Folders with more than `limit` modules."""
     for folder, count in Counter(path.parent for path in modules.values() if path.name != "__init__.py").items():
@@ -216,11 +228,12 @@ def test_the_shipped_models_import_only_the_standard_library() -> None:
 
 
 def test_the_device_packages_import_only_the_light_dependencies() -> None:
-    allowed = LIGHT | {"fer_models", "fer_edge"} | sys.stdlib_module_names
-    assert [
-        found for found in IMPORTS
-        if found.importer.startswith(("fer_models", "fer_edge")) and found.imported.partition(".")[0] not in allowed
-    ] == []  # fmt: skip
+    nothing(wrong_dependencies(IMPORTS))
+
+
+def test_an_import_of_an_extra_outside_its_folder_is_found() -> None:
+    imports = [Import("fer_edge.analysis.tables", "pandas", 3), Import("fer_edge.cli.run", "pandas", 4)]
+    assert list(wrong_dependencies(imports)) == ["fer_edge.cli.run:4 imports pandas: the device has no such package"]
 
 
 def small_tree(folder: Path, files: dict[str, str]) -> tuple[dict[str, Path], list[Import]]:

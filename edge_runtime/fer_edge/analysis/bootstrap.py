@@ -51,7 +51,9 @@ def share_intervals(amounts: Floats, seed: int = 0) -> ShareIntervals:
     total = float(amounts.sum())
     shares = amounts.sum(axis=0) / total if total else np.zeros(amounts.shape[1])
     bins = len(amounts)
-    length = block_length(amounts)
+    # A share is a ratio, whose chance is that of these residuals. Unlike the amounts they have no pattern where bins
+    # are as short as frames and some hold one frame, others two.
+    length = block_length(amounts - shares * amounts.sum(axis=1, keepdims=True))
     count = -(-bins // length) if bins else 0
     if bins < 2 or not total:
         same = np.repeat(shares[None], REPLICATES, axis=0)
@@ -68,17 +70,17 @@ def share_intervals(amounts: Floats, seed: int = 0) -> ShareIntervals:
     return ShareIntervals(shares, low, high, replicates, bins / length)
 
 
-def block_length(amounts: Floats) -> int:
-    """How many bins a block needs: where the columns' autocorrelation has faded.
+def block_length(residuals: Floats) -> int:
+    """How many bins a block needs: where the autocorrelation of the columns, float64 [bins, K], has faded.
 
     Twice the first lag from which on three lags are within the noise of an uncorrelated series, 2 / sqrt(bins), of the
     column that takes longest (the rule of Politis and White 2004 for the bandwidth, with the blocks that long).
     """
-    bins = len(amounts)
+    bins = len(residuals)
     if bins < 4:
         return 1
     longest = max(2, int(bins * MAX_LAG_SHARE))
-    lag = max((_faded(column, longest) for column in amounts.T if column.std() > 0), default=1)
+    lag = max((_faded(column, longest) for column in residuals.T if column.std() > 0), default=1)
     return int(min(max(1, 2 * lag), max(1, bins // 2)))
 
 

@@ -71,7 +71,9 @@ def unfold(counted: Floats, rates: Floats) -> Floats:
 
 def _warnings(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> tuple[str, ...]:
     counts = np.asarray(confusion, np.float64).sum(axis=1)
-    few = [f"{label} ({int(count)})" for label, count in zip(labels, counts, strict=True) if count < MIN_FACES_PER_LABEL]
+    few = [
+        f"{label} ({int(count)})" for label, count in zip(labels, counts, strict=True) if count < MIN_FACES_PER_LABEL
+    ]
     found = []
     if few:
         found.append(f"The errors of {', '.join(few)} were measured on fewer than {MIN_FACES_PER_LABEL} faces.")

@@ -1,11 +1,11 @@
 """Find and open the result files that `--json` and `--csv` wrote: rotated pieces in order, gzip by content."""
 
 import gzip
+import io
 import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
 
 from fer_edge.errors import DataError
 
@@ -14,6 +14,7 @@ REPORT_ENDINGS = (".report.json", "-report.json", "_report.json")  # runs' repor
 GZIP_MAGIC = b"\x1f\x8b"
 PIECE = re.compile(r"^(.*)-(\d{6,})$")  # faces-000001.jsonl: an older piece of faces.jsonl
 NEWEST = 1 << 62  # the piece without a number comes last
+OpenedFile = gzip.GzipFile | io.BufferedReader
 MAX_LINE_BYTES = 8_000_000  # a frame of 10,000 faces takes half of it
 
 
@@ -95,7 +96,7 @@ def _bare_name(path: Path) -> tuple[str, str]:
     return bare.stem, bare.suffix.lower()
 
 
-def open_results(path: Path) -> IO[bytes]:
+def open_results(path: Path) -> OpenedFile:
     """Open a result file, also one that gzip has packed, for reading bytes; DataError if that can't be done."""
     try:
         if not path.is_file():
@@ -107,7 +108,7 @@ def open_results(path: Path) -> IO[bytes]:
         raise DataError(f"{path} can't be read: {error.strerror or error}") from error
 
 
-def lines_of(path: Path, file: IO[bytes]) -> Iterator[tuple[int, bytes, bool]]:
+def lines_of(path: Path, file: OpenedFile) -> Iterator[tuple[int, bytes, bool]]:
     """Number (from 1), content and completeness of every line that is not blank.
 
     Incomplete is a last line without a line feed, and whatever a cut gzip file ends with.

@@ -10,7 +10,7 @@ from typing import Any
 
 from fer_edge.analysis.files import lines_of, open_results
 from fer_edge.errors import DataError
-from fer_edge.guards.text import text_of_cell
+from fer_edge.guards.text import label_fault, printable, text_of_cell
 from fer_edge.results import JSON_SCHEMA
 
 BLOCK_ROWS = 20_000
@@ -82,7 +82,8 @@ def _chain(first: Line, rest: Iterator[Line]) -> Iterator[Line]:
 
 
 def _json_blocks(path: Path, lines: Iterator[Line], notes: FileNotes) -> Iterator[Block]:
-    block, labels, good = Block(), (), 0
+    labels: tuple[str, ...] = ()
+    block, good = Block(), 0
     for number, line, complete in lines:
         try:
             value = json.loads(line)
@@ -130,10 +131,17 @@ def _check_schema(path: Path, number: int, value: dict[str, Any], labels: tuple[
     if not isinstance(found, dict) or tuple(found) == labels:
         return labels
     if not labels:
+        _check_labels(f"{path}, line {number}", tuple(found))
         return tuple(found)
     if set(found) != set(labels):
         raise other_labels(f"{path}, line {number}", tuple(found), labels)
     return labels
+
+
+def _check_labels(where: str, labels: tuple[str, ...]) -> None:
+    for label in labels:
+        if (fault := label_fault(label)) is not None:
+            raise DataError(f"{where} has the label {printable(label)!r}, but {fault}: {HINT}")
 
 
 def other_labels(where: str, found: tuple[str, ...], known: tuple[str, ...]) -> DataError:
@@ -156,7 +164,7 @@ def _add_frame(block: Block, value: dict[str, Any], labels: tuple[str, ...]) -> 
             shown, unsure = str(face["emotion"]), bool(face.get("unsure", False))
             rows.append((identity, x, y, width, height, score, shown, confidence, unsure))
             found = face["probabilities"]
-            if len(found) != len(labels):
+            if len(found) != len(labels) or shown not in found:
                 return False
             probabilities.append([_finite(found[label]) for label in labels])
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -224,7 +232,9 @@ def _csv_labels(path: Path, header: list[str]) -> tuple[tuple[str, ...], bool]:
             while labels and labels[-1] in CSV_EXTRA_COLUMNS:
                 labels.pop()
             if labels and len(set(header)) == len(header):
-                return tuple(map(text_of_cell, labels)), is_pixels
+                names = tuple(map(text_of_cell, labels))
+                _check_labels(str(path), names)
+                return names, is_pixels
     missing = [name for name in CSV_COLUMNS if name not in header]
     lacks = f"it lacks the columns {', '.join(missing)}" if missing else "its columns are in another order"
     raise DataError(f"{path} is not a CSV of fer-edge, {lacks}: {HINT}")
@@ -242,6 +252,8 @@ def _csv_row(
     first = len(PIXEL_CSV_COLUMNS if is_pixels else CSV_COLUMNS)
     probabilities = [_finite(cell) for cell in cells[first : first + len(labels)]]
     shown, confidence = text("emotion") or "", number("confidence")
+    if shown not in labels:
+        raise ValueError
     if is_pixels:
         row = (-1, 0.0, 0.0, 0.0, 0.0, 0.0, shown, confidence, False)
         return (_whole(cells[columns["row"]]) - 1, 0.0, None, text("file") or "faces"), row, probabilities
@@ -270,4 +282,4 @@ def _whole(value: Any) -> int:
 def _text(value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise TypeError
-    return value
+    return None if value is None else printable(value)

@@ -52,7 +52,8 @@ class Merger:
             for name in (*MEANS, *(PROBABILITY + label for label in labels)):
                 faces[name] = (faces[name] / faces["rows"]).astype("float32")
             faces = faces.sort_values(["run", "interval", "id"], kind="stable")
-        return tuple(table.drop(columns="interval", errors="ignore").reset_index(drop=True) for table in (faces, frames))
+        faces, frames = (table.drop(columns="interval", errors="ignore") for table in (faces, frames))
+        return faces.reset_index(drop=True), frames.reset_index(drop=True)
 
     def _with_interval(self, table: pd.DataFrame) -> pd.DataFrame:
         since_1970 = table["time"].astype("int64") / 1000

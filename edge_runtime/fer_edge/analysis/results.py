@@ -147,7 +147,9 @@ def clock_sentences(frames: pd.DataFrame) -> list[str]:
     passed = (timed["time"] - timed["run"].map(first["time"])).dt.total_seconds()
     drift = (passed - (timed["t"] - timed["run"].map(first["t"]))).groupby(timed["run"])
     jumps = drift.max() - drift.min()
+    found = jumps[jumps > MAX_DRIFT_S].head(MAX_LINES_NAMED)
     return [
-        f"run {run + 1}: the clock was set by {duration(jump)} during the run: times of day count from its first frame"
-        for run, jump in jumps[jumps > MAX_DRIFT_S].head(MAX_LINES_NAMED).items()
+        f"run {int(run) + 1}: the clock was set by {duration(jump)} during the run, "
+        "so times of day count from its first frame"
+        for run, jump in zip(found.index.to_numpy(), found.to_numpy(), strict=True)
     ]

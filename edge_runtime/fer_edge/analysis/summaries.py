@@ -192,7 +192,8 @@ def _faces(faces: pd.DataFrame, identities: Any, labels: tuple[str, ...]) -> lis
     table["rows"] = weights_of(chosen).groupby([chosen["run"], chosen["id"]]).sum()
     by_emotion = chosen["seconds"].groupby([chosen["run"], chosen["id"], shown(chosen)]).sum()
     counts: dict[tuple[int, int], dict[str, float]] = {}
-    for (run, identity, name), seconds in by_emotion.items():  # type: ignore[misc]
+    keys_of: list[Any] = by_emotion.index.to_list()
+    for (run, identity, name), seconds in zip(keys_of, by_emotion.to_numpy(), strict=True):
         counts.setdefault((run, identity), {})[name] = round(float(seconds), 3)
     return [_face(index, table.loc[index], counts[index], labels) for index in longest]
 

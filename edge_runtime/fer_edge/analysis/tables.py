@@ -104,7 +104,7 @@ class Runs:
         before = np.concatenate([[self._last_seconds], lasted[:-1]])
         starts = np.concatenate([[False], run[1:] != run[:-1]])
         lasted[is_last] = np.where(starts, 0.0, before)[is_last]  # of a single frame nothing is known
-        return lasted
+        return np.asarray(lasted)
 
 
 def _restarts(frames: pd.DataFrame) -> np.ndarray:

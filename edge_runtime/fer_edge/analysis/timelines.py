@@ -42,7 +42,9 @@ class Axis:
 
 def axis_of(table: pd.DataFrame) -> Axis:
     """The axis for a table of faces or of frames: by the time of day if every run has one."""
-    runs = table.groupby("run").agg(first=("t", "min"), last=("t", "max"), time=("time", "min"), lasted=("seconds", "max"))
+    runs = table.groupby("run").agg(
+        first=("t", "min"), last=("t", "max"), time=("time", "min"), lasted=("seconds", "max")
+    )
     if not len(runs):
         return Axis(None, pd.Series(dtype=float), 0.0, ())
     lengths = runs["last"] - runs["first"] + runs["lasted"].clip(upper=np.maximum(1.0, runs["lasted"].median()))
@@ -99,7 +101,7 @@ def timeline(
     every_s = nice_interval(axis.length_s, points, least_s)
     if every is not None:
         every_s = interval_seconds(str(every))
-    count = max(1, int(np.ceil(axis.length_s / every_s)))
+    count = max(1, int(np.ceil(axis.length_s / every_s - 1e-6)))
     listed = longest_seen(rows, faces)
     if count * (len(listed) + 1) > MAX_INTERVALS:
         raise ValueError(f"intervals of {every_s:g} s give {count:,} rows per face: take longer ones")

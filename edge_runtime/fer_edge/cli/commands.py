@@ -1,4 +1,4 @@
-"""The command `fer-edge` and its subcommands `doctor` and `tune`."""
+"""The command `fer-edge` and its subcommands."""
 
 import gc
 import logging
@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fer_edge.cli.analyze import analyze
 from fer_edge.cli.options import (
     DETECTOR_OPTIONS,
     MAIN_OPTIONS,
@@ -144,3 +145,4 @@ edge.version_details = _models
 edge.alike = {"demo": "demo:", "webcam": "--camera 0", "camera": "--camera 0"}
 edge.add_command(doctor)
 edge.add_command(tune)
+edge.add_command(analyze)

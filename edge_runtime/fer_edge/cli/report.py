@@ -155,7 +155,7 @@ def _with_run(
     about = {"schema": SCHEMA, "source": report.pop("source"), "detector": report.pop("detector")}
     model = {
         "file": classifier.path.name, "sha256": classifier.sha256, "precision": classifier.precision,
-        "head": classifier.head,
+        "head": classifier.head, "accuracy": classifier.accuracy, "confusion": classifier.confusion,
     }  # fmt: skip
     return {
         **about,

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -115,6 +116,18 @@ class Classifier:
     def min_confidence(self) -> float:
         """The contract's threshold, 0 to 1: less confident labels are unsure. 0: none is."""
         return self.contract.min_confidence if self._head is None else self._head.min_confidence
+
+    @property
+    def accuracy(self) -> dict[str, Any] | None:
+        """The accuracy of the head that answers, as its contract gives it."""
+        accuracy = self.contract.accuracy if self._head is None else self._head.accuracy
+        return None if accuracy is None else dict(accuracy)
+
+    @property
+    def confusion(self) -> list[list[int]] | None:
+        """How often each true label (row) got each label (column), in the order of `labels`; None if unknown."""
+        counts = None if self._head is None else self._head.confusion
+        return None if counts is None else [list(row) for row in counts]
 
     def predict(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Probabilities float32 [N, classes] of faces uint8 [N, C, H, W], shaped as the contract says.
