@@ -1,5 +1,6 @@
 """The bytes of images and videos: their formats, whether they are complete, and how to decode them rightly.
 
-`door` decodes every image of fer-edge and fer-train, `formats` reads image headers and ends, `containers` those of
-videos, `interlaced` decodes interlaced videos. `suffixes` has the names of image files.
+`door` decodes every image of fer-edge and fer-train, `formats` reads image headers and ends. `containers` reads the
+indexes and ends of videos, `structure` finds damage in them, `ends` counts missing frames, `interlaced` decodes
+interlaced videos. `suffixes` has the names of image files.
 """

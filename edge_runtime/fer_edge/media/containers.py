@@ -4,18 +4,22 @@ Only sizes that the container itself states count, so a healthy file is never ca
 14496-12 (mp4, mov), RFC 9559 (mkv, webm), Microsoft's RIFF and ASF specifications, the GIF89a and FLV specifications.
 """
 
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from fer_edge.media.structure import ends_in_a_part, ts_packet, vint
+
 MP4_FIRST = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp"}
 ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 MAX_INDEX_BYTES = 64_000_000  # a larger index is not read
+MAX_AVI_BYTES = 1_000_000_000  # larger files have an index of another kind
 MAX_BOXES = 1_000_000
 MAX_FRAMES = 10_000_000  # 46 hours at 60 per second; an index of more is not believed
-TS_PACKET = 188
+DV_FRAME_BYTES = (120_000, 144_000)  # of 525 and 625 lines, 25 Mbit/s
 EDIT_TOLERANCE = 2  # frames by which FFmpeg and we may disagree at the ends of an edit
 
 
@@ -37,16 +41,34 @@ def is_cut_short(path: Path) -> bool:
             return _flv_is_cut(file, size)
         if head.startswith(ASF) and (place := head.find(ASF_FILE)) >= 0:
             return int.from_bytes(head[place + 40 : place + 48], "little") > size
-        if len(head) > 2 * TS_PACKET and head[0] == head[TS_PACKET] == head[2 * TS_PACKET] == 0x47:
-            return size % TS_PACKET != 0
-    return False
+        if packet := ts_packet(head):
+            return size % packet[0] != 0
+        if head.startswith(b"\x1f\x07\0"):
+            return size % DV_FRAME_BYTES[head[3] >> 7] != 0
+        if head.startswith(b"\xff\xd8\xff"):  # JPEG images, one behind the other
+            file.seek(max(0, size - 1024))
+            return b"\xff\xd9" not in file.read()
+    return ends_in_a_part(path)
+
+
+def announces_length(path: Path) -> bool:
+    """True if the container's head says how long the video is; FFmpeg estimates that of others from the bytes."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    return head[4:8] in MP4_FIRST or head.startswith((b"\x1aE\xdf\xa3", b"RIFF", b"FLV", ASF))
 
 
 def owed_frames(path: Path) -> int | None:
-    """How many frames the index of an mp4 or mov file lists, those outside its edit list aside; None without one."""
+    """How many frames the index of an mp4, mov or avi file lists; None without one.
+
+    Those outside an edit list, and the empty ones of an avi file, which repeat the frame before, do not count.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
-        if file.read(8)[4:8] not in MP4_FIRST:
+        head = file.read(8)
+        if head.startswith(b"RIFF"):
+            return _avi_frames(file, size)
+        if head[4:8] not in MP4_FIRST:
             return None
         for kind, start, end in _boxes(file, 0, size):
             if kind == b"moov" and end <= size and end - start <= MAX_INDEX_BYTES:
@@ -156,22 +178,12 @@ def _edits(box: bytes | None, to_media: float) -> list[tuple[float, float]]:
 def _ebml_end(head: bytes) -> int:
     """Where the segment of an mkv or webm file ends, as stated; 0 if that is not stated."""
     place = 4
-    header_size, place = _vint(head, place)
+    header_size, place = vint(head, place)
     place += header_size
     if head[place : place + 4] != b"\x18S\x80g":
         return 0
-    size, place = _vint(head, place + 4)
+    size, place = vint(head, place + 4)
     return place + size if size >= 0 else 0
-
-
-def _vint(data: bytes, place: int) -> tuple[int, int]:
-    """An EBML size, -1 if it is unknown, and the place behind it."""
-    first = data[place] if place < len(data) else 0
-    if not first:
-        return -1, len(data)
-    length = 9 - first.bit_length()
-    value = int.from_bytes(data[place : place + length], "big") & ((1 << 7 * length) - 1)
-    return (-1 if value == (1 << 7 * length) - 1 else value), place + length
 
 
 def _riff_end(file: BinaryIO, size: int) -> int:
@@ -184,6 +196,25 @@ def _riff_end(file: BinaryIO, size: int) -> int:
             break
         end += 8 + length
     return end
+
+
+def _avi_frames(file: BinaryIO, size: int) -> int | None:
+    """The frames in the index of an avi file that is one RIFF; larger ones have other indexes, too."""
+    file.seek(0)
+    head = file.read(65_536)
+    if size > MAX_AVI_BYTES or head[8:12] != b"AVI " or _riff_end(file, size) > size:
+        return None
+    kinds = [head[at.end() + 4 : at.end() + 8] for at in re.finditer(b"strh", head)]
+    place = 12
+    while place + 8 <= size and b"vids" in kinds:
+        file.seek(place)
+        name, length = struct.unpack("<4sI", file.read(8))
+        if name == b"idx1" and length <= MAX_INDEX_BYTES:
+            stream = b"%02d" % kinds.index(b"vids")
+            entries = struct.iter_unpack("<4s4x4xI", file.read(length // 16 * 16))
+            return sum(1 for kind, count in entries if kind in (stream + b"dc", stream + b"db") and count)
+        place += 8 + length + length % 2
+    return None
 
 
 def _flv_is_cut(file: BinaryIO, size: int) -> bool:

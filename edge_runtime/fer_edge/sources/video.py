@@ -1,5 +1,6 @@
 """Cameras, video files and URLs through cv2.VideoCapture."""
 
+import contextlib
 import math
 import re
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 
 from fer_edge.errors import SourceError
 from fer_edge.framing import Image
-from fer_edge.media.containers import is_cut_short, owed_frames
+from fer_edge.media.ends import FrameTimes, missing_frames
 from fer_edge.media.interlaced import has_interlaced_frames, open_deinterlaced
 from fer_edge.opencv import cv2
 from fer_edge.sources.base import Source, SourceFrame
@@ -48,7 +49,7 @@ class _Capture(Source):
         count = 0.0 if live else capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.frame_count = int(count) if 0 < count < 1e12 else None
         self._timestamp_s, self._offset_s = -math.inf, 0.0
-        self._decoded = 0
+        self._decoded = self._breaks = 0  # frames, and how often they went on after a failure
         self._first = self._next_frame()
         if self._first is None:
             capture.release()
@@ -73,8 +74,12 @@ class _Capture(Source):
 
     def _grab(self) -> bool:
         """Take the next frame. Good frames may follow a damaged one, so a file is read on while it owes frames."""
-        owed = 0 if self.live else (self.frame_count or MIN_GRABS) - self._decoded
-        return any(self._capture.grab() for _ in range(1 + min(max(owed, 0), MAX_GRABS)))
+        owed = 0 if self.live else MIN_GRABS if self.frame_count is None else self.frame_count - self._decoded
+        for failed in range(1 + min(max(owed, 0), MAX_GRABS)):
+            if self._capture.grab():
+                self._breaks += failed > 0
+                return True
+        return False
 
     def _decode(self, retrieved: Image) -> Image | None:
         """The frame's image, with square pixels, from what the backend gave; None if it can't be decoded."""
@@ -126,6 +131,7 @@ class VideoFileSource(_Capture):
         self._deinterlaces, self._sought = False, False
         self._turn: int | None = None
         self._aspect = 1.0
+        self._times = FrameTimes()
         super().__init__(cv2.VideoCapture(str(path), cv2.CAP_FFMPEG), str(path), False, advice)
         # Without a length, as raw H.264 has none, OpenCV seeks to wrong frames.
         self.seekable = self.fps is not None and self._capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
@@ -170,7 +176,7 @@ class VideoFileSource(_Capture):
         return True
 
     def _restart(self) -> None:
-        self._timestamp_s, self._offset_s, self._decoded = -math.inf, 0.0, 0
+        self._timestamp_s, self._offset_s, self._decoded, self._breaks = -math.inf, 0.0, 0, 0
         self._second = None
         self._first = self._next_frame()
 
@@ -187,27 +193,16 @@ class VideoFileSource(_Capture):
         frame, self._first = self._first, None
         if frame is None:
             frame, self._second = self._second or self._next_frame(), None
-        if frame is None and not self._sought:
-            self._count_missing()
+        if self._sought:
+            return frame
+        if frame is None:
+            with contextlib.suppress(OSError):  # the file is gone
+                self.missing, self.missing_reason = missing_frames(
+                    self._path, self._decoded, self.frame_count, self._times, self._breaks
+                )
+        else:
+            self._times.add(frame.media_time_s or 0.0)
         return frame
-
-    def _count_missing(self) -> None:
-        """Compare what was read with what the file's index owes.
-
-        CAP_PROP_FRAME_COUNT over-counts (edit lists, variable rates), so it only counts in a file that is cut short.
-        """
-        try:
-            is_cut, owed = is_cut_short(self._path), owed_frames(self._path)
-        except OSError:  # it is gone
-            return
-        if owed is None:
-            owed = max(self.frame_count or 0, self._decoded + (self.frame_count is None)) if is_cut else self._decoded
-        if is_cut and owed == self._decoded == self.frame_count and self._path.suffix.lower() == ".gif":
-            owed += 1  # FFmpeg counts the frames that are there
-        self.missing = max(0, owed - self._decoded)
-        if self.missing:
-            why = "the file is cut short: copy or download it again" if is_cut else "the others are damaged"
-            self.missing_reason = f"{self._decoded:,} of {owed:,} frames: {why}"
 
     def seek(self, media_time_s: float) -> None:
         """OpenCV seeks too far where frame durations vary: then try earlier, and read on from there."""

@@ -105,9 +105,10 @@ def test_a_fade_from_black_stays_a_readable_film(make: Make) -> None:
         ("a.mp4", [*H264, "-movflags", "+faststart"]),
         ("a.mkv", H264),
         ("a.avi", ["-c:v", "mjpeg"]),
-        ("a.gif", []),
         ("a.flv", ["-c:v", "flv"]),
         ("a.wmv", ["-c:v", "wmv2"]),
+        ("a.avi", ["-c:v", "mpeg4", "-bf", "2"]),
+        ("a.webm", ["-c:v", "libvpx", "-deadline", "realtime"]),
     ],
 )
 def test_a_file_that_is_cut_short_says_how_many_frames_are_missing(make: Make, name: str, encoder: list[str]) -> None:
@@ -120,6 +121,50 @@ def test_a_file_that_is_cut_short_says_how_many_frames_are_missing(make: Make, n
     assert source.missing_reason.startswith(f"{len(frames)} of {len(frames) + source.missing} frames: the file is cut")
     if name in ("a.mp4", "a.avi"):  # the index says how many there were
         assert len(frames) + source.missing == FRAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        ("a.ts", H264),
+        ("a.m2ts", H264),
+        ("a.mpg", ["-c:v", "mpeg2video"]),
+        ("a.vob", ["-c:v", "mpeg2video", *INTERLACED]),
+        ("a.ogv", ["-c:v", "libtheora"]),
+        ("a.mjpeg", ["-c:v", "mjpeg"]),
+        ("a.gif", []),
+        ("a.dv", ["-c:v", "dvvideo", "-vf", "scale=720:576", "-pix_fmt", "yuv420p"]),
+    ],
+)
+def test_a_file_without_a_stated_length_says_that_it_is_cut_short(make: Make, name: str, encoder: list[str]) -> None:
+    path = make(name, *encoder)
+    whole, frames = read(path)
+    assert (len(frames), whole.missing) == (FRAMES, 0)
+    source, frames = read(cut(path, 0.61))
+    assert 5 < len(frames) < FRAMES
+    assert source.missing == 1
+    assert source.missing_reason.startswith(f"{len(frames)} frames, then the file is cut short")
+
+
+LOSSY = {
+    "a.mkv": H264, "a.webm": ["-c:v", "libvpx", "-deadline", "realtime"], "a.flv": H264, "a.ts": H264, "a.m2ts": H264,
+    "a.mpg": ["-c:v", "mpeg2video"], "a.avi": ["-c:v", "mpeg4"], "mjpeg.avi": ["-c:v", "mjpeg"],
+    "a.ogv": ["-c:v", "libtheora"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOSSY)
+def test_frames_that_damage_swallowed_are_counted(make: Make, name: str) -> None:
+    path = make(name, *LOSSY[name], "-g", "5")
+    assert read(path)[0].missing == 0
+    data = bytearray(path.read_bytes())
+    first, last = 45 * len(data) // 100, 55 * len(data) // 100
+    data[first:last] = bytes(last - first)
+    path.write_bytes(data)
+    source, frames = read(path)
+    assert 15 < len(frames) < FRAMES
+    assert "damaged" in source.missing_reason
+    assert source.missing == FRAMES - len(frames)
 
 
 def test_frames_behind_a_damaged_part_are_read(make: Make) -> None:
@@ -152,6 +197,21 @@ HEALTHY = {
     "a.h264": H264,
     "a.mpg": ["-c:v", "mpeg1video"],
     "b-frames.avi": ["-c:v", "mpeg4", "-bf", "2"],
+    "repeats.avi": ["-c:v", "mpeg4", "-vf", "setpts='if(lt(N,9),N,N*3)/25/TB'", "-fps_mode", "vfr"],
+    "variable.webm": [
+        "-c:v",
+        "libvpx",
+        "-deadline",
+        "realtime",
+        "-vf",
+        "setpts='if(lt(N,20),N,N+90)/25/TB'",
+        "-fps_mode",
+        "vfr",
+    ],
+    "pause.ts": [*H264, "-vf", "setpts='if(lt(N,20),N,N+90)/25/TB'", "-fps_mode", "vfr"],
+    "pause.flv": [*H264, "-vf", "setpts='if(lt(N,20),N,N+90)/25/TB'", "-fps_mode", "vfr"],
+    "pause.mpg": ["-c:v", "mpeg2video", "-vf", "setpts='if(lt(N,20),N,N+9)/25/TB'", "-fps_mode", "vfr"],
+    "pause.ogv": ["-c:v", "libtheora", "-vf", "setpts='if(lt(N,20),N,N+9)/25/TB'", "-fps_mode", "vfr"],
 }
 
 
