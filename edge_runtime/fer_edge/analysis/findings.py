@@ -48,9 +48,16 @@ class Findings:
         return found
 
 
-def findings(results: Results, given_report: Path | None = None) -> Findings:
-    """Sum results up and find the report of their run; DataError as of `find_run_report`."""
-    report, missing = find_run_report(results.files, given_report, results.labels)
+def findings(results: Results, given_report: Path | RunReport | None = None, name: str | None = None) -> Findings:
+    """Sum results up and find the report of their run; DataError as of `find_run_report`.
+
+    name: of the results, if not that of their files.
+    """
+    report, missing = (
+        (given_report, "")
+        if isinstance(given_report, RunReport)
+        else find_run_report(results.files, given_report, results.labels)
+    )
     summary = summarize(results)
     confusion = None if report is None else report.confusion(results.labels)
     counted: dict[str, float] = {}
@@ -62,7 +69,7 @@ def findings(results: Results, given_report: Path | None = None) -> Findings:
         counted = dict(zip(results.labels, map(float, shares), strict=True))
         correction = corrected_shares(intervals.replicates[:, :places], shares, confusion, results.labels)
         correction = _with_warnings(correction, shares, confusion, intervals.is_reliable)
-    return Findings(_name(results), results, summary, report, missing, confusion, correction, counted)
+    return Findings(name or _name(results), results, summary, report, missing, confusion, correction, counted)
 
 
 def _with_warnings(

@@ -4,7 +4,7 @@ import csv
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pandas as pd
 
 from fer_edge.analysis.comparison import compare, comparison_sentences
 from fer_edge.analysis.findings import Findings, findings
+from fer_edge.analysis.provenance import RunReport
 from fer_edge.analysis.results import Results, load_results
 from fer_edge.analysis.words import lines
 from fer_edge.errors import DataError
@@ -44,6 +45,16 @@ def analyze(
     found = findings(results, run_report)
     write_findings(found, outputs)
     _end([results])
+
+
+def analyze_run(results: Path, report: Mapping[str, Any], page: Path) -> None:
+    """Write the page about a run that has just ended, whose JSON lines are in `results`."""
+    from fer_edge.analysis.report.page import report_page
+
+    loaded = load_results(results)
+    source = str(report["source"])
+    name = Path(source).name if "://" not in source else source
+    write_page(page, report_page(findings(loaded, RunReport("this run", report), name)))
 
 
 def write_findings(found: Findings, outputs: AnalysisOutputs) -> None:

@@ -1,5 +1,6 @@
 """`fer-edge analyze`: from results to a report, a table or a summary."""
 
+import gc
 import logging
 import os
 from pathlib import Path
@@ -46,7 +47,9 @@ def analyze(
     A report to hand over:  fer-edge analyze faces.jsonl --out report.html
     Before and after:       fer-edge analyze --compare before.jsonl after.jsonl --out both.html
     """
+    gc.enable()  # __main__ disables it for the imports
     logging.basicConfig(level=logging.INFO, format="fer-edge analyze: %(message)s")
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it reports its font cache
     _check_usage(ctx, results, compare, run_report, outputs)
     for name, path in outputs.items():
         if path is not None and str(path) != STDOUT:

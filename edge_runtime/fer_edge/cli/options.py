@@ -38,6 +38,7 @@ class OutputOptions:
     csv: str | None
     output: Path | None
     report: Path | None
+    analyze: Path | None
     overwrite: bool
     rotate_output: tuple[int | None, float | None] | None
     keep_output: int
@@ -154,6 +155,8 @@ MAIN_OPTIONS: list[Decorator] = [
            help="Annotated video (.mp4), short animation (.gif, .webp), image (.jpg, .png) or image folder; a folder "
                 "for several sources."),
     option("--report", type=FILE, metavar="FILE", help="Write the final report as JSON."),
+    option("--analyze", type=FILE, metavar="FILE.html",
+           help="After the run, write the report of `fer-edge analyze` about it (needs the extra analysis)."),
     option("--overwrite", is_flag=True, help="Replace existing output files."),
     option("--rotate-output", type=SizeOrHours(), metavar="SIZE|HOURS",
            help="Start a new file for --json, --csv and video at this size (100MB) or age (24h). out.jsonl is the "
@@ -193,9 +196,9 @@ def check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
     inputs = {"--model": values["model"], "--detector-model": values["detector_model"], "--source": values["source"]}
     flags = {_identity(str(path)): flag for flag, path in inputs.items() if path}
     flags |= {_identity(source): "SOURCE" for source in values["sources"]}
-    for option in ("json", "csv", "output", "report"):
+    for option in ("json", "csv", "output", "report", "analyze"):
         flag, path = f"--{option}", values[option]
-        if option in ("output", "report") and str(path) == "-":
+        if option in ("output", "report", "analyze") and str(path) == "-":
             raise click.UsageError(f"{flag} can't go to stdout: name a file, or /dev/stdout", ctx)
         name = "-" if str(path) == "-" else _identity(str(path))
         if path is None or str(name).startswith("/dev/"):

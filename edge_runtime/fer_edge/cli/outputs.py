@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from fer_edge.cli.options import OutputOptions, RunOptions
 from fer_edge.errors import OutputError
-from fer_edge.files import check_writable
+from fer_edge.files import check_writable, temporary_file
 from fer_edge.guards.locks import OutputLock
 from fer_edge.pipeline.frame import Frame
 from fer_edge.results import FrameResult
@@ -33,7 +33,8 @@ class Outputs:
     --json, --csv and the window are shared by all sources; each source has its own --output. Nothing is opened, and so
     no existing output is changed, before `begin` is called for the first source that could be opened.
 
-    labels: of the classifier, for the columns of --csv. output_path: the current source's --output.
+    labels: of the classifier, for the columns of --csv. output_path: the current source's --output. results: a private
+    file of JSON lines for --analyze, until `unlock`.
     """
 
     def __init__(self, options: RunOptions, labels: tuple[str, ...], window: "Window | None") -> None:
@@ -44,6 +45,8 @@ class Outputs:
         self._lines: SinkRunner | None = None  # a sentence per image
         self._image: SinkRunner | None = None  # of the current source
         self.output_path: Path | None = None
+        self.results: Path | None = None  # JSON lines for --analyze, until `unlock`
+        self._temporary = contextlib.ExitStack()
         self.frames_in_file: int | None = None  # of --output, once complete; None if there is one per result
         self._locks: list[OutputLock] | None = None  # None: not locked yet
         self._earlier = Counter[str]()  # results in the outputs of earlier sources: written and lost
@@ -92,17 +95,23 @@ class Outputs:
 
     def unlock(self) -> None:
         """Give all outputs free: everything is written."""
+        self._temporary.close()
         for lock in self._locks or []:
             lock.release()
 
     def _open_text(self, source: Source) -> list[Sink]:
         options, rotation = self._options.outputs, rotation_of(self._options.outputs)
         sinks: list[Sink] = []
-        if options.json is not None or options.csv is not None:  # a start without them is faster
+        if any((options.json, options.csv, options.analyze)):  # a start without them is faster
             from fer_edge.sinks.text import CsvSink, JsonSink, PredictionSink
 
             if options.json is not None:
                 sinks.append(JsonSink(options.json, rotation))
+            if options.analyze is not None:  # its own file: --json may be stdout, or lose old pieces to rotation
+                self.results = self._temporary.enter_context(temporary_file(options.analyze, private=True))
+                results = JsonSink(str(self.results))
+                results.name = "analyze"
+                sinks.append(results)
             if options.csv is not None and source.is_cropped:
                 sinks.append(PredictionSink(options.csv, self._labels, rotation))
             elif options.csv is not None:
@@ -133,7 +142,13 @@ class Outputs:
     def paths(self) -> dict[str, str]:
         """Where the outputs go, by the name of their option."""
         options = self._options.outputs
-        named = {"output": options.output, "json": options.json, "csv": options.csv, "report": options.report}
+        named = {
+            "output": options.output,
+            "json": options.json,
+            "csv": options.csv,
+            "report": options.report,
+            "analyze": options.analyze,
+        }
         return {name: STDOUT if path == "-" else str(path) for name, path in named.items() if path is not None}
 
     @property
@@ -247,7 +262,7 @@ def _output_name(source: Source) -> tuple[str, str]:
 
 def _files_of(options: OutputOptions) -> list[Path]:
     """The paths of all outputs; none for stdout."""
-    named = (options.json, options.csv, options.output, options.report)
+    named = (options.json, options.csv, options.output, options.report, options.analyze)
     return [Path(path) for path in named if path is not None and path != "-"]
 
 
@@ -280,8 +295,9 @@ def check_outputs(options: OutputOptions) -> None:
     for path in (options.json, options.csv):
         if path is not None and path != "-":
             check_writable(Path(path), may_exist)
-    if options.report is not None:
-        check_writable(options.report, options.overwrite)
+    for page in (options.report, options.analyze):
+        if page is not None:
+            check_writable(page, options.overwrite)
     if options.output is not None:
         from fer_edge.sinks.images import check_image_output
         from fer_edge.sinks.video import FOURCC

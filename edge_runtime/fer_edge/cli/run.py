@@ -6,11 +6,13 @@ import gc
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from fer_edge.cli.analyze import check_extra
 from fer_edge.cli.options import RunOptions
 from fer_edge.cli.outputs import STDOUT, Outputs, check_outputs, start_window
 from fer_edge.cli.source_run import ERROR, WINDOW_CLOSED, Attendants, SourceRun
@@ -49,6 +51,8 @@ def run(options: RunOptions) -> None:
     gc.freeze()  # imported modules stay: never collect them again
     gc.enable()
     check_outputs(options.outputs)
+    if options.outputs.analyze is not None:
+        check_extra("fer-edge --analyze")
     _log_start_time(options.stream.start_time)
     window = None if options.headless else start_window()  # it opens while the networks are loaded
     cv2.setNumThreads(options.threads)
@@ -230,9 +234,25 @@ class _Job:
         read = any(part["frames"]["processed"] for part in self._all_parts())
         try:
             self._outputs.close(discard=not read and (bool(self._errors) or not self._opened))
-            self.report()
+            report = self.report()
+            if report is not None and self._outputs.results is not None:
+                self._analyze(report, self._outputs.results)
         finally:
             self._outputs.unlock()
+
+    def _analyze(self, report: Mapping[str, Any], results: Path) -> None:
+        """Write the page of --analyze; without a result there is none."""
+        from fer_edge.analysis.job import analyze_run
+
+        page = self._options.outputs.analyze
+        assert page is not None
+        if not report["frames"]["processed"]:
+            log.warning("--analyze: there is no result, so %s is not written", page)
+            return
+        try:
+            analyze_run(results, report, page)
+        except FerError as error:
+            self._add_error(error)
 
     def _all_parts(self) -> list[dict[str, Any]]:
         parts = dict(self._parts)
@@ -240,10 +260,10 @@ class _Job:
             parts[self._number] = self._current.report()
         return [part for _, part in sorted(parts.items())]
 
-    def report(self, exit_reason: str | None = None) -> None:
-        """Print the report so far, and write it to --report; none if no source could be opened."""
+    def report(self, exit_reason: str | None = None) -> dict[str, Any] | None:
+        """Print the report so far, write it to --report and return it; None if no source could be opened."""
         if not self._opened:
-            return
+            return None
         # Not needed before the first results.
         from fer_edge.cli.report import build_report, build_total_report, run_settings
         from fer_edge.cli.report_text import render_report
@@ -269,6 +289,7 @@ class _Job:
             write_stderr(f"written to {', '.join(files)}")  # the image's own line shows its faces
         if self._options.outputs.report is not None:
             write_json(self._options.outputs.report, report, private=True)
+        return report
 
     @property
     def _one_image(self) -> bool:
@@ -285,7 +306,7 @@ class _Job:
 
 
 @contextlib.contextmanager
-def _reports_on_request(report: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+def _reports_on_request(report: Callable[[str], object]) -> Iterator[Callable[[], None]]:
     """Make SIGUSR1 request a report of the run so far. Yields a function that writes it; call that often."""
     requested = False  # no Event: its lock could be held by the code that the handler interrupts
 

@@ -3,6 +3,7 @@
 import builtins
 import html.parser
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -97,7 +98,7 @@ def test_the_report_is_one_file_with_every_section(analyze, results, tmp_path: P
         assert f">{title}</h2>" in page
     assert seen.count("svg") == 4
     assert seen.count("figure") == seen.count("figcaption") == 4
-    assert "1 face was seen for 8.0 s in all" in page
+    assert "1 face was seen for 8.0\u00a0s in all" in page
     assert "Art. 5(1)(f)" in page
     assert "currentColor" in page and "#010203" not in page
     assert (tmp_path / "report.html").stat().st_mode & 0o077 == 0
@@ -251,3 +252,23 @@ def test_a_missing_package_names_the_extra(analyze, results, monkeypatch: pytest
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "matplotlib" else real)
     with pytest.raises(MissingExtraError, match=r"fer-edge\[analysis\]"):
         analyze("faces.jsonl")
+
+
+def test_the_main_job_analyzes_its_own_run(fer_edge, tmp_path: Path) -> None:
+    ran = fer_edge("demo:320x240", "--headless", "--max-frames", "20", "--json", "-", "--analyze", "page.html")
+    assert ran.returncode == 0, ran.stderr
+    assert len(ran.stdout.splitlines()) == 20
+    page = (tmp_path / "page.html").read_text()
+    checked(page)
+    assert "Emotions over time: demo:" in page and "Not known here" not in page
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_a_run_without_the_extra_does_not_start(fer_edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u\nreal = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'pandas' else real(name, *rest)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    ran = fer_edge("demo:", "--headless", "--analyze", "page.html")
+    assert (ran.returncode, "fer-edge[analysis]" in ran.stderr) == (2, True)

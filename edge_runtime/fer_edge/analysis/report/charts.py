@@ -27,7 +27,7 @@ WIDTH_IN, DPI = 10.0, 72  # a drawing is 720 units wide
 INK, SOFT, PAPER = "#010203", "#010205", "#010207"  # replaced by colors of the page
 PAGE_COLORS = {INK: "currentColor", SOFT: "var(--line)", PAPER: "var(--paper)"}
 STYLE: Any = {
-    "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 12, "hatch.linewidth": 0.8,
+    "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 13, "hatch.linewidth": 0.6,
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": SOFT, "xtick.color": INK, "ytick.color": INK,
     "axes.facecolor": "none", "figure.facecolor": "none", "path.simplify": False, "axes.linewidth": 0.8,
     "xtick.major.size": 3, "ytick.major.size": 0, "text.parse_math": False,
@@ -93,7 +93,7 @@ def share_timeline(
     shares = part[[SHARE + label for label in (*labels, UNSURE)]].to_numpy(np.float64)
     edges = np.minimum(np.append(part["start"], part["start"].iloc[-1] + every_s), max(length_s, 1e-3))
     with matplotlib.rc_context(STYLE):
-        figure, (stack, strip) = _figure([1.25, 0.28], 0.62, 0.42)
+        figure, (stack, strip) = _figure([1.25, 0.28], 0.72, 0.42)
         tops = np.cumsum(np.nan_to_num(shares), axis=1)
         seen = ~np.isnan(shares[:, 0])
         leading = np.where(seen, np.nan_to_num(shares).argmax(axis=1), -1)
@@ -104,9 +104,9 @@ def share_timeline(
             mine = leading == place
             _add(strip, _areas(edges, np.zeros(len(mine)), np.ones(len(mine)), mine), label, labels, 0.0)
         stack.set_ylim(0, 100)
-        stack.set_yticks([0, 50, 100], ["0 %", "50", "100"])
+        stack.set_yticks([0, 50, 100], ["0", "50", "100 %"])
         strip.set_ylim(0, 1)
-        strip.set_yticks([0.5], ["most"])
+        strip.set_yticks([0.5], ["mostly"])
         for axes in (stack, strip):
             axes.set_xlim(0, max(length_s, 1e-3))
             for start in starts_s[1:]:
@@ -159,7 +159,7 @@ def heat_map(
 
 def _figure(heights: Sequence[float], left: float, bottom: float, gap: float = 0.05) -> tuple[Figure, list[Axes]]:
     """A figure with axes below one another; all in inches."""
-    top, right = 0.08, 0.25
+    top, right = 0.08, 0.45
     height = sum(heights) + gap * (len(heights) - 1) + bottom + top
     figure = Figure(figsize=(WIDTH_IN, height), dpi=DPI)
     FigureCanvasSVG(figure)

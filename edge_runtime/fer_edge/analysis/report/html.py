@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from fer_edge.guards.text import printable
 
 VOID = {"meta", "br", "img"}
+UNIT = re.compile(r"(?<=\d) (?=%|(?:s|min|h|d)\b)")  # no line ends between a number and its unit
 
 
 class Markup(str):
@@ -21,7 +22,9 @@ def escape(text: object) -> Markup:
     >>> escape("<script>&"), escape(Markup("<b>"))
     ('&lt;script&gt;&amp;', '<b>')
     """
-    return text if isinstance(text, Markup) else Markup(html.escape(printable(str(text)), quote=True))
+    if isinstance(text, Markup):
+        return text
+    return Markup(UNIT.sub("\u00a0", html.escape(printable(str(text)), quote=True)))
 
 
 def element(name: str, /, *children: object, **attributes: str | None) -> Markup:

@@ -65,9 +65,8 @@ def report_page(found: Findings) -> str:
         parts.append(sections.shares_section(found))
         parts += [sections.images_section(found)] if found.summary["seconds"] is None else sections.time_sections(found)
     parts += [network.errors_section(found), network.settings_section(found), network.limits_section()]
-    files = ", ".join(path.name for path in found.results.files[:5])
-    more = len(found.results.files) - 5
-    about = f"{files}{f' and {more:,} more files' if more > 0 else ''}"
+    files = [path.name for path in found.results.files]
+    about = found.name if len(files) == 1 else f"{', '.join(files[:5])}{', ...' if len(files) > 5 else ''}"
     if found.results.resampled_s is not None:
         about += f"; rows merged in intervals of {duration(found.results.resampled_s)}"
     return _page(f"Emotions over time: {found.name}", about, parts)

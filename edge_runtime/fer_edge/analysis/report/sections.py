@@ -79,7 +79,7 @@ def time_sections(found: Findings) -> list[Markup]:
     table = timeline(results, faces=0, points=TABLE_POINTS)
     group = timeline(results, faces=0, points=GROUP_POINTS)
     every = _every(group)
-    what = f"All faces together: shares, and below what was shown most; {title}, in steps of {duration(every)}"
+    what = f"All faces together: shares, and below what was shown most; {title}, in steps of {_length(every)}"
     figures = [
         html.figure(
             charts.share_timeline(group, labels, every, marks, axis.length_s, axis.starts_s, what),
@@ -144,7 +144,7 @@ def _tracks_table(found: Findings) -> Markup:
         seconds, total = track["emotion_seconds"], track["seconds"] or 1.0
         most, unsure = seconds.get(track["emotion"], 0.0) / total, seconds.get(UNSURE, 0.0) / total
         shown = "" if track["emotion"] == UNSURE else track["emotion"]
-        body.append([name, duration(track["seconds"]), *ends, shown, percent(most) if shown else "", percent(unsure)])
+        body.append([name, _brief(track["seconds"]), *ends, shown, percent(most) if shown else "", percent(unsure)])
     left = found.summary["faces"] - len(tracks)
     caption = "The faces, those seen longest first" + (f" ({left:,} more are in the table of --csv)" if left else "")
     return html.table(head, body, caption)
@@ -167,6 +167,16 @@ def images_section(found: Findings) -> Markup:
 def _every(part: pd.DataFrame) -> float:
     """Length of the intervals of a timeline; of a single one, a second."""
     return float(part["start"].iloc[1] - part["start"].iloc[0]) if len(part) > 1 else 1.0
+
+
+def _length(every: float) -> str:
+    """The length of an interval: "30 s"."""
+    return f"{every:g} s" if every < 60 else duration(every).removesuffix(" 0 s").removesuffix(" 0 min")
+
+
+def _brief(seconds: float) -> str:
+    """How long a face was seen: "0.04 s" of a single frame."""
+    return duration(seconds) if seconds >= 0.1 else f"{seconds:.2f} s"
 
 
 def _when(row: Mapping[Any, Any], axis: Axis, every: float) -> str:
