@@ -1,5 +1,7 @@
 """Runs learn, are repeatable, and survive interruption."""
 
+import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from fer_train.networks.inference import predict_logits
 from fer_train.training import batches
 from fer_train.training import trainer as training
 from fer_train.training.augment import NO_AUGMENTATION, parse_augmentation
+from fer_train.training.options import TrainOptions
 from fer_train.training.targets import training_set
 from fer_train.training.trainer import Trainer
 
@@ -150,14 +153,14 @@ def test_runs_of_very_few_steps_have_a_schedule(epochs: int, batch_size: int, tm
     options = replace(OPTIONS, epochs=epochs, recipe=Recipe(batch_size=batch_size, learning_rate=1e-3))
     trainer = run(face_data(train=1, test=1), options, tmp_path)
     assert len(trainer.history) == epochs
-    assert trainer.schedule.last_epoch == epochs * trainer.steps_per_epoch
+    assert trainer.schedule.steps == epochs * trainer.steps_per_epoch
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_0(data: FaceData, tmp_path: Path) -> None:
     trainer = Trainer(training_set(data), replace(OPTIONS, epochs=10), tmp_path)
     rates = []
     for _ in range(10 * trainer.steps_per_epoch):
-        rates.append(trainer.schedule.get_last_lr()[0])
+        rates.append(trainer.schedule.rate)
         trainer.optimizer.step()
         trainer.schedule.step()
     peak = rates.index(max(rates))
@@ -313,3 +316,56 @@ def test_a_run_may_start_from_given_weights(teacher: Checkpoint, data: FaceData,
     trainer = Trainer(training_set(data), OPTIONS, tmp_path, initial=load)
     assert same_tensors(trainer.network.state_dict(), teacher.state_dict)
     assert same_tensors(trainer.average.state_dict(), teacher.state_dict)
+
+
+def rates_of(trainer: Trainer) -> list[float]:
+    return [record.learning_rate for record in trainer.history]
+
+
+def test_added_epochs_follow_a_new_cosine_and_nothing_before_them_changes(
+    uninterrupted: Trainer, data: FaceData, tmp_path: Path
+) -> None:
+    out = shutil.copytree(uninterrupted.out, tmp_path / "run")
+    longer = run(data, OPTIONS.with_epochs(8), out, resume=True)
+    assert without_times(longer.history[:4]) == without_times(uninterrupted.history)
+    fifth = 0.2 * OPTIONS.recipe.learning_rate
+    expected = [fifth * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)]
+    assert rates_of(longer)[4:] == pytest.approx(expected)
+    assert longer.is_done and longer.options.extended == (4,)
+    again = run(data, OPTIONS.with_epochs(8), out, stop_at=1, resume=True)
+    assert len(again.history) == 8, "it is done"
+    longest = run(data, OPTIONS.with_epochs(8).with_epochs(9), out, resume=True)
+    assert rates_of(longest)[8] == pytest.approx(fifth), "epochs added once more start anew"
+
+
+@pytest.mark.parametrize(("first", "stop_at"), [(OPTIONS, 9), (OPTIONS.with_epochs(6), 8)])
+def test_where_a_run_with_added_epochs_is_interrupted_makes_no_difference(
+    uninterrupted: Trainer, data: FaceData, tmp_path: Path, first: TrainOptions, stop_at: int
+) -> None:
+    """Among the first 4 epochs of 6 steps, before any was added, and in the second that was added."""
+    expected = run(data, OPTIONS.with_epochs(6), shutil.copytree(uninterrupted.out, tmp_path / "whole"), resume=True)
+    broken = tmp_path / "broken"
+    if first.extended:
+        shutil.copytree(uninterrupted.out, broken)
+    with pytest.raises(StoppedError):
+        run(data, first, broken, stop_at, resume=bool(first.extended))
+    found = run(data, OPTIONS.with_epochs(6), broken, resume=True)
+    assert without_times(found.history) == without_times(expected.history)
+    assert same_tensors(found.average.state_dict(), expected.average.state_dict())
+    assert same_tensors(found.network.state_dict(), expected.network.state_dict())
+
+
+def test_patience_starts_anew_with_added_epochs(uninterrupted: Trainer, data: FaceData, tmp_path: Path) -> None:
+    trainer = Trainer(training_set(data), replace(OPTIONS, patience=2, epochs=8, extended=(4,)), tmp_path)
+    record = uninterrupted.history[0]
+    trainer.history = [replace(record, epoch=1, test_accuracy=0.9)]
+    trainer.history += [replace(record, epoch=epoch, test_accuracy=0.5) for epoch in (2, 3, 4)]
+    assert not trainer.stopped_early, "the three epochs without a better one were those of the run before"
+    trainer.history += [replace(record, epoch=epoch, test_accuracy=0.5) for epoch in (5, 6)]
+    assert trainer.stopped_early
+
+
+def test_epochs_can_only_be_added() -> None:
+    with pytest.raises(ValueError, match="4 epochs are not more than 4"):
+        OPTIONS.with_epochs(4)
+    assert "extended" not in OPTIONS.to_dict(), "stored options of other runs stay as they were"

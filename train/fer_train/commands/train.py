@@ -7,11 +7,16 @@ import click
 
 from fer_edge.console import MainCommand, extra_required
 from fer_edge.errors import FerError, OutputError
-from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options, head_options, training_log
-from fer_train.commands.training_options import add_training_options, make_trainer, train_options
+from fer_train.commands.training_options import (
+    Given,
+    add_training_options,
+    continued,
+    make_trainer,
+    train_options,
+)
+from fer_train.report.tensorboard import opened_board, require_tensorboard
 from fer_train.result_folder import check_folder, clear_folder
-from fer_train.training.tensorboard import opened_board, require_tensorboard
 
 if TYPE_CHECKING:
     from fer_train.data import FaceData
@@ -42,12 +47,9 @@ RESULT_FILES = ("best.pt", "last.pt", "metrics.json", "history.csv", "report.htm
 @click.option("--save-every", type=click.IntRange(1), metavar="N", default=1,
               help="Save the state for --resume every N epochs.")
 @click.option("--tensorboard", is_flag=True, help="Also write DIR/tensorboard (needs the extra [tensorboard]).")
-@click.option("--resume", is_flag=True, help="Continue an interrupted run from DIR/last.pt.")
+@click.option("--resume", is_flag=True, help="Continue the run in DIR with its options; more --epochs are added.")
 @click.option("--overwrite", is_flag=True, help="Replace the results in DIR.")
-def train(
-    data: Path, out: Path, classes: ClassChoice | None, ferplus: Path | None, ferplus_labels: "FerplusLabels",
-    people: Path | None, skip_bad_rows: bool, resume: bool, overwrite: bool, tensorboard: bool, **given: Any,
-) -> None:
+def train(**given: Any) -> None:
     """Train an emotion network on FER2013 or your own faces, and keep the epoch with the best PublicTest accuracy.
 
     With --ferplus the network gets a second head on FER+'s votes; --heads chooses the heads. The best epoch then has
@@ -57,23 +59,37 @@ def train(
     Folders named train, validation and test become Training, PublicTest and PrivateTest; without validation, test
     becomes PublicTest. Without either, a fifth of each class is held out for testing.
     """
-    if resume and overwrite:
+    if given["resume"] and given["overwrite"]:
         raise click.UsageError("--resume continues the run in DIR, --overwrite replaces it: give one of them")
     with extra_required("fer-train", "train"):
         import torch
+    if given["resume"]:
+        _check_out(given["out"], resume=True, overwrite=False)
+        given = continued(click.get_current_context(), given)
+    try:
+        _train(given, **{name: given[name] for name in ("data", "out", "resume", "overwrite", "tensorboard")})
+    except torch.OutOfMemoryError as error:
+        raise FerError("the GPU has too little free memory: give a smaller --batch-size, or --device cpu") from error
+# fmt: on
 
+
+def _train(given: Given, data: Path, out: Path, resume: bool, overwrite: bool, tensorboard: bool) -> None:
+    with extra_required("fer-train", "train"):
         from fer_train.data import check_trainable, load_faces
         from fer_train.training import distributed
+
     if tensorboard:
         require_tensorboard()
-    head_options.check_given(given["heads"], ferplus, ferplus_labels, people)
+    ferplus, people, skip_bad_rows = given["ferplus"], given["people"], given["skip_bad_rows"]
+    labels: FerplusLabels = given["ferplus_labels"]
+    head_options.check_given(given["heads"], ferplus, labels, people)
     options = train_options(given)
     rank = distributed.init(options.device)
     try:
         if rank.is_first:
             _check_out(out, resume, overwrite)
         faces = check_trainable(
-            load_faces(data, ferplus, ferplus_labels=ferplus_labels, classes=classes, skip_bad=skip_bad_rows)
+            load_faces(data, ferplus, ferplus_labels=labels, classes=given["classes"], skip_bad=skip_bad_rows)
         )
         others = None if people is None else head_options.load_people(people, skip_bad_rows)
         trainer = make_trainer(faces, options, given, out, rank, others)
@@ -88,11 +104,8 @@ def train(
             training_log.log_result(trainer, data, skip_bad_rows)
         else:
             trainer.run(lambda _step, _means: None, lambda _record, _is_best: None)
-    except torch.OutOfMemoryError as error:
-        raise FerError("the GPU has too little free memory: give a smaller --batch-size, or --device cpu") from error
     finally:
         distributed.close(rank)
-# fmt: on
 
 
 def _check_out(out: Path, resume: bool, overwrite: bool) -> None:

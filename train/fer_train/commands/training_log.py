@@ -10,8 +10,8 @@ from fer_train.commands.data_options import log_notes
 
 if TYPE_CHECKING:
     from fer_train.data import FaceData
+    from fer_train.report.tensorboard import Board
     from fer_train.training.history import EpochRecord, RunningMeans
-    from fer_train.training.tensorboard import Board
     from fer_train.training.trainer import Trainer
 
 LOSS_INTERVAL = 20  # batches between two readings of the loss, which wait for the GPU
@@ -24,6 +24,8 @@ def log_start(faces: "FaceData", trainer: "Trainer", notes: tuple[str, ...] = ()
     notes: what reading other faces changed or skipped.
     """
     import torch
+
+    from fer_train.training.schedule import ADDED_RATE
 
     options, done = trainer.options, len(trainer.history)
     copies = int((~trainer.test_is_new).sum())
@@ -50,7 +52,15 @@ def log_start(faces: "FaceData", trainer: "Trainer", notes: tuple[str, ...] = ()
             f"Learning from {len(options.teachers)} teacher{'s' if len(options.teachers) > 1 else ''}"
             + (f", also on {unlabeled:,} unlabeled faces" if unlabeled else "")
         )
-    if trainer.is_done:
+    if options.extended:
+        rate = ADDED_RATE * options.recipe.learning_rate
+        _log(
+            f"Epochs {options.extended[-1] + 1} to {options.epochs} are added: their learning rate falls from {rate:g} "
+            f"({ADDED_RATE:.0%} of the peak) to 0 by a cosine"
+        )
+    if trainer.stopped_early:
+        _log(f"No improvement in {options.patience} epochs: --patience 0 continues; only the reports are left to write")
+    elif trainer.is_done:
         _log(f"All {done} epochs are trained: only the reports are left to write")
     elif done:
         _log(f"Continuing after epoch {done}")

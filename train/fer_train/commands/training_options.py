@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from fer_train.training.trainer import Trainer
 
 QAT_LEARNING_RATE_FACTOR = 0.02  # QAT fine-tunes a trained network, so it needs a far lower learning rate
+OF_ONE_CALL = ("data", "out", "resume", "overwrite")  # not taken from last.pt
+# What a resumed run may change; init_weights is compared by content.
+MAY_CHANGE = ("epochs", "save_every", "patience", "compiled", "threads", "tensorboard", "skip_bad_rows", "init_weights")
 Given = dict[str, Any]
 """The values of OPTIONS on the command line, by parameter name."""
 
@@ -144,10 +147,71 @@ def train_options(given: Given) -> "TrainOptions":
         quantized=given["qat"],
         augmentation=parse_augmentation(given["augment"]),
         save_every=given.get("save_every", 1),
+        extended=tuple(given.get("extended", ())),
         heads=given.get("heads") or {},
         people_weight=given.get("people_weight", TrainOptions.people_weight),
         **{name: given[name] for name in unchanged},
     )
+
+
+def plain_values(given: Given) -> Given:
+    """`given` as last.pt stores it for --resume: paths absolute and as text, no values of single calls."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Path):
+            return str(value.absolute())
+        return [plain(each) for each in value] if isinstance(value, tuple) else value
+
+    kept = {name: plain(value) for name, value in given.items() if name not in (*OF_ONE_CALL, "extended")}
+    if kept.get("init_weights") and Path(kept["init_weights"]).is_file():  # otherwise a URL
+        kept["init_weights"] = str(Path(kept["init_weights"]).absolute())
+    return kept
+
+
+def continued(context: click.Context, given: Given) -> Given:
+    """`given` for --resume: what the command line doesn't name is taken from last.pt.
+
+    The command line may name the run's own values, other files with the same content, and those of MAY_CHANGE.
+    Raises UsageError, which names the options that differ, ModelError if last.pt can't be used.
+    """
+    from fer_train.training.resume import stored_values
+
+    stored = stored_values(given["out"] / "last.pt")
+    result, differing = dict(given), []
+    for param in context.command.params:
+        name = str(param.name)
+        named = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if name in OF_ONE_CALL or name not in stored:
+            continue
+        is_path = isinstance(param.type, click.Path)
+        if not named:
+            value = stored[name]
+            result[name] = value
+            if is_path and value is not None:
+                result[name] = tuple(map(Path, value)) if isinstance(value, list) else Path(value)
+        elif not is_path and name not in MAY_CHANGE and _shown(given[name]) != _shown(stored[name]):
+            differing.append(f"{param.opts[0]} {_shown(stored[name])}")
+    if given["epochs"] < stored["epochs"] and result["epochs"] == given["epochs"]:
+        differing.append(f"--epochs {stored['epochs']}, which may only grow")
+    if differing:
+        raise click.UsageError(
+            f"the run in {given['out']} has {', '.join(differing)}: leave that out to continue the run, or start over "
+            "with --overwrite"
+        )
+    result["extended"] = tuple(stored.get("extended", ()))
+    if result["epochs"] > stored["epochs"]:
+        result["extended"] += (stored["epochs"],)
+    return result
+
+
+def _shown(value: Any) -> str:
+    """A value of an option in words, which are the same for the same value; order counts."""
+    if isinstance(value, Mapping):
+        items = ((name, "+".join(each) if isinstance(each, tuple) else f"{each:g}") for name, each in value.items())
+        return ",".join(f"{name}={each}" for name, each in items) or "not given"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    return "given" if value is True else str(value or "not given")
 
 
 def make_trainer(
@@ -181,7 +245,9 @@ def make_trainer(
             if rank.is_first:
                 click.echo(f"{weights}: {transfer.summary()}", err=True)
 
-    return Trainer(lessons, options, out, teachers=teachers, unlabeled=unlabeled, initial=initial, rank=rank)
+    trainer = Trainer(lessons, options, out, teachers=teachers, unlabeled=unlabeled, initial=initial, rank=rank)
+    trainer.command = plain_values(given)
+    return trainer
 
 
 def resolve_device(name: str) -> str:

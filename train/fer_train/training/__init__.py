@@ -6,6 +6,7 @@ student       the network in training
 targets       what each head learns and is measured against
 batches       the faces on the device, and the batches of an epoch
 augment       random changes of whole batches of faces
+schedule      the optimizer and its learning rate, also of added epochs
 losses        cross-entropy with soft targets, distillation, class weights
 distillation  teacher networks
 ema           moving average of the weights
@@ -13,7 +14,6 @@ qat           quantization-aware training
 history       what is recorded per epoch; history.csv
 resume        last.pt
 distributed   several processes (torchrun)
-tensorboard   epoch metrics for TensorBoard
 
 Networks and their files are in fer_train.networks, scores in fer_train.evaluation, the detector's training in
 fer_train.detection. Nothing here depends on the command line; importing a module has no side effects.

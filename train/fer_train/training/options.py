@@ -1,7 +1,7 @@
 """Everything that decides how a network is trained."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from fer_train.networks import Recipe
@@ -34,6 +34,7 @@ class TrainOptions:
     save_every: epochs between two versions of last.pt.
     quantized: train and test with int8's rounding (quantization-aware training).
     init: SHA-256 of the file that the initial weights came from, or "".
+    extended: after how many epochs the run was to end before epochs were added to it, in order.
     """
 
     model: str
@@ -59,7 +60,22 @@ class TrainOptions:
     save_every: int = 1
     quantized: bool = False
     init: str = ""
+    extended: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The options as files store them: nested dictionaries by field name, or by STORED_NAMES."""
-        return {STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
+        """The options as files store them: nested dictionaries by field name, or by STORED_NAMES.
+
+        `extended` is left out where no epochs were added.
+        """
+        stored = {STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
+        return {name: value for name, value in stored.items() if name != "extended" or value}
+
+    def with_epochs(self, epochs: int) -> "TrainOptions":
+        """The options of the same run continued to `epochs`; ValueError if these are not more.
+
+        >>> TrainOptions("cnn4", 4, Recipe()).with_epochs(6).extended
+        (4,)
+        """
+        if epochs <= self.epochs:
+            raise ValueError(f"{epochs} epochs are not more than {self.epochs}")
+        return replace(self, epochs=epochs, extended=(*self.extended, self.epochs))

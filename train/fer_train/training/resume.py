@@ -28,6 +28,26 @@ class Resumable(Protocol):
         ...
 
 
+def stored_values(path: Path) -> dict[str, Any]:
+    """The values of the command line that the run in `path` has, by parameter name, with defaults resolved.
+
+    Runs from before last.pt held them lack some, such as `augment` and paths. Raises ModelError if `path` is damaged.
+    """
+    state = load_tensors(path, START_OVER)
+    try:
+        options, recipe = state["options"], state["options"]["recipe"]
+        same = set(options) - {"recipe", "augmentation", "teachers", "init", "quantised"}
+        resolved = {name: options[name] for name in same} | {
+            "batch_size": recipe["batch_size"],
+            "lr": recipe["learning_rate"],
+            "weight_decay": recipe["weight_decay"],
+            "qat": options["quantised"],
+        }
+        return {**state.get("command", {}), **resolved}
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{path} is not the state of a training run: {START_OVER}") from error
+
+
 def save_state(run: Resumable, path: Path) -> None:
     """Write the state of `run`, atomically; OutputError if that can't be done."""
     save_tensors(run.state_dict(), path)
@@ -46,7 +66,7 @@ def load_state(run: Resumable, path: Path) -> None:
 
 def _difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     """How the run of the state `was` differs from the run of the state `now`; None if they are the same run."""
-    if changes := _changes(was["options"], now["options"]):
+    if changes := _changes(was["options"], _before_added(was["options"], now["options"])):
         return f"with other options ({'; '.join(changes)})"
     if list(was["heads"]) != list(now["heads"]):
         return f"with other heads ({', '.join(was['heads'])}; now {', '.join(now['heads'])})"
@@ -57,6 +77,16 @@ def _difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
         if was[key] != now[key]:
             return f"on other data ({was[key]} {kind} faces, now {now[key]})"
     return None
+
+
+def _before_added(was: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`now` as it was before it added epochs to the run of `was`; `now` itself if it added none."""
+    ended = was.get("extended", ())
+    if tuple(now.get("extended", ())) != (*ended, was.get("epochs")):
+        return now
+    return {name: value for name, value in now.items() if name != "extended"} | {
+        name: was[name] for name in ("epochs", "extended") if name in was
+    }
 
 
 def _changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

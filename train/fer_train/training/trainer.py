@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from fer_edge.errors import ModelError
 from fer_train.data import also_in
 from fer_train.evaluation.truths import head_metrics, head_score
-from fer_train.networks import Network, Recipe, build_network
+from fer_train.networks import Network, build_network
 from fer_train.networks.checkpoint import Checkpoint, save_checkpoint
 from fer_train.networks.heads import Head, columns
 from fer_train.networks.inference import predict_logits
@@ -29,10 +29,10 @@ from fer_train.training.losses import class_weights, cross_entropy_sum, distilla
 from fer_train.training.options import TrainOptions
 from fer_train.training.qat import fake_quantize
 from fer_train.training.resume import load_state, save_state
+from fer_train.training.schedule import Schedule, make_optimizer
 from fer_train.training.student import Student
 from fer_train.training.targets import FERPLUS, HeadTargets, TrainingSet
 
-WARM_UP = 0.2  # fraction of the steps in which the learning rate rises
 STEPS_PER_CHECK = 50  # steps between two checks for a loss that is not finite, where a check synchronizes with the GPU
 
 M = TypeVar("M", bound=nn.Module)
@@ -51,7 +51,7 @@ class Trainer:
     teachers: checkpoints whose networks the student learns from, beside the labels. unlabeled: uint8 [N, 48, 48],
     faces without a label on which the student learns from the teachers only. initial: sets the network's first weights.
     rank: this process's place among several; all of them must call the same methods.
-    scores: after an epoch, each head's score.
+    scores: after an epoch, each head's score. command: the values of the command line, kept in last.pt for --resume.
 
         trainer = Trainer(training_set(data), TrainOptions("edgeresnet", 36, Recipe()), Path("run"))
         trainer.run(lambda step, means: None, lambda record, is_best: print(record.test_accuracy))
@@ -93,11 +93,12 @@ class Trainer:
             self._forward = torch.compile(self._forward, dynamic=False, mode=options.compiled)
             if self._teacher is not None:
                 self._teacher = torch.compile(self._teacher, dynamic=False, mode=options.compiled)
-        self.optimizer = _optimizer(options.recipe, self.student)
-        self.schedule = _schedule(self.optimizer, options, self.steps_per_epoch)
+        self.optimizer = make_optimizer(options.recipe, self.student)
+        self.schedule = Schedule(self.optimizer, options, self.steps_per_epoch)
         self.history: list[EpochRecord] = []
         self.best_accuracy = -1.0
         self.scores: dict[str, float] = {}
+        self.command: dict[str, Any] = {}
 
     @property
     def test_count(self) -> int:
@@ -114,7 +115,9 @@ class Trainer:
         """Whether patience has run out before the last epoch."""
         accuracies = [record.test_accuracy for record in self.history]
         best = accuracies.index(max(accuracies)) if accuracies else 0
-        return 0 < self.options.patience <= len(accuracies) - 1 - best and len(accuracies) < self.options.epochs
+        added = [ended - 1 for ended in self.options.extended if ended <= len(accuracies)]  # patience starts anew
+        since = max(best, *added, 0)
+        return 0 < self.options.patience <= len(accuracies) - 1 - since and len(accuracies) < self.options.epochs
 
     def run(self, on_step: StepCallback, on_epoch: EpochCallback) -> None:
         """Train the remaining epochs. Writes best.pt after each best epoch, last.pt every `save_every` epochs.
@@ -152,24 +155,26 @@ class Trainer:
             "heads": {head.name: list(head.classes) for head in self.heads},
             "images": len(self.labels),
             "unlabelled": self.batches.faces - len(self.labels),
+            "command": self.command,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what state_dict returned; KeyError, TypeError or RuntimeError if it does not fit."""
         parts = {
             "network": self.network, "average": self.average, "ranges": self.student.ranges,
-            "optimizer": self.optimizer, "schedule": self.schedule,
+            "optimizer": self.optimizer,
         }  # fmt: skip
         for name, part in parts.items():
             if part is not None:
                 part.load_state_dict(state[name])
         self.history = [EpochRecord(**record) for record in state["history"]]
+        self.schedule.resume(state["schedule"], len(self.history) * self.steps_per_epoch)
         self.best_accuracy = state["best_accuracy"]
 
     def _epoch(self, on_step: StepCallback) -> tuple[EpochRecord, npt.NDArray[np.float32]]:
         """Train an epoch, then test; returns its record and the logits of the test faces [N, columns]."""
         started = time.perf_counter()
-        epoch, rate = len(self.history) + 1, float(self.schedule.get_last_lr()[0])
+        epoch, rate = len(self.history) + 1, self.schedule.rate
         loss, accuracy = self._train_epoch(on_step)
         logits = self._test_logits()
         losses = [
@@ -211,7 +216,7 @@ class Trainer:
         (loss_sum * (1 / len(batch.faces))).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.schedule.step()
-        self._ema.update(self.schedule.last_epoch)
+        self._ema.update(self.schedule.steps)
         return logits.detach(), loss_sum
 
     def _loss_sum(self, batch: Batch, logits: Tensor) -> Tensor:
@@ -287,29 +292,3 @@ def _class_weights(head: HeadTargets, kind: str) -> Tensor:
 
 def _to_device(module: M, device: torch.device) -> M:
     return module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
-def _optimizer(recipe: Recipe, student: nn.Module) -> torch.optim.Optimizer:
-    parameters = list(student.parameters())
-    # Biases and batch-norm scales have no weight decay: it would only shrink what normalization needs.
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
-
-
-def _schedule(
-    optimizer: torch.optim.Optimizer, options: TrainOptions, steps: int
-) -> torch.optim.lr_scheduler.OneCycleLR:
-    """The one-cycle schedule (Smith and Topin 2018): up to the recipe's learning rate, then a cosine to nearly 0."""
-    total_steps = options.epochs * steps + 1
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        max_lr=options.recipe.learning_rate,
-        total_steps=total_steps,
-        pct_start=max(WARM_UP, 2 / total_steps),  # OneCycleLR divides by zero if it can't rise for a step
-        cycle_momentum=False,
-    )
