@@ -1,7 +1,7 @@
 """Export an emotion classifier: a checkpoint in, one or two ONNX files and a report out, or nothing at all."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from fer_export.int8.temperature import MIN_IMAGES, refit_temperature, with_temp
 from fer_export.job import ExportJob, JobOptions, Log
 from fer_export.report import Calibration, Report, WrittenFile, classifier_rows, latency_advice
 from fer_export.truths import find_truths
+from fer_train.commands.head_options import load_people
 from fer_train.data import PUBLIC_TEST, FaceData, load_faces
 from fer_train.evaluation.predictors import onnx_probabilities
 from fer_train.evaluation.scoring import measure_accuracy
@@ -43,9 +44,10 @@ class ClassifierExportOptions(JobOptions):
 
     quantize: make int8, too. data: whose Training rows calibrate and whose PublicTest rows measure; quantizing needs
     it. calibration_images: how many Training faces the int8 ranges are measured on. calibrator: one of
-    int8.settings.CALIBRATORS, or AUTO. seed: of every random choice. min_confidence: for the contract, below it a face
-    is unsure. skip_bad: leave out rows that can't be read. heads: which of the checkpoint's to keep, in this order;
-    () keeps all. ferplus: FER+'s votes for the faces of `data`, the truth of heads that were trained on votes.
+    int8.settings.CALIBRATORS, or AUTO. seed: of every random choice. min_confidence: for the contract, by head, below
+    it a face is unsure; "" for all others. skip_bad: leave out rows that can't be read. heads: which of the
+    checkpoint's to keep, in this order; () keeps all. ferplus: FER+'s votes for the faces of `data`, the truth of heads
+    that were trained on votes. people: faces whose test part is a second truth of the head `people`.
     """
 
     quantize: bool = False
@@ -53,10 +55,11 @@ class ClassifierExportOptions(JobOptions):
     calibration_images: int = MIN_CALIBRATION_IMAGES
     calibrator: str = AUTO
     seed: int = 0
-    min_confidence: float = 0.0
+    min_confidence: Mapping[str, float] = field(default_factory=dict)
     skip_bad: bool = False
     heads: tuple[str, ...] = ()
     ferplus: Path | None = None
+    people: Path | None = None
 
     def __post_init__(self) -> None:
         if self.quantize and self.data is None:
@@ -83,6 +86,8 @@ class ClassifierExport(ExportJob):
         self.options = options
         checkpoint = load_checkpoint(options.checkpoint)
         self.checkpoint = checkpoint.only(options.heads) if options.heads else checkpoint
+        for name in options.min_confidence:
+            self.checkpoint.head(name or None)
         self.network = usable_network(self.checkpoint, options.checkpoint.name)
         self.heads = head_figures(self.checkpoint)
         self.notes: list[str] = []
@@ -94,7 +99,9 @@ class ClassifierExport(ExportJob):
     def _load(self, path: Path) -> FaceData:
         """The faces that calibrate: with the classes of the first head whose truth are labels, if there is any."""
         data = load_data(path, self.checkpoint, self.options.skip_bad, self.log, self.options.ferplus)
-        truths, notes = find_truths(data, self.checkpoint)
+        given = self.options.people
+        people = None if given is None else load_people(given, self.options.skip_bad)
+        truths, notes = find_truths(data, self.checkpoint, people)
         self.notes += notes
         for head in self.heads:
             head.truth = truths.get(head.head.name)
@@ -165,9 +172,11 @@ class ClassifierExport(ExportJob):
             return
         test = head.truth.data.split(PUBLIC_TEST)
         if len(test) < MIN_IMAGES:
-            self.notes.append(f"temperature not refitted for int8: {len(test)} test faces, and {MIN_IMAGES} are needed")
+            few = f"temperature not refitted for int8: {len(test)} test faces, and {MIN_IMAGES} are needed"
+            self.notes.append(head.told(few))
             return
-        fit = refit_temperature(self.models["int8"], head.head.temperature, test, PUBLIC_TEST, head.output)
+        before, weights = head.head.temperature, head.truth.weights
+        fit = refit_temperature(self.models["int8"], before, test, PUBLIC_TEST, head.output, weights)
         head.temperature = fit
         self.models["int8"] = with_temperature(self.models["int8"], fit.after, head.output)
         self.contracts["int8"] = head.change(self.contracts["int8"], temperature=fit.after)
@@ -182,26 +191,30 @@ class ClassifierExport(ExportJob):
             return
         test = head.truth.data.split(PUBLIC_TEST)
         for name, classifier in classifiers.items():
-            measured = measure_accuracy(predict(classifier, test, name), head.truth.data, PUBLIC_TEST)
+            probabilities = predict(classifier, test, name)
+            measured = measure_accuracy(probabilities, head.truth.data, PUBLIC_TEST)
+            temperature = head.temperature.after if name == "int8" and head.temperature else head.head.temperature
+            head.scores[name] = head.truth.scores(probabilities, temperature)
             head.accuracy[name] = measured
             self.contracts[name] = head.with_accuracy(self.contracts[name], measured)
         if "int8" in classifiers:
             self.check(*accuracy_gates(head.accuracy["fp32"], head.accuracy["int8"], head.name))
             if len(test) < MIN_IMAGES_FOR_ACCURACY_DROP:
-                self.notes.append(
-                    f"accuracy drop not checked: {len(test)} test faces are too few to measure it "
-                    f"({MIN_IMAGES_FOR_ACCURACY_DROP} are needed)"
-                )
+                few = f"accuracy drop not checked: {len(test)} test faces are too few to measure it"
+                self.notes.append(head.told(f"{few} ({MIN_IMAGES_FOR_ACCURACY_DROP} are needed)"))
 
     def report(self, written: Mapping[str, WrittenFile]) -> Report:
         file, sha256 = self.options.checkpoint.name, self.contracts["fp32"].checkpoint_sha256
-        made = [str(part) for part in (self.calibration, *(head.temperature for head in self.heads)) if part]
+        fits = [head.told(head.temperature) for head in self.heads if head.temperature]
+        made = [*([str(self.calibration)] if self.calibration else []), *fits]
         return Report(
             checkpoint={"file": file, "sha256": sha256, "model": self.checkpoint.model},
             files=written,
             gates=self.gates,
             measured=self._measured(),
-            rows=classifier_rows(written, self.heads[0].accuracy, self.heads[0].agreement, self.latency),
+            rows=classifier_rows(
+                written, {head.head.name: (head.accuracy, head.agreement) for head in self.heads}, self.latency
+            ),
             lines=[line for line in (*made, latency_advice(self.latency), *self.notes) if line],
         )
 

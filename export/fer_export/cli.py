@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -42,6 +42,27 @@ class ColorType(click.Choice[str]):
         return "grey" if chosen == "gray" else chosen
 
 
+class ThresholdsType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on
+    """P for all heads, or NAME=P,...: the command gets {"": P} or {NAME: P, ...}."""
+
+    name = "thresholds"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Mapping[str, float]:
+        """The thresholds by head, "" for all heads that are not named."""
+        found: dict[str, float] = {}
+        for item in str(value).split(","):
+            name, _, number = (part.strip() for part in item.rpartition("="))
+            try:
+                found.setdefault(name, float(number))
+            except ValueError:
+                self.fail(f"{item!r} is not a number, nor NAME=NUMBER", param, ctx)
+            if not 0 <= found[name] < 1:
+                self.fail(f"{number} must be at least 0 and below 1", param, ctx)
+        if len(found) < len(str(value).split(",")):
+            self.fail(f"{value!r} names a head twice", param, ctx)
+        return found
+
+
 @click.command(cls=MainCommand, context_settings=SETTINGS)
 @click.argument("checkpoint", type=PathType)
 @out_option
@@ -56,19 +77,27 @@ class ColorType(click.Choice[str]):
     help="How int8 ranges are chosen; auto: the way that agrees best with fp32.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Seed for drawing calibration faces.")
-@min_confidence_option
+@click.option(
+    "--min-confidence", type=ThresholdsType(), metavar="P|HEAD=P,...",
+    help="For the contract: fer-edge calls a face unsure below this probability of its emotion.  [default: the "
+    "checkpoint's]",
+)  # fmt: skip
 @click.option(
     "--head", "heads", multiple=True, metavar="NAME",
     help="Keep only this head of the network.  Repeatable: the first is the default one.",
 )  # fmt: skip
 @shared.ferplus
+@click.option(
+    "--people", type=PathType, metavar="DATA",
+    help="Faces labeled with what people would say, as for fer-train: its test faces measure the head people, too.",
+)  # fmt: skip
 @shared.skip_bad_rows
 @overwrite_option
 @force_option
 def export(
     checkpoint: Path, out: Path, quantize: bool, calibration_data: Path | None, calibration_images: int,
-    calibrator: str, seed: int, min_confidence: float, heads: tuple[str, ...], ferplus: Path | None,
-    skip_bad_rows: bool, overwrite: bool, force: bool,
+    calibrator: str, seed: int, min_confidence: Mapping[str, float] | None, heads: tuple[str, ...],
+    ferplus: Path | None, people: Path | None, skip_bad_rows: bool, overwrite: bool, force: bool,
 ) -> None:  # fmt: skip
     """Turn CHECKPOINT (the best.pt of fer-train) into one ONNX file that fer-edge runs.
 
@@ -83,6 +112,8 @@ def export(
         raise click.BadParameter("a head is given twice", param_hint="--head")
     if ferplus is not None and calibration_data is None:
         raise click.UsageError("--ferplus are votes for the faces of --calibration-data: give both")
+    if people is not None and ferplus is None:
+        raise click.UsageError("--people measures the head people beside FER+'s votes: give --ferplus, too")
     with extra_required("fer-export", "export"):
         import onnxscript  # noqa: F401 - torch's exporter needs it, and its own message is less clear
 
@@ -96,12 +127,13 @@ def export(
         calibration_images=calibration_images,
         calibrator=calibrator,
         seed=seed,
-        min_confidence=min_confidence,
+        min_confidence=min_confidence or {},
         overwrite=overwrite,
         force=force,
         skip_bad=skip_bad_rows,
         heads=heads,
         ferplus=ferplus,
+        people=people,
     )
     report, written = ClassifierExport(options, _log).run()
     echo_lines(report.table(written))

@@ -20,8 +20,9 @@ class HeadFigures:
     """One head: where its answers are, what it is measured against, and what was measured.
 
     name: None for a network with a single head, whose file does not know heads. place: among the heads. output: of
-    the graph, with these `columns` of the network's logits. truth: None if the data has none. agreement: of int8 with
-    fp32. accuracy: by precision.
+    the graph, with these `columns` of the network's logits. truth: None if the data has none. scores: by precision,
+    accuracy and calibration against each part of the truth. agreement: of int8 with fp32. accuracy: by precision, over
+    all of the truth.
     """
 
     head: Head
@@ -30,11 +31,16 @@ class HeadFigures:
     output: str
     columns: slice
     truth: HeadTruth | None = None
+    scores: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     parity: Parity | None = None
     consistency: Consistency | None = None
     temperature: TemperatureFit | None = None
     agreement: float | None = None
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
+
+    def told(self, line: object) -> str:
+        """`line` about this head, which it names in a file with several."""
+        return str(line) if self.name is None else f"{self.name}: {line}"
 
     def change(self, contract: Contract, **values: Any) -> Contract:
         """`contract` with new values of this head."""
@@ -62,6 +68,7 @@ class HeadFigures:
             "truth": self.truth and self.truth.description,
             "agreement": self.agreement,
             "accuracy": accuracy_fields(self.accuracy),
+            "truths": self.scores,
             "confusion": {name: measured.metrics["confusion"] for name, measured in self.accuracy.items()},
             "parity": self.parity and self.parity.to_json(),
             "int8_consistency": self.consistency and self.consistency.to_json(),

@@ -109,26 +109,36 @@ def accuracy_fields(accuracy: Mapping[str, Accuracy]) -> dict[str, Any]:
 
 
 def classifier_rows(
-    files: Mapping[str, WrittenFile], accuracy: Mapping[str, Accuracy], agreement: float | None, latency: Latency
+    files: Mapping[str, WrittenFile],
+    heads: Mapping[str, tuple[Mapping[str, Accuracy], float | None]],
+    latency: Latency,
 ) -> list[tuple[str, ...]]:
-    """Size, scores and time per file of a classifier's export."""
-    rows: list[tuple[str, ...]] = [
-        ("", "size", "accuracy", "de-duplicated", "macro-F1", "agreement", "latency"),
-    ]
+    """Size, scores and time per file of a classifier's export; if it has several heads, the scores of each.
+
+    heads: by name, the accuracy by precision, and the agreement of int8.
+    """
+    titles = ("size", "accuracy", "de-duplicated", "macro-F1", "agreement", "latency")
+    rows: list[tuple[str, ...]] = [("", *titles) if len(heads) == 1 else ("", "head", *titles)]
     for name, file in files.items():
-        measured = accuracy.get(name)
-        rows.append(
-            (
-                name,
-                f"{file.bytes / 1e6:.2f} MB",
-                "-" if measured is None else f"{measured.metrics['accuracy']:.2%}",
-                "-" if measured is None or measured.deduplicated is None else f"{measured.deduplicated:.2%}",
-                "-" if measured is None else f"{measured.metrics['macro_f1']:.3f}",
-                "-" if name == "fp32" or agreement is None else f"{agreement:.2%}",
-                f"{latency.milliseconds[name].median:.2f} ms",
-            )
-        )
+        size, time = f"{file.bytes / 1e6:.2f} MB", f"{latency.milliseconds[name].median:.2f} ms"
+        scores = [(head, _scores(name, *figures)) for head, figures in heads.items()]
+        if len(scores) == 1:
+            rows.append((name, size, *scores[0][1], time))
+            continue
+        for place, (head, cells) in enumerate(scores):
+            rows.append((name, head, size, *cells, time) if place == 0 else ("", head, "", *cells, ""))
     return rows
+
+
+def _scores(precision: str, accuracy: Mapping[str, Accuracy], agreement: float | None) -> tuple[str, ...]:
+    """The cells accuracy, de-duplicated, macro-F1 and agreement."""
+    measured = accuracy.get(precision)
+    return (
+        "-" if measured is None else f"{measured.metrics['accuracy']:.2%}",
+        "-" if measured is None or measured.deduplicated is None else f"{measured.deduplicated:.2%}",
+        "-" if measured is None else f"{measured.metrics['macro_f1']:.3f}",
+        "-" if precision == "fp32" or agreement is None else f"{agreement:.2%}",
+    )
 
 
 def latency_advice(latency: Latency) -> str:

@@ -1,30 +1,89 @@
-"""What each head of a checkpoint is measured against: the data's labels, or the majorities of FER+'s votes."""
+"""What each head of a checkpoint is measured against: labels, the majorities of FER+'s votes, people kept aside."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fer_edge.errors import DataError
-from fer_train.data import FERPLUS_CLASSES, PUBLIC_TEST, TRAINING, FaceData, align_classes, majority_protocol
+from fer_train.data import (
+    FERPLUS_CLASSES,
+    PRIVATE_TEST,
+    PUBLIC_TEST,
+    TRAINING,
+    FaceData,
+    align_classes,
+    also_in,
+    majority_protocol,
+)
 from fer_train.data.classes import canonical
+from fer_train.evaluation.metrics import expected_calibration_error
+from fer_train.evaluation.predictors import Probabilities, logits_from
+from fer_train.evaluation.truths import Truth, head_metrics
 from fer_train.networks.checkpoint import Checkpoint
 
 VOTES = "FER+ majorities"  # how fer-train begins the truth of a head that was trained on votes
+PEOPLE = "people"  # the head that is measured on people kept aside, too
 
 
 @dataclass(frozen=True)
 class HeadTruth:
-    """description: in words. data: with the head's classes; its PublicTest faces have the labels to measure against."""
+    """What one head is measured against.
 
-    description: str
+    data: with the head's classes; its PublicTest faces have the labels to measure against. parts: which of these faces
+    belong to which truth; all parts weigh the same in the temperature, however many faces they have.
+    """
+
     data: FaceData
+    parts: tuple[Truth, ...]
+
+    @property
+    def description(self) -> str:
+        """All truths, in words."""
+        return " and ".join(part.description for part in self.parts)
+
+    @property
+    def weights(self) -> npt.NDArray[np.float64] | None:
+        """Of each test face in the temperature, float64 [N]; None if all weigh the same."""
+        if len(self.parts) == 1:
+            return None
+        return np.concatenate([np.full(len(part.rows), 1 / len(part.rows)) for part in self.parts])
+
+    def scores(self, probabilities: Probabilities, temperature: float) -> list[dict[str, Any]]:
+        """Accuracy and calibration against each truth, from the probabilities [N, classes] of all test faces.
+
+        ece is that of these probabilities, ece_cross_fitted that with a temperature fitted on the other half of the
+        faces. temperature: by which the logits were divided.
+        """
+        test = self.data.split(PUBLIC_TEST)
+        if not len(test):
+            return []
+        is_new = ~also_in(test.images, self.data.split(TRAINING).images)
+        metrics = head_metrics(logits_from(probabilities, temperature), self.parts, self.data.classes, is_new)
+        measured = metrics.get("truths", [metrics | {"temperature_weight": 1.0}])
+        return [
+            {
+                "truth": part.description,
+                "images": found["images"],
+                "temperature_weight": found["temperature_weight"],
+                "accuracy": found["accuracy"],
+                "ece": expected_calibration_error(probabilities[part.rows], part.labels),
+                "ece_cross_fitted": found["ece"],
+            }
+            for part, found in zip(self.parts, measured, strict=True)
+        ]
 
 
-def find_truths(data: FaceData, checkpoint: Checkpoint) -> tuple[dict[str, HeadTruth], list[str]]:
-    """The truth of each head, by its name, and a note for each head that has none.
+def find_truths(
+    data: FaceData, checkpoint: Checkpoint, people: FaceData | None = None
+) -> tuple[dict[str, HeadTruth], list[str]]:
+    """The truth of each head, by its name, and a note for each head that has none, or not all.
 
-    Raises DataError if the checkpoint has a single head, which is not of the data's classes.
+    people: their test faces are a second truth of the head `people`.
+    Raises DataError if the checkpoint has a single head, which is not of the data's classes, or if `people` has no
+    test faces, or classes that are no emotions of FER+.
     """
     found: dict[str, HeadTruth] = {}
     notes = []
@@ -33,7 +92,12 @@ def find_truths(data: FaceData, checkpoint: Checkpoint) -> tuple[dict[str, HeadT
             if data.votes is None:
                 notes.append(f"accuracy of {head.name} not measured: its truth are FER+'s votes, give --ferplus")
             else:
-                found[head.name] = HeadTruth(f"{VOTES} of {PUBLIC_TEST}", labeled_by_votes(data, head.classes))
+                truth = _truth(f"{VOTES} of {PUBLIC_TEST}", labeled_by_votes(data, head.classes))
+                if head.name == PEOPLE and people is not None:
+                    truth = with_people(truth, people)
+                elif head.name == PEOPLE:
+                    notes.append(f"{PEOPLE} is measured on {truth.description} alone: --people adds people kept aside")
+                found[head.name] = truth
             continue
         single = len(checkpoint.heads) == 1
         owner = "the checkpoint" if single else f"the head {head.name}"
@@ -44,8 +108,36 @@ def find_truths(data: FaceData, checkpoint: Checkpoint) -> tuple[dict[str, HeadT
                 raise
             notes.append(f"accuracy of {head.name} not measured: {error}")
         else:
-            found[head.name] = HeadTruth(f"labels of {PUBLIC_TEST}", aligned)
+            found[head.name] = _truth(f"labels of {PUBLIC_TEST}", aligned)
     return found, notes
+
+
+def _truth(description: str, data: FaceData) -> HeadTruth:
+    labels = data.split(PUBLIC_TEST).labels
+    return HeadTruth(data, (Truth(description, np.arange(len(labels)), labels),))
+
+
+def with_people(truth: HeadTruth, people: FaceData) -> HeadTruth:
+    """`truth` with the test faces of `people` as a further truth; people of other classes are left out."""
+    data, (first, *_) = truth.data, truth.parts
+    kept = align_classes(people, FERPLUS_CLASSES, {}, "a head on votes").split(PUBLIC_TEST, PRIVATE_TEST)
+    places = np.array([data.classes.index(name) if name in data.classes else -1 for name in FERPLUS_CLASSES])
+    kept = replace(kept, labels=places[kept.labels]).rows(places[kept.labels] >= 0)
+    if not len(kept):
+        raise DataError(f"{people.path} has no faces kept aside: --people needs a folder test/<class>/, or test rows")
+    if kept.images.shape[1:] != data.images.shape[1:]:
+        raise DataError(f"{people.path} has faces of another size than {data.path}")
+    both = replace(
+        data,
+        images=np.concatenate([data.images, kept.images]),
+        labels=np.concatenate([data.labels, kept.labels]),
+        usage=np.concatenate([data.usage, np.full(len(kept), PUBLIC_TEST)]),
+        names=None,
+        votes=None,
+    )
+    rows = len(first.rows) + np.arange(len(kept))
+    second = Truth(f"people of {people.title} kept aside", rows, kept.labels, by_class=True)
+    return HeadTruth(both, (first, second) if len(first.rows) else (second,))
 
 
 def labeled_by_votes(data: FaceData, classes: Sequence[str]) -> FaceData:

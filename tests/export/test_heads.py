@@ -5,14 +5,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import torch
 
+from fer_edge.errors import DataError
 from fer_edge.network.classifier import Classifier
-from fer_export.truths import labeled_by_votes
-from fer_train.data import FERPLUS_CLASSES, FERPLUS_COLUMNS, FaceData
-from fer_train.evaluation.metrics import softmax
+from fer_export.cli import ThresholdsType
+from fer_export.graph.classifier import classifier_contract
+from fer_export.truths import find_truths, labeled_by_votes
+from fer_train.data import FER2013_CLASSES, FERPLUS_CLASSES, FERPLUS_COLUMNS, FaceData
+from fer_train.evaluation.metrics import fit_temperature, softmax
 from fer_train.networks.checkpoint import Checkpoint, save_checkpoint
 from fer_train.networks.heads import Head
 from fer_train.networks.inference import predict_logits
@@ -66,3 +70,70 @@ def test_votes_label_faces_by_the_majority_protocol(faces: FaceData) -> None:
     labeled = labeled_by_votes(replace(faces, votes=votes), FERPLUS_CLASSES)
     assert len(labeled) == len(faces) - 1
     assert {FERPLUS_CLASSES[label] for label in labeled.split("PublicTest").labels} == {"happy"}
+
+
+@pytest.fixture
+def voted(faces: FaceData) -> FaceData:
+    """The drawn faces with votes for their labels."""
+    columns = [FERPLUS_COLUMNS.index(name) for name in
+               ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")]  # fmt: skip
+    votes = np.zeros((len(faces), 10), np.float32)
+    votes[np.arange(len(faces)), np.array(columns)[faces.labels]] = 10
+    return replace(faces, votes=votes)
+
+
+def people_of(faces: FaceData, count: int) -> FaceData:
+    """`count` test faces, all named happy, as another data set."""
+    kept = faces.split("PublicTest").rows(np.arange(42) < count)
+    return replace(kept, labels=np.full(count, FER2013_CLASSES.index("happy")), path=Path("crowd"))
+
+
+def test_people_kept_aside_are_a_truth_that_weighs_as_much_as_the_votes(
+    checkpoint: Checkpoint, voted: FaceData
+) -> None:
+    head = replace(checkpoint.heads[0], name="people", truth="FER+ majorities of PublicTest")
+    people = people_of(voted, 6)
+    truths, notes = find_truths(voted, replace(checkpoint, heads=(head,)), people)
+    truth = truths["people"]
+    assert not notes and truth.description == "FER+ majorities of PublicTest and people of crowd kept aside"
+    test = truth.data.split("PublicTest")
+    assert len(test) == 48
+    np.testing.assert_allclose(truth.weights, [1 / 42] * 42 + [1 / 6] * 6)
+    logits = predict_logits(checkpoint.network(), torch.from_numpy(test.images)).numpy()
+    votes, crowd = truth.scores(softmax(logits, 1.25).astype(np.float32), 1.25)
+    hits = logits.argmax(axis=1) == test.labels
+    assert (votes["images"], crowd["images"], votes["temperature_weight"]) == (42, 6, 0.5)
+    assert votes["accuracy"] == hits[:42].mean() and crowd["accuracy"] == hits[42:].mean()
+    assert crowd["accuracy"] < votes["accuracy"] and crowd["ece"] > votes["ece"]
+    both = fit_temperature(logits, test.labels, truth.weights)
+    assert both > fit_temperature(logits, test.labels)  # wrong answers of few people count for more
+
+
+def test_people_without_a_test_part_are_refused_and_their_absence_is_told(
+    checkpoint: Checkpoint, voted: FaceData
+) -> None:
+    head = replace(checkpoint.heads[0], name="people", truth="FER+ majorities of PublicTest")
+    asked = replace(checkpoint, heads=(head,))
+    assert "--people adds people kept aside" in find_truths(voted, asked)[1][0]
+    with pytest.raises(DataError, match="crowd has no faces kept aside"):
+        find_truths(voted, asked, replace(people_of(voted, 6), usage=np.full(6, "Training")))
+
+
+@pytest.mark.parametrize(
+    ("value", "thresholds"), [("0.2", (0.2, 0.2)), ("own=0.5", (0.0, 0.5)), ("0.2,own=0", (0.2, 0.0)), (None, (0, 0.3))]
+)
+def test_each_head_has_its_threshold(several: Checkpoint, value: str | None, thresholds: tuple[float, float]) -> None:
+    given = None if value is None else ThresholdsType().convert(value, None, None)
+    assert tuple(head.min_confidence for head in classifier_contract(several, "", given).heads) == thresholds
+
+
+@pytest.mark.parametrize("value", ["", "x", "1", "own=-1", "own=nan", "own=0.1,own=0.2", "own"])
+def test_thresholds_that_are_none_are_refused(value: str) -> None:
+    with pytest.raises(click.BadParameter):
+        ThresholdsType().convert(value, None, None)
+
+
+def test_a_threshold_of_an_unknown_head_is_refused(several: Checkpoint, fer_export: Callable, tmp_path: Path) -> None:
+    save_checkpoint(several, tmp_path / "best.pt")
+    result = fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx", "--min-confidence", "votes=0.5")
+    assert result.code == 1 and "no head 'votes': choose one of faces, own" in result.stderr

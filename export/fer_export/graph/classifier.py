@@ -1,7 +1,7 @@
 """From a checkpoint to an fp32 ONNX graph: uint8 faces in, calibrated probabilities out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import onnx
 import torch
@@ -58,15 +58,22 @@ def usable_network(checkpoint: Checkpoint, file: str) -> Network:
     return network
 
 
-def classifier_contract(checkpoint: Checkpoint, checkpoint_sha256: str, min_confidence: float = 0.0) -> Contract:
-    """The contract of a file made from `checkpoint`, without its accuracy, which is not measured yet."""
+def classifier_contract(
+    checkpoint: Checkpoint, checkpoint_sha256: str, min_confidence: Mapping[str, float] | None = None
+) -> Contract:
+    """The contract of a file made from `checkpoint`, without its accuracy, which is not measured yet.
+
+    min_confidence: by head, "" for all others; the checkpoint's for a head that is not named.
+    """
+    given = min_confidence or {}
+    thresholds = [given.get(head.name, given.get("", head.min_confidence)) for head in checkpoint.heads]
     contract = Contract(
         kind="classifier",
         labels=checkpoint.classes,
         input_size=(checkpoint.input_size, checkpoint.input_size),
         color="grey",
         temperature=checkpoint.temperature,
-        min_confidence=min_confidence or checkpoint.head().min_confidence,
+        min_confidence=thresholds[0],
         dataset=checkpoint.dataset,
         checkpoint_sha256=checkpoint_sha256,
         class_mapping=dict(checkpoint.class_mapping),
@@ -79,11 +86,11 @@ def classifier_contract(checkpoint: Checkpoint, checkpoint_sha256: str, min_conf
             output=output,
             labels=head.classes,
             temperature=head.temperature,
-            min_confidence=min_confidence or head.min_confidence,
+            min_confidence=threshold,
             dataset=head.dataset,
             class_mapping=dict(head.class_mapping),
         )
-        for head, output in zip(checkpoint.heads, output_names(checkpoint.heads), strict=True)
+        for head, output, threshold in zip(checkpoint.heads, output_names(checkpoint.heads), thresholds, strict=True)
     ]
     return contract.with_heads(heads)
 

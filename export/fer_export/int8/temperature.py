@@ -46,17 +46,21 @@ class TemperatureFit:
 
 
 def refit_temperature(
-    model: onnx.ModelProto, temperature: float, test: FaceData, split: str, output: str = OUTPUT
-) -> TemperatureFit:
-    """Fit `model`'s temperature on `test`, the faces of `split`; its graph divides logits by `temperature` so far."""
+    model: onnx.ModelProto, temperature: float, test: FaceData, split: str, output: str = OUTPUT,
+    weights: npt.NDArray[np.float64] | None = None,
+) -> TemperatureFit:  # fmt: skip
+    """Fit `model`'s temperature on `test`, the faces of `split`; its graph divides logits by `temperature` so far.
+
+    weights: float64 [N], of each face in the fit; all the same by default.
+    """
     logits: Floats = logits_of(model, test.images, output) * np.float32(temperature)
     return TemperatureFit(
         split=split,
         images=len(test),
         before=temperature,
-        after=fit_temperature(logits, test.labels),
+        after=fit_temperature(logits, test.labels, weights),
         ece_before=_error(softmax(logits, temperature), test),
-        ece_after=_error(cross_fitted_probabilities(logits, test.labels), test),
+        ece_after=_error(cross_fitted_probabilities(logits, test.labels, weights), test),
     )
 
 
