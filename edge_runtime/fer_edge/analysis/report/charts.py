@@ -52,7 +52,7 @@ def fill_of(label: str, labels: Sequence[str]) -> dict[str, Any]:
 def share_bars(summary: Mapping[str, Any], rows: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Markup:
     """A bar per emotion with its 95 % interval. rows: of `by_share`."""
     with matplotlib.rc_context(STYLE):
-        figure, (axes,) = _figure([0.31 * len(rows) + 0.35], 1.2, 0.45)
+        figure, (axes,) = _figure([0.31 * len(rows) + 0.35], 1.25, 0.45)
         for place, (label, figures) in enumerate(rows):
             axes.barh(place, 100 * figures["share"], 0.66, **fill_of(label, summary["labels"]))
             low, high = 100 * figures["low"], 100 * figures["high"]
@@ -67,7 +67,7 @@ def share_bars(summary: Mapping[str, Any], rows: Sequence[tuple[str, Mapping[str
 def paired_shares(a: Mapping[str, Any], b: Mapping[str, Any], names: Sequence[str], title: str) -> Markup:
     """Two marks with intervals per emotion: a filled circle for A, an open square for B."""
     with matplotlib.rc_context(STYLE):
-        figure, (axes,) = _figure([0.45 * len(names) + 0.35], 1.2, 0.45)
+        figure, (axes,) = _figure([0.45 * len(names) + 0.35], 1.25, 0.45)
         highest = 1.0
         for place, label in enumerate(names):
             for side, summary, mark in ((-0.17, a, "o"), (0.17, b, "s")):
@@ -93,7 +93,7 @@ def share_timeline(
     shares = part[[SHARE + label for label in (*labels, UNSURE)]].to_numpy(np.float64)
     edges = np.minimum(np.append(part["start"], part["start"].iloc[-1] + every_s), max(length_s, 1e-3))
     with matplotlib.rc_context(STYLE):
-        figure, (stack, strip) = _figure([1.25, 0.28], 0.72, 0.42)
+        figure, (stack, strip) = _figure([1.25, 0.3], 0.95, 0.42)
         tops = np.cumsum(np.nan_to_num(shares), axis=1)
         seen = ~np.isnan(shares[:, 0])
         leading = np.where(seen, np.nan_to_num(shares).argmax(axis=1), -1)
@@ -122,7 +122,7 @@ def probability_curves(
     """A row per emotion: the mean probability over time, and one standard deviation around it."""
     x = part["start"].to_numpy(np.float64) + every_s / 2
     with matplotlib.rc_context(STYLE):
-        figure, rows = _figure([0.42] * len(labels), 1.2, 0.42, gap=0.07)
+        figure, rows = _figure([0.42] * len(labels), 1.25, 0.42, gap=0.07)
         for axes, label in zip(rows, labels, strict=True):
             mean, spread = (part[prefix + label].to_numpy(np.float64) for prefix in (PROBABILITY, SPREAD))
             low, high = np.clip(mean - spread, 0, 1), np.clip(mean + spread, 0, 1)
@@ -146,7 +146,7 @@ def heat_map(
         pixels[place, :, :3] = rgb(label, labels)
         pixels[place, :, 3] = np.nan_to_num(part[SHARE + label].to_numpy(np.float64))
     with matplotlib.rc_context(STYLE):
-        figure, (axes,) = _figure([0.27 * len(names)], 1.2, 0.42)
+        figure, (axes,) = _figure([0.27 * len(names)], 1.25, 0.42)
         end = float(part["start"].iloc[-1] + every_s)
         axes.imshow(pixels, aspect="auto", interpolation="none", extent=(0, end, len(names) - 0.5, -0.5))
         for place in range(1, len(names)):
@@ -159,7 +159,7 @@ def heat_map(
 
 def _figure(heights: Sequence[float], left: float, bottom: float, gap: float = 0.05) -> tuple[Figure, list[Axes]]:
     """A figure with axes below one another; all in inches."""
-    top, right = 0.08, 0.45
+    top, right = 0.16, 0.45
     height = sum(heights) + gap * (len(heights) - 1) + bottom + top
     figure = Figure(figsize=(WIDTH_IN, height), dpi=DPI)
     FigureCanvasSVG(figure)

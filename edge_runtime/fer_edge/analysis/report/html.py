@@ -59,7 +59,7 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]], caption: str
 
     top = element("tr", *(element("th", name, scope="col", class_=kind(place)) for place, name in enumerate(head)))
     body = (element("tr", *(cell(place, value) for place, value in enumerate(row))) for row in rows)
-    inner = (element("caption", caption), element("thead", top), element("tbody", *body))
+    inner = (element("caption", element("span", caption)), element("thead", top), element("tbody", *body))
     return element("div", element("table", *inner), class_="wide", tabindex="0", role="region", aria_label=caption)
 
 

@@ -25,17 +25,17 @@ p, li { max-width: 44rem; overflow-wrap: anywhere; }
 .lead { font-size: 1.1rem; margin: .5rem 0; }
 .small, .about, figcaption, caption { color: var(--soft); font-size: .9rem; }
 .caution { border-left: .25rem solid var(--mark); padding: .25rem 0 .25rem .75rem; margin: 1rem 0; }
-figure { margin: 1.5rem 0 2rem; break-inside: avoid; }
+figure { margin: 1.5rem 0 2rem; }
 figcaption { margin-bottom: .4rem; max-width: 44rem; }
-svg { display: block; width: 100%; min-width: 34rem; height: auto; }
+svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { fill: currentColor; font-family: inherit; }
 .wide { overflow-x: auto; }
 .wide:focus-visible { outline: 2px solid var(--mark); }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; margin: .5rem 0 1rem;
   min-width: 50%; }
-caption { text-align: left; padding-bottom: .3rem; }
+caption { text-align: left; padding-bottom: .3rem; } caption span { display: block; max-width: min(44rem, 88vw); }
 th, td { text-align: left; padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { font-weight: 600; } tbody th { font-weight: 500; }
+th { font-weight: 600; } tbody th { font-weight: 500; min-width: 4.5rem; }
 th.n, td.n { text-align: right; white-space: nowrap; }
 td:not(.n) { overflow-wrap: anywhere; }
 td .right { font-weight: 700; background: var(--tint); padding: 0 .25rem; }
@@ -45,12 +45,14 @@ td .right { font-weight: 700; background: var(--tint); padding: 0 .25rem; }
 .swatch.unsure { background: repeating-linear-gradient(135deg, transparent 0 3px, var(--ink) 3px 4px); }
 .swatch.gap { border-style: dashed; }
 summary { cursor: pointer; font-size: .9rem; color: var(--soft); }
-@media (max-width: 40rem) { main { padding: 1rem .9rem 3rem; } h1 { font-size: 1.4rem; } .lead { font-size: 1.02rem; } }
+@media screen and (max-width: 40rem) { svg text { font-size: 19px !important; }
+  main { padding: 1rem .9rem 3rem; } h1 { font-size: 1.4rem; } .lead { font-size: 1.02rem; } }
 @media print {
   :root { --paper: #fff; --ink: #000; --soft: #444; --line: #bbb; --tint: #eee; --mark: #000; color-scheme: light; }
   @page { margin: 15mm; }
   main { max-width: none; padding: 0; } body { font-size: 10pt; }
-  svg { min-width: 0; } .wide { overflow: visible; } h2, h3, figcaption { break-after: avoid; }
+  .wide { overflow: visible; break-inside: avoid; } h2, h3, figcaption, .legend { break-after: avoid; }
+  summary { display: none; }
   tr { break-inside: avoid; } table { font-size: 8pt; } th, td { padding-right: .5rem; }
   * { print-color-adjust: exact; }
   details::details-content { content-visibility: visible; block-size: auto; }
