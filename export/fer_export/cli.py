@@ -158,6 +158,7 @@ def scoring_options(command: Command) -> Command:
         click.option("--overwrite", is_flag=True, help="Replace the --json file if it exists."),
         click.option("--json", "json_file", type=PathType, metavar="FILE", help="Write the scores to FILE, too."),
         shared.threads,
+        shared.head,
         click.option("--split", type=SPLITS, default="PublicTest", help="Rows to score."),
         shared.skip_bad_rows,
         shared.classes,
@@ -172,7 +173,7 @@ def scoring_options(command: Command) -> Command:
 @scoring_options
 def evaluate(
     file: Path, data: Path, classes: ClassChoice | None, skip_bad_rows: bool, split: str, threads: int,
-    json_file: Path | None, overwrite: bool,
+    head: str | None, json_file: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Score an ONNX file on labeled faces.
 
@@ -185,7 +186,7 @@ def evaluate(
         from fer_train.evaluation.predictors import OnnxPredictor
         from fer_train.evaluation.scoring import evaluate_predictor
 
-    predictor = OnnxPredictor(file, threads)
+    predictor = OnnxPredictor(file, threads, head)
     faces = load_faces(data, classes=classes, skip_bad=skip_bad_rows)
     shared.log_notes(faces.notes)
     evaluation = evaluate_predictor(predictor, faces, split)
@@ -200,7 +201,7 @@ def evaluate(
 @scoring_options
 def compare(
     first: Path, second: Path, data: Path, classes: ClassChoice | None, skip_bad_rows: bool, split: str, threads: int,
-    json_file: Path | None, overwrite: bool,
+    head: str | None, json_file: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Compare two ONNX files: accuracy, agreement, time, and where they differ.
 
@@ -211,7 +212,7 @@ def compare(
     with extra_required("fer-export", "export"):
         from fer_export.compare import compare as compare_files
 
-    comparison = compare_files(first, second, data, split, threads, classes, skip_bad_rows)
+    comparison = compare_files(first, second, data, split, threads, classes, skip_bad_rows, head)
     echo_lines(str(comparison))
     if json_file is not None:
         write_json(json_file, comparison.to_json())

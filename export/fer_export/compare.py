@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fer_edge.errors import ContractError
 from fer_edge.network.classifier import Classifier
 from fer_edge.system import machine_info
 from fer_export.checks.measure import Latency, agreement, measure_latency, predict
@@ -70,6 +71,7 @@ class Comparison:
             "file": classifier.path.name,
             "sha256": classifier.sha256,
             "precision": classifier.precision,
+            "head": classifier.head,
             "accuracy": accuracy.metrics["accuracy"],
             "accuracy_deduplicated": accuracy.deduplicated,
             "macro_f1": accuracy.metrics["macro_f1"],
@@ -84,8 +86,10 @@ class Comparison:
         differ = sum(change.faces for change in self.changes)
         only = [sum(getattr(change, name) for change in self.changes) for name in ("first_right", "second_right")]
         head = [
-            f"A {a.path} ({a.precision})",
-            f"B {b.path} ({b.precision})",
+            *(
+                f"{name} {each.path} ({each.precision}{f', head {each.head}' if each.head else ''})"
+                for name, each in (("A", a), ("B", b))
+            ),
             f"on {images} {self.accuracy[0].split} faces of {self.data}",
             "",
             *aligned(self._score_rows()),
@@ -130,16 +134,20 @@ class Comparison:
 
 def compare(
     first: Path, second: Path, data: Path, split: str, threads: int = 1,
-    classes: ClassChoice | None = None, skip_bad: bool = False,
+    classes: ClassChoice | None = None, skip_bad: bool = False, head: str | None = None,
 ) -> Comparison:  # fmt: skip
     """Score and time both ONNX files on the rows of `data` (as load_faces takes it) whose Usage is `split`.
 
-    A's contract maps the data's classes; B must have the same labels, in any order. Raises ModelError or
+    A's contract maps the data's classes; B must have the same labels, in any order. head: of both files, if they have
+    heads; a file without any is compared as it is. None compares the default ones. Raises ModelError or
     ContractError for a file, DataError for the data.
     """
-    a, b = Classifier(first, threads), Classifier(second, threads)
+    a, b = _opened(first, threads, head), _opened(second, threads, head)
+    if head is not None and a.head is None and b.head is None:
+        raise ContractError(f"neither {first} nor {second} has heads: leave --head out")
+    answering = a.contract.head(a.head, str(first)) or a.contract
     faces = load_faces(data, classes=classes, skip_bad=skip_bad)
-    faces = align_classes(faces, a.labels, a.contract.class_mapping, str(first))
+    faces = align_classes(faces, a.labels, answering.class_mapping, str(first))
     chosen = faces_of_split(faces, split)
     rows = predict(a, chosen, "A"), predict(b, chosen, "B")
     return Comparison(
@@ -151,6 +159,12 @@ def compare(
         changes=changes(*rows, chosen),
         latency=measure_latency({"A": a, "B": b}, chosen.images[0]),
     )
+
+
+def _opened(path: Path, threads: int, head: str | None) -> Classifier:
+    """The file with that head; a file without heads is opened as it is."""
+    default = Classifier(path, threads)
+    return default if default.head is None or head is None else Classifier(path, threads, head)
 
 
 def changes(first: Probabilities, second: Probabilities, data: FaceData) -> tuple[Change, ...]:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import onnx
 
-from fer_edge.network.contract import METADATA_KEY
+from fer_edge.errors import ContractError
+from fer_edge.network.contract import METADATA_KEY, parse_contract
 from fer_edge.network.session import open_session
 from fer_export.graph.operators import running_operators, stored_operators
+from fer_train.tables import aligned
 
 MAX_GARBLED_SHOWN = 60
 
@@ -29,7 +31,24 @@ def describe(path: Path) -> str:
         ("running", _listed(running_operators(data))),
     ]
     lines = [str(path), *(f"{name:10}{value}" for name, value in facts)]
-    return "\n".join([*lines, *_contract_lines(contract)])
+    return "\n".join([*lines, *_head_lines(contract, path.name), *_contract_lines(contract)])
+
+
+def _head_lines(text: str | None, file: str) -> list[str]:
+    """A table of the heads; nothing for a file without, or with a contract that can't be used."""
+    try:
+        heads = () if text is None else parse_contract(text, file).heads
+    except ContractError:
+        return []
+    if not heads:
+        return []
+    rows: list[tuple[str, ...]] = [("head", "classes", "temperature", "unsure below", "accuracy", "against")]
+    for head in heads:
+        measured = head.accuracy or {}
+        accuracy = f"{measured['accuracy']:.2%} of {measured['images']}" if measured else "-"
+        numbers = (f"{head.temperature:g}", f"{head.min_confidence:g}")
+        rows.append((head.name, str(len(head.labels)), *numbers, accuracy, str(measured.get("truth", "-"))))
+    return ["", *aligned(rows), ""]
 
 
 def _listed(operators: dict[str, int]) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -47,6 +48,8 @@ def test_heads_become_outputs_and_the_contract_s_heads(
     contract = classifier.contract
     assert [head.output for head in contract.heads] == ["own", "faces_probabilities"]
     assert (contract.labels, contract.temperature, contract.min_confidence) == (("focused", "bored"), 2.0, 0.3)
+    shown = fer_export("inspect", tmp_path / "m.onnx").stdout
+    assert ["own", "2", "2", "0.3", "-", "-"] in [line.split() for line in shown.splitlines()]
     assert [head["name"] for head in json.loads((tmp_path / "m.export.json").read_text())["heads"]] == ["own", "faces"]
 
 
@@ -137,3 +140,24 @@ def test_a_threshold_of_an_unknown_head_is_refused(several: Checkpoint, fer_expo
     save_checkpoint(several, tmp_path / "best.pt")
     result = fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx", "--min-confidence", "votes=0.5")
     assert result.code == 1 and "no head 'votes': choose one of faces, own" in result.stderr
+
+
+def test_evaluate_and_compare_take_a_head(
+    several: Checkpoint, fer_export: Callable, faces_csv: Path, finished: Any, tmp_path: Path
+) -> None:
+    save_checkpoint(several, tmp_path / "best.pt")
+    model, scores = tmp_path / "m.onnx", tmp_path / "scores.json"
+    assert fer_export(tmp_path / "best.pt", "--out", model, "--head", "own", "--head", "faces").code == 0
+    given = ["--head", "faces", "--data", faces_csv, "--overwrite", "--json", scores]
+    assert fer_export("evaluate", model, *given).code == 0
+    assert json.loads(scores.read_text())["accuracy"] == finished.report["accuracy"]["fp32"]
+    plain = finished.folder / "m.onnx"  # without heads: the same network's first one
+    result = fer_export("compare", model, plain, *given)
+    stored = json.loads(scores.read_text())
+    assert result.code == 0 and "m.onnx (fp32, head faces)" in result.stdout
+    assert (stored["agreement"], stored["a"]["head"], stored["b"]["head"]) == (1.0, "faces", None)
+    assert "no head 'votes': choose one of own, faces" in fer_export(
+        "compare", model, plain, "--head", "votes", "--data", faces_csv
+    ).stderr  # fmt: skip
+    refused = fer_export("compare", plain, plain, "--head", "faces", "--data", faces_csv)
+    assert refused.code == 1 and "has heads: leave --head out" in refused.stderr
