@@ -2,5 +2,5 @@
 
 `door` decodes every image of fer-edge and fer-train, `formats` reads image headers and ends. `containers` reads the
 indexes and ends of videos, `structure` finds damage in them, `ends` counts missing frames, `interlaced` decodes
-interlaced videos. `suffixes` has the names of image files.
+interlaced videos. `fetch` gets the image behind a URL, `suffixes` has the names of image files.
 """

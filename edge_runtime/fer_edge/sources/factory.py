@@ -64,11 +64,33 @@ def _open_rpicam(uri: str, reconnect_policy: ReconnectPolicy) -> Source:
 def _open_url(url: str, reconnect_policy: ReconnectPolicy) -> Source:
     from fer_edge.sources.video import UrlSource, redact
 
-    first = open_with_timeout(lambda: UrlSource(url), redact(url), reconnect_policy.open_s)
+    first = open_with_timeout(lambda: _url_source(url), redact(url), reconnect_policy.open_s)
     if not first.live:
         return first
     opened: list[Source] = [first]
     return LiveSource(first.name, lambda: opened.pop() if opened else UrlSource(url), reconnect_policy)
+
+
+def _url_source(url: str) -> Source:
+    """The image, video or stream behind a URL."""
+    from fer_edge.media.fetch import is_http, may_be_image
+    from fer_edge.sources.images import fetched_image
+    from fer_edge.sources.video import UrlSource, redact
+
+    asked = may_be_image(url)
+    if asked and (image := fetched_image(url, redact(url))) is not None:
+        return image
+    fetches = is_http(url) and not asked
+    try:
+        source = UrlSource(url)
+    except SourceError:
+        if fetches and (image := fetched_image(url, redact(url))) is not None:
+            return image
+        raise
+    if fetches and source.is_one_image() and (image := fetched_image(url, source.name)) is not None:
+        source.close()
+        return image
+    return source
 
 
 def _open_path(text: str, recursive: bool, exclude: Path | None) -> Source:

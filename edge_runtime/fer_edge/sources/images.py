@@ -14,16 +14,19 @@ log = logging.getLogger(__name__)
 
 
 class ImagesSource(Source):
-    """Images in the given order. An unreadable one counts as an error, unless it is the only one: then SourceError."""
+    """Images in the given order. An unreadable one counts as an error, unless it is the only one: then SourceError.
 
-    def __init__(self, name: str, files: Sequence[Path]) -> None:
+    only: the content of the only file, if it is known.
+    """
+
+    def __init__(self, name: str, files: Sequence[Path], only: Picture | None = None) -> None:
         self.name = name
         self.image_count = self.frame_count = len(files)
         self.files = self._files = list(files)
         self._next = 0
         self._readable = 0
         try:
-            self._only = load_image(files[0]) if len(files) == 1 else None
+            self._only = only or (load_image(files[0]) if len(files) == 1 else None)
         except ValueError as error:
             raise SourceError(f"{files[0]} can't be used: {error}; name another image") from error
 
@@ -37,11 +40,29 @@ class ImagesSource(Source):
         try:
             picture = self._only or load_image(path)
         except ValueError as error:
-            return SourceFrame(None, media_time_s=0.0, file=str(path), problem=str(error))
+            return SourceFrame(None, media_time_s=0.0, file=self._name_of(path), problem=str(error))
         self._readable += 1
         if picture.note:
             log.info("%s: %s", path, picture.note)
-        return SourceFrame(picture.image, media_time_s=0.0, file=str(path))  # images have no time
+        return SourceFrame(picture.image, media_time_s=0.0, file=self._name_of(path))  # images have no time
+
+    def _name_of(self, path: Path) -> str:
+        return str(path) if self.files else self.name
+
+
+def fetched_image(url: str, name: str) -> ImagesSource | None:
+    """The image behind an HTTP URL, called `name`; None if there is none. SourceError if it can't be used."""
+    from fer_edge.media.fetch import fetch_image  # of no use without a URL
+
+    try:
+        data = fetch_image(url)
+        if data is None:
+            return None
+        source = ImagesSource(name, [Path(name)], decode_image(data))
+    except ValueError as error:
+        raise SourceError(f"{name} can't be used: {error}; name another image") from error
+    source.files = ()
+    return source
 
 
 def load_image(path: Path) -> Picture:

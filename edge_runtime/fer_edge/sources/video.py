@@ -1,6 +1,7 @@
 """Cameras, video files and URLs through cv2.VideoCapture."""
 
 import contextlib
+import logging
 import math
 import re
 import sys
@@ -18,6 +19,8 @@ from fer_edge.opencv import cv2
 from fer_edge.sources.base import Source, SourceFrame
 from fer_edge.sources.v4l2 import check_free, luma_decoder
 
+log = logging.getLogger(__name__)
+
 OPEN_TIMEOUT_MS = 10_000
 READ_TIMEOUT_MS = 10_000
 DEFAULT_CAMERA_SIZE = (640, 480)
@@ -25,6 +28,12 @@ DEFAULT_FPS = 30.0  # of a file without a frame rate
 SEEK_TRIES = 4
 MAX_PIXEL_ASPECT = 8.0  # the widest pixels of a real format are 3:1; anything beyond this is a damaged header
 MIN_GRABS, MAX_GRABS = 16, 10_000  # tries for a further frame of a file of unknown length, and of any file
+STILL_FORMATS = {"MJPG", "MPNG", "PNG", "WEBP", "BMP", "TIFF", "JP2K", "PPM", "PGM"}  # codecs of images
+MANY_EQUAL = 50
+INTERLACED_ADVICE = (
+    "if it is interlaced, OpenCV can't convert it: let the camera send progressive frames, or convert a file with "
+    "ffmpeg -i IN -vf yadif OUT.mp4"
+)
 SAMPLED_ROWS = 16  # every so many rows are compared first
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
@@ -302,4 +311,32 @@ class UrlSource(_Capture):
             ],
         )  # fmt: skip
         live = capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0
+        self._second: SourceFrame | None = None
+        self._before: Image | None = None
+        self._equal = 0  # frames since the first one that equal it
         super().__init__(capture, redact(url), live, "check the address, the network and the credentials")
+
+    def is_one_image(self) -> bool:
+        """True if the URL gave one image; to know that of an image's format, this waits for a second frame."""
+        if self.frame_count == 1 or _fourcc(self._capture).upper() not in STILL_FORMATS:
+            return self.frame_count == 1
+        self._second = self._next_frame()
+        return self._second is None
+
+    def _decode(self, retrieved: Image) -> Image | None:
+        if self._before is not None:
+            self._equal += 1
+            if not _are_equal(retrieved, self._before):
+                self._before, self._equal = None, MANY_EQUAL + 1
+            elif self._equal == MANY_EQUAL:
+                log.warning("%s: its first %d frames are equal: %s", self.name, MANY_EQUAL + 1, INTERLACED_ADVICE)
+        elif not self._decoded:
+            self._before = retrieved
+        return super()._decode(retrieved)
+
+    def read(self) -> SourceFrame | None:
+        """The next frame; None at a file's end, SourceError when a live source is lost."""
+        if self._first is None and self._second is not None:
+            frame, self._second = self._second, None
+            return frame
+        return super().read()

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -185,6 +186,9 @@ def test_a_film_goes_on_after_a_long_pause_with_sound(make: Make) -> None:
     )  # fmt: skip
     source, frames = read(path)
     assert (len(frames), source.missing) == (10, 0)
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)  # does not read on after a failure
+    assert sum(iter(capture.grab, False)) == 10
+    capture.release()
 
 
 HEALTHY = {
