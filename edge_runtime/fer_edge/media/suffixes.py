@@ -10,6 +10,9 @@ IMAGE_SUFFIXES = frozenset(
 
 WRITTEN_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
 
+PHONE_SUFFIXES = frozenset({".heic", ".heif", ".hif", ".jxl"})
+"""Photos that OpenCV can't decode: fer-train refuses them, so that no class silently loses them."""
+
 UNREAD_SUFFIXES = frozenset(
     {
         ".heic", ".heif", ".hif", ".jxl", ".jxr", ".psd", ".svg", ".ico", ".exr", ".hdr", ".tga", ".apng", ".mpo",

@@ -9,6 +9,8 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from fer_edge.errors import DataError
@@ -147,3 +149,14 @@ def test_hard_links_in_a_tar_are_read_and_links_out_of_it_are_named(tmp_path: Pa
     data = read_faces(tmp_path / "a.tar")
     assert data.counts() == {"happy": 2, "sad": 3}
     assert any(note.endswith("faces/sad/3.png") for note in data.notes)
+
+
+def test_photos_that_can_not_be_decoded_are_refused_and_named(tmp_path: Path) -> None:
+    for label in ("happy", "sad"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "a.png").write_bytes(bytes(cv2.imencode(".png", np.eye(48, dtype=np.uint8))[1]))
+    (tmp_path / "sad" / "b.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    (tmp_path / "sad" / "c.jxl").write_bytes(b"\xff\x0a" + bytes(100))
+    with pytest.raises(DataError, match=r"b\.heic"):
+        load_faces(tmp_path)
+    assert load_faces(tmp_path, skip_bad=True).counts() == {"happy": 1, "sad": 1}

@@ -15,7 +15,7 @@ from fer_edge.framing import Square, crop, to_gray
 from fer_edge.guards.limits import MAX_IMAGE_BYTES
 from fer_edge.guards.text import printable
 from fer_edge.media.door import decode_image
-from fer_edge.media.suffixes import IMAGE_SUFFIXES
+from fer_edge.media.suffixes import IMAGE_SUFFIXES, PHONE_SUFFIXES
 from fer_edge.opencv import cv2
 from fer_train.data.containers import DAMAGED, Container
 from fer_train.data.faces import FACE_SIZE
@@ -32,8 +32,8 @@ Face = npt.NDArray[np.uint8]
 
 
 def is_image(name: PurePosixPath) -> bool:
-    """Whether the name is that of an image file."""
-    return name.suffix.casefold() in IMAGE_SUFFIXES
+    """Whether the name is that of an image file, also of one that can't be decoded."""
+    return name.suffix.casefold() in IMAGE_SUFFIXES | PHONE_SUFFIXES
 
 
 def has_image_content(container: Container, name: PurePosixPath) -> bool:
