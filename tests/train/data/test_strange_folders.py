@@ -158,5 +158,5 @@ def test_photos_that_can_not_be_decoded_are_refused_and_named(tmp_path: Path) ->
     (tmp_path / "sad" / "b.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
     (tmp_path / "sad" / "c.jxl").write_bytes(b"\xff\x0a" + bytes(100))
     with pytest.raises(DataError, match=r"b\.heic"):
-        load_faces(tmp_path)
-    assert load_faces(tmp_path, skip_bad=True).counts() == {"happy": 1, "sad": 1}
+        read_faces(tmp_path)
+    assert read_faces(tmp_path, skip_bad=True).counts() == {"happy": 1, "sad": 1}
