@@ -26,10 +26,10 @@ from fer_edge.detectors import open_detector
 from fer_edge.detectors.base import FramedDetector
 from fer_edge.files import atomic_write
 from fer_edge.framing import Image, Square, crop
-from fer_train.data.classes import canonical
 from fer_edge.opencv import cv2
 from fer_edge.pipeline.frame import Frame
 from fer_edge.results import Face, FrameResult
+from fer_train.data.classes import canonical
 
 TILE_PX, LINE_PX, COLUMNS = 112, 14, 8
 AROUND = 1.5  # side of the square shown, in heights of the face

@@ -27,8 +27,8 @@ _POSES = {
         corner=0.0, lip=0.85, teeth=2.4, jaw=8.5, forehead=0.9, fold=0.05,
     ),
     "fear": Pose(
-        brow_inner=5.8, brow_outer=-0.4, brow_pinch=1.4, lid_up=6.3, lid_low=3.2, mouth_width=16.5, mouth_up=2.0,
-        mouth_down=6.0, corner=-2.2, lip=0.8, teeth=3.0, jaw=3.6, square=0.65, forehead=0.9, furrow=0.4, fold=0.35,
+        brow_inner=5.8, brow_outer=-0.4, brow_pinch=1.4, lid_up=6.3, lid_low=3.2, mouth_width=16.5, mouth_up=3.0,
+        mouth_down=8.5, corner=-2.2, lip=0.8, teeth=3.0, jaw=5.0, square=0.65, forehead=0.9, furrow=0.4, fold=0.35,
     ),
     "sad": Pose(
         brow_inner=5.0, brow_outer=-2.5, brow_pinch=1.0, lid_up=2.6, lid_low=2.4, lid_slant=1.3, mouth_width=12.5,

@@ -11,6 +11,7 @@ import pytest
 from fer_edge.demo.scene import CYCLE_S, draw_scene, expression_at, face_box_at
 from fer_edge.detectors.luma import LumaDetector
 from fer_edge.framing import Box, Image, iou
+from fer_edge.recognizer import EmotionRecognizer
 
 SIZES = ((640, 480), (320, 240), (1280, 720), (480, 640))
 
@@ -125,3 +126,11 @@ def test_luma_finds_the_face_and_nothing_else(size: tuple[int, int], step: int) 
     found, extra = found_and_extra(detect, size, step)
     assert found >= 0.99
     assert extra <= 1
+
+
+def test_the_shipped_network_names_every_acted_expression() -> None:
+    recognizer = EmotionRecognizer()
+    times = [slot * CYCLE_S / 7 + into for slot in range(7) for into in (0.25, 0.4, 0.55)]
+    for t in times:
+        (face,) = recognizer(draw_scene(t))
+        assert (face.emotion, face.unsure) == (expression_at(t), False), (t, face)
