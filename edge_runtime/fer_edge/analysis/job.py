@@ -125,6 +125,7 @@ def _write_table(faces: pd.DataFrame, outputs: AnalysisOutputs) -> None:
         return
     safe = faces.copy(deep=False)
     safe["unsure"] = faces["unsure"].astype(int)
+    safe[["t", "seconds"]] = faces[["t", "seconds"]].round(6)
     for name in ("emotion", "file"):
         categories = faces[name].astype("category")
         safe[name] = categories.astype(object).map({text: text_cell(str(text)) for text in categories.cat.categories})
