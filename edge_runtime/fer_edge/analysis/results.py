@@ -107,7 +107,8 @@ def load_results(paths: Iterable[Path | str] | Path | str, resample: str | None 
     faces, frames = joined(tables, labels)
     if merger is not None:
         faces, frames = merger.finish(faces, frames, labels)
-    still = bool(len(frames)) and bool((frames["t"] == 0).all() and frames["file"].notna().all())
+    timeless = bool(len(frames)) and bool((frames["t"] == 0).all())
+    still = timeless and (bool(frames["file"].notna().all()) or len(frames) > 1)  # rows of a CSV have no file
     damaged = any(notes.bad_lines for notes in all_notes)
     lines = (*_sentences(all_notes, pieces_left_out(files)), *_twin_sentences(files), *clock_sentences(frames))
     return Results(faces, frames, labels, still, interval_s, lines, damaged, tuple(files))

@@ -272,3 +272,20 @@ def test_a_run_without_the_extra_does_not_start(fer_edge, tmp_path: Path, monkey
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     ran = fer_edge("demo:", "--headless", "--analyze", "page.html")
     assert (ran.returncode, "fer-edge[analysis]" in ran.stderr) == (2, True)
+
+
+def test_runs_are_listed_with_their_sources(analyze, results, tmp_path: Path) -> None:
+    lines = [line(n, n / 10, ["happy"], file=name) for name in ("a.mp4", "b.mp4") for n in range(30)]
+    results(lines=lines)
+    analyze("faces.jsonl", "--out", "report.html")
+    page = (tmp_path / "report.html").read_text()
+    checked(page)
+    assert "<td>a.mp4</td>" in page and "<td>b.mp4</td>" in page
+    assert "run 2, face 0" in page
+
+
+def test_rows_of_a_csv_of_face_pixels_are_images(analyze, results, tmp_path: Path) -> None:
+    results(lines=[line(n, 0.0, ["happy"]) for n in range(4)])
+    analyze("faces.jsonl", "--out", "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "4 faces were seen in 4 images" in page and ">row 4</th>" in page

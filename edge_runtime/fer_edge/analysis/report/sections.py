@@ -20,6 +20,7 @@ MAX_FACES_IN_TABLE = 50
 GROUP_POINTS, FACE_POINTS, TABLE_POINTS, MAP_POINTS = 300, 200, 24, 150
 LONG_S = 600.0  # longer runs get a heat map
 MAX_IMAGES_IN_TABLE = 200
+MAX_RUNS_IN_TABLE = 50
 CAUTION = (
     "These are names that a network gave to facial expressions. They do not say what a person felt, and the figures "
     "below show how often the network is wrong."
@@ -93,7 +94,25 @@ def time_sections(found: Findings) -> list[Markup]:
     curve = charts.probability_curves(group, labels, every, marks, axis.length_s, what)
     figures.append(html.figure(curve, what, _probability_table(table, labels, axis)))
     key = legend(labels)
-    return [html.section("Over time", key, *figures), _faces_section(found, axis, key)]
+    runs = [_runs_table(found, axis)] if found.summary["runs"] > 1 else []
+    return [html.section("Over time", *runs, key, *figures), _faces_section(found, axis, key)]
+
+
+def _runs_table(found: Findings, axis: Axis) -> Markup:
+    """Which run is of which source, and where it lies on the axis."""
+    groups = found.results.frames.groupby("run")
+    table = groups.agg(file=("file", "first"), first=("t", "min"), last=("t", "max"), frames=("t", "size"))
+    table["begin"] = table["first"] + axis.offset_s
+    body = []
+    for number, row in zip(range(MAX_RUNS_IN_TABLE), table.to_dict("records"), strict=False):
+        name = "" if pd.isna(row["file"]) else row["file"]
+        begin = elapsed(row["begin"])
+        if axis.start is not None:
+            begin = (axis.start + pd.Timedelta(row["begin"], "s")).strftime("%Y-%m-%d %H:%M:%S")
+        body.append([f"run {number + 1}", begin, duration(row["last"] - row["first"]), name])
+    more = len(table) - len(body)
+    caption = "The runs: each start of fer-edge, and each source" + (f" ({more:,} more)" if more else "")
+    return html.table(["run", "from", "length", "source"], body, caption, numbers_from=9)
 
 
 def _heat_map(found: Findings, axis: Axis, title: str) -> Markup:
@@ -150,14 +169,15 @@ def _tracks_table(found: Findings) -> Markup:
     return html.table(head, body, caption)
 
 
-def images_section(found: Findings) -> Markup:
+def images_section(findings: Findings) -> Markup:
     """Single images: a row per image."""
-    faces = found.results.faces
+    faces = findings.results.faces
     shown = faces["emotion"].astype(object).where(~faces["unsure"], UNSURE)
-    groups = shown.groupby(faces["file"].astype(object), sort=False)
+    names = faces["file"].astype(object).where(faces["file"].notna(), "row " + (faces["frame"] + 1).astype(str))
+    groups = shown.groupby(names, sort=False)
     body = [
-        [name, str(len(names)), ", ".join(f"{count} {label}" for label, count in names.value_counts().items())]
-        for name, names in list(groups)[:MAX_IMAGES_IN_TABLE]
+        [name, str(len(found)), ", ".join(f"{count} {label}" for label, count in found.value_counts().items())]
+        for name, found in list(groups)[:MAX_IMAGES_IN_TABLE]
     ]
     more = groups.ngroups - len(body)
     caption = "Images with faces" + (f" ({more:,} more are in the table of --csv)" if more else "")
