@@ -36,6 +36,7 @@ from fer_train.data import PUBLIC_TEST, FaceData, load_faces
 from fer_train.evaluation.predictors import onnx_probabilities
 from fer_train.evaluation.scoring import measure_accuracy
 from fer_train.networks.checkpoint import Checkpoint, load_checkpoint
+from fer_train.photos import Crop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class ClassifierExportOptions(JobOptions):
     it a face is unsure; "" for all others. skip_bad: leave out rows that can't be read. heads: which of the
     checkpoint's to keep, in this order; () keeps all. ferplus: FER+'s votes for the faces of `data`, the truth of heads
     that were trained on votes. people: faces whose test part is a second truth of the head `people`.
+    crop: how photographs are cut, as in training.
     """
 
     quantize: bool = False
@@ -57,6 +59,7 @@ class ClassifierExportOptions(JobOptions):
     seed: int = 0
     min_confidence: Mapping[str, float] = field(default_factory=dict)
     skip_bad: bool = False
+    crop: Crop = "auto"
     heads: tuple[str, ...] = ()
     ferplus: Path | None = None
     people: Path | None = None
@@ -66,10 +69,12 @@ class ClassifierExportOptions(JobOptions):
             raise ValueError("quantizing needs data to calibrate on")
 
 
-def load_data(path: Path, checkpoint: Checkpoint, skip_bad: bool, log: Log, ferplus: Path | None = None) -> FaceData:
+def load_data(
+    path: Path, checkpoint: Checkpoint, skip_bad: bool, log: Log, ferplus: Path | None = None, crop: Crop = "auto"
+) -> FaceData:
     """The faces in `path`; DataError if they are not of the checkpoint's size."""
     log(f"Reading {path} ...")
-    data = load_faces(path, ferplus, skip_bad=skip_bad)
+    data = load_faces(path, ferplus, skip_bad=skip_bad, crop=crop)
     for note in data.notes:
         log(f"note: {note}")
     if data.images.shape[1] != checkpoint.input_size:
@@ -98,9 +103,10 @@ class ClassifierExport(ExportJob):
 
     def _load(self, path: Path) -> FaceData:
         """The faces that calibrate: with the classes of the first head whose truth are labels, if there is any."""
-        data = load_data(path, self.checkpoint, self.options.skip_bad, self.log, self.options.ferplus)
-        given = self.options.people
-        people = None if given is None else load_people(given, self.options.skip_bad)
+        options = self.options
+        data = load_data(path, self.checkpoint, options.skip_bad, self.log, options.ferplus, options.crop)
+        given = options.people
+        people = None if given is None else load_people(given, options.skip_bad, options.crop)
         truths, notes = find_truths(data, self.checkpoint, people)
         self.notes += notes
         for head in self.heads:

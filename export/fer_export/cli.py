@@ -4,7 +4,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
@@ -14,6 +14,9 @@ from fer_export.int8.settings import AUTO, CALIBRATORS, MIN_CALIBRATION_IMAGES
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options as shared
 from fer_train.commands.data_options import SETTINGS, PathType
+
+if TYPE_CHECKING:
+    from fer_train.photos import Crop
 
 SPLITS = click.Choice(shared.SPLITS)
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -92,12 +95,13 @@ class ThresholdsType(click.ParamType):  # type: ignore[type-arg]  # generic from
     help="Faces labeled with what people would say, as for fer-train: its test faces measure the head people, too.",
 )  # fmt: skip
 @shared.skip_bad_rows
+@shared.crop
 @overwrite_option
 @force_option
 def export(
     checkpoint: Path, out: Path, quantize: bool, calibration_data: Path | None, calibration_images: int,
     calibrator: str, seed: int, min_confidence: Mapping[str, float] | None, heads: tuple[str, ...],
-    ferplus: Path | None, people: Path | None, skip_bad_rows: bool, overwrite: bool, force: bool,
+    ferplus: Path | None, people: Path | None, skip_bad_rows: bool, crop: "Crop", overwrite: bool, force: bool,
 ) -> None:  # fmt: skip
     """Turn CHECKPOINT (the best.pt of fer-train) into one ONNX file that fer-edge runs.
 
@@ -131,6 +135,7 @@ def export(
         overwrite=overwrite,
         force=force,
         skip_bad=skip_bad_rows,
+        crop=crop,
         heads=heads,
         ferplus=ferplus,
         people=people,

@@ -276,8 +276,8 @@ def test_resuming_with_other_classes_is_refused(trained: Path, capsys: pytest.Ca
     arguments = ["--data", trained / "faces.csv", "--out", trained / "run", "--epochs", 4, "--batch-size", 16]
     arguments += ["--lr", 0.02, "--no-amp", "--resume"]
     other = "neutral,happy,other=angry+disgust+fear+sad+surprise"
-    assert run_fer_train(*arguments, "--classes", other) == 1
-    assert "was trained on other classes (happy, neutral, other; now neutral, happy, other)" in one_line(capsys)
+    assert run_fer_train(*arguments, "--classes", other) == 2
+    assert "has --classes happy=happy,neutral=neutral,other=angry+disgust+fear+sad+surprise" in one_line(capsys)
 
 
 def test_an_older_checkpoint_without_a_mapping_still_loads(tmp_path: Path) -> None:

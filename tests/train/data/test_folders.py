@@ -145,7 +145,8 @@ def test_other_sizes_shapes_and_colors_are_converted_with_one_note_each(tmp_path
     (root / "happy" / "color.png").write_bytes(encoded(np.dstack([face // 2, face, 255 - face])))
     (root / "happy" / "gray as color.png").write_bytes(encoded(np.dstack([face] * 3)))
     data = load_faces(root)
-    assert data.notes[:3] == (
+    assert data.notes[:4] == (
+        "1 of 16 images are larger but show no face that the detector finds: they are used whole",
         "2 of 16 images of another size were resized to 48 x 48",
         "1 of 16 images were not square: their middle square was taken",
         "1 of 16 images were in color and were converted to gray",
@@ -227,7 +228,7 @@ def test_ctrl_c_while_reading_images_stops_at_once(tmp_path: Path, monkeypatch: 
     root = write_images(tmp_path, ("happy", "sad"), count=100)
     read = []
 
-    def interrupted(data: bytes) -> None:
+    def interrupted(data: bytes, _finder: object) -> None:
         read.append(data)
         time.sleep(0.002)  # as decoding takes: without it the threads outrun the one that stops them
         raise KeyboardInterrupt

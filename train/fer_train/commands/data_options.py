@@ -20,6 +20,11 @@ classes = click.option("--classes", type=ClassesType(), metavar=METAVAR, help=HE
 skip_bad_rows = click.option(
     "--skip-bad-rows", is_flag=True, help="Skip unreadable rows and images, and report how many were skipped."
 )
+crop = click.option(
+    "--crop", type=click.Choice(["auto", "always", "never"]), default="auto",
+    help="Photographs: auto cuts out the face if there is one, or one that dominates, and it is small in the image. "
+    "always cuts out the largest face of any image, never none.",
+)  # fmt: skip
 ferplus = click.option(
     "--ferplus", type=PathType, metavar="CSV", help="FER+ votes (fer2013new.csv) for the faces of fer2013.csv."
 )

@@ -1,6 +1,7 @@
 """The command `fer-train evaluate`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +10,9 @@ from fer_edge.files import write_json
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options
 from fer_train.result_folder import create_folder
+
+if TYPE_CHECKING:
+    from fer_train.photos import Crop
 
 METRICS, REPORT = "metrics.json", "report.html"
 PLOTS = ("confusion.png", "reliability.png", "predictions.png", "mistakes.png")  # plots.EVALUATION_PLOTS
@@ -27,12 +31,13 @@ PLOTS = ("confusion.png", "reliability.png", "predictions.png", "mistakes.png") 
 @data_options.ferplus
 @data_options.classes
 @data_options.skip_bad_rows
+@data_options.crop
 @data_options.head
 @data_options.threads
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier evaluation in DIR.")
 def evaluate(
     model: Path, data: Path, split: str, out: Path | None, ferplus: Path | None, classes: ClassChoice | None,
-    skip_bad_rows: bool, head: str | None, threads: int, overwrite: bool,
+    skip_bad_rows: bool, crop: "Crop", head: str | None, threads: int, overwrite: bool,
 ) -> None:  # fmt: skip
     """Score a checkpoint or an ONNX file on labeled faces.
 
@@ -50,7 +55,7 @@ def evaluate(
     if out is not None:
         create_folder(out, (METRICS, *PLOTS, REPORT), overwrite)
     predictor = open_predictor(model, threads, head)
-    faces = load_faces(data, ferplus, classes=classes, skip_bad=skip_bad_rows)
+    faces = load_faces(data, ferplus, classes=classes, skip_bad=skip_bad_rows, crop=crop)
     data_options.log_notes(faces.notes)
     evaluation = evaluate_predictor(predictor, faces, split)
     echo_lines(str(evaluation))

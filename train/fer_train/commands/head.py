@@ -19,6 +19,7 @@ from fer_train.result_folder import create_folder
 if TYPE_CHECKING:
     from fer_train.data import FaceData
     from fer_train.networks.checkpoint import Checkpoint
+    from fer_train.photos import Crop
     from fer_train.transfer.linear_head import LinearHead, Logits
 
 RESULTS = ("best.pt", "metrics.json", "confusion.png", "report.html")
@@ -37,12 +38,13 @@ FEW_FACES = 40  # below, the interval of the accuracy is wide
               help="The trained network. That of the shipped one is in fer-edge's repository.")
 @data_options.classes
 @data_options.skip_bad_rows
+@data_options.crop
 @click.option("--seed", type=click.IntRange(0), metavar="N", default=0, help="Seed of the augmented views.")
 @data_options.threads
 @click.option("--overwrite", is_flag=True, help="Replace the results in DIR.")
 def head(
     data: Path, name: str, out: Path, checkpoint: Path | None, classes: ClassChoice | None, skip_bad_rows: bool,
-    seed: int, threads: int, overwrite: bool,
+    crop: "Crop", seed: int, threads: int, overwrite: bool,
 ) -> None:
     """Fit a head for your own labels on a trained network, in minutes on a CPU.
 
@@ -67,7 +69,7 @@ def head(
     if name in [each.name for each in trunk.heads]:
         raise ModelError(f"{checkpoint or CHECKPOINT} has a head {name} already: give another --name")
     torch.set_num_threads(threads)
-    faces = _check(read_faces(data, classes=classes, skip_bad=skip_bad_rows))
+    faces = _check(read_faces(data, classes=classes, skip_bad=skip_bad_rows, crop=crop))
     data_options.log_notes(faces.notes)
     fitted = _fit(trunk, faces, seed)
     data_options.log_notes(fitted.notes)
@@ -82,7 +84,7 @@ def head(
     write_report(out / "report.html", f"Head {name} on {faces.title}", scores_of(result.heads[:1]), sections)
     _log_result(fitted.metrics, time.monotonic() - started)
     export = ["fer-export", out / "best.pt", "--out", out / "model.onnx", "--quantize", "--calibration-data", data]
-    export += ["--skip-bad-rows"] * skip_bad_rows
+    export += ["--skip-bad-rows"] * skip_bad_rows + ["--crop", crop] * (crop != "auto")
     click.echo(f"Wrote {out / 'best.pt'}. Next:\n  {shlex.join(map(str, export))}", err=True)
 # fmt: on
 

@@ -12,6 +12,7 @@ from fer_train.commands.data_options import PathType
 
 if TYPE_CHECKING:
     from fer_train.data import FaceData
+    from fer_train.photos import Crop
 
 NAME = re.compile(r"[a-z0-9_-]{1,32}")  # fer_train.networks.heads.NAME, without torch
 VOTES = ("people", "ferplus")  # the heads that learn from votes; any other name is the head on the data's labels
@@ -88,11 +89,11 @@ def check_given(heads: Heads | None, ferplus: Path | None, ferplus_labels: str, 
         raise click.UsageError("--people is for the heads people and ferplus: give --heads people,ferplus")
 
 
-def load_people(path: Path, skip_bad: bool) -> "FaceData":
+def load_people(path: Path, skip_bad: bool, crop: "Crop" = "auto") -> "FaceData":
     """Read the value of --people; DataError, which names this option, if that can't be done."""
     from fer_train.data import load_faces
 
     try:
-        return load_faces(path, skip_bad=skip_bad)
+        return load_faces(path, skip_bad=skip_bad, crop=crop)
     except DataError as error:
         raise DataError(str(error).replace("--data names", "--people names")) from error

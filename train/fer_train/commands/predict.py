@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from fer_train.data import UnlabeledFaces
     from fer_train.evaluation.predictors import Predictor
+    from fer_train.photos import Crop
 
 
 @click.command(context_settings=data_options.SETTINGS)
@@ -29,11 +30,19 @@ if TYPE_CHECKING:
 )
 @click.option("--out", type=data_options.PathType, metavar="CSV", default="predictions.csv", help="The file to write.")
 @data_options.skip_bad_rows
+@data_options.crop
 @data_options.head
 @data_options.threads
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 def predict(
-    model: Path, data: Path, out: Path, skip_bad_rows: bool, head: str | None, threads: int, overwrite: bool
+    model: Path,
+    data: Path,
+    out: Path,
+    skip_bad_rows: bool,
+    crop: "Crop",
+    head: str | None,
+    threads: int,
+    overwrite: bool,
 ) -> None:
     """Predict the emotions of unlabeled faces.
 
@@ -46,7 +55,7 @@ def predict(
 
     check_writable(out, overwrite)
     predictor = open_predictor(model, threads, head)
-    faces = load_unlabeled(data, skip_bad_rows)
+    faces = load_unlabeled(data, skip_bad_rows, crop)
     data_options.log_notes(faces.notes)
     table = _predictions(predictor, faces)
     save_csv(table, out)

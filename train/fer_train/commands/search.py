@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fer_train.data import FaceData
+    from fer_train.photos import Crop
 
 COMMAND = "command"  # a trial's attribute: the words that train it again
 CLASS_WEIGHTS = ("none", "sqrt", "balanced")
@@ -111,10 +112,11 @@ def with_values(given: Given, values: Mapping[str, Any]) -> Given:
 @data_options.classes
 @data_options.ferplus
 @data_options.skip_bad_rows
+@data_options.crop
 @add_training_options
 def search(
     data: Path, out: Path, trials: int, ranges: tuple[str, ...], storage: str | None, name: str,
-    classes: ClassChoice | None, ferplus: Path | None, skip_bad_rows: bool, **given: Any,
+    classes: ClassChoice | None, ferplus: Path | None, skip_bad_rows: bool, crop: "Crop", **given: Any,
 ) -> None:  # fmt: skip
     """Train with many different settings, and report which gave the best PublicTest accuracy.
 
@@ -127,13 +129,13 @@ def search(
 
         from fer_train.data import check_trainable, load_faces
     create_folder(out)
-    faces = check_trainable(load_faces(data, ferplus, classes=classes, skip_bad=skip_bad_rows))
+    faces = check_trainable(load_faces(data, ferplus, classes=classes, skip_bad=skip_bad_rows, crop=crop))
     data_options.log_notes(faces.notes)
     train_options(given)  # report a wrong command line now instead of in every trial
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # we log one line per trial ourselves
     study = _open_study(storage or f"sqlite:///{out / 'study.db'}", name, given["seed"])
     params = click.get_current_context().command.params
-    source = {"data": data, "classes": classes, "ferplus": ferplus, "skip_bad_rows": skip_bad_rows}
+    source = {"data": data, "classes": classes, "ferplus": ferplus, "skip_bad_rows": skip_bad_rows, "crop": crop}
 
     def train(trial: "optuna.Trial") -> float:
         settings = with_values(given, values := {item.name: item.suggest(trial) for item in space})

@@ -1,6 +1,7 @@
 """The command `fer-train summary`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +10,9 @@ from fer_edge.files import write_json
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options
 from fer_train.result_folder import create_folder
+
+if TYPE_CHECKING:
+    from fer_train.photos import Crop
 
 JSON = "summary.json"
 PLOTS = ("classes.png", "samples.png")
@@ -24,8 +28,11 @@ PLOTS = ("classes.png", "samples.png")
 )
 @data_options.ferplus
 @data_options.classes
+@data_options.crop
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier summary in DIR.")
-def summary(data: Path, out: Path | None, ferplus: Path | None, classes: ClassChoice | None, overwrite: bool) -> None:
+def summary(
+    data: Path, out: Path | None, ferplus: Path | None, classes: ClassChoice | None, crop: "Crop", overwrite: bool
+) -> None:
     """Count what a data set holds: faces per class and split, duplicates, and unreadable rows.
 
     Duplicates are pixel-identical images: within a split, across splits (which makes test scores too high), and with
@@ -38,7 +45,7 @@ def summary(data: Path, out: Path | None, ferplus: Path | None, classes: ClassCh
 
     if out is not None:
         create_folder(out, (JSON, *PLOTS), overwrite)
-    faces = load_faces(data, ferplus, classes=classes, skip_bad=True)
+    faces = load_faces(data, ferplus, classes=classes, skip_bad=True, crop=crop)
     statistics = count_statistics(faces)
     echo_lines(str(statistics))
     if out is not None:

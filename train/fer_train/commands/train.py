@@ -43,6 +43,7 @@ RESULT_FILES = ("best.pt", "last.pt", "metrics.json", "history.csv", "report.htm
 @head_options.people
 @head_options.people_weight
 @data_options.skip_bad_rows
+@data_options.crop
 @add_training_options
 @click.option("--save-every", type=click.IntRange(1), metavar="N", default=1,
               help="Save the state for --resume every N epochs.")
@@ -89,9 +90,16 @@ def _train(given: Given, data: Path, out: Path, resume: bool, overwrite: bool, t
         if rank.is_first:
             _check_out(out, resume, overwrite)
         faces = check_trainable(
-            load_faces(data, ferplus, ferplus_labels=labels, classes=given["classes"], skip_bad=skip_bad_rows)
+            load_faces(
+                data,
+                ferplus,
+                ferplus_labels=labels,
+                classes=given["classes"],
+                skip_bad=skip_bad_rows,
+                crop=given["crop"],
+            )
         )
-        others = None if people is None else head_options.load_people(people, skip_bad_rows)
+        others = None if people is None else head_options.load_people(people, skip_bad_rows, given["crop"])
         trainer = make_trainer(faces, options, given, out, rank, others)
         if resume:
             trainer.resume()
@@ -101,7 +109,7 @@ def _train(given: Given, data: Path, out: Path, resume: bool, overwrite: bool, t
         if rank.is_first:
             training_log.log_start(faces, trainer, () if others is None else others.notes)
             _train_and_write(faces, trainer, tensorboard)
-            training_log.log_result(trainer, data, skip_bad_rows)
+            training_log.log_result(trainer, data, skip_bad_rows, given["crop"])
         else:
             trainer.run(lambda _step, _means: None, lambda _record, _is_best: None)
     finally:

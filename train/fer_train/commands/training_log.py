@@ -121,7 +121,7 @@ def log_early_stop(trainer: "Trainer") -> None:
         _log(f"No improvement in {trainer.options.patience} epochs: stopped early")
 
 
-def log_result(trainer: "Trainer", data: Path, skip_bad_rows: bool) -> None:
+def log_result(trainer: "Trainer", data: Path, skip_bad_rows: bool, crop: str) -> None:
     """Print the best epoch's metrics and the command that exports it."""
     from fer_train.networks.checkpoint import load_checkpoint
 
@@ -142,7 +142,7 @@ def log_result(trainer: "Trainer", data: Path, skip_bad_rows: bool) -> None:
     for label, row in metrics["per_class"].items():
         _log(f"  {label:10} precision {row['precision']:6.1%}  recall {row['recall']:6.1%}  ({row['support']:,} faces)")
     export = ["fer-export", best, "--out", out / "model.onnx", "--quantize", "--calibration-data", data]
-    export += ["--skip-bad-rows"] * skip_bad_rows
+    export += ["--skip-bad-rows"] * skip_bad_rows + ["--crop", crop] * (crop != "auto")
     _log(f"Wrote {best} and its reports. Next:\n  {shlex.join(map(str, export))}")
 
 

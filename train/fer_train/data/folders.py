@@ -15,6 +15,7 @@ from fer_train.data.containers import Container
 from fer_train.data.faces import PRIVATE_TEST, PUBLIC_TEST, TRAINING, FaceData
 from fer_train.data.faults import Faults
 from fer_train.data.images import has_image_content, is_image, read_images
+from fer_train.photos import Crop
 
 TEST = "test"  # PublicTest or PrivateTest, which depends on the other folders
 SPLIT_FOLDERS = {
@@ -113,13 +114,13 @@ def find_layout(files: Sequence[PurePosixPath], folders: Sequence[PurePosixPath]
     )  # fmt: skip
 
 
-def read_folders(container: Container, skip_bad: bool) -> FaceData:
+def read_folders(container: Container, skip_bad: bool, crop: Crop = "auto") -> FaceData:
     """Read folders of images; usage is "" where there are no splits. Raises DataError for unreadable images."""
     path = container.path
     files = [name for name in container.files if is_image(name) or has_image_content(container, name)]
     layout = find_layout(files, container.folders, path)
     faults = Faults(path, "image")
-    images, good, notes = read_images(container, layout.images, faults)
+    images, good, notes = read_images(container, layout.images, faults, crop)
     if layout.stray:
         notes += (f"{layout.stray:,} images outside of class folders are not used",)
     notes += _passed_over(container, files) + faults.raise_or_note(int(good.sum()), skip_bad)

@@ -20,6 +20,7 @@ from fer_edge.opencv import cv2
 from fer_train.data.containers import DAMAGED, Container
 from fer_train.data.faces import FACE_SIZE
 from fer_train.data.faults import Faults
+from fer_train.photos import Crop, FaceFinder
 
 # First bytes of image files, to know those without such a suffix. JPEG, PNG, GIF, BMP, TIFF, WebP, JPEG 2000, AVIF.
 STARTS = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM.{12}[\x0c\x28\x6c\x7c]\0\0\0|II\*\0|MM\0\*|RIFF....WEBP|"
@@ -27,6 +28,7 @@ STARTS = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM.{12}[\x0c\x28\x6c\x7c]\0\0\0
 START_BYTES = 18
 IMAGES_PER_JOB = 64
 SIZE, SHAPE, COLOR = "size", "shape", "color"
+CUT, NO_FACE, SEVERAL = "cut", "no face", "several faces"  # what fer_train.photos finds
 
 Face = npt.NDArray[np.uint8]
 
@@ -45,16 +47,21 @@ def has_image_content(container: Container, name: PurePosixPath) -> bool:
         return False
 
 
-def decode_face(data: bytes) -> tuple[Face, frozenset[str]]:
-    """Decode an image file to a gray face, uint8 [48, 48], and say what was changed: SIZE, SHAPE, COLOR.
+def decode_face(data: bytes, finder: FaceFinder | None = None) -> tuple[Face, frozenset[str]]:
+    """Decode an image file to a gray face, uint8 [48, 48], and say what was changed: SIZE, SHAPE, COLOR, CUT.
 
-    An image that is not square is cropped to its middle square. Raises ValueError if it can't be decoded.
+    With a finder, the face of a photograph is cut out; NO_FACE and SEVERAL say why one is used whole. An image that is
+    used whole and not square is cropped to its middle square. Raises ValueError if it can't be decoded.
     """
     image = decode_image(data, cv2.IMREAD_ANYCOLOR).image  # 8 bits, one or three channels
     pixels, changes = image, set()
     if pixels.ndim == 3 and not (np.ptp(pixels, axis=2) == 0).all():
         changes.add(COLOR)
     gray = to_gray(pixels)
+    outcome, square = finder.find(gray) if finder is not None else ("a face", None)
+    if square is not None:
+        return crop(gray, square, (FACE_SIZE, FACE_SIZE)), frozenset(changes | {CUT})
+    changes |= {outcome} & {NO_FACE, SEVERAL}
     height, width = gray.shape
     if height != width:
         changes.add(SHAPE)
@@ -65,15 +72,16 @@ def decode_face(data: bytes) -> tuple[Face, frozenset[str]]:
 
 
 def read_images(
-    container: Container, names: Sequence[PurePosixPath], faults: Faults
+    container: Container, names: Sequence[PurePosixPath], faults: Faults, crop_mode: Crop = "auto"
 ) -> tuple[Face, npt.NDArray[np.bool_], tuple[str, ...]]:
-    """Decode images on all cores; unreadable ones are added to `faults`.
+    """Decode images on all cores; unreadable ones are added to `faults`. crop_mode: how photographs are cut.
 
     Returns the M readable faces, uint8 [M, 48, 48], which of the N names they are, bool [N], and notes.
     """
     faces = np.empty((len(names), FACE_SIZE, FACE_SIZE), dtype=np.uint8)
     good = np.zeros(len(names), dtype=np.bool_)
     changed: Counter[str] = Counter()
+    finder = FaceFinder(crop_mode)
     jobs = [range(start, min(start + IMAGES_PER_JOB, len(names))) for start in range(0, len(names), IMAGES_PER_JOB)]
 
     def work(job: range) -> tuple[range, Counter[str], list[tuple[int, str]]]:
@@ -84,7 +92,7 @@ def read_images(
                     data = file.read(MAX_IMAGE_BYTES.value + 1)
                 if len(data) > MAX_IMAGE_BYTES.value:
                     raise ValueError(f"it has more than {MAX_IMAGE_BYTES.value:,} bytes")
-                faces[place], changes = decode_face(data)
+                faces[place], changes = decode_face(data, finder)
             except ValueError as error:
                 bad.append((place, str(error)))
             except DAMAGED as error:
@@ -110,6 +118,9 @@ def read_images(
 
 def _notes(changed: Counter[str], total: int) -> tuple[str, ...]:
     changes = [
+        (CUT, "are photographs: the face was found and cut out, --crop never uses them whole"),
+        (NO_FACE, "are larger but show no face that the detector finds: they are used whole"),
+        (SEVERAL, "show several faces, none of which dominates: they are used whole"),
         (SIZE, f"of another size were resized to {FACE_SIZE} x {FACE_SIZE}"),
         (SHAPE, "were not square: their middle square was taken"),
         (COLOR, "were in color and were converted to gray"),

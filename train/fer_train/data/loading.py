@@ -20,6 +20,7 @@ from fer_train.data.ferplus import with_majority_labels, with_votes
 from fer_train.data.folders import ADVICE, read_folders
 from fer_train.data.images import is_image, read_images
 from fer_train.data.kaggle import download, is_kaggle
+from fer_train.photos import Crop
 
 FerplusLabels = Literal["distribution", "majority"]
 HINT = "--data names a CSV with emotion, pixels and Usage, a folder of images, or an archive of either"
@@ -32,7 +33,7 @@ HELD_OUT_FRACTION = 0.2
 
 def load_faces(
     path: Path, ferplus: Path | None = None, *, ferplus_labels: FerplusLabels = "distribution",
-    classes: ClassChoice | None = None, skip_bad: bool = False,
+    classes: ClassChoice | None = None, skip_bad: bool = False, crop: Crop = "auto",
 ) -> FaceData:  # fmt: skip
     """Load a data set, ready for training or scoring.
 
@@ -45,6 +46,7 @@ def load_faces(
     ferplus: fer2013new.csv. Its votes become `votes` ("distribution") or replace the labels ("majority").
     classes: which classes to keep and merge.
     skip_bad: skip unreadable rows and images.
+    crop: whether the face of a photograph is found and cut out, as fer_train.photos tells.
 
     Without PublicTest faces, a seeded 20 % of each class of the Training faces becomes PublicTest.
     Raises DataError, which names the place of a fault.
@@ -52,15 +54,17 @@ def load_faces(
         faces = load_faces(Path("fer2013.csv"))
         faces.split("Training").images  # uint8 [28709, 48, 48]
     """
-    return _with_splits(read_faces(path, ferplus, ferplus_labels=ferplus_labels, classes=classes, skip_bad=skip_bad))
+    return _with_splits(
+        read_faces(path, ferplus, ferplus_labels=ferplus_labels, classes=classes, skip_bad=skip_bad, crop=crop)
+    )
 
 
 def read_faces(
     path: Path, ferplus: Path | None = None, *, ferplus_labels: FerplusLabels = "distribution",
-    classes: ClassChoice | None = None, skip_bad: bool = False,
+    classes: ClassChoice | None = None, skip_bad: bool = False, crop: Crop = "auto",
 ) -> FaceData:  # fmt: skip
     """Read a data set as load_faces does, but keep the source's own splits: usage is "" where it has none."""
-    data, positions = _read(path, skip_bad)
+    data, positions = _read(path, skip_bad, crop)
     if ferplus is not None:
         data = with_votes(data, positions, ferplus)
     majority = ferplus is not None and ferplus_labels == "majority"
@@ -72,7 +76,7 @@ def read_faces(
     return with_majority_labels(data) if majority else data
 
 
-def load_unlabeled(path: Path, skip_bad: bool = False) -> UnlabeledFaces:
+def load_unlabeled(path: Path, skip_bad: bool = False, crop: Crop = "auto") -> UnlabeledFaces:
     """Load every face of a CSV with the column pixels, or of a folder or archive of images, and ignore labels.
 
     Raises DataError as load_faces does.
@@ -85,7 +89,7 @@ def load_unlabeled(path: Path, skip_bad: bool = False) -> UnlabeledFaces:
         if not names:
             raise DataError(f"{path} holds neither a CSV of faces nor images: {UNLABELED_HINT}")
         faults = Faults(path, "image")
-        images, good, notes = read_images(container, names, faults)
+        images, good, notes = read_images(container, names, faults, crop)
         notes += faults.raise_or_note(int(good.sum()), skip_bad)
         files = np.array([str(name) for name in names], dtype=np.str_)[good]
         return UnlabeledFaces(images, np.flatnonzero(good) + 1, files, path, notes)
@@ -110,7 +114,7 @@ def check_trainable(data: FaceData) -> FaceData:
     return data
 
 
-def _read(path: Path, skip_bad: bool) -> tuple[FaceData, npt.NDArray[np.int64] | None]:
+def _read(path: Path, skip_bad: bool, crop: Crop) -> tuple[FaceData, npt.NDArray[np.int64] | None]:
     """Return the faces as the source has them and, for a table, each face's position among its rows."""
     with open_container(download(path) if is_kaggle(path) else path, HINT) as container:
         table = _find_table(container, LABELED_TABLES, ("emotion", "pixels"), HINT)
@@ -122,7 +126,7 @@ def _read(path: Path, skip_bad: bool) -> tuple[FaceData, npt.NDArray[np.int64] |
             return replace(data, path=path), positions
         if not has_images:
             raise DataError(f"{path} holds neither a CSV of faces nor images: {ADVICE}")
-        return replace(read_folders(container, skip_bad), path=path), None
+        return replace(read_folders(container, skip_bad, crop), path=path), None
 
 
 def _find_table(
