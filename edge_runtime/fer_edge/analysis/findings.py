@@ -1,6 +1,6 @@
 """Everything that is said about one run: its summary, its report, and its shares corrected for known errors."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,8 @@ def findings(results: Results, given_report: Path | RunReport | None = None, nam
         if isinstance(given_report, RunReport)
         else find_run_report(results.files, given_report, results.labels)
     )
+    if report is not None and report.values.get("detector") is None and results.labels:
+        results = _as_images(results)  # rows of a CSV of face pixels, whose t says when they were read
     summary = summarize(results)
     confusion = None if report is None else report.confusion(results.labels)
     counted: dict[str, float] = {}
@@ -70,6 +72,11 @@ def findings(results: Results, given_report: Path | RunReport | None = None, nam
         correction = corrected_shares(intervals.replicates[:, :places], shares, confusion, results.labels)
         correction = _with_warnings(correction, shares, confusion, intervals.is_reliable)
     return Findings(name or _name(results), results, summary, report, missing, confusion, correction, counted)
+
+
+def _as_images(results: Results) -> Results:
+    faces, frames = (table.assign(t=0.0, seconds=0.0) for table in (results.faces, results.frames))
+    return replace(results, faces=faces, frames=frames, still=True)
 
 
 def _with_warnings(

@@ -289,3 +289,12 @@ def test_rows_of_a_csv_of_face_pixels_are_images(analyze, results, tmp_path: Pat
     analyze("faces.jsonl", "--out", "report.html")
     page = (tmp_path / "report.html").read_text()
     assert "4 faces were seen in 4 images" in page and ">row 4</th>" in page
+
+
+def test_a_run_over_face_pixels_is_one_of_images(fer_edge, tmp_path: Path) -> None:
+    pixels = " ".join(["90"] * 2304)
+    (tmp_path / "faces.csv").write_text(f"pixels\n{pixels}\n{pixels}\n")
+    ran = fer_edge("faces.csv", "--headless", "--analyze", "page.html")
+    assert ran.returncode == 0, ran.stderr
+    page = (tmp_path / "page.html").read_text()
+    assert "2 faces were seen in 2 images" in page and "Over time<" not in page
