@@ -95,8 +95,8 @@ class FrameResult:
     file: the image file that the frame came from; None for cameras and videos.
     time: time of day of the capture, in UTC and ISO 8601 with milliseconds, such as "2026-05-01T12:00:00.000Z"; None
         for files unless StreamOptions.start_time is given.
-    image: the frame as displayed, rotated and mirrored: uint8 BGR [H, W, 3] or gray [H, W], read-only. None if the
-        stream was opened with images=False.
+    image: the frame as displayed, rotated and mirrored: uint8 BGR [H, W, 3] or gray [H, W], read-only; with
+        StreamOptions.blur its faces, or all of it, are hidden. None if the stream was opened with images=False.
     left_out: the faces that are missing because they are too small or too faint.
 
     >>> FrameResult(frame=0, t=0.0, detected=True)

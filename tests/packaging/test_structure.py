@@ -29,8 +29,8 @@ EXTRAS = {"fer_edge.analysis": {"pandas", "matplotlib", "pyarrow"}}  # folders t
 ORDER = {
     "fer_models": ["*"],
     "fer_edge": [
-        "errors", "guards", "*", "media", "demo", "network", "detectors", "sources", "tracking", "pipeline", "sinks",
-        "recognizer", "__init__", "analysis", "cli", "__main__",
+        "errors", "guards", "*", "media", "demo", "network", "detectors", "sources", "tracking", "privacy", "pipeline",
+        "sinks", "recognizer", "__init__", "analysis", "cli", "__main__",
     ],
     "fer_train": [
         "*", "__init__", "data", "networks", "evaluation", "training", "transfer", "detection.synthesis", "detection",

@@ -26,6 +26,7 @@ from fer_edge.detectors import (
 )  # fmt: skip
 from fer_edge.detectors.defaults import SMALLEST_FACE_PX
 from fer_edge.pipeline.options import DEFAULT_SMOOTH_S, LIVE_CLASSIFY_INTERVAL_S, StreamOptions
+from fer_edge.privacy.modes import BLUR_MODES
 
 LIVE_NAME = re.compile(r"\d{1,4}$|/dev/|rpicam:|rtsps?://", re.ASCII)  # a source that is certainly live
 
@@ -163,6 +164,8 @@ MAIN_OPTIONS: list[Decorator] = [
                 "newest; older ones become out-000001.jsonl and so on."),
     option("--keep-output", type=Number(int, 1, 100_000), default=DEFAULT_KEEP_OUTPUT, show_default=True, metavar="N",
            help="With --rotate-output: keep the newest N older files of each output, delete the rest."),
+    option("--blur", type=click.Choice(BLUR_MODES),
+           help="Hide faces, or all, in every image that is shown or written; missed faces stay visible."),
     # Frames and cameras
     option("--mirror", is_flag=True, help="Flip frames horizontally."),
     option("--rotate", "rotate_deg", type=click.Choice(["0", "90", "180", "270"]), callback=to_int, default="0",

@@ -10,6 +10,7 @@ from numbers import Real
 from typing import Any
 
 from fer_edge.defaults import DEFAULT_GIVE_UP_S
+from fer_edge.privacy.modes import check_blur
 
 DEFAULT_SMOOTH_S = 0.3  # expressions last half a second and longer
 LIVE_CLASSIFY_INTERVAL_S = 0.1  # an expression lasts longer than that
@@ -37,6 +38,7 @@ class StreamOptions:
     give_up_s: a lost camera or stream is opened again until it has given no frame for this many seconds.
     max_frames: stop after this many captured frames.
     duration_s: stop at the first frame whose time reaches this many seconds (media time for files).
+    blur: "faces" hides the found faces of `FrameResult.image` under a mosaic, "all" hides the whole image.
 
     Raises ValueError for a value out of range, TypeError for one of a wrong type.
 
@@ -61,10 +63,12 @@ class StreamOptions:
     give_up_s: float = DEFAULT_GIVE_UP_S
     max_frames: int | None = None
     duration_s: float | None = None
+    blur: str | None = None
 
     def __post_init__(self) -> None:
         if self.start_time is not None:
             check_start_time(self.start_time)
+        check_blur(self.blur)
         if self.rotate_deg not in ROTATIONS_DEG:
             raise ValueError(f"rotate_deg={self.rotate_deg}: use 0, 90, 180 or 270")
         if self.camera_size is not None:

@@ -22,6 +22,7 @@ from fer_edge.pipeline.frame import Frame, TrackedFrame
 from fer_edge.pipeline.options import Schedule, StreamOptions
 from fer_edge.pipeline.playback import Playback
 from fer_edge.pipeline.stats import Stats
+from fer_edge.privacy.blur import Blur
 from fer_edge.results import FrameResult, LeftOut
 from fer_edge.sources.base import Source, SourceFrame
 from fer_edge.summary import RunSummary
@@ -46,6 +47,7 @@ class Pipeline:
     The newest frame of a live source wins: a frame that still waits when the next one comes is dropped and counted.
     Every frame of a file is processed, in order. `options.lossless` overrides this.
     Every frame is rotated and mirrored first, as the options say.
+    `options.blur` hides faces, or all, in every frame that is published.
     playback: plays a file at its own speed and controls it; None reads it as fast as it is processed.
     ValueError, and the source is closed, if a live source is given a start time.
 
@@ -70,6 +72,7 @@ class Pipeline:
         still = source.is_cropped or source.image_count is not None
         self.summary = RunSummary(classifier.labels, still)
         self._publish = publish
+        self._blur = None if options.blur is None else Blur(options.blur, hold=not still)
         try:
             self._time_of = frame_clock(source.live, not source.is_cropped, options.start_time)
         except ValueError:
@@ -333,6 +336,8 @@ class Pipeline:
             frame.index, frame.t, tracked.detected, faces, frame.file, self._time_of(frame), left_out=tracked.left_out
         )
         self.summary.add(result)
+        if self._blur is not None:  # here, so that no output can get the original
+            frame = replace(frame, image=self._blur(frame.image, faces, frame.t))
         self._publish(frame, result)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from fer_edge.framing import Image
 from fer_edge.guards.exit_guard import native_calls
 from fer_edge.opencv import cv2
+from fer_edge.privacy.blur import blur as hide
 from fer_edge.results import Face
 from fer_edge.sinks.drawing.bars import FEW, Bars, draw_bars, find_bars
 from fer_edge.sinks.drawing.caption import find_caption
@@ -36,12 +37,15 @@ MAX_UNLABELED = 0.25  # of the faces: if more have no room for their label, all 
 
 
 @native_calls()
-def annotate(image: Image, faces: Sequence[Face], *, bars: bool = True, caption: str = "") -> Image:
+def annotate(
+    image: Image, faces: Sequence[Face], *, bars: bool = True, caption: str = "", blur: str | None = None
+) -> Image:
     """A BGR copy of `image` with a box and a label per face.
 
     image: uint8 [H, W] gray, [H, W, 3] BGR or [H, W, 4] BGRA; it stays as it is.
     bars: draw the probabilities of the largest faces, where they cover no other face.
     caption: text at the top left; it may have several lines.
+    blur: "faces" hides every face under a mosaic before anything is drawn, "all" hides the whole image.
 
     A face whose label has no room beside it has a number: its track id, or its place in reading order if faces have no
     ids. A legend lists the numbers, in crowds by emotion. A face with an unsure emotion has a dashed gray box.
@@ -56,6 +60,8 @@ def annotate(image: Image, faces: Sequence[Face], *, bars: bool = True, caption:
     (200, 320, 3)
     """
     canvas = _bgr_copy(image)
+    if blur is not None:
+        canvas = hide(canvas, [face.box for face in faces], blur)
     height, width = canvas.shape[:2]
     space = Space(width, height, [rect_of(face, width, height) for face in faces])
     marks = place_marks(faces, space, bars, caption)

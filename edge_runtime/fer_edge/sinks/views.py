@@ -212,14 +212,15 @@ class StreamView(View):
 class ImagesView(View):
     """The images of a file, folder or pattern, one by one; they are read again when they are looked at.
 
-    read: the image of a file, as processed; None if it can't be read any more. count: number of images of the source.
+    read: the image of a file, with these faces, as processed; None if it can't be read any more.
+    count: number of images of the source.
     follow: show each image as soon as it is processed, until a key is pressed; otherwise each waits for a key.
     """
 
     def __init__(
         self,
         notify: Callable[[str], None],
-        read: Callable[[str], Image | None],
+        read: Callable[[str, Sequence[Face]], Image | None],
         count: int,
         follow: bool,
         has_next: bool = False,
@@ -252,7 +253,7 @@ class ImagesView(View):
             forgotten = self._offered - len(self._results)
             self._at = self._shown_at = max(self._at, forgotten)
             file, faces = self._results[self._at - forgotten]
-        image = self._read(file)
+        image = self._read(file, faces)
         if image is None:
             self._notify(f"{Path(file).name} can't be read any more")
             return None

@@ -348,7 +348,7 @@ def images(
     def image(file: str) -> Image:
         return np.full((240, 320, 3), int(file), dtype=np.uint8)
 
-    view = ImagesView(made.notify, read or image, count, follow, **options)
+    view = ImagesView(made.notify, lambda file, _faces: (read or image)(file), count, follow, **options)
     made.begin(view)
     return view
 
