@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from fer_edge.errors import FerError, HungUp, Interrupted, MissingExtraError, Stopped, Terminated
+from fer_edge.guards.secrets import redact_text
 from fer_edge.guards.shortages import shortage
 from fer_edge.guards.text import printable
 
@@ -24,10 +25,10 @@ LOADING_AFTER_S = 1.0  # a longer silence looks like a hang
 
 
 class LogFormatter(logging.Formatter):
-    """Formats log messages as single printable lines: names in them come from strangers."""
+    """Formats log messages as single printable lines: names come from strangers, addresses may hold secrets."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        record.message = printable(record.message)
+        record.message = printable(redact_text(record.message))
         return super().formatMessage(record)
 
 
@@ -324,5 +325,5 @@ def _exit_code(job: Callable[[], object], prog_name: str) -> int:
 
 
 def _fail(prog_name: str, message: str, code: int) -> int:
-    click.echo(f"{prog_name}: {printable(' '.join(message.split()))}", err=True)
+    click.echo(f"{prog_name}: {printable(redact_text(' '.join(message.split())))}", err=True)
     return code

@@ -21,6 +21,7 @@ from fer_edge.cli.parameters import Number
 from fer_edge.console import CLEAR_LINE, LogFormatter, MainCommand, loading, option_named, signals_deferred
 from fer_edge.defaults import load_defaults
 from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, default_detector
+from fer_edge.guards.secrets import given_source
 
 
 @click.command(cls=MainCommand, context_settings={"max_content_width": 100})
@@ -44,6 +45,8 @@ def edge(ctx: click.Context, /, list_cameras: bool, **values: Any) -> None:
     if list_cameras:
         _list_cameras()
         return
+    if not values["sources"] and values["camera"] is None:
+        values["source"] = given_source(values["source"])
     check_usage(ctx, values)
     over_status_line = CLEAR_LINE if sys.stderr and sys.stderr.isatty() else ""
     handler = logging.StreamHandler()

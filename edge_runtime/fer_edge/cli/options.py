@@ -25,6 +25,7 @@ from fer_edge.detectors import (
     detector_names,
 )  # fmt: skip
 from fer_edge.detectors.defaults import SMALLEST_FACE_PX
+from fer_edge.guards.secrets import shown_source
 from fer_edge.pipeline.options import DEFAULT_SMOOTH_S, LIVE_CLASSIFY_INTERVAL_S, StreamOptions
 from fer_edge.privacy.modes import BLUR_MODES
 
@@ -105,7 +106,8 @@ MAIN_OPTIONS: list[Decorator] = [
     # Input and networks
     click.argument("sources", nargs=-1, metavar="[SOURCE]..."),
     option("--camera", type=Number(int, 0, 9999), metavar="N", help="Camera number.  [default: 0]"),
-    option("--source", metavar="URI", help="Same as SOURCE, for a single one."),
+    option("--source", metavar="URI", help="Same as SOURCE, for a single one; @FILE reads it from a file.  "
+                "[default: $FER_EDGE_SOURCE]"),
     option("--no-recursive", "recursive", is_flag=True, callback=negated,
            help="Read only the images directly in a folder, not those in its subfolders."),
     option("--model", type=FILE, metavar="FILE", help="Emotion network (.onnx from fer-export).  [default: shipped]"),
@@ -234,7 +236,7 @@ def _check_rotation(ctx: click.Context, values: dict[str, Any]) -> None:
 
 def _check_sources(ctx: click.Context, values: dict[str, Any]) -> None:
     sources, output = values["sources"], values["output"]
-    named = [f"the source {sources[0]}"] if sources else []
+    named = [f"the source {shown_source(sources[0])}"] if sources else []
     named += [f"--{option}" for option in ("camera", "source") if values[option] is not None]
     if len(named) > 1:
         raise click.UsageError(f"{' and '.join(named)} exclude each other: give one", ctx)
@@ -254,7 +256,8 @@ def _check_sources(ctx: click.Context, values: dict[str, Any]) -> None:
     if values["start_time"] is not None:
         raise click.UsageError("--start-time is the time of one video: start a command for each", ctx)
     if live is not None:
-        name = live if "://" not in live else live.partition(":")[0] + "://…"  # it may hold a password
-        raise click.UsageError(f"{name} is a live source, which must be the only one: start a command for each", ctx)
+        raise click.UsageError(
+            f"{shown_source(live)} is a live source, which must be the only one: start a command for each", ctx
+        )
     if output is not None and output.suffix and not output.is_dir():
         raise click.UsageError(f"--output {output} is a file: name a folder for the outputs of several sources", ctx)

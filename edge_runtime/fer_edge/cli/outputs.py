@@ -250,7 +250,7 @@ def _output_name(source: Source) -> tuple[str, str]:
     """The stem and suffix of the output of `source`, one of several."""
     from fer_edge.sinks.images import COLOR_SUFFIXES
 
-    path = Path(source.name)
+    path = Path(source.name.partition("://")[2].strip("/*@") or source.name)  # of a URL, only the host is shown
     if source.image_count is not None and not path.is_file():  # a folder or a pattern
         return re.sub(r"[^\w -]", "_", path.name or path.resolve().name) or "images", ""
     wrong = "[\ud800-\udfff]" if path.is_file() else r"[^\w .-]"  # OpenCV can't write a name that is not UTF-8

@@ -11,6 +11,7 @@ from fer_edge.cli.options import RunOptions
 from fer_edge.cli.outputs import rotation_of
 from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, IMAGE_DETECT_SIZE_PX
 from fer_edge.errors import FerError
+from fer_edge.guards.secrets import shown_source
 from fer_edge.network.classifier import Classifier
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.pipeline.stats import SHORT_RUN_FRAMES, WARMUP_FRAMES, Stats
@@ -73,9 +74,7 @@ def source_report(pipeline: Pipeline, seconds: float) -> dict[str, Any]:
 
 def unopened_report(source: str, error: FerError) -> dict[str, Any]:
     """What the report says about a source, one of several, that could not be opened."""
-    from fer_edge.sources.video import redact
-
-    name = redact(source) if "://" in source else source
+    name = shown_source(source)
     frames = {"captured": 0, "processed": 0, "dropped": {}, "errors": 0, "in_flight": 0}
     return {"source": name, "frames": frames, "exit_reason": "error", "error": str(error)}
 

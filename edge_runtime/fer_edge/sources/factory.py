@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from fer_edge.errors import SourceError
+from fer_edge.guards.secrets import shown_source
 from fer_edge.media.suffixes import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from fer_edge.sources.base import Source
 from fer_edge.sources.folder import find_images, natural_order
@@ -62,9 +63,9 @@ def _open_rpicam(uri: str, reconnect_policy: ReconnectPolicy) -> Source:
 
 
 def _open_url(url: str, reconnect_policy: ReconnectPolicy) -> Source:
-    from fer_edge.sources.video import UrlSource, redact
+    from fer_edge.sources.video import UrlSource
 
-    first = open_with_timeout(lambda: _url_source(url), redact(url), reconnect_policy.open_s)
+    first = open_with_timeout(lambda: _url_source(url), shown_source(url), reconnect_policy.open_s)
     if not first.live:
         return first
     opened: list[Source] = [first]
@@ -78,13 +79,13 @@ def _url_source(url: str) -> Source:
     from fer_edge.sources.video import UrlSource, redact
 
     asked = may_be_image(url)
-    if asked and (image := fetched_image(url, redact(url))) is not None:
+    if asked and (image := fetched_image(url, shown_source(url))) is not None:
         return image
     fetches = is_http(url) and not asked
     try:
         source = UrlSource(url)
     except SourceError:
-        if fetches and (image := fetched_image(url, redact(url))) is not None:
+        if fetches and (image := fetched_image(url, shown_source(url))) is not None:
             return image
         raise
     if fetches and source.is_one_image() and (image := fetched_image(url, source.name)) is not None:
@@ -148,10 +149,12 @@ def _open_pattern(text: str) -> Source:
     from fer_edge.sources.images import ImagesSource
 
     if not glob.has_magic(text):
-        raise SourceError(f"{text} does not exist: a source is a file, folder, glob, URL, camera number or demo:")
+        raise SourceError(
+            f"{shown_source(text)} does not exist: a source is a file, folder, glob, URL, camera number or demo:"
+        )
     found = (Path(match) for match in glob.glob(text, recursive=True))  # noqa: PTH207 - the pattern may be absolute
     files = [file for file in found if file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES]
     if not files:
-        raise SourceError(f"no image matches {text}: check the folder; for videos, leave the quotes out")
+        raise SourceError(f"no image matches {shown_source(text)}: check the folder; for videos, leave the quotes out")
     files.sort(key=natural_order)
     return ImagesSource(text, files)

@@ -13,6 +13,7 @@ import numpy as np
 
 from fer_edge.errors import SourceError
 from fer_edge.framing import Image
+from fer_edge.guards.secrets import shown_source
 from fer_edge.media.ends import FrameTimes, missing_frames
 from fer_edge.media.interlaced import has_interlaced_frames, open_deinterlaced
 from fer_edge.opencv import cv2
@@ -36,11 +37,6 @@ INTERLACED_ADVICE = (
 )
 SAMPLED_ROWS = 16  # every so many rows are compared first
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
-
-
-def redact(url: str) -> str:
-    """`url` without user name, password and query: cameras take passwords and tokens in the query, too."""
-    return re.sub(r"\?.*", "?***", re.sub(r"(?<=://)[^/?#]*@", "***@", url))
 
 
 class _Capture(Source):
@@ -314,7 +310,7 @@ class UrlSource(_Capture):
         self._second: SourceFrame | None = None
         self._before: Image | None = None
         self._equal = 0  # frames since the first one that equal it
-        super().__init__(capture, redact(url), live, "check the address, the network and the credentials")
+        super().__init__(capture, shown_source(url), live, "check the address, the network and the credentials")
 
     def is_one_image(self) -> bool:
         """True if the URL gave one image; to know that of an image's format, this waits for a second frame."""
