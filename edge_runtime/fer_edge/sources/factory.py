@@ -76,7 +76,7 @@ def _url_source(url: str) -> Source:
     """The image, video or stream behind a URL."""
     from fer_edge.media.fetch import is_http, may_be_image
     from fer_edge.sources.images import fetched_image
-    from fer_edge.sources.video import UrlSource, redact
+    from fer_edge.sources.video import UrlSource
 
     asked = may_be_image(url)
     if asked and (image := fetched_image(url, shown_source(url))) is not None:
