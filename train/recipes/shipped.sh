@@ -44,4 +44,4 @@ train last --model edgeresnet-deep --ferplus "$data/fer2013new.csv" --people "$p
     --distill-weight 0.667 --distill-temperature 2 --label-smoothing 0 --epochs 8 --lr 0.015 --ema-decay 0.998 \
     --augment standard,rotation_deg=15,scale=0.14,shift=0.07
 fer-export "$run/last/best.pt" --out "$run/fer2013.onnx" --quantize --calibration-data "$data/fer2013.csv" \
-    --ferplus "$data/fer2013new.csv" --min-confidence 0.5 --overwrite
+    --ferplus "$data/fer2013new.csv" --people "$people" --min-confidence 0.5 --overwrite
