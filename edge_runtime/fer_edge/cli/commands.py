@@ -11,6 +11,7 @@ import click
 from fer_edge.cli.analyze import analyze
 from fer_edge.cli.options import (
     DETECTOR_OPTIONS,
+    FILE,
     MAIN_OPTIONS,
     RunOptions,
     add_options,
@@ -126,6 +127,32 @@ def tune(
         click.echo(f"saved in {path}; options on the command line override it", err=True)
 
 
+@click.command()
+@click.option("--lang", type=click.Choice(["en", "de"]), required=True, help="Language of the page.")
+@click.option("--contact", required=True, metavar="TEXT", help="Who is responsible, and how to reach them.")
+@click.option("--purpose", required=True, metavar="TEXT", help="What the camera's results are used for.")
+@click.option("--out", type=FILE, metavar="FILE", help="Write the page to FILE.  [default: stdout]")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+def notice(lang: str, contact: str, purpose: str, out: Path | None, overwrite: bool) -> None:
+    """Write a page for the door that informs people about the camera.
+
+    The page is HTML for one A4 sheet. What is kept, and how long, is left blank: write it in by hand.
+    """
+    from fer_edge.files import atomic_write, check_writable
+    from fer_edge.privacy.notice import notice_page
+
+    try:
+        page = notice_page(lang, contact, purpose).encode()
+    except ValueError as error:
+        raise click.UsageError(f"--{error}") from error
+    if out is None or str(out) == "-":
+        click.echo(page, nl=False)
+        return
+    check_writable(out, overwrite)
+    with atomic_write(out) as part:
+        part.write_bytes(page)
+
+
 def _models() -> list[str]:
     """The shipped networks, for --version."""
     from fer_models import detector_manifest, manifest
@@ -149,3 +176,4 @@ edge.alike = {"demo": "demo:", "webcam": "--camera 0", "camera": "--camera 0"}
 edge.add_command(doctor)
 edge.add_command(tune)
 edge.add_command(analyze)
+edge.add_command(notice)
