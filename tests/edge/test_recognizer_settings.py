@@ -26,6 +26,7 @@ NOT_IN_PYTHON = {
     "csv": "result.to_dict()",
     "output": "annotate(result.image, result.faces)",
     "report": "RunSummary",
+    "analyze": "fer_edge.analysis",
     "verbose": "Python prints nothing",
     "overwrite": "Python writes no file",
     "rotate_output": "Python writes no file",

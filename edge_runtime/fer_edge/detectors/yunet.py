@@ -42,6 +42,8 @@ class YunetDetector:
                 "the detector yunet needs its file: "
                 "give face_detection_yunet_2023mar.onnx from OpenCV's zoo as the detector model"
             )
+        if not model.is_file():
+            raise ModelError(f"{model} is not a file: name YuNet's, face_detection_yunet_2023mar.onnx")
         data = read_model_file(model)
         self._lock = threading.Lock()
         self.detect_size_px = detect_size_px

@@ -161,8 +161,8 @@ def run_in_batches(
 
     >>> import fer_models
     >>> faces = np.zeros((100, 1, 48, 48), np.uint8)
-    >>> (probabilities,) = run_in_batches(open_session(fer_models.default_model()), faces, 64)
-    >>> probabilities.shape
+    >>> people, *_ = run_in_batches(open_session(fer_models.default_model()), faces, 64)  # one array per head
+    >>> people.shape
     (100, 7)
     """
     return [np.concatenate(parts) for parts in zip(*iter_batches(session, inputs, batch_size, outputs), strict=True)]

@@ -89,7 +89,8 @@ def test_the_version_names_the_shipped_networks() -> None:
     default = shipped["models"][shipped["default"]]
     line = next(line for line in models if default["file"] in line)
     assert line.endswith("(default)")
-    assert f"accuracy {100 * default['accuracy']:.1f} % on PublicTest" in line
+    head, figures = next(iter(default["heads"].items()))
+    assert f"{head} right on {100 * figures['accuracy']:.1f} % ({figures['truth']})" in line
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [("0.6", "loading packages ...\r\x1b[Kready"), ("0", "ready")])
