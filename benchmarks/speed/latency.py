@@ -78,12 +78,13 @@ def opencv_dnn(path: Path, faces: Batch, results: Results) -> Runtime:
     session's, it gets the same network with a float input.
     """
     session = open_session(path)
-    expected = session.run(None, {session.get_inputs()[0].name: faces})[0]
+    output = session.get_outputs()[0].name  # the default head's
+    expected = session.run([output], {session.get_inputs()[0].name: faces})[0]
     network = cv2.dnn.readNetFromONNX(str(path))
 
     def run(batch: Batch) -> npt.NDArray[np.floating[Any]]:
         network.setInput(batch)
-        return np.array(network.forward())
+        return np.array(network.forward(output))
 
     difference = np.abs(run(faces) - expected).max()
     if difference < MAX_DIFFERENCE:
@@ -97,7 +98,7 @@ def opencv_dnn(path: Path, faces: Batch, results: Results) -> Runtime:
 
     def run_floats(batch: Batch) -> npt.NDArray[np.floating[Any]]:
         float_network.setInput(normalized(batch, scale, zero))
-        return np.array(float_network.forward())
+        return np.array(float_network.forward(output))
 
     return Runtime("OpenCV DNN, fp32", run_floats)
 
@@ -110,7 +111,8 @@ def pytorch(threads: int, compiled: bool) -> Runtime:
     from fer_train.networks.normalization import normalize
 
     torch.set_num_threads(threads)
-    checkpoint = load_checkpoint(CHECKPOINT)
+    stored = load_checkpoint(CHECKPOINT)
+    checkpoint = stored.only([stored.head().name])
     network = checkpoint.network()
 
     def probabilities(faces: torch.Tensor) -> torch.Tensor:

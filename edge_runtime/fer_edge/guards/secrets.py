@@ -16,6 +16,7 @@ MAX_SOURCE_BYTES = 8192  # of a file that holds a source; longer addresses are n
 SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+"
 HOST = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
 URL = re.compile(rf"({SCHEME}):(//?)(.*)", re.ASCII | re.DOTALL)
+FILE_URLS = ("file:///", "sqlite:///")  # they name files; there is no host and no password
 # An address without "://", such as user:password@host, host:80/token or host/video?token=1.
 ADDRESS = re.compile(r"@|%40|^[^/\\\s]+:\d+/|[?;#&][^/\\]*=", re.IGNORECASE)
 URL_IN_TEXT = re.compile(rf"{SCHEME}:/[^\s'\"<>]*[^\s'\"<>:,.;!)\]}}]|[^\s'\"<>:]+:[^\s'\"<>]*@[^\s'\"<>]+", re.ASCII)
@@ -55,7 +56,7 @@ def shown_source(source: str) -> str:
     if "://" not in source and os.path.lexists(source):
         return source
     if "://" in source or re.match(rf"{SCHEME}:/", source, re.ASCII):
-        return source if source.startswith("file:///") else redact(source)
+        return source if source.startswith(FILE_URLS) else redact(source)
     return HIDDEN if ADDRESS.search(source) else source
 
 

@@ -89,9 +89,9 @@ def test_answers_are_put_into_the_order_of_the_emotions() -> None:
     assert found[0].tolist() == [0, 0, 0, 0.3, 0, 0, 0, 0.6]
 
 
-def test_a_file_without_heads_has_one_and_is_named_by_its_file() -> None:
-    [head] = open_heads(default_model())
-    assert head.name is None or head.name
+def test_the_heads_of_a_file_are_opened_in_its_order() -> None:
+    head, *others = open_heads(default_model())
+    assert [head.name, *(other.name for other in others)] == ["people", "ferplus", "fer2013"]
     assert head.title.startswith(default_model().name)
     assert head.is_emotional
     assert head.predict(np.zeros((2, 48, 48), np.uint8)).sum(axis=1) == pytest.approx([1, 1], abs=1e-3)

@@ -16,6 +16,7 @@ import pytest
 
 from fer_edge.cli.report import build_report
 from fer_edge.errors import SourceError
+from fer_edge.guards.secrets import redact
 from fer_edge.sources import open_source
 from fer_edge.sources.reconnect import ReconnectPolicy
 
@@ -193,7 +194,7 @@ def test_live_results_have_the_time_of_day_at_once_and_take_no_start_time(
     assert {datetime.fromisoformat(row["time"]) for row in rows} <= set(times)
     done = fer_edge("--source", server.url, "--headless", "--start-time", "2026-05-01T12:00Z", "--json", "new.jsonl")
     assert done.returncode == 1
-    assert done.stderr == f"fer-edge: {server.url} is live and has its own clock: leave out --start-time\n"
+    assert done.stderr == f"fer-edge: {redact(server.url)} is live and has its own clock: leave out --start-time\n"
     assert not (tmp_path / "new.jsonl").exists()
 
 
