@@ -80,10 +80,12 @@ def started(model: Path, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # in the background
     )  # fmt: skip
-    wait_for(lambda: any(part.stat().st_size > 10_000 for part in tmp_path.glob(".out.*.part.mp4")))
-    yield process
-    process.kill()
-    process.communicate()
+    try:
+        wait_for(lambda: any(part.stat().st_size > 10_000 for part in tmp_path.glob(".fer-*.part.mp4")))
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
