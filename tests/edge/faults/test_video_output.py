@@ -133,7 +133,7 @@ def test_a_run_that_is_killed_leaves_no_half_video_under_the_final_name(
     if (tmp_path / "out.mp4").exists():  # the signal is handled: the video is complete
         assert cv2.VideoCapture(str(tmp_path / "out.mp4")).read()[0]
     else:
-        assert list(tmp_path.glob(".out.*.part.mp4"))
+        assert list(tmp_path.glob(".fer-*.part.mp4"))
     done = fer_edge("demo:160x160", "--headless", "--max-frames", "3", "--output", "out.mp4", "--overwrite")
     assert done.returncode == 0, done.stderr
     assert not list(tmp_path.glob(".*"))
@@ -143,7 +143,7 @@ def test_a_run_that_is_killed_leaves_no_half_video_under_the_final_name(
 @pytest.mark.slow
 def test_a_dying_ffmpeg_fails_the_output_and_the_run_goes_on(started: "subprocess.Popen[str]", tmp_path: Path) -> None:
     os.kill(ffmpeg_of(started), signal.SIGKILL)
-    wait_for(lambda: not list(tmp_path.glob(".*")))  # at once, not at the end
+    wait_for(lambda: not list(tmp_path.glob(".fer-*")))  # at once, not at the end
     started.send_signal(signal.SIGINT)
     stderr = started.communicate(timeout=TIMEOUT_S)[1]
     assert stderr.count("--output failed and is abandoned: out.mp4 could not be completed") == 1, stderr
