@@ -134,7 +134,8 @@ def test_a_run_that_is_killed_leaves_no_half_video_under_the_final_name(
         assert cv2.VideoCapture(str(tmp_path / "out.mp4")).read()[0]
     else:
         assert list(tmp_path.glob(".fer-*.part.mp4"))
-    done = fer_edge("demo:160x160", "--headless", "--max-frames", "3", "--output", "out.mp4", "--overwrite")
+    outputs = ("--output", "out.mp4", "--report", "out.json", "--overwrite")
+    done = fer_edge("demo:160x160", "--headless", "--max-frames", "3", *outputs)
     assert done.returncode == 0, done.stderr
     assert not list(tmp_path.glob(".*"))
     assert cv2.VideoCapture(str(tmp_path / "out.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 3
