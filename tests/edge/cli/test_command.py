@@ -297,7 +297,7 @@ def test_a_signal_ends_the_run_with_complete_outputs(tmp_path: Path, model: Path
     ]  # fmt: skip
     process = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores SIGINT
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # a job in the background, or of nohup, ignores it
     )  # fmt: skip
     lines, deadline = tmp_path / "out.jsonl", time.monotonic() + 40
     while not (lines.exists() and lines.stat().st_size) and time.monotonic() < deadline:
