@@ -84,7 +84,7 @@ pi: .venv-dev/installed
 
 .venv-opencv5/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-opencv5
-	.venv-opencv5/bin/pip install --quiet --disable-pip-version-check -e '.[analysis]' 'opencv-python>=5' 'pytest>=8.3' 'hypothesis>=6.100' 'onnx>=1.18'
+	.venv-opencv5/bin/pip install --quiet --disable-pip-version-check -e '.[analysis]' 'opencv-python>=5' 'tqdm>=4.66' 'pytest>=8.3' 'hypothesis>=6.100' 'onnx>=1.18'
 	touch $@
 
 clean:
