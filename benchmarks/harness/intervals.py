@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-Z = 1.959964  # of a normal distribution, 95 % lie within so many standard deviations
+Z = 1.959964  # of a normal distribution, 95 % lie within this many standard deviations
 DRAWS = 1000
 Weights = npt.NDArray[np.float32]
 Interval = tuple[float, float]

@@ -15,7 +15,7 @@ Box = tuple[float, float, float, float]
 """x, y of the top left corner, width, height in source pixels."""
 MIN_MEAN, MIN_DEVIATION = 100.0, 35.0  # of a face's gray levels; a fifth of FER2013's faces are darker, few are flatter
 MAX_GAIN = 20.0
-MAX_SQUARE, MIN_BOUND_PX = 2, 1024  # a square is at most so many longer sides of its image, or so many pixels
+MAX_SQUARE, MIN_BOUND_PX = 2, 1024  # largest side: in longer sides of the image, and in pixels
 
 _Float = TypeVar("_Float", bound=np.floating[Any])
 

@@ -40,7 +40,7 @@ def share_intervals(amounts: Floats, seed: int = 0) -> ShareIntervals:
     """95 % intervals of each column's share of the sum of `amounts`.
 
     amounts: float64 [bins, K], for example the seconds of each emotion in each second of a video, in order. A bin may
-    be empty: nobody was there. seed: of the draws.
+    be empty: no face was there. seed: of the draws.
 
     >>> rng = np.random.default_rng(0)
     >>> coin = (rng.random(1000) < 0.3).astype(float)

@@ -35,7 +35,7 @@ INTERLACED_ADVICE = (
     "if it is interlaced, OpenCV can't convert it: let the camera send progressive frames, or convert a file with "
     "ffmpeg -i IN -vf yadif OUT.mp4"
 )
-SAMPLED_ROWS = 16  # every so many rows are compared first
+SAMPLED_ROWS = 16  # every 16th row is compared first
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 

@@ -335,7 +335,7 @@ def test_added_epochs_follow_a_new_cosine_and_nothing_before_them_changes(
     again = run(data, OPTIONS.with_epochs(8), out, stop_at=1, resume=True)
     assert len(again.history) == 8, "it is done"
     longest = run(data, OPTIONS.with_epochs(8).with_epochs(9), out, resume=True)
-    assert rates_of(longest)[8] == pytest.approx(fifth), "epochs added once more start anew"
+    assert rates_of(longest)[8] == pytest.approx(fifth), "epochs added once more start again"
 
 
 @pytest.mark.parametrize(("first", "stop_at"), [(OPTIONS, 9), (OPTIONS.with_epochs(6), 8)])

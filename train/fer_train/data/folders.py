@@ -24,7 +24,7 @@ SPLIT_FOLDERS = {
     "dev": PUBLIC_TEST, "eval": TEST, "evaluation": TEST, "test": TEST, "testing": TEST, "privatetest": PRIVATE_TEST,
 }  # fmt: skip
 EMOTIONS = frozenset((*SPELLINGS.values(), "contempt"))
-UNSORTED = "unsorted"  # faces that `fer-train faces` cut and nobody has labeled yet
+UNSORTED = "unsorted"  # faces that `fer-train faces` cut and that have no label yet
 CONTACT_SHEET = "contact-sheet-"  # its sheets: the start of their names
 ADVICE = "put images into one folder per class, and these into train/ and test/ if there are splits"
 MAX_NAMES_SHOWN = 8

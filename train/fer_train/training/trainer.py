@@ -115,7 +115,7 @@ class Trainer:
         """Whether patience has run out before the last epoch."""
         accuracies = [record.test_accuracy for record in self.history]
         best = accuracies.index(max(accuracies)) if accuracies else 0
-        added = [ended - 1 for ended in self.options.extended if ended <= len(accuracies)]  # patience starts anew
+        added = [ended - 1 for ended in self.options.extended if ended <= len(accuracies)]  # patience starts again
         since = max(best, *added, 0)
         return 0 < self.options.patience <= len(accuracies) - 1 - since and len(accuracies) < self.options.epochs
 
