@@ -1,6 +1,6 @@
 """The command `fer-edge` and its subcommands.
 
 `commands`, `options` and `parameters` define the command line and import nothing heavy. `run` is the main job with its
-`outputs`, `status` line, `report` and `systemd` notifications; `source_run` is one source of it. `doctor` and `tune`
-are subcommands. Code that also serves the Python API lives outside this folder.
+`outputs` and their paths, `status` line, `report` and `systemd` notifications; `source_run` is one source of it.
+subcommands/ holds doctor, tune and analyze. Code that also serves the Python API lives outside this folder.
 """

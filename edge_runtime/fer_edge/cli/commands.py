@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from fer_edge.cli.analyze import analyze
 from fer_edge.cli.options import (
     DETECTOR_OPTIONS,
     FILE,
@@ -19,6 +18,7 @@ from fer_edge.cli.options import (
     run_options,
 )
 from fer_edge.cli.parameters import Number
+from fer_edge.cli.subcommands.analyze import analyze
 from fer_edge.console import CLEAR_LINE, LogFormatter, MainCommand, loading, option_named, signals_deferred
 from fer_edge.defaults import load_defaults
 from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, default_detector
@@ -87,7 +87,7 @@ def _list_cameras() -> None:
 @click.command()
 def doctor() -> int:
     """Check everything a run needs: print what was found and what to fix."""
-    from fer_edge.cli.doctor import examine
+    from fer_edge.cli.subcommands.doctor import examine
 
     marks = {"ok": "ok  ", "note": "note", "bad": "BAD "}
     bad = 0
@@ -116,7 +116,7 @@ def tune(
     The settings are precision and threads and, with --allow-smaller-size, detection size. The table goes to
     stdout and explains its columns.
     """
-    from fer_edge.cli.tune import run_tuning, save, target_file
+    from fer_edge.cli.subcommands.tune import run_tuning, save, target_file
 
     gc.enable()  # __main__ disables it for the imports; the main job enables it in `run`
     path = None if dry_run else target_file()

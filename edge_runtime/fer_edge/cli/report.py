@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_edge.cli.options import RunOptions
-from fer_edge.cli.outputs import rotation_of
+from fer_edge.cli.output_paths import rotation_of
 from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, IMAGE_DETECT_SIZE_PX
 from fer_edge.errors import FerError
 from fer_edge.guards.secrets import shown_source

@@ -12,11 +12,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from fer_edge.cli.analyze import check_extra
 from fer_edge.cli.options import RunOptions
-from fer_edge.cli.outputs import STDOUT, Outputs, check_outputs, start_window
+from fer_edge.cli.output_paths import check_outputs
+from fer_edge.cli.outputs import STDOUT, Outputs, start_window
 from fer_edge.cli.source_run import ERROR, WINDOW_CLOSED, Attendants, SourceRun
 from fer_edge.cli.status import StatusLine, blocks_allowed, write_stderr
+from fer_edge.cli.subcommands.analyze import check_extra
 from fer_edge.cli.systemd import SystemdNotifier
 from fer_edge.console import option_named, signals_deferred
 from fer_edge.detectors import open_detector

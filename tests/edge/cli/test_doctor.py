@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 import fer_models
-from fer_edge.cli import doctor
 from fer_edge.cli.commands import edge
+from fer_edge.cli.subcommands import doctor
 from fer_edge.errors import FerError
 from fer_edge.sources import v4l2
 

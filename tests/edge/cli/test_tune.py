@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from fer_edge.cli.tune import Timing, best, draw_scenes, face_grid, fraction_found, render_table, save, thread_choices
+from fer_edge.cli.subcommands.tune import (
+    Timing,
+    best,
+    draw_scenes,
+    face_grid,
+    fraction_found,
+    render_table,
+    save,
+    thread_choices,
+)
 from fer_edge.defaults import load_defaults
 from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX
 from fer_edge.detectors.luma import LumaDetector
