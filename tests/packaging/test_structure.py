@@ -22,7 +22,10 @@ PACKAGES = {  # each may import those before it; nothing imports benchmarks
     "benchmarks": ROOT / "benchmarks",
 }
 LIGHT = {"numpy", "cv2", "onnxruntime", "click"}
-EXTRAS = {"fer_edge.analysis": {"pandas", "matplotlib", "pyarrow"}}  # folders that may import the packages of an extra
+EXTRAS = {  # folders that may import the packages of an extra
+    "fer_edge.analysis": {"pandas", "matplotlib", "pyarrow"},
+    "fer_edge.serve": {"starlette", "uvicorn", "prometheus_client", "paho"},
+}
 
 # The folders of a package from the bottom up: each imports only those before it. "*" is where the root's modules are
 # that have no place of their own here; `__init__` is the package itself, which names what its users need.
@@ -30,7 +33,7 @@ ORDER = {
     "fer_models": ["*"],
     "fer_edge": [
         "errors", "guards", "*", "media", "demo", "network", "detectors", "sources", "tracking", "privacy", "pipeline",
-        "sinks", "recognizer", "__init__", "analysis", "cli", "__main__",
+        "sinks", "recognizer", "__init__", "analysis", "serve", "cli", "__main__",
     ],
     "fer_train": [
         "*", "__init__", "data", "networks", "evaluation", "training", "transfer", "detection.synthesis", "detection",

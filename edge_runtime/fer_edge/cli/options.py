@@ -1,6 +1,6 @@
 """The options of `fer-edge`: each is declared once, in MAIN_OPTIONS, and named after the field that it fills.
 
-A new option needs its line there and a field in RunOptions, OutputOptions or StreamOptions.
+A new option needs its line there and a field in RunOptions, OutputOptions, ConnectOptions or StreamOptions.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from fer_edge.cli.connect_options import CONNECT_OPTIONS, Decorator
 from fer_edge.cli.parameters import FrameSize, Number, SizeOrHours, StartTime, negated, to_int, to_seconds, yes_or_no
 from fer_edge.console import MainCommand, RenamedOption
 from fer_edge.defaults import DEFAULT_GIVE_UP_S, DEFAULT_KEEP_OUTPUT, DETECT_SIZE_PX, PRECISIONS, THREADS
@@ -28,6 +29,7 @@ from fer_edge.detectors.defaults import SMALLEST_FACE_PX
 from fer_edge.guards.secrets import shown_source
 from fer_edge.pipeline.options import DEFAULT_SMOOTH_S, LIVE_CLASSIFY_INTERVAL_S, StreamOptions
 from fer_edge.privacy.modes import BLUR_MODES
+from fer_edge.serve.options import ConnectOptions
 
 LIVE_NAME = re.compile(r"\d{1,4}$|/dev/|rpicam:|rtsps?://", re.ASCII)  # a source that is certainly live
 
@@ -67,6 +69,7 @@ class RunOptions:
     verbose: bool
     stream: StreamOptions
     outputs: OutputOptions
+    connect: ConnectOptions
 
 
 def run_options(
@@ -83,6 +86,7 @@ def run_options(
         threads=threads or max(1, (os.cpu_count() or 1) // 2),  # detection and classification run side by side
         stream=_take(StreamOptions, values),
         outputs=_take(OutputOptions, values),
+        connect=_take(ConnectOptions, values),
         **values,
     )
 
@@ -91,7 +95,6 @@ def _take(kind: Any, values: dict[str, Any]) -> Any:
     return kind(**{field.name: values.pop(field.name) for field in dataclasses.fields(kind)})
 
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FILE = click.Path(path_type=Path)
 option = click.option
 
@@ -168,6 +171,8 @@ MAIN_OPTIONS: list[Decorator] = [
            help="With --rotate-output: keep the newest N older files of each output, delete the rest."),
     option("--blur", type=click.Choice(BLUR_MODES),
            help="Hide faces, or all, in every image that is shown or written; missed faces stay visible."),
+    # Connections
+    *CONNECT_OPTIONS,
     # Frames and cameras
     option("--mirror", is_flag=True, help="Flip frames horizontally."),
     option("--rotate", "rotate_deg", type=click.Choice(["0", "90", "180", "270"]), callback=to_int, default="0",

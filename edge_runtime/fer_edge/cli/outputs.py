@@ -18,6 +18,7 @@ from fer_edge.sinks import Sink, SinkRunner
 from fer_edge.sources import Source
 
 if TYPE_CHECKING:
+    from fer_edge.serve.connections import Connections
     from fer_edge.sinks.window import Window
 
 STDOUT = "stdout"
@@ -30,14 +31,17 @@ class Outputs:
     no existing output is changed, before `begin` is called for the first source that could be opened.
 
     labels: of the classifier, for the columns of --csv. output_path: the current source's --output. results: a private
-    file of JSON lines for --analyze, until `unlock`.
+    file of JSON lines for --analyze, until `unlock`. connections: what else follows the run, if anything.
     """
 
-    def __init__(self, options: RunOptions, labels: tuple[str, ...], window: "Window | None") -> None:
-        self.window = window
+    def __init__(
+        self, options: RunOptions, labels: tuple[str, ...], window: "Window | None", connections: "Connections | None"
+    ) -> None:
+        self.window, self.connections = window, connections
         self._options, self._labels = options, labels
         self._several = len(options.sources) > 1
         self._text: list[SinkRunner] | None = None  # None: not open yet
+        self._connected: list[SinkRunner] = []
         self._lines: SinkRunner | None = None  # a sentence per image
         self._image: SinkRunner | None = None  # of the current source
         self.output_path: Path | None = None
@@ -70,6 +74,8 @@ class Outputs:
             self._image = SinkRunner(sink, not lossless)
         if self._text is None:
             self._text = [SinkRunner(sink, not lossless) for sink in self._open_text(source)]
+            others = [] if self.connections is None else self.connections.sinks
+            self._connected = [SinkRunner(sink, live=True) for sink in others]  # they never make a file wait
         self._prints_lines = source.image_count is not None and any((sys.stdout, sys.stderr))
         if self._prints_lines and self._lines is None:
             from fer_edge.sinks.text import ImageLineSink
@@ -117,9 +123,14 @@ class Outputs:
         return sinks
 
     @property
+    def serves_images(self) -> bool:
+        """True if a connection shows the frames, so that they should be in color."""
+        return self.connections is not None and any(sink.needs_image for sink in self.connections.sinks)
+
+    @property
     def sinks(self) -> list[SinkRunner]:
         """The sinks that are open."""
-        return [sink for sink in (self._image, *(self._text or []), self._lines) if sink is not None]
+        return [sink for sink in (self._image, *(self._text or []), self._lines, *self._connected) if sink is not None]
 
     def publish(self, frame: Frame, result: FrameResult) -> None:
         """Send a result to every output."""
@@ -128,7 +139,7 @@ class Outputs:
         shown = result
         if self._file is not None and result.file is None:
             result = replace(result, file=self._file)
-        for sink in self._text or []:
+        for sink in (*(self._text or []), *self._connected):
             sink.offer(frame, result)
         if self._lines is not None and self._prints_lines:
             self._lines.offer(frame, result)

@@ -37,6 +37,7 @@ from fer_edge.sources.reconnect import ReconnectPolicy
 
 if TYPE_CHECKING:
     from fer_edge.cli.viewing import Viewing
+    from fer_edge.serve.connections import Connections
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,9 @@ def run(options: RunOptions) -> None:
         )
     if window is not None and not window.open():
         window = None
-    job = _Job(options, detector, classifier, Outputs(options, classifier.labels, window))
+    connections = _open_connections(options, classifier)
+    outputs = Outputs(options, classifier.labels, window, connections)
+    job = _Job(options, detector, classifier, outputs)
     try:
         with _reports_on_request(job.report) as report_if_requested:
             job.run_sources(report_if_requested)
@@ -81,6 +84,16 @@ def run(options: RunOptions) -> None:
         with signals_deferred():
             job.close()
     job.raise_errors()
+
+
+def _open_connections(options: RunOptions, classifier: Classifier) -> "Connections | None":
+    """The connections that the options ask for; None, and nothing is imported, without any."""
+    if not options.connect.given:
+        return None
+    from fer_edge.serve.connections import Connections
+    from fer_edge.serve.run_state import RunState
+
+    return Connections(options.connect, RunState(classifier, blur=options.stream.blur))
 
 
 def _log_start_time(start: datetime | None) -> None:
@@ -144,7 +157,7 @@ class _Job:
     def _open(self, uri: str) -> Source:
         """Open a source, then the outputs for it: if either fails, existing outputs are unchanged."""
         options = self._options
-        shown = options.outputs.output is not None or self._outputs.window is not None
+        shown = options.outputs.output is not None or self._outputs.window is not None or self._outputs.serves_images
         gray = not shown and not self._detector.needs_color and self._classifier.contract.color == "grey"
         policy, output = ReconnectPolicy(give_up_s=options.stream.give_up_s), options.outputs.output
         source = open_source(uri, options.stream.camera_size, policy, gray, options.stream.recursive, exclude=output)
@@ -176,6 +189,8 @@ class _Job:
             source, self._detector, self._classifier, self._outputs.publish, options.stream,
             Stats.within(self._total), playback,
         )  # fmt: skip
+        if self._outputs.connections is not None:
+            self._outputs.connections.begin(pipeline)
         self._number = number
         run = self._current = SourceRun(pipeline, self._outputs, last, options.stream.duration_s, viewing)
         try:
@@ -232,6 +247,8 @@ class _Job:
 
     def close(self) -> None:
         """Complete every output, then report."""
+        if self._outputs.connections is not None:
+            self._outputs.connections.end(self.exit_reason or END_OF_SOURCE)
         read = any(part["frames"]["processed"] for part in self._all_parts())
         try:
             self._outputs.close(discard=not read and (bool(self._errors) or not self._opened))
