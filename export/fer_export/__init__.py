@@ -2,10 +2,10 @@
 
 | module, folder | what it does |
 |---|---|
-| `cli` | the command `fer-export` |
+| `cli`, `option_types` | the command `fer-export` |
 | `classifier`, `detector` | the two kinds of export: what each traces, calibrates on and measures |
 | `job`, `outputs`, `report` | what both share: the order of steps, the files, `export.json` and its table |
-| `adopt` | turn a third-party network into a file that fer-edge runs |
+| `adopt`, `adopted_heads` | turn a third-party network into a file that fer-edge runs |
 | `compare`, `inspection` | the commands `compare` and `inspect` |
 | `release` | copy an export into the package `fer_models` |
 | `int8/` | quantize an ONNX graph |

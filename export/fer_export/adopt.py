@@ -1,7 +1,8 @@
 """Turn a third-party emotion network into a file that fer-edge runs: uint8 faces in, probabilities out, a contract."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from onnx import TensorProto, helper, numpy_helper
 from fer_edge.errors import FerError, ModelError
 from fer_edge.files import atomic_write, check_writable
 from fer_edge.network.classifier import Classifier
-from fer_edge.network.contract import Contract
+from fer_edge.network.contract import Contract, Head
 from fer_edge.network.session import IN_MEMORY, open_session
-from fer_export.graph.classifier import INPUT, OUTPUT
-from fer_export.graph.onnx_file import strip_metadata, to_bytes, with_contract
+from fer_export.adopted_heads import AdoptedHead, check_heads
+from fer_export.graph.classifier import INPUT, OUTPUT, head_output
+from fer_export.graph.onnx_file import drop_unused_nodes, strip_metadata, to_bytes, with_contract
 from fer_export.graph.quiet import quiet
 
 PREFIX = "adopted_"  # of all names in the third-party graph, so that they can't clash with ours
@@ -30,15 +32,16 @@ MAX_BATCH_DELTA = 1e-4  # of a probability; other graphs may have layers whose r
 class Adoption:
     """What must be known about a third-party network.
 
-    labels: in output order. input_size: (height, width) in pixels. color: "grey", "rgb" or "bgr". layout: "nchw" or
-    "nhwc". mean, std: of the input in 0 to 255 units, one per channel in the network's own order, or one for all.
-    softmax: whether to add one; None: if its outputs are not probabilities. framing, dataset, min_confidence: as
-    in the contract.
+    heads: its answers, the default one first; a single one without a name becomes a file without heads.
+    input_size: (height, width) in pixels. color: "grey", "rgb" or "bgr". layout: "nchw" or "nhwc". mean, std: of the
+    input in 0 to 255 units, one per channel in the network's own order, or one for all. softmax: whether to add one;
+    None: to each answer that is not probabilities. framing, dataset: as in the contract. min_confidence: as there, by
+    head, "" for all others.
 
-    Raises ValueError, which names the field, if mean or std don't fit.
+    Raises ValueError, which begins with the option, if mean, std, heads or min_confidence don't fit.
     """
 
-    labels: tuple[str, ...]
+    heads: tuple[AdoptedHead, ...]
     input_size: tuple[int, int]
     color: str
     layout: str
@@ -47,14 +50,21 @@ class Adoption:
     softmax: bool | None = None
     framing: float = 1.0
     dataset: str = ""
-    min_confidence: float = 0.0
+    min_confidence: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, self.channels) or not all(map(math.isfinite, values)):
-                raise ValueError(f"{name} must be 1 or {self.channels} finite numbers")
+                color = "gray" if self.color == "grey" else self.color
+                raise ValueError(f"{name} must be 1 or {self.channels} finite numbers, for --color {color}")
         if min(self.std) <= 0:
             raise ValueError("std must be above 0")
+        check_heads(self.heads)
+        known = [head.name for head in self.heads if head.name]
+        for name in self.min_confidence:
+            if name and name not in known:
+                advice = f"choose one of {', '.join(known)}" if known else "give one number"
+                raise ValueError(f"min-confidence names the head {name!r}, which the file won't have: {advice}")
 
     @property
     def channels(self) -> int:
@@ -70,19 +80,45 @@ class Adoption:
     @property
     def contract(self) -> Contract:
         """The contract of the adopted file."""
-        return Contract(
+        first = self.heads[0]
+        contract = Contract(
             kind="classifier",
-            labels=self.labels,
+            labels=first.labels,
             input_size=self.input_size,
             color="grey" if self.color == "grey" else "rgb",
             framing=self.framing,
             dataset=self.dataset,
-            min_confidence=self.min_confidence,
+            min_confidence=self._threshold(first),
         )
+        return contract.with_heads([self._head(head) for head in self.heads]) if first.name else contract
+
+    def _head(self, head: AdoptedHead) -> Head:
+        threshold = self._threshold(head)
+        return Head(head.name, output_of(head), head.labels, min_confidence=threshold, dataset=self.dataset)
+
+    def _threshold(self, head: AdoptedHead) -> float:
+        return self.min_confidence.get(head.name, self.min_confidence.get("", 0.0))
 
 
-def adopt(source: Path, adoption: Adoption, out: Path, overwrite: bool = False) -> list[str]:
-    """Write `source` to `out` with uint8 input, a softmax if it lacks one, and a contract; returns the changes.
+@dataclass(frozen=True)
+class Changes:
+    """What adoption changed. made: what it added or changed. left_out: outputs that the new file doesn't have."""
+
+    made: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+    def __str__(self) -> str:
+        outputs = f"output{'s' * (len(self.left_out) > 1)} {', '.join(self.left_out)}"
+        return f"with {', '.join(self.made)} and a contract{f', without its {outputs}' if self.left_out else ''}"
+
+
+def output_of(head: AdoptedHead) -> str:
+    """The output of a head in the adopted file."""
+    return head_output(head.name) if head.name else OUTPUT
+
+
+def adopt(source: Path, adoption: Adoption, out: Path, overwrite: bool = False) -> Changes:
+    """Write `source` to `out` with uint8 input, a softmax where it lacks one, and a contract.
 
     Raises OutputError if `out` can't be written, and ModelError, with nothing written, if the network is not what
     `adoption` says, or can't take more than one face at a time.
@@ -94,25 +130,26 @@ def adopt(source: Path, adoption: Adoption, out: Path, overwrite: bool = False) 
     strip_metadata(model)
     model = onnx.compose.add_prefix(model, PREFIX)
     keep_one_input(model, source, adoption)
-    keep_one_output(model, source, adoption)
+    left_out = keep_outputs(model, source, adoption)
     if free_batch(model):
         changes.append("free batch size")
     accept_faces(model, adoption)
-    missing = adoption.softmax
-    if missing is None:
-        missing = not are_probabilities(probe(model, source, adoption))
-    if missing:
-        add_softmax(model)
-        changes.append("softmax")
+    bare = without_softmax(model, source, adoption)
+    for head in bare:
+        add_softmax(model, output_of(head))
+    if bare:
+        some = f" of {', '.join(head.name for head in bare)}" if len(bare) < len(adoption.heads) else ""
+        changes.append(f"softmax{some}")
     probe(model, source, adoption)
     data = to_bytes(with_contract(model, adoption.contract))
     try:
-        Classifier(data)
+        for head in adoption.heads:
+            Classifier(data, head=head.name or None)
     except FerError as error:
         raise ModelError(f"{source} can't be adopted: {str(error).replace(IN_MEMORY, source.name)}") from error
     with atomic_write(out) as part:
         part.write_bytes(data)
-    return changes
+    return Changes(tuple(changes), left_out)
 
 
 def keep_one_input(model: onnx.ModelProto, source: Path, adoption: Adoption) -> None:
@@ -137,19 +174,45 @@ def keep_one_input(model: onnx.ModelProto, source: Path, adoption: Adoption) -> 
     model.ir_version = max(model.ir_version, 4)  # before 4, initializers had to be inputs
 
 
-def keep_one_output(model: onnx.ModelProto, source: Path, adoption: Adoption) -> None:
-    """Keep the one output with a value per label, as [N, labels]; ModelError if there is none."""
-    outputs, count = list(model.graph.output), len(adoption.labels)
-    fitting = [value for value in outputs if math.prod(side or count for side in _sides(value)[1:]) == count]
-    if len(outputs) > 1:
-        fitting = fitting[:1]
-    if not fitting:
-        sizes = "; ".join(", ".join(str(side) if side else "?" for side in _sides(value)) for value in outputs)
-        raise ModelError(f"{source} gives [{sizes}], but --labels names {count} emotions: name one per value")
-    flatten = helper.make_node("Flatten", [fitting[0].name], [OUTPUT], axis=1, name="flatten")
-    model.graph.node.append(flatten)
+def keep_outputs(model: onnx.ModelProto, source: Path, adoption: Adoption) -> tuple[str, ...]:
+    """Keep the output of each head, as [N, labels] and in the heads' order, and only nodes that these need.
+
+    Returns the names of the others. Raises ModelError if there is no such output, or none with a value per label.
+    """
+    given = {value.name.removeprefix(PREFIX): value for value in model.graph.output}
+    chosen = [_output_for(head, given, source) for head in adoption.heads]
     del model.graph.output[:]
-    model.graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [BATCH, count]))
+    for head, name in zip(adoption.heads, chosen, strict=True):
+        output = output_of(head)
+        model.graph.node.append(
+            helper.make_node("Flatten", [PREFIX + name], [output], axis=1, name=f"flatten.{output}")
+        )
+        model.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, [BATCH, len(head.labels)]))
+    drop_unused_nodes(model.graph)
+    return tuple(name for name in given if name not in chosen)
+
+
+def _output_for(head: AdoptedHead, given: Mapping[str, onnx.ValueInfoProto], source: Path) -> str:
+    """The name of the output that `head` reads."""
+    count = len(head.labels)
+    if head.output and head.output not in given:
+        raise ModelError(
+            f"{source} has no output {head.output!r} for the head {head.name}: choose one of {', '.join(given)}"
+        )
+    possible = {head.output: given[head.output]} if head.output else given
+    for name, value in possible.items():
+        if math.prod(side or count for side in _sides(value)[1:]) != count:
+            continue
+        kind = value.type.tensor_type.elem_type
+        if kind != TensorProto.FLOAT:
+            held = TensorProto.DataType.Name(kind).lower()
+            raise ModelError(f"{source} gives {held} values in {name}, but only float outputs can be adopted")
+        return name
+    sizes = "; ".join(", ".join(str(side) if side else "?" for side in _sides(value)) for value in possible.values())
+    asked = f"in {head.output}, but the head {head.name}" if head.output else "but --labels"
+    raise ModelError(
+        f"{source} gives [{sizes}]{' ' if head.output else ', '}{asked} names {count} emotions: name one per value"
+    )
 
 
 def free_batch(model: onnx.ModelProto) -> bool:
@@ -183,19 +246,19 @@ def accept_faces(model: onnx.ModelProto, adoption: Adoption) -> None:
     """Put nodes before the graph that turn uint8 faces [N, C, H, W], RGB or gray, into what the network takes."""
     graph, channels = model.graph, adoption.channels
     constants = {
-        "face_mean": np.broadcast_to(np.array(adoption.mean, dtype=np.float32), channels).reshape(1, channels, 1, 1),
-        "face_std": np.broadcast_to(np.array(adoption.std, dtype=np.float32), channels).reshape(1, channels, 1, 1),
+        "face.mean": np.broadcast_to(np.array(adoption.mean, dtype=np.float32), channels).reshape(1, channels, 1, 1),
+        "face.std": np.broadcast_to(np.array(adoption.std, dtype=np.float32), channels).reshape(1, channels, 1, 1),
     }
     steps: list[tuple[str, list[str], dict[str, Any]]] = [("Cast", [], {"to": TensorProto.FLOAT})]
     if adoption.color == "bgr":
-        constants["face_channels"] = np.array([2, 1, 0], dtype=np.int64)
-        steps.append(("Gather", ["face_channels"], {"axis": 1}))
-    steps += [("Sub", ["face_mean"], {}), ("Div", ["face_std"], {})]
+        constants["face.channels"] = np.array([2, 1, 0], dtype=np.int64)
+        steps.append(("Gather", ["face.channels"], {"axis": 1}))
+    steps += [("Sub", ["face.mean"], {}), ("Div", ["face.std"], {})]
     if adoption.layout == "nhwc":
         steps.append(("Transpose", [], {"perm": [0, 2, 3, 1]}))
     name, nodes = INPUT, []
     for place, (operator, others, attributes) in enumerate(steps):
-        output = graph.input[0].name if place == len(steps) - 1 else f"face_{operator.lower()}"
+        output = graph.input[0].name if place == len(steps) - 1 else f"face.{operator.lower()}"
         nodes.append(helper.make_node(operator, [name, *others], [output], name=f"front_{operator}", **attributes))
         name = output
     inner = list(graph.node)
@@ -206,14 +269,24 @@ def accept_faces(model: onnx.ModelProto, adoption: Adoption) -> None:
     graph.input[0].CopyFrom(faces)
 
 
-def add_softmax(model: onnx.ModelProto) -> None:
-    """Turn the output into probabilities."""
-    model.graph.node[-1].output[0] = "logits"
-    model.graph.node.append(helper.make_node("Softmax", ["logits"], [OUTPUT], axis=1, name="softmax"))
+def without_softmax(model: onnx.ModelProto, source: Path, adoption: Adoption) -> list[AdoptedHead]:
+    """The heads that get a softmax: as `adoption` says, or those whose outputs are not probabilities."""
+    if adoption.softmax is not None:
+        return list(adoption.heads) if adoption.softmax else []
+    answers = probe(model, source, adoption)
+    return [head for head, rows in zip(adoption.heads, answers, strict=True) if not are_probabilities(rows)]
 
 
-def probe(model: onnx.ModelProto, source: Path, adoption: Adoption) -> npt.NDArray[np.float32]:
-    """The model's output for random faces, float32 [PROBE_FACES, labels].
+def add_softmax(model: onnx.ModelProto, output: str) -> None:
+    """Turn the values of `output` into probabilities."""
+    logits = f"{output}.logits"
+    last = next(node for node in model.graph.node if output in node.output)
+    last.output[0] = logits
+    model.graph.node.append(helper.make_node("Softmax", [logits], [output], axis=1, name=f"softmax.{output}"))
+
+
+def probe(model: onnx.ModelProto, source: Path, adoption: Adoption) -> list[npt.NDArray[np.float32]]:
+    """The model's outputs for random faces, each float32 [PROBE_FACES, labels].
 
     Raises ModelError if it can't be run, or if a face alone and the same face in a batch have different outputs.
     """
@@ -223,20 +296,25 @@ def probe(model: onnx.ModelProto, source: Path, adoption: Adoption) -> npt.NDArr
         with quiet():
             onnx.checker.check_model(model)
         session = open_session(to_bytes(model))
-        alone = np.concatenate([session.run(None, {INPUT: face[None]})[0] for face in faces])
+        runs = [session.run(None, {INPUT: face[None]}) for face in faces]
+        alone: list[npt.NDArray[np.float32]] = [np.concatenate(rows) for rows in zip(*runs, strict=True)]
     except Exception as error:  # onnx and onnxruntime have many kinds
         reason = " ".join(str(error).split())[:160]
         raise ModelError(f"{source} can't be run on uint8 faces ({reason}): check the options against it") from error
     try:
-        together: npt.NDArray[np.float32] = session.run(None, {INPUT: faces})[0]
+        together: list[npt.NDArray[np.float32]] = session.run(None, {INPUT: faces})
     except Exception:  # noqa: BLE001 - one face works, so the batch is the cause
-        together = np.empty(0, np.float32)
-    scale = max(1.0, float(np.abs(alone).max()))
-    if together.shape != alone.shape or not np.allclose(together, alone, rtol=0, atol=MAX_BATCH_DELTA * scale):
+        together = [np.empty(0, np.float32)] * len(alone)
+    if not all(map(_are_close, together, alone)):
         raise ModelError(
             f"{source} takes one face at a time, and can't be made to take several: export it with a free batch size"
         )
     return together
+
+
+def _are_close(together: npt.NDArray[np.float32], alone: npt.NDArray[np.float32]) -> bool:
+    scale = max(1.0, float(np.abs(alone).max()))
+    return together.shape == alone.shape and np.allclose(together, alone, rtol=0, atol=MAX_BATCH_DELTA * scale)
 
 
 def are_probabilities(rows: npt.NDArray[np.float32]) -> bool:

@@ -20,6 +20,7 @@ from fer_export.checks.gates import (
 )
 from fer_export.checks.measure import agreement, measure_latency, predict
 from fer_export.checks.parity import Faces, measure_consistency, measure_parity, probe_faces
+from fer_export.checks.truths import find_truths
 from fer_export.graph.classifier import classifier_contract, classifier_to_onnx, usable_network
 from fer_export.graph.onnx_file import to_bytes
 from fer_export.head_figures import HeadFigures, head_figures
@@ -30,7 +31,6 @@ from fer_export.int8.settings import AUTO, MIN_CALIBRATION_IMAGES
 from fer_export.int8.temperature import MIN_IMAGES, refit_temperature, with_temperature
 from fer_export.job import ExportJob, JobOptions, Log
 from fer_export.report import Calibration, Report, WrittenFile, classifier_rows, latency_advice
-from fer_export.truths import find_truths
 from fer_train.commands.head_options import load_people
 from fer_train.data import PUBLIC_TEST, FaceData, load_faces
 from fer_train.evaluation.predictors import onnx_probabilities

@@ -1,6 +1,5 @@
 """The command `fer-export`."""
 
-import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +9,9 @@ import click
 
 from fer_edge.console import MainCommand, RenamedOption, echo_lines, extra_required, run_main
 from fer_edge.files import check_writable, write_json
+from fer_export.adopted_heads import HEAD_FORM, AdoptedHead
 from fer_export.int8.settings import AUTO, CALIBRATORS, MIN_CALIBRATION_IMAGES
+from fer_export.option_types import ADOPTED_HEAD, FACE_SIZE, FACTOR, LABELS, NUMBERS, ColorType, ThresholdsType
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options as shared
 from fer_train.commands.data_options import SETTINGS, PathType
@@ -26,44 +27,7 @@ FORCE_HELP = "Write even if a gate fails; the files are marked as failed."
 
 out_option = click.option("--out", type=PathType, required=True, metavar="FILE.onnx", help=FILE_NAMES_OTHERS)
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
-min_confidence_option = click.option(
-    "--min-confidence", type=click.FloatRange(0, 1, max_open=True), default=0.0, metavar="P",
-    help="For the contract: fer-edge calls a face unsure below this probability of its emotion.",
-)  # fmt: skip
 force_option = click.option("--force", is_flag=True, help=FORCE_HELP)
-
-
-class ColorType(click.Choice[str]):
-    """gray, rgb or bgr. Contracts spell gray "grey", so that spelling is accepted, and it is what the command gets."""
-
-    def __init__(self) -> None:
-        super().__init__(["gray", "rgb", "bgr"])
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The contract's spelling of `value`."""
-        chosen = super().convert("gray" if value == "grey" else value, param, ctx)
-        return "grey" if chosen == "gray" else chosen
-
-
-class ThresholdsType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on
-    """P for all heads, or NAME=P,...: the command gets {"": P} or {NAME: P, ...}."""
-
-    name = "thresholds"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Mapping[str, float]:
-        """The thresholds by head, "" for all heads that are not named."""
-        found: dict[str, float] = {}
-        for item in str(value).split(","):
-            name, _, number = (part.strip() for part in item.rpartition("="))
-            try:
-                found.setdefault(name, float(number))
-            except ValueError:
-                self.fail(f"{item!r} is not a number, nor NAME=NUMBER", param, ctx)
-            if not 0 <= found[name] < 1:
-                self.fail(f"{number} must be at least 0 and below 1", param, ctx)
-        if len(found) < len(str(value).split(",")):
-            self.fail(f"{value!r} names a head twice", param, ctx)
-        return found
 
 
 @click.command(cls=MainCommand, context_settings=SETTINGS)
@@ -225,54 +189,70 @@ def compare(
 
 @click.command(context_settings=SETTINGS)
 @click.argument("file", type=PathType, metavar="FILE.onnx")
-@click.option("--labels", required=True, metavar="A,B,...", help="The emotions, in the order of the network's output.")
-@click.option("--input-size", required=True, metavar="N|HxW", help="Height and width in pixels.")
-@click.option("--mean", required=True, metavar="M[,M,M]", help="Subtracted from pixels 0 to 255; one per channel.")
-@click.option("--std", required=True, metavar="S[,S,S]", help="Divides the difference; one per channel.")
+@click.option("--labels", type=LABELS, metavar="A,B,...", help="The emotions, in the order of the network's output.")
+@click.option(
+    "--head", "heads", type=ADOPTED_HEAD, multiple=True, metavar=HEAD_FORM,
+    help="Instead of --labels: an output of the network that becomes the head NAME.  Repeatable: the first is the "
+    "default head, outputs that no head reads are left out.",
+)  # fmt: skip
+@click.option("--input-size", type=FACE_SIZE, required=True, metavar="N|HxW", help="Height and width in pixels.")
+@click.option(
+    "--mean", type=NUMBERS, required=True, metavar="M[,M,M]", help="Subtracted from pixels 0 to 255; one per channel."
+)
+@click.option("--std", type=NUMBERS, required=True, metavar="S[,S,S]", help="Divides the difference; one per channel.")
 @click.option(
     "--color", cls=RenamedOption, former=["--colour"], type=ColorType(), required=True,
     help="Channels that the network takes, in its order.",
 )  # fmt: skip
 @click.option("--layout", type=click.Choice(["nchw", "nhwc"]), default="nchw", help="Order of the network's input.")
 @click.option(
-    "--softmax/--no-softmax", default=None, help="Whether to add a softmax.  [default: if the output needs one]"
+    "--softmax/--no-softmax", default=None, help="Whether to add a softmax.  [default: if an output needs one]"
 )
 @click.option(
-    "--framing",
-    type=float,
-    default=1.0,
-    metavar="FACTOR",
+    "--framing", type=FACTOR, default=1.0, metavar="FACTOR",
     help="Side of the square that the network sees, as a multiple of FER2013's.",
-)
+)  # fmt: skip
 @click.option("--dataset", default="", metavar="NAME", help="Name of its training data, for the contract.")
-@min_confidence_option
+@click.option(
+    "--min-confidence", type=ThresholdsType(), metavar="P|HEAD=P,...",
+    help="For the contract: fer-edge calls a face unsure below this probability of its emotion.",
+)  # fmt: skip
 @click.option("--out", type=PathType, required=True, metavar="FILE.onnx", help="The file to write.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 def adopt(
-    file: Path, labels: str, input_size: str, mean: str, std: str, color: str, layout: str, softmax: bool | None,
-    framing: float, dataset: str, min_confidence: float, out: Path, overwrite: bool,
+    file: Path, labels: AdoptedHead | None, heads: tuple[AdoptedHead, ...], input_size: tuple[int, int],
+    mean: tuple[float, ...], std: tuple[float, ...], color: str, layout: str, softmax: bool | None, framing: float,
+    dataset: str, min_confidence: Mapping[str, float] | None, out: Path, overwrite: bool,
 ) -> None:  # fmt: skip
     """Turn a third-party emotion network into a file that fer-edge runs.
 
     Adds normalization of uint8 faces before the network, a softmax behind it if it has none, and a contract. For
     pixels / 255 use --mean 0 --std 255, for -1 to 1 use --mean 127.5 --std 127.5.
     """
+    if (labels is None) == (not heads):
+        raise click.UsageError(
+            "--labels names the emotions of a network with one answer, --head those of each: give one"
+        )
     with extra_required("fer-export", "export"):
         from fer_export.adopt import Adoption
         from fer_export.adopt import adopt as adopt_file
 
-    names = tuple(name.strip() for name in labels.split(","))
-    if len(set(names)) < 2 or len(set(names)) != len(names) or not all(names):
-        raise click.BadParameter(f"{labels!r} must be two or more different names", param_hint="--labels")
-    if not 0 < framing < math.inf:
-        raise click.BadParameter(f"{framing:g} must be above 0", param_hint="--framing")
-    size, means, deviations = _size(input_size), _numbers("--mean", mean), _numbers("--std", std)
     try:
-        adoption = Adoption(names, size, color, layout, means, deviations, softmax, framing, dataset, min_confidence)
+        adoption = Adoption(
+            heads=heads if labels is None else (labels,),
+            input_size=input_size,
+            color=color,
+            layout=layout,
+            mean=mean,
+            std=std,
+            softmax=softmax,
+            framing=framing,
+            dataset=dataset,
+            min_confidence=min_confidence or {},
+        )
     except ValueError as error:
-        raise click.UsageError(f"--{error}, for --color {color}") from error
-    changes = adopt_file(file, adoption, out, overwrite)
-    click.echo(f"wrote {out}: {file} with {', '.join(changes)} and a contract")
+        raise click.UsageError(f"--{error}") from error
+    echo_lines(f"wrote {out}: {file} {adopt_file(file, adoption, out, overwrite)}")
 
 
 @click.command(context_settings=SETTINGS)
@@ -317,21 +297,6 @@ def detector(checkpoint: Path, scenes: Path, out: Path, score_threshold: float, 
 
 for command in (inspect, evaluate, compare, adopt, detector):
     export.add_command(command)
-
-
-def _size(text: str) -> tuple[int, int]:
-    """(height, width) of "112" or "64x48"."""
-    sides = text.lower().split("x")
-    if not (len(sides) <= 2 and all(side.isascii() and side.isdigit() and int(side) > 0 for side in sides)):
-        raise click.BadParameter(f"{text!r} is neither a number of pixels nor HEIGHTxWIDTH", param_hint="--input-size")
-    return int(sides[0]), int(sides[-1])
-
-
-def _numbers(option: str, text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(value) for value in text.split(","))
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not a list of numbers", param_hint=option) from error
 
 
 def _check_onnx_name(out: Path) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 from fer_edge.network.contract import Contract
 from fer_export.checks.parity import Consistency, Parity
+from fer_export.checks.truths import HeadTruth
 from fer_export.graph.classifier import output_names
 from fer_export.int8.temperature import TemperatureFit
 from fer_export.report import accuracy_fields
-from fer_export.truths import HeadTruth
 from fer_train.evaluation.scoring import Accuracy
 from fer_train.networks.checkpoint import Checkpoint
 from fer_train.networks.heads import Head

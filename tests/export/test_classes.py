@@ -12,9 +12,9 @@ import pytest
 
 from fer_edge.errors import ContractError, DataError
 from fer_edge.network.contract import Contract, parse_contract
+from fer_export.checks.truths import find_truths
 from fer_export.classifier import load_data
 from fer_export.graph.classifier import classifier_contract
-from fer_export.truths import find_truths
 from fer_train.data import FER2013_CLASSES, FaceData
 from fer_train.networks.checkpoint import Checkpoint
 

@@ -13,9 +13,9 @@ import torch
 
 from fer_edge.errors import DataError
 from fer_edge.network.classifier import Classifier
+from fer_export.checks.truths import find_truths, labeled_by_votes
 from fer_export.cli import ThresholdsType
 from fer_export.graph.classifier import classifier_contract
-from fer_export.truths import find_truths, labeled_by_votes
 from fer_train.data import FER2013_CLASSES, FERPLUS_CLASSES, FERPLUS_COLUMNS, FaceData
 from fer_train.evaluation.metrics import fit_temperature, softmax
 from fer_train.networks.checkpoint import Checkpoint, save_checkpoint

@@ -40,7 +40,12 @@ def output_names(heads: Sequence[Head]) -> tuple[str, ...]:
     """The name of each head's output: its own, or "probabilities" for a single head."""
     if len(heads) == 1:
         return (OUTPUT,)
-    return tuple(f"{INPUT}_{OUTPUT}" if head.name == INPUT else head.name for head in heads)
+    return tuple(head_output(head.name) for head in heads)
+
+
+def head_output(name: str) -> str:
+    """The output of the head called `name` in a file with several: a graph's input and output can't share a name."""
+    return f"{INPUT}_{OUTPUT}" if name == INPUT else name
 
 
 def usable_network(checkpoint: Checkpoint, file: str) -> Network:

@@ -1,6 +1,6 @@
 """Copy, stamp, serialize and run ONNX models in memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import onnx
@@ -52,12 +52,38 @@ def copied(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
+def drop_unused_nodes(graph: onnx.GraphProto) -> None:
+    """Remove, in place, the nodes and constants that no output of the graph needs."""
+    producers = {name: place for place, node in enumerate(graph.node) for name in node.output}
+    kept: set[int] = set()
+    waiting = [output.name for output in graph.output]
+    while waiting:
+        place = producers.get(waiting.pop())
+        if place is not None and place not in kept:
+            kept.add(place)
+            waiting.extend(_read_by(graph.node[place]))
+    nodes = [node for place, node in enumerate(graph.node) if place in kept]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    drop_unused_initializers(graph)
+
+
 def drop_unused_initializers(graph: onnx.GraphProto) -> None:
-    """Remove, in place, the constants that no node reads."""
-    used = {name for node in graph.node for name in node.input}
+    """Remove, in place, the constants that are no output, and that no node reads."""
+    used = {name for node in graph.node for name in _read_by(node)} | {output.name for output in graph.output}
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept)
+
+
+def _read_by(node: onnx.NodeProto) -> Iterator[str]:
+    """The names of the tensors that a node reads, itself or in its subgraphs."""
+    yield from node.input
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            yield from (output.name for output in graph.output)
+            for inner in graph.node:
+                yield from _read_by(inner)
 
 
 def to_bytes(model: onnx.ModelProto) -> bytes:
