@@ -64,7 +64,7 @@ class RunSummary:
             self._frames_with_faces += bool(result.faces)
             self._most_faces = max(self._most_faces, len(result.faces))
             for face in result.faces:
-                self._rows[_emotion(face)] = self._rows.get(_emotion(face), 0) + 1
+                self._rows[emotion_or_unsure(face)] = self._rows.get(emotion_or_unsure(face), 0) + 1
                 self._add_face(face, result)
 
     def _add_face(self, face: Face, result: FrameResult) -> None:
@@ -120,13 +120,14 @@ def total_summary(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return _summary(counts, rows, seconds if timed else None)
 
 
-def _emotion(face: Face) -> Emotion:
+def emotion_or_unsure(face: Face) -> Emotion:
+    """The class that a face counts under."""
     return None if face.unsure else face.emotion
 
 
 def _add_seconds(seconds: dict[Emotion, float], faces: Iterable[Face], gap_s: float) -> None:
     for face in faces:
-        seconds[_emotion(face)] = seconds.get(_emotion(face), 0.0) + gap_s
+        seconds[emotion_or_unsure(face)] = seconds.get(emotion_or_unsure(face), 0.0) + gap_s
 
 
 def _summary(

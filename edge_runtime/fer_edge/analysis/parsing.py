@@ -11,6 +11,7 @@ from typing import Any
 from fer_edge.analysis.files import lines_of, open_results
 from fer_edge.errors import DataError
 from fer_edge.guards.text import label_fault, printable, text_of_cell
+from fer_edge.privacy.intervals import FIRST_KEY
 from fer_edge.results import JSON_SCHEMA
 
 BLOCK_ROWS = 20_000
@@ -118,6 +119,8 @@ def _note_bad(notes: FileNotes, number: int, complete: bool) -> None:
 
 def _check_schema(path: Path, number: int, value: dict[str, Any], labels: tuple[str, ...]) -> tuple[str, ...]:
     """The labels of the file so far, `value` included; DataError for a line of another program or label set."""
+    if FIRST_KEY in value:
+        raise DataError(f"{path} holds counts per interval (fer-edge --aggregate) and no single faces: {HINT}")
     if "schema" not in value or "faces" not in value:
         raise DataError(f"{path}, line {number} is not a result of fer-edge: {HINT}")
     if value["schema"] != JSON_SCHEMA:

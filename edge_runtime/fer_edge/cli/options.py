@@ -15,7 +15,17 @@ import click
 from click.core import ParameterSource
 
 from fer_edge.cli.connect_options import CONNECT_OPTIONS, Decorator
-from fer_edge.cli.parameters import FrameSize, Number, SizeOrHours, StartTime, negated, to_int, to_seconds, yes_or_no
+from fer_edge.cli.parameters import (
+    FrameSize,
+    Interval,
+    Number,
+    SizeOrHours,
+    StartTime,
+    negated,
+    to_int,
+    to_seconds,
+    yes_or_no,
+)
 from fer_edge.console import MainCommand, RenamedOption
 from fer_edge.defaults import DEFAULT_GIVE_UP_S, DEFAULT_KEEP_OUTPUT, DETECT_SIZE_PX, PRECISIONS, THREADS
 from fer_edge.detectors import (
@@ -28,7 +38,7 @@ from fer_edge.detectors import (
 from fer_edge.detectors.defaults import SMALLEST_FACE_PX
 from fer_edge.guards.secrets import shown_source
 from fer_edge.pipeline.options import DEFAULT_SMOOTH_S, LIVE_CLASSIFY_INTERVAL_S, StreamOptions
-from fer_edge.privacy.modes import BLUR_MODES
+from fer_edge.privacy.modes import BLUR_MODES, DEFAULT_AT_LEAST, MAX_AT_LEAST, Aggregation
 from fer_edge.serve.options import ConnectOptions
 
 LIVE_NAME = re.compile(r"\d{1,4}$|/dev/|rpicam:|rtsps?://", re.ASCII)  # a source that is certainly live
@@ -43,9 +53,15 @@ class OutputOptions:
     output: Path | None
     report: Path | None
     analyze: Path | None
+    aggregate_out: str | None
     overwrite: bool
     rotate_output: tuple[int | None, float | None] | None
     keep_output: int
+
+    @property
+    def use_stdout(self) -> bool:
+        """True if results go to stdout."""
+        return "-" in (self.json, self.csv, self.aggregate_out)
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # the source may hold a password
@@ -53,7 +69,8 @@ class RunOptions:
     """The settings of one run.
 
     sources: handled one after the other; at least one. detector_model: None for a detector that needs no file or has
-    its own. detect_size_px: None for the default of the source's kind.
+    its own. detect_size_px: None for the default of the source's kind. aggregate: not None if counts per interval are
+    all that may leave the program: then no output, log or report may say anything about single faces.
     """
 
     sources: tuple[str, ...]
@@ -67,6 +84,7 @@ class RunOptions:
     threads: int
     headless: bool
     verbose: bool
+    aggregate: Aggregation | None
     stream: StreamOptions
     outputs: OutputOptions
     connect: ConnectOptions
@@ -74,7 +92,8 @@ class RunOptions:
 
 def run_options(
     sources: tuple[str, ...], camera: int | None, source: str | None, model: Path | None, precision: str | None,
-    detector: str | None, threads: int | None, **values: Any,
+    detector: str | None, threads: int | None, headless: bool, aggregate: int | None, at_least: int | None,
+    **values: Any,
 ) -> RunOptions:  # fmt: skip
     """The settings that the command line gives, with the defaults that depend on each other or on the machine."""
     from fer_models import default_model, model_path
@@ -83,12 +102,18 @@ def run_options(
         sources=sources or (str(camera or 0) if source is None else source,),
         model=model or (model_path(precision) if precision else default_model()),
         detector=detector or default_detector(values["detector_model"]),
+        headless=headless or aggregate is not None,
+        aggregate=None if aggregate is None else _aggregation(aggregate, at_least),
         threads=threads or max(1, (os.cpu_count() or 1) // 2),  # detection and classification run side by side
         stream=_take(StreamOptions, values),
         outputs=_take(OutputOptions, values),
         connect=_take(ConnectOptions, values),
         **values,
     )
+
+
+def _aggregation(interval_s: int, at_least: int | None) -> Aggregation:
+    return Aggregation(interval_s, DEFAULT_AT_LEAST if at_least is None else at_least)
 
 
 def _take(kind: Any, values: dict[str, Any]) -> Any:
@@ -165,12 +190,17 @@ MAIN_OPTIONS: list[Decorator] = [
            help="After the run, write the report of `fer-edge analyze` about it (needs the extra analysis)."),
     option("--overwrite", is_flag=True, help="Replace existing output files."),
     option("--rotate-output", type=SizeOrHours(), metavar="SIZE|HOURS",
-           help="Start a new file for --json, --csv and video at this size (100MB) or age (24h). out.jsonl is the "
-                "newest; older ones become out-000001.jsonl and so on."),
+           help="Start a new file for --json, --csv, --aggregate-out and video at this size (100MB) or age (24h). "
+                "out.jsonl is the newest; older ones become out-000001.jsonl and so on."),
     option("--keep-output", type=Number(int, 1, 100_000), default=DEFAULT_KEEP_OUTPUT, show_default=True, metavar="N",
            help="With --rotate-output: keep the newest N older files of each output, delete the rest."),
     option("--blur", type=click.Choice(BLUR_MODES),
            help="Hide faces, or all, in every image that is shown or written; missed faces stay visible."),
+    option("--aggregate", type=Interval(), metavar="INTERVAL",
+           help="Count emotions per INTERVAL (60s, 5min, 1h), and say nothing about single faces anywhere; no window."),
+    option("--at-least", type=Number(int, 0, MAX_AT_LEAST), metavar="K",
+           help=f"With --aggregate: withhold intervals with fewer than K faces.  [default: {DEFAULT_AT_LEAST}]"),
+    option("--aggregate-out", metavar="FILE", help="Write one JSON line per interval of --aggregate; - for stdout."),
     # Connections
     *CONNECT_OPTIONS,
     # Frames and cameras
@@ -200,14 +230,15 @@ def add_options(options: list[Decorator]) -> Decorator:
 def check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
     """Raise click.UsageError for options that contradict each other."""
     _check_sources(ctx, values)
+    _check_aggregate(ctx, values)
     given = [ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ("model", "precision")]
     if all(given):  # the file of defaults may hold a precision beside them
         raise click.UsageError("--precision is for the shipped networks: leave it out with --model", ctx)
     inputs = {"--model": values["model"], "--detector-model": values["detector_model"], "--source": values["source"]}
     flags = {_identity(str(path)): flag for flag, path in inputs.items() if path}
     flags |= {_identity(source): "SOURCE" for source in values["sources"]}
-    for option in ("json", "csv", "output", "report", "analyze"):
-        flag, path = f"--{option}", values[option]
+    for option in ("json", "csv", "output", "report", "analyze", "aggregate_out"):
+        flag, path = f"--{option.replace('_', '-')}", values[option]
         if option in ("output", "report", "analyze") and str(path) == "-":
             raise click.UsageError(f"{flag} can't go to stdout: name a file, or /dev/stdout", ctx)
         name = "-" if str(path) == "-" else _identity(str(path))
@@ -217,6 +248,22 @@ def check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
             raise click.UsageError(f"{flags[name]} and {flag} can't share {path}: name two files", ctx)
         flags[name] = flag
     _check_rotation(ctx, values)
+
+
+def _check_aggregate(ctx: click.Context, values: dict[str, Any]) -> None:
+    """Raise click.UsageError for outputs about single faces beside --aggregate, and for half of its options."""
+    if values["aggregate"] is None:
+        for option in ("at_least", "aggregate_out"):
+            if values[option] is not None:
+                raise click.UsageError(f"--{option.replace('_', '-')} needs --aggregate, for example 60s", ctx)
+        return
+    for option in ("json", "csv", "output", "analyze"):
+        if values[option] is not None:
+            raise click.UsageError(
+                f"--{option} is about single faces and --aggregate lets nothing about them out: leave one out", ctx
+            )
+    if values["aggregate_out"] is None:
+        raise click.UsageError("--aggregate needs --aggregate-out: name a file, or - for stdout", ctx)
 
 
 def _identity(path: str) -> str | tuple[int, int]:
@@ -230,10 +277,12 @@ def _identity(path: str) -> str | tuple[int, int]:
 
 def _check_rotation(ctx: click.Context, values: dict[str, Any]) -> None:
     """Raise click.UsageError for options of rotation without an output that is rotated."""
-    output = values["output"]
-    is_rotated = any(path is not None and str(path) != "-" for path in (values["json"], values["csv"], output))
+    output, texts = values["output"], (values[name] for name in ("json", "csv", "aggregate_out"))
+    is_rotated = any(path is not None and str(path) != "-" for path in (*texts, output))
     if values["rotate_output"] is not None and not is_rotated:
-        raise click.UsageError("--rotate-output needs a file that it rotates: give --json, --csv or a video", ctx)
+        raise click.UsageError(
+            "--rotate-output needs a file that it rotates: give --json, --csv, --aggregate-out or a video", ctx
+        )
     keeps = ctx.get_parameter_source("keep_output") is ParameterSource.COMMANDLINE
     if keeps and values["rotate_output"] is None:
         raise click.UsageError("--keep-output needs --rotate-output", ctx)

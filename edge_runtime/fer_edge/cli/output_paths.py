@@ -68,7 +68,9 @@ def _output_name(source: Source) -> tuple[str, str]:
 
 def files_of(options: OutputOptions) -> list[Path]:
     """The paths of all outputs; none for stdout."""
-    named = (options.json, options.csv, options.output, options.report, options.analyze)
+    named = (
+        options.json, options.csv, options.aggregate_out, options.output, options.report, options.analyze,
+    )  # fmt: skip
     return [Path(path) for path in named if path is not None and path != "-"]
 
 
@@ -98,7 +100,7 @@ def check_outputs(options: OutputOptions) -> None:
     Called before anything is opened: a camera takes seconds to open, and opening an output truncates it.
     """
     may_exist = options.overwrite or options.rotate_output is not None  # rotation moves existing files aside
-    for path in (options.json, options.csv):
+    for path in (options.json, options.csv, options.aggregate_out):
         if path is not None and path != "-":
             check_writable(Path(path), may_exist)
     for page in (options.report, options.analyze):

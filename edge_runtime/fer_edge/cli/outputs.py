@@ -19,6 +19,7 @@ from fer_edge.sources import Source
 
 if TYPE_CHECKING:
     from fer_edge.serve.connections import Connections
+    from fer_edge.sinks.aggregate import AggregateSink
     from fer_edge.sinks.window import Window
 
 STDOUT = "stdout"
@@ -46,6 +47,7 @@ class Outputs:
         self._image: SinkRunner | None = None  # of the current source
         self.output_path: Path | None = None
         self.results: Path | None = None  # JSON lines for --analyze, until `unlock`
+        self._aggregate: AggregateSink | None = None
         self._temporary = contextlib.ExitStack()
         self.frames_in_file: int | None = None  # of --output, once complete; None if there is one per result
         self._locks: list[OutputLock] | None = None  # None: not locked yet
@@ -80,7 +82,7 @@ class Outputs:
         if self._prints_lines and self._lines is None:
             from fer_edge.sinks.text import ImageLineSink
 
-            stdout_taken = "-" in (options.json, options.csv) or sys.stdout is None
+            stdout_taken = options.use_stdout or sys.stdout is None
             self._lines = SinkRunner(ImageLineSink(stdout_taken), live=False)
         self._file = source.name if self._several else None
 
@@ -104,6 +106,11 @@ class Outputs:
     def _open_text(self, source: Source) -> list[Sink]:
         options, rotation = self._options.outputs, rotation_of(self._options.outputs)
         sinks: list[Sink] = []
+        if self._options.aggregate is not None and options.aggregate_out is not None:
+            from fer_edge.sinks.aggregate import AggregateSink
+
+            self._aggregate = AggregateSink(options.aggregate_out, self._options.aggregate, self._labels, rotation)
+            sinks.append(self._aggregate)
         if any((options.json, options.csv, options.analyze)):  # a start without them is faster
             from fer_edge.sinks.text import CsvSink, JsonSink, PredictionSink
 
@@ -155,8 +162,15 @@ class Outputs:
             "csv": options.csv,
             "report": options.report,
             "analyze": options.analyze,
+            "aggregate": options.aggregate_out,
         }
         return {name: STDOUT if path == "-" else str(path) for name, path in named.items() if path is not None}
+
+    @property
+    def interval_counts(self) -> dict[str, int]:
+        """How many intervals --aggregate-out has, and how many of them are withheld; {} without it."""
+        sink = self._aggregate
+        return {} if sink is None else {"intervals": sink.intervals, "withheld": sink.withheld}
 
     @property
     def data_options(self) -> tuple[str, ...]:

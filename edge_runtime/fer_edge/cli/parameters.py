@@ -1,4 +1,4 @@
-"""Types of command-line values: numbers within bounds, frame sizes, output sizes or ages."""
+"""Types of command-line values: numbers within bounds, frame sizes, output sizes or ages, intervals."""
 
 import math
 import re
@@ -8,9 +8,11 @@ from typing import Any
 import click
 
 from fer_edge.pipeline.options import check_start_time
+from fer_edge.privacy.modes import INTERVAL_S
 
 SIZE_UNITS = {"kb": 1e3, "mb": 1e6, "gb": 1e9}
 HOUR_S = 3600.0
+INTERVAL_UNITS_S = {"s": 1, "min": 60, "m": 60, "h": 3600}
 
 
 class Number(click.ParamType):  # type: ignore[type-arg]
@@ -58,6 +60,21 @@ class SizeOrHours(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r} is neither a size, for example 100MB, nor a time, for example 24h", param, ctx)
         unit = match[2].lower()
         return (None, amount * HOUR_S) if unit == "h" else (int(amount * SIZE_UNITS[unit]), None)
+
+
+class Interval(click.ParamType):  # type: ignore[type-arg]
+    """A time such as 60s, 5min or 1h, in whole seconds."""
+
+    name = "interval"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):  # already converted
+            return value
+        match = re.fullmatch(r"(\d{1,9})\s*(s|min|m|h)", value, re.ASCII | re.IGNORECASE)
+        seconds = int(match[1]) * INTERVAL_UNITS_S[match[2].lower()] if match else 0
+        if not INTERVAL_S[0] <= seconds <= INTERVAL_S[1]:
+            self.fail(f"{value!r} is not a time from 1s to 24h in whole s, min or h, for example 60s", param, ctx)
+        return seconds
 
 
 class StartTime(click.ParamType):  # type: ignore[type-arg]

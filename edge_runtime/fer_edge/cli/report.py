@@ -167,6 +167,28 @@ def _with_run(
     }
 
 
+OF_A_RUN = (  # keys of a report that tell nothing about faces
+    "schema", "source", "detector", "model", "settings", "seconds", "frames", "fps", "latency_ms", "reconnects",
+    "gaps_s", "warmup_frames", "exit_reason", "error", "failed_sources", "not_started", "sources", "sinks",
+    "peak_rss_mb", "machine", "properties", "output",
+)  # fmt: skip
+
+
+def without_faces(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report of a run with --aggregate: null where a value depends on faces, since it might tell of an interval
+    that is withheld. Keys that are not known to be harmless are left out.
+    """
+    hidden = {key: report[key] for key in OF_A_RUN if key in report}
+    if "fps" in hidden:  # an unopened source has none
+        hidden["fps"] = {**hidden["fps"], "classify_faces": None}
+        classify = dict.fromkeys(hidden["latency_ms"]["classify"])
+        hidden["latency_ms"] = {**hidden["latency_ms"], "classify": classify}
+        hidden |= {"faces": None, "summary": None}
+    if "sources" in hidden:
+        hidden["sources"] = [without_faces(source) for source in hidden["sources"]]
+    return hidden
+
+
 def _default_detect_size(source: Source | None) -> int | None:
     """None for several sources: images have another size than videos."""
     if source is None:
@@ -200,6 +222,7 @@ def run_settings(options: RunOptions, source: Source | None = None) -> dict[str,
         "start_time": None if stream.start_time is None else stream.start_time.isoformat(),
         "recursive": stream.recursive,
         "blur": stream.blur,
+        "aggregate": None if options.aggregate is None else dataclasses.asdict(options.aggregate),
         "headless": options.headless,
         "rotate_output": None if rotation is None else dataclasses.asdict(rotation),
         "source": None if properties is None else dict(properties),

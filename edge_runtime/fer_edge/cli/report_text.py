@@ -15,9 +15,11 @@ def render_report(
     paths: where the outputs are, by the name of their option. verbose: with all counts and latencies. blocks: as in
     summary_lines.
     """
-    noun = "image" if report["summary"]["seconds"] is None else "frame"
+    summary = report["summary"]  # None with --aggregate
+    noun = "image" if summary is not None and summary["seconds"] is None else "frame"
     title = f"{printable(report['source'])}  {report['exit_reason']} after {duration(report['seconds'])}"
-    lines = summary_lines(report["summary"], blocks, noun) + _output_lines(report, paths or {}, noun)
+    lines = [] if summary is None else summary_lines(summary, blocks, noun)
+    lines += _output_lines(report, paths or {}, noun)
     lines += _detail_lines(report) if verbose else [f"rate       {rate}"] if (rate := _rate(report, noun)) else []
     if report.get("not_started"):
         lines.append(f"sources    {report['not_started']:,} not started")
@@ -34,13 +36,24 @@ def _output_lines(report: Mapping[str, Any], paths: Mapping[str, str], noun: str
     lines = []
     for name, path in paths.items():
         counts = report["sinks"].get(name)
-        written = "" if counts is None else f": {counted(counts.get('frames', counts['written']), noun)}{_lost(counts)}"
+        written = "" if counts is None else f": {_written(report, counts, noun)}{_lost(counts)}"
         lines.append(f"{name:9}  {printable(path)}{written}")
     return lines + [
         f"{name:9}  {counted(counts['written'], 'line')}{_lost(counts)}"
         for name, counts in report["sinks"].items()
         if name == "stdout" and counts["lost"]
     ]
+
+
+def _written(report: Mapping[str, Any], counts: Mapping[str, int], noun: str) -> str:
+    """Such as "300 frames"; of --aggregate-out "5 intervals, 2 of them withheld: fewer than 3 faces (--at-least)"."""
+    if "intervals" not in counts:
+        return counted(counts.get("frames", counts["written"]), noun)
+    text = counted(counts["intervals"], "interval")
+    if not counts["withheld"]:
+        return text
+    at_least = counted(report["settings"]["aggregate"]["at_least"], "face")
+    return f"{text}, {counts['withheld']:,} of them withheld: fewer than {at_least} (--at-least)"
 
 
 def _lost(counts: Mapping[str, int]) -> str:
@@ -65,19 +78,24 @@ def _rate(report: Mapping[str, Any], noun: str) -> str:
 
 def _detail_lines(report: Mapping[str, Any]) -> list[str]:
     frames, fps, machine, model = report["frames"], report["fps"], report["machine"], report["model"]
+    hidden = report["faces"] is None  # with --aggregate
+    faces_per_s = "" if hidden else f"; {_number(fps['classify_faces'])} faces/s classified"
     lines = [
         f"frames     {frames['captured']} captured = {frames['processed']} processed "
         f"+ {sum(frames['dropped'].values())} dropped + {frames['errors']} unreadable "
         f"+ {frames['in_flight']} in flight",
         f"rate       capture {_number(fps['capture'])}, processed {_number(fps['processed'])}, "
-        f"detect {_number(fps['detect'])} frames/s; {_number(fps['classify_faces'])} faces/s classified",
+        f"detect {_number(fps['detect'])} frames/s{faces_per_s}",
     ]
     for stage, figures in report["latency_ms"].items():
+        if stage == "classify" and hidden:
+            continue
         lines.append(
             f"{stage.replace('_', ' '):10} p50 {_number(figures['p50'])}, p95 {_number(figures['p95'])}, "
             f"p99 {_number(figures['p99'])}, max {_number(figures['max'])} ms"
         )
-    lines.append(f"faces      {_faces(report['faces'])}")
+    if not hidden:
+        lines.append(f"faces      {_faces(report['faces'])}")
     window = report["sinks"].get("window")
     if window is not None:
         lines.append(f"window     {window['written']} shown, {window['lost']} skipped")

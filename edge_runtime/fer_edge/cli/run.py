@@ -93,7 +93,9 @@ def _open_connections(options: RunOptions, classifier: Classifier) -> "Connectio
     from fer_edge.serve.connections import Connections
     from fer_edge.serve.run_state import RunState
 
-    return Connections(options.connect, RunState(classifier, blur=options.stream.blur))
+    return Connections(
+        options.connect, RunState(classifier, aggregate=options.aggregate is not None, blur=options.stream.blur)
+    )
 
 
 def _log_start_time(start: datetime | None) -> None:
@@ -131,7 +133,7 @@ class _Job:
     def run_sources(self, report_if_requested: Callable[[], None]) -> None:
         """Run all sources. One of several that can't be read is logged and counted."""
         outputs, sources = self._options.outputs, self._options.sources
-        status = StatusLine("-" in (outputs.json, outputs.csv), len(sources))
+        status = StatusLine(outputs.use_stdout, len(sources), shows_faces=self._options.aggregate is None)
         attendants = Attendants(status, SystemdNotifier(), report_if_requested)
         number, step = 1, 1
         while number <= len(sources):
@@ -162,6 +164,11 @@ class _Job:
         policy, output = ReconnectPolicy(give_up_s=options.stream.give_up_s), options.outputs.output
         source = open_source(uri, options.stream.camera_size, policy, gray, options.stream.recursive, exclude=output)
         try:
+            if options.aggregate is not None and (source.is_cropped or source.image_count is not None):
+                kind = "cropped faces" if source.is_cropped else "single images"
+                raise SourceError(
+                    f"{source.name} holds {kind}, which have no time: --aggregate is for cameras and videos"
+                )
             if self._several and (source.live or source.is_cropped):
                 kind = "live" if source.live else "a CSV of face pixels"
                 raise SourceError(f"{source.name} is {kind}: it must be the only source, so run it alone")
@@ -221,7 +228,8 @@ class _Job:
         """Account for a source that has ended; of several, complete its own output."""
         error, source, stats = run.pipeline.error, run.pipeline.source, run.pipeline.stats
         # Of images, each has its own line.
-        if source.image_count is None and stats.left_out and stats.left_out >= stats.faces_seen:
+        hidden = self._options.aggregate is not None  # what is left out is a face, too
+        if not hidden and source.image_count is None and stats.left_out and stats.left_out >= stats.faces_seen:
             log.info("%s", left_out_line(source.name, stats.most_left_out, 0, per_frame=True))
         if self._several:
             self._outputs.end(discard=run.nothing_read)
@@ -230,7 +238,7 @@ class _Job:
             before = self._parts.get(number)  # seen before: the user went back to it
             if before is None or before["frames"]["processed"] <= part["frames"]["processed"]:
                 self._parts[number] = part
-            if run.pipeline.source.image_count is None and error is None:
+            if not hidden and run.pipeline.source.image_count is None and error is None:
                 write_stderr(source_line(run.pipeline.source.name, part["summary"]))
             self._current = None
         if isinstance(error, FerError):
@@ -283,7 +291,7 @@ class _Job:
         if not self._opened:
             return None
         # Not needed before the first results.
-        from fer_edge.cli.report import build_report, build_total_report, run_settings
+        from fer_edge.cli.report import build_report, build_total_report, run_settings, without_faces
         from fer_edge.cli.report_text import render_report
 
         sinks, run = self._outputs.counts(), self._current
@@ -300,6 +308,9 @@ class _Job:
         report["exit_reason"] = exit_reason or report["exit_reason"]
         if self._outputs.frames_in_file is not None:
             report["sinks"]["output"]["frames"] = self._outputs.frames_in_file
+        if self._options.aggregate is not None:
+            report = without_faces(report)
+            report["sinks"].get("aggregate", {}).update(self._outputs.interval_counts)
         paths = self._outputs.paths()
         if self._options.verbose or not self._one_image:
             write_stderr(render_report(report, paths, verbose=self._options.verbose, blocks=blocks_allowed()))

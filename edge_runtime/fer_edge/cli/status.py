@@ -41,9 +41,11 @@ class StatusLine:
 
     One line rewritten in place on a terminal, a line every 10 s in a log.
     sources: how many sources the run has. source_number: of the current one, from 1; `begin` names its pipeline.
+    shows_faces: False with --aggregate, which lets nothing about single faces out.
     """
 
-    def __init__(self, results_on_stdout: bool, sources: int = 1) -> None:
+    def __init__(self, results_on_stdout: bool, sources: int = 1, shows_faces: bool = True) -> None:
+        self._shows_faces = shows_faces
         self._pipeline: Pipeline | None = None
         self.source_number, self._sources = 1, sources
         # Result lines and a status line that rewrites itself can't share a terminal.
@@ -93,14 +95,17 @@ class StatusLine:
             write_stderr(f"{CLEAR_LINE}{fitted(self._text(self._pipeline, now), _width() - 1)}", end="")
         else:
             stats = self._pipeline.stats
-            counts = [counted(stats.processed, "frame"), counted(stats.tracks, "face")]
+            counts = [counted(stats.processed, "frame")]
+            if self._shows_faces:
+                counts.append(counted(stats.tracks, "face"))
             if not self._pipeline.options.lossless:
                 counts.append(f"{self._pipeline.dropped.total():,} dropped")
-            write_stderr(f"{self._text(self._pipeline, now)} | {', '.join(counts)}")
+            write_stderr(" | ".join(filter(None, (self._text(self._pipeline, now), ", ".join(counts)))))
 
     def _text(self, pipeline: Pipeline, now: float) -> str:
         parts = [f"{self.source_number}/{self._sources} {printable(pipeline.source.name)}"] if self._sources > 1 else []
-        parts.append(emotions_of(pipeline.summary.now, MAX_NAMED) or "no face")
+        if self._shows_faces:
+            parts.append(emotions_of(pipeline.summary.now, MAX_NAMED) or "no face")
         if any(self._rates):
             parts.append(self.caption())
         progress = pipeline.progress

@@ -30,17 +30,18 @@ log = logging.getLogger(__name__)
 
 MAX_QUEUED = 256  # results
 NOT_OPEN = -1  # no file descriptor
-FIRST_BYTES = b'{"schema":'  # of a JSON line
 
 
-class _TextSink(Sink):
+class TextSink(Sink):
     """Whole lines to a file or to stdout ("-"); a write that the disk refuses leaves no partial line.
 
     A file gets its lines once a second; stdout, a terminal and a pipe get them at once.
     header: the first lines of every piece of a rotated file. A result's lines stay in one piece.
+    first_bytes: how every line begins; "" if there is a header.
     """
 
     needs_image = False
+    first_bytes = b""
 
     def __init__(self, target: str, header: str = "", rotation: "Rotation | None" = None) -> None:
         self.target = target
@@ -90,7 +91,7 @@ class _TextSink(Sink):
         assert self._rotation is not None
         with contextlib.suppress(OSError), path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            starts = self._header or FIRST_BYTES
+            starts = self._header or self.first_bytes
             if path.is_file() and file.read(len(starts)) == starts:
                 file.seek(-1, os.SEEK_END)
                 whole = file.read(1) == b"\n"  # a power cut may leave half a line
@@ -107,7 +108,11 @@ class _TextSink(Sink):
         return sys.stdout
 
     def write(self, item: Published) -> None:
-        self._queued.append(self.lines_of(item.result).encode(errors="surrogateescape"))  # file names are bytes
+        self.add_lines(self.lines_of(item.result))
+
+    def add_lines(self, lines: str) -> None:
+        """Queue lines, or write them at once where somebody may wait for them."""
+        self._queued.append(lines.encode(errors="surrogateescape"))  # file names are bytes
         if self._at_once or len(self._queued) >= MAX_QUEUED:
             self._write_queued()
 
@@ -149,10 +154,14 @@ class _TextSink(Sink):
             raise
         finally:
             ends = itertools.accumulate(map(len, results), initial=len(header))
-            self.written += sum(end <= done for end in itertools.islice(ends, 1, None))
+            self._note_written(sum(end <= done for end in itertools.islice(ends, 1, None)))
             self._size += done
             self._results += len(results)
             self._to_disk |= self._is_file and done > 0
+
+    def _note_written(self, results: int) -> None:
+        """Count results whose lines are in the output."""
+        self.written += results
 
     def _close_piece(self) -> None:
         descriptor, self._descriptor = self._descriptor, NOT_OPEN
@@ -175,10 +184,11 @@ class _TextSink(Sink):
             Path(self.target).unlink()
 
 
-class JsonSink(_TextSink):
+class JsonSink(TextSink):
     """A JSON line per frame, to a file or "-" for stdout."""
 
     name = "json"
+    first_bytes = b'{"schema":1,"frame":'
 
     def __init__(self, target: str, rotation: "Rotation | None" = None) -> None:
         super().__init__(target, rotation=rotation)
@@ -188,7 +198,7 @@ class JsonSink(_TextSink):
         return json.dumps(result.to_dict(), separators=(",", ":"), allow_nan=False) + "\n"
 
 
-class CsvSink(_TextSink):
+class CsvSink(TextSink):
     """A row per face: frame, t, id, x, y, w, h, score, emotion, confidence, a column per label, unsure, time, file.
 
     unsure is 0 or 1. with_time: the results have a time of day. with_file: the results come from several files.
@@ -217,7 +227,7 @@ class CsvSink(_TextSink):
         )  # fmt: skip
 
 
-class PredictionSink(_TextSink):
+class PredictionSink(TextSink):
     """A row per cropped face: row (1 = the first), emotion, confidence, then a column per label."""
 
     name = "csv"
@@ -236,7 +246,7 @@ class PredictionSink(_TextSink):
         )  # fmt: skip
 
 
-class ImageLineSink(_TextSink):
+class ImageLineSink(TextSink):
     """A sentence per image on stdout: what was seen in it. On stderr if `stdout_taken` by other results.
 
     Another one is logged if most faces were left out.
