@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from fer_edge.framing import Framing
     from fer_edge.pipeline.options import StreamOptions
     from fer_edge.pipeline.stream import ResultStream
+    from fer_edge.privacy.intervals import IntervalAggregator
+    from fer_edge.privacy.modes import Aggregation
     from fer_edge.recognizer import EmotionRecognizer
     from fer_edge.results import Face, FrameResult
     from fer_edge.sinks.overlay import annotate
@@ -46,18 +48,20 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "ContractError", "DataError", "Detection", "Detector", "EmotionRecognizer", "Face", "FerError", "FrameResult",
-    "Framing", "GateError", "MissingExtraError", "ModelError", "OutputError", "ResultStream", "RunSummary",
-    "SourceError", "StreamOptions", "__version__", "annotate",
+    "Aggregation", "ContractError", "DataError", "Detection", "Detector", "EmotionRecognizer", "Face", "FerError",
+    "FrameResult", "Framing", "GateError", "IntervalAggregator", "MissingExtraError", "ModelError", "OutputError",
+    "ResultStream", "RunSummary", "SourceError", "StreamOptions", "__version__", "annotate",
 ]  # fmt: skip
 
 _LAZY = {
+    "Aggregation": "fer_edge.privacy.modes",
     "Detection": "fer_edge.detectors.base",
     "Detector": "fer_edge.detectors.base",
     "EmotionRecognizer": "fer_edge.recognizer",
     "Face": "fer_edge.results",
     "FrameResult": "fer_edge.results",
     "Framing": "fer_edge.framing",
+    "IntervalAggregator": "fer_edge.privacy.intervals",
     "ResultStream": "fer_edge.pipeline.stream",
     "RunSummary": "fer_edge.summary",
     "StreamOptions": "fer_edge.pipeline.options",

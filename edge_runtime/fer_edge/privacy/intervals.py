@@ -12,6 +12,7 @@ from fer_edge.summary import MAX_RESULT_S, Emotion, emotion_or_unsure
 
 SCHEMA = 1
 FIRST_KEY = "interval_s"  # behind the schema, by which programs know the lines
+SECONDS_DECIMALS = 3
 ROUNDING_S = 1e-6  # media times are rounded: a frame at 59.9999999 s belongs to the next minute
 MAX_MISSING = 0.1  # of a short interval may lack frames, as the last frame of a file does, which has no length
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,7 +67,7 @@ class Interval:
         return self.counts is not None and self.counts.watched_s < self.interval_s - missing_s
 
     def to_dict(self) -> dict[str, Any]:
-        """The value of one line of --aggregate-out: numbers rounded."""
+        """The value of one line of --aggregate-out."""
         line: dict[str, Any] = {"schema": SCHEMA, FIRST_KEY: self.interval_s}
         line |= {"start_t": self.start_t} if self.start_time is None else {"start_time": self.start_time}
         if self.file is not None:
@@ -78,15 +79,11 @@ class Interval:
             "withheld": False,
             "partial": self.partial,
             "frames": counts.frames,
-            "watched_s": round(counts.watched_s, 3),
+            "watched_s": counts.watched_s,
             "faces": counts.faces,
-            "emotions": {emotion: _figures(count) for emotion, count in counts.emotions.items()},
-            "unsure": _figures(counts.unsure),
+            "emotions": {emotion: count._asdict() for emotion, count in counts.emotions.items()},
+            "unsure": counts.unsure._asdict(),
         }
-
-
-def _figures(count: EmotionCount) -> dict[str, Any]:
-    return {"rows": count.rows, "seconds": round(count.seconds, 3)}
 
 
 class IntervalAggregator:
@@ -191,9 +188,10 @@ class _Tally:
         """The counts, with `labels` first."""
 
         def figures(emotion: Emotion) -> EmotionCount:
-            return EmotionCount(self._rows[emotion], self._seconds[emotion])
+            return EmotionCount(self._rows[emotion], round(self._seconds[emotion], SECONDS_DECIMALS))
 
         emotions = [label for label in dict.fromkeys((*labels, *self._rows)) if label is not None]
+        watched_s = round(self._watched_s, SECONDS_DECIMALS)
         return IntervalCounts(
-            self._frames, self._watched_s, self.faces, {label: figures(label) for label in emotions}, figures(None)
+            self._frames, watched_s, self.faces, {label: figures(label) for label in emotions}, figures(None)
         )

@@ -88,6 +88,7 @@ def test_a_csv_gives_the_same_table(results, tmp_path) -> None:
         (['{"loss": 0.5}\n'], "line 1 is not a result"),
         (["{\n", '  "schema": 1\n', "}\n"], "--run-report"),
         (["hello\n"], "is not a CSV of fer-edge"),
+        (['{"schema":1,"interval_s":60,"start_t":0,"withheld":true}\n'], "holds counts per interval"),
     ],
 )
 def test_another_programs_file_is_refused(results, lines: list[str], says: str) -> None:

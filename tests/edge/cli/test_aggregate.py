@@ -146,6 +146,22 @@ def test_the_report_of_withheld_intervals_tells_nothing_about_them(fer_edge: Run
     ] * 2
 
 
+def test_a_recording_with_a_start_time_is_cut_at_full_minutes(fer_edge: Run) -> None:
+    arguments = ("--start-time", "2026-05-01T14:30:58.5+02:00", "--max-frames", "60", "--at-least", "0")
+    done = fer_edge("demo:160x160", *arguments, "--aggregate", "1min", "--aggregate-out", "-")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(line["start_time"], line["frames"]) for line in lines] == [
+        ("2026-05-01T12:30:00.000Z", 45), ("2026-05-01T12:31:00.000Z", 15),
+    ]  # fmt: skip
+
+
+def test_an_output_that_takes_no_line_ends_with_exit_code_1(fer_edge: Run) -> None:
+    done = fer_edge("demo:160x160", "--max-frames", "5", "--aggregate", "60s", "--aggregate-out", "/dev/full")
+    assert done.returncode == 1
+    assert "--aggregate-out /dev/full failed and is abandoned: No space left on device" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("fer-edge: --aggregate-out failed, see above")
+
+
 def test_several_sources_have_lines_with_their_names_and_no_sentence(fer_edge: Run, tmp_path: Path) -> None:
     arguments = ("--aggregate", "1s", "--at-least", "1", "--aggregate-out", "-", "--report", "r.json")
     done = fer_edge("demo:320x240", "demo:400x300", *arguments, "--max-frames", "12")
