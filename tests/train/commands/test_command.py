@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from fer_train.commands.train import PLOTS, RESULT_FILES
@@ -23,6 +24,7 @@ from ..conftest import run_fer_train as fer_train
 
 COMMAND = [sys.executable, "-m", "fer_train"]
 QUICK = ["--epochs", "2", "--batch-size", "16", "--lr", "0.02", "--no-amp"]
+METRICS_SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "schemas" / "metrics.schema.json").read_text())
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,6 +67,8 @@ def test_metrics_json_has_the_documented_keys(finished: Path) -> None:
     assert metrics["split"] == "PublicTest"
     assert metrics["model"] == "edgeresnet"
     assert metrics["options"]["recipe"]["batch_size"] == 16
+    jsonschema.validate(metrics, METRICS_SCHEMA)
+    assert metrics.keys() <= METRICS_SCHEMA["properties"].keys()
 
 
 def test_history_csv_has_a_row_for_each_epoch(finished: Path) -> None:

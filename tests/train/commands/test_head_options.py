@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from fer_train.commands.head_options import parse_heads
@@ -13,6 +14,7 @@ from ..conftest import face_rows, one_line, run_fer_train, write_images
 
 QUICK = ["--model", "edgeresnet-small", "--epochs", 2, "--batch-size", 16, "--lr", 0.02, "--no-amp"]
 NAMES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")  # as labels 0 to 6
+METRICS_SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "schemas" / "metrics.schema.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +106,9 @@ def test_a_run_with_heads_reports_each_against_its_own_truth(
     assert [truth["images"] for truth in people["truths"]] == [21, 6]
     assert metrics["accuracy"] == people["accuracy"], "top-level figures are the first head's"
     assert (tmp_path / "confusion.png").exists()
+    jsonschema.validate(metrics, METRICS_SCHEMA)
+    for stored in metrics["heads"].values():
+        assert stored.keys() <= METRICS_SCHEMA["$defs"]["head"]["properties"].keys()
     log = capsys.readouterr().err
     assert "head mine: 7 classes, measured against labels of PublicTest (21 faces)" in log
     assert "Head people, people of people kept aside: accuracy" in log

@@ -1,0 +1,99 @@
+"""The JSON Schemas of docs/schemas describe what the commands write: values fit, and every key is declared."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jsonschema
+import pytest
+
+import fer_models
+from fer_edge.demo.scene import draw_scene
+from fer_edge.network.contract import METADATA_KEY
+
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
+
+
+def schema(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(loaded)
+    return loaded
+
+
+def undeclared(value: Any, node: dict[str, Any], root: dict[str, Any], where: str = "") -> Iterator[str]:
+    """Keys of `value` that the schema `node` neither names nor allows by a rule for other keys."""
+    if "$ref" in node:
+        node = root["$defs"][node["$ref"].rpartition("/")[2]]
+    if isinstance(value, dict) and "properties" in node:
+        for key, item in value.items():
+            if key in node["properties"]:
+                yield from undeclared(item, node["properties"][key], root, f"{where}.{key}")
+            elif "additionalProperties" not in node:
+                yield f"{where}.{key}"
+    elif isinstance(value, dict) and isinstance(node.get("additionalProperties"), dict):
+        for key, item in value.items():
+            yield from undeclared(item, node["additionalProperties"], root, f"{where}.{key}")
+    elif isinstance(value, list) and isinstance(node.get("items"), dict):
+        for item in value:
+            yield from undeclared(item, node["items"], root, f"{where}[]")
+
+
+def check(value: Any, name: str) -> None:
+    rules = schema(name)
+    jsonschema.validate(value, rules, jsonschema.Draft202012Validator)
+    assert list(undeclared(value, rules, rules)) == []
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The outputs of a run on a video with times of day, and of one on an image and a file that is none."""
+    folder = tmp_path_factory.mktemp("outputs")
+    cv2.imwrite(str(folder / "face.png"), draw_scene(2.0, (320, 240)))
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    runs = {
+        "demo": (["demo:320x240", "--max-frames", "12"], 0),
+        "two": ([str(folder / "face.png"), str(folder / "broken.png")], 1),
+    }
+    for name, (sources, code) in runs.items():
+        command = [sys.executable, "-m", "fer_edge", *sources, "--headless"]
+        command += ["--json", str(folder / f"{name}.jsonl"), "--report", str(folder / f"{name}.report.json")]
+        assert subprocess.run(command, capture_output=True, check=False).returncode == code
+    return folder
+
+
+@pytest.mark.parametrize("name", ["demo", "two"])
+def test_json_lines_fit_their_schema(outputs: Path, name: str) -> None:
+    lines = (outputs / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    assert lines
+    for line in lines:
+        check(json.loads(line), "result")
+
+
+@pytest.mark.parametrize("name", ["demo", "two"])
+def test_reports_fit_their_schema(outputs: Path, name: str) -> None:
+    check(json.loads((outputs / f"{name}.report.json").read_text(encoding="utf-8")), "report")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [fer_models.model_path("int8"), fer_models.model_path("fp32"), fer_models.detector_path()],
+    ids=lambda path: str(path.name),
+)
+def test_contracts_of_the_shipped_files_fit_their_schema(path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    metadata = {entry.key: entry.value for entry in onnx.load(str(path), load_external_data=False).metadata_props}
+    check(json.loads(metadata[METADATA_KEY]), "contract")
+
+
+def test_a_value_that_does_not_fit_is_found() -> None:
+    line = {"schema": 1, "frame": 0, "t": 0.0, "detected": True, "detector_ran": True, "faces": []}
+    check(line, "result")
+    for wrong in (line | {"frame": -1}, line | {"time": "noon"}, {"schema": 1}, line | {"schema": 2}):
+        with pytest.raises(jsonschema.ValidationError):
+            check(wrong, "result")
+    rules = schema("result")
+    assert list(undeclared(line | {"extra": 1}, rules, rules)) == [".extra"]
