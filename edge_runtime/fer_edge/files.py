@@ -56,10 +56,11 @@ def _is_device(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path, private: bool = False) -> Iterator[Path]:
+def atomic_write(path: Path, private: bool = False, keep_suffix: bool = True) -> Iterator[Path]:
     """Yield a new, empty file in `path`'s folder; rename it to `path` on success, remove it on failure.
 
-    The temporary name keeps the suffix, from which OpenCV and others choose the format. The file gets the mode of the
+    The temporary name keeps the suffix, from which OpenCV and others choose the format; without `keep_suffix` it has
+    none, so that a program that reads all files with that suffix leaves it alone. The file gets the mode of the
     one that it replaces. A new one follows the umask, or with `private` is its owner's alone. For a device or pipe,
     `path` itself is yielded. An OSError becomes OutputError.
     """
@@ -67,7 +68,7 @@ def atomic_write(path: Path, private: bool = False) -> Iterator[Path]:
         if _is_device(path):
             yield path
             return
-        with temporary_file(path, private) as part:
+        with temporary_file(path, private, keep_suffix) as part:
             yield part
             part.replace(path)
     except OSError as error:
@@ -75,14 +76,16 @@ def atomic_write(path: Path, private: bool = False) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def temporary_file(path: Path, private: bool = False) -> Iterator[Path]:
+def temporary_file(path: Path, private: bool = False, keep_suffix: bool = True) -> Iterator[Path]:
     """Yield a new, empty file beside `path`, with its mode and suffix; remove it at the end unless it was renamed.
 
-    private: as in `atomic_write`. Raises OSError.
+    private, keep_suffix: as in `atomic_write`. Raises OSError.
     """
     remove_leftovers(path.parent)
     mode = _mode_of(path)
-    descriptor, part = _create(path.parent, path.suffix, PRIVATE if private or mode is not None else 0o666)
+    descriptor, part = _create(
+        path.parent, path.suffix if keep_suffix else "", PRIVATE if private or mode is not None else 0o666
+    )
     try:
         if mode is not None:
             os.fchmod(descriptor, mode)

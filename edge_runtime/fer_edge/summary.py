@@ -53,6 +53,12 @@ class RunSummary:
         """The time of the newest result in seconds; 0 before the first."""
         return self._t or 0.0
 
+    @property
+    def rows(self) -> dict[Emotion, int]:
+        """Faces summed over results, by emotion."""
+        with self._lock:
+            return dict(self._rows)
+
     def add(self, result: FrameResult) -> None:
         """Add the next result of the source."""
         with self._lock:

@@ -4,11 +4,13 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 DOT_PRODUCT_FLAGS = ("asimddp", "avx512_vnni", "avx_vnni")  # Arm (Pi 5), x86, x86
 VCGENCMD_TIMEOUT_S = 2
+MEGABYTE = 1e6
 # Bits of `vcgencmd get_throttled` (Raspberry Pi documentation, "vcgencmd"): now, and since boot 16 bits higher.
 THROTTLE_BITS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
 
@@ -85,6 +87,23 @@ def throttling() -> list[str] | None:
         return None
     now = [f"{name} now" for bit, name in THROTTLE_BITS.items() if bits >> bit & 1]
     return now + [f"{name} since boot" for bit, name in THROTTLE_BITS.items() if bits >> (bit + 16) & 1]
+
+
+def peak_rss_mb() -> float:
+    """The peak memory of this process in 10^6 bytes.
+
+    VmHWM if /proc has it: ru_maxrss also counts what the parent process used before exec.
+    """
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / MEGABYTE
+    except OSError:
+        pass
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, KiB elsewhere
+    return peak * (1 if sys.platform == "darwin" else 1024) / MEGABYTE
 
 
 def package_version() -> str:

@@ -34,6 +34,7 @@ NOT_IN_PYTHON = {
     "overwrite": "Python writes no file",
     "rotate_output": "Python writes no file",
     "keep_output": "Python writes no file",
+    "metrics_file": "of the command alone",
 }
 
 

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 TRAINING_SIDE = {"torch", "pandas", "onnx", "onnxsim", "onnxscript", "matplotlib", "tqdm", "fer_train", "fer_export"}
+CONNECTIONS = {"starlette", "uvicorn", "prometheus_client", "paho"}
 HEAVY = TRAINING_SIDE - {"fer_train", "fer_export"} | {"cv2", "onnxruntime"}
 
 
@@ -21,9 +23,7 @@ def modules_after(code: str) -> set[str]:
 @pytest.mark.parametrize("module", sorted(TRAINING_SIDE))
 def test_the_training_side_is_installed_here(module: str) -> None:
     """Otherwise the tests below would pass without checking anything."""
-    import importlib.util
-
-    assert importlib.util.find_spec(module) is not None
+    assert find_spec(module) is not None
 
 
 def test_importing_fer_edge_loads_nothing_of_the_training_side() -> None:
@@ -41,6 +41,16 @@ def test_the_recognizer_loads_nothing_of_the_training_side() -> None:
     loaded = modules_after("from fer_edge import EmotionRecognizer; EmotionRecognizer()")
     assert {"cv2", "onnxruntime"} <= loaded
     assert loaded & TRAINING_SIDE == set()
+
+
+def test_a_run_without_connections_loads_none_of_their_packages() -> None:
+    for package in CONNECTIONS:
+        assert find_spec(package) is not None, "otherwise this would pass without checking anything"
+    loaded = modules_after(
+        "import fer_edge.__main__ as m; sys.argv = ['x', 'demo:160x120', '--headless', '--max-frames', '1']; m.main()"
+    )
+    assert "cv2" in loaded
+    assert loaded & CONNECTIONS == set()
 
 
 @pytest.mark.parametrize("entry", ["fer_edge.__main__", "fer_train.cli", "fer_export.cli"])

@@ -237,9 +237,9 @@ def check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
     inputs = {"--model": values["model"], "--detector-model": values["detector_model"], "--source": values["source"]}
     flags = {_identity(str(path)): flag for flag, path in inputs.items() if path}
     flags |= {_identity(source): "SOURCE" for source in values["sources"]}
-    for option in ("json", "csv", "output", "report", "analyze", "aggregate_out"):
+    for option in ("json", "csv", "output", "report", "analyze", "aggregate_out", "metrics_file"):
         flag, path = f"--{option.replace('_', '-')}", values[option]
-        if option in ("output", "report", "analyze") and str(path) == "-":
+        if option not in ("json", "csv", "aggregate_out") and str(path) == "-":
             raise click.UsageError(f"{flag} can't go to stdout: name a file, or /dev/stdout", ctx)
         name = "-" if str(path) == "-" else _identity(str(path))
         if path is None or str(name).startswith("/dev/"):

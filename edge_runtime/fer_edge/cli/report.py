@@ -1,10 +1,7 @@
 """The final report: what was seen, what was captured and what became of it, how fast and with what latency."""
 
 import dataclasses
-import resource
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from fer_edge.cli.options import RunOptions
@@ -18,25 +15,9 @@ from fer_edge.pipeline.stats import SHORT_RUN_FRAMES, WARMUP_FRAMES, Stats
 from fer_edge.sentences import counted
 from fer_edge.sources import Source
 from fer_edge.summary import total_summary
-from fer_edge.system import machine_info
+from fer_edge.system import machine_info, peak_rss_mb
 
 SCHEMA = 1
-MEGABYTE = 1e6
-
-
-def peak_rss_mb() -> float:
-    """The peak memory of this process in 10^6 bytes.
-
-    VmHWM if /proc has it: ru_maxrss also counts what the parent process used before exec.
-    """
-    try:
-        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / MEGABYTE
-    except OSError:
-        pass
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, KiB elsewhere
-    return peak * (1 if sys.platform == "darwin" else 1024) / MEGABYTE
 
 
 def _rounded(value: float | None) -> float | None:

@@ -93,9 +93,8 @@ def _open_connections(options: RunOptions, classifier: Classifier) -> "Connectio
     from fer_edge.serve.connections import Connections
     from fer_edge.serve.run_state import RunState
 
-    return Connections(
-        options.connect, RunState(classifier, aggregate=options.aggregate is not None, blur=options.stream.blur)
-    )
+    state = RunState(classifier, aggregation=options.aggregate, blur=options.stream.blur)
+    return Connections(options.connect, state, options.outputs.overwrite)
 
 
 def _log_start_time(start: datetime | None) -> None:

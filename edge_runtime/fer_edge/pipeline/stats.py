@@ -4,6 +4,7 @@ import bisect
 import itertools
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fer_edge.results import LeftOut
@@ -51,6 +52,16 @@ class LatencyHistogram:
             index = ordered[bisect.bisect_left(ranks, math.ceil(fraction * ranks[-1]))]
             percentiles[name] = round(min(_SMALLEST_MS * _STEP**index, max_ms), 3)
         return percentiles | {"max": round(max_ms, 3)}
+
+    def cumulative(self, bounds_ms: Sequence[float]) -> tuple[list[int], float]:
+        """How many durations are at most each bound, and last how many there are; and their sum in milliseconds.
+
+        Those of the warm-up count, too, so neither the counts nor the sum ever become less. Both are as exact as a bin.
+        """
+        bins = self._bins.copy()
+        bins.update(map(_bin, self._first))
+        counts = [sum(count for index, count in bins.items() if index <= _bin(bound)) for bound in bounds_ms]
+        return [*counts, bins.total()], sum(_SMALLEST_MS * _STEP**index * count for index, count in bins.items())
 
 
 def _bin(duration_ms: float) -> int:

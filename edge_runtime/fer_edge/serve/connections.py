@@ -1,5 +1,6 @@
 """Opens the connections that the options ask for, and closes them after the run."""
 
+from fer_edge.console import extra_required
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.serve.options import ConnectOptions
 from fer_edge.serve.run_state import RunState
@@ -11,17 +12,27 @@ class Connections:
 
     Opening comes before the source is opened: a port that is taken, a missing package or a bad address ends the command
     before a camera starts. Each connection is a `Sink` in `sinks`; its thread gets every result that it has time for.
+
+    overwrite: as --overwrite says.
     """
 
-    def __init__(self, options: ConnectOptions, state: RunState) -> None:
+    def __init__(self, options: ConnectOptions, state: RunState, overwrite: bool = False) -> None:
         self.state = state
         self.sinks: list[Sink] = []
-        self._options = options
+        self._begun = False
+        if options.metrics_file is not None:
+            with extra_required("fer-edge --metrics-file", "web"):
+                from fer_edge.serve.metrics_file import MetricsFileSink
+            self.sinks.append(MetricsFileSink(options.metrics_file, state, overwrite))
 
     def begin(self, pipeline: Pipeline) -> None:
         """The next source starts."""
+        self._begun = True
         self.state.begin(pipeline)
 
     def end(self, exit_reason: str) -> None:
         """The run is over; its sinks are closed after this."""
         self.state.end(exit_reason)
+        if not self._begun:  # no source could be opened, so no thread feeds the sinks
+            for sink in self.sinks:
+                sink.close()

@@ -1,6 +1,7 @@
 """The options of the connections; imports nothing heavy, since every start of the command reads them."""
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -9,6 +10,8 @@ class ConnectOptions:
 
     Each option of the command line has a field of the same name here.
     """
+
+    metrics_file: Path | None = None
 
     @property
     def given(self) -> bool:

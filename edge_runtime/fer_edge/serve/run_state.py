@@ -6,6 +6,8 @@ from typing import Any
 
 from fer_edge.network.classifier import Classifier
 from fer_edge.pipeline.pipeline import Pipeline
+from fer_edge.privacy.modes import Aggregation
+from fer_edge.serve.totals import Totals
 from fer_edge.system import temperature_c
 
 STARTING, RUNNING, RECONNECTING, ENDED = "starting", "running", "reconnecting", "ended"
@@ -15,18 +17,27 @@ RATE_S = 2.0  # rates are means over at least this time
 class RunState:
     """What connections may read of a run, whose sources follow each other.
 
-    aggregate: True if only counts per interval may leave the program: then nothing about single faces is given out.
-    blur: the mode of --blur, or None.
+    aggregation: how --aggregate counts: then only counts per interval may leave the program, and nothing about single
+    faces is given out. None without it.
+    blur: the mode of --blur, or None. totals: counters of all sources so far.
     """
 
-    def __init__(self, classifier: Classifier, *, aggregate: bool = False, blur: str | None = None) -> None:
-        self.classifier, self.aggregate, self.blur = classifier, aggregate, blur
+    def __init__(
+        self, classifier: Classifier, *, aggregation: Aggregation | None = None, blur: str | None = None
+    ) -> None:
+        self.classifier, self.aggregation, self.blur = classifier, aggregation, blur
+        self.totals = Totals()
         self._lock = threading.Lock()
         self._pipeline: Pipeline | None = None
         self._started = time.monotonic()
         self._exit_reason: str | None = None
         self._counted = (self._started, 0, 0)  # when rates were computed last: time, captured, processed
         self._rates: tuple[float | None, float | None] = (None, None)
+
+    @property
+    def aggregate(self) -> bool:
+        """True if only counts per interval may leave the program."""
+        return self.aggregation is not None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -40,6 +51,7 @@ class RunState:
 
     def begin(self, pipeline: Pipeline) -> None:
         """The next source starts."""
+        self.totals.begin(pipeline)
         with self._lock:
             self._pipeline = pipeline
             self._counted, self._rates = (time.monotonic(), 0, 0), (None, None)

@@ -31,6 +31,7 @@ class Sink:
     name: as in the report. option: as in messages. target: the file or folder.
     needs_image: True if it needs the frames.
     written: number of results that are certainly in the output.
+    lost_records: what is lost, where the output has records of its own, which `written` counts, instead of results.
     frames_in_file: frames of the output; None if there is one per result, which `written` counts.
     extra_call_s: seconds that a call may take beyond CLOSE_TIMEOUT_S, such as to complete a long video.
     """
@@ -40,6 +41,7 @@ class Sink:
     target: str = ""
     needs_image: bool
     written: int = 0
+    lost_records: int | None = None
     frames_in_file: int | None = None
 
     @property
@@ -90,7 +92,9 @@ class SinkRunner:
 
     @property
     def lost(self) -> int:
-        """Results that were offered and not written; those still in the queue count as well."""
+        """Results that were offered and not written, those in the queue too; or the sink's own lost records."""
+        if self._sink.lost_records is not None:
+            return self._sink.lost_records
         return self._offered - self._sink.written
 
     def offer(self, frame: Frame, result: FrameResult) -> None:

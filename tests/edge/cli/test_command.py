@@ -21,6 +21,7 @@ from fer_edge.cli.options import OutputOptions, RunOptions, run_options
 from fer_edge.detectors import DEFAULT_MIN_FACE_PX
 from fer_edge.pipeline.options import StreamOptions
 from fer_edge.privacy.modes import Aggregation
+from fer_edge.serve.options import ConnectOptions
 from fer_edge.sinks.rotation import Rotation
 from fer_edge.sources.reconnect import ReconnectPolicy
 from fer_models import default_model
@@ -258,9 +259,8 @@ def test_help_fits_a_terminal_and_shows_no_ranges() -> None:
 
 
 def test_every_option_fills_a_field_of_the_run_options_or_is_used_by_the_command() -> None:
-    fields = {
-        field.name for group in (RunOptions, StreamOptions, OutputOptions, Aggregation) for field in fields_of(group)
-    }
+    groups = (RunOptions, StreamOptions, OutputOptions, ConnectOptions, Aggregation)
+    fields = {field.name for group in groups for field in fields_of(group)}
     parameters = {param.name for param in cli.edge.params if param.expose_value}
     assert parameters - fields == {"camera", "source", "precision", "list_cameras"}
     assert fields - parameters == {"stream", "outputs", "connect", "interval_s"}

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from fer_edge.cli import report
-from fer_edge.cli.report import build_report, peak_rss_mb
+from fer_edge.cli.report import build_report
 from fer_edge.cli.report_text import render_report
-from fer_edge.system import machine_info
+from fer_edge.system import machine_info, peak_rss_mb
 
 KEYS = {
     "schema", "source", "detector", "model", "seconds", "frames", "fps", "latency_ms", "faces", "sinks", "reconnects",
@@ -93,7 +93,7 @@ def test_a_machine_without_proc_is_described_too(monkeypatch: pytest.MonkeyPatch
     def missing(_path: Path, *_args: object, **_kwargs: object) -> str:
         raise FileNotFoundError
 
-    monkeypatch.setattr(report.Path, "read_text", missing)
+    monkeypatch.setattr(Path, "read_text", missing)
     info = machine_info()
     assert info["cpu"]
     assert info["cores"] >= 1
@@ -102,7 +102,7 @@ def test_a_machine_without_proc_is_described_too(monkeypatch: pytest.MonkeyPatch
 
 def test_peak_memory_is_the_kernel_s_high_water_mark_in_megabytes(monkeypatch: pytest.MonkeyPatch) -> None:
     status = "Name:\tpython\nVmPeak:\t 9000 kB\nVmHWM:\t    2000 kB\nVmRSS:\t 1000 kB\n"
-    monkeypatch.setattr(report.Path, "read_text", lambda *_args, **_kwargs: status)
+    monkeypatch.setattr(Path, "read_text", lambda *_args, **_kwargs: status)
     assert peak_rss_mb() == 2.048
 
 

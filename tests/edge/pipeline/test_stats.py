@@ -23,6 +23,18 @@ def test_the_warm_up_is_excluded_from_a_long_run() -> None:
     assert latency.summary()["max"] == 10.0
 
 
+def test_cumulative_counts_hold_every_duration_and_their_sum() -> None:
+    latency = LatencyHistogram()
+    assert latency.cumulative([1.0]) == ([0, 0], 0)
+    durations = [0.5, 4.0, 4.0, 30.0, 70.0, 3.0, 3.0, 200.0]  # the first ones are the warm-up
+    for count, duration in enumerate(durations, 1):
+        latency.add(duration)
+        assert latency.cumulative([10.0])[0][-1] == count
+    counts, sum_ms = latency.cumulative([1.0, 5.0, 100.0])
+    assert counts == [1, 5, 7, 8]
+    assert sum_ms == pytest.approx(sum(durations), rel=0.006)
+
+
 def test_a_short_run_excludes_nothing() -> None:
     latency = LatencyHistogram()
     for duration in (300.0, 100.0, 200.0):
