@@ -77,10 +77,12 @@ class LeftOut:
     """The faces of a frame that were found, but left out because of the settings; `len` counts them.
 
     small: side in pixels of each face's square that is smaller than min_face_px. faint: each score below min_score.
+    boxes: (x, y, width, height) of each, and of faces that are both too small and too faint, which `len` leaves out.
     """
 
     small: tuple[float, ...] = ()
     faint: tuple[float, ...] = ()
+    boxes: tuple[Box, ...] = ()
 
     def __len__(self) -> int:
         return len(self.small) + len(self.faint)

@@ -1,7 +1,6 @@
 """How a source is shown in the window: at which speed it runs, and what the keys do."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +8,7 @@ from fer_edge.framing import Image
 from fer_edge.pipeline.pipeline import END_OF_SOURCE, Pipeline
 from fer_edge.pipeline.playback import Playback
 from fer_edge.privacy.blur import Blur
-from fer_edge.results import Face
+from fer_edge.results import FrameResult
 from fer_edge.sinks.views import ImagesView, StreamView, View
 from fer_edge.sinks.window import Window
 from fer_edge.sources import Source
@@ -56,7 +55,7 @@ class Viewing(NamedTuple):
         view: View
         if source.image_count is not None:
             view = ImagesView(
-                window.notify, lambda file, faces: _read(pipeline, file, faces), source.image_count, bool(self.data),
+                window.notify, lambda file, result: _read(pipeline, file, result), source.image_count, bool(self.data),
                 has_next, has_previous,
             )  # fmt: skip
         else:
@@ -79,12 +78,16 @@ class Viewing(NamedTuple):
         return self.is_last or (source.image_count is not None and not self.data)
 
 
-def _read(pipeline: Pipeline, file: str, faces: Sequence[Face]) -> Image | None:
+def _read(pipeline: Pipeline, file: str, result: FrameResult) -> Image | None:
     image = read_image(Path(file))
     if image is None:
         return None
     image, mode = pipeline.oriented(image), pipeline.options.blur
-    return image if mode is None else Blur(mode, hold=False)(image, faces)
+    return (
+        image
+        if mode is None
+        else Blur(mode, hold=False)(image, result.faces, others=dict(enumerate(result.left_out.boxes)))
+    )
 
 
 def _file_name(source: Source) -> str:

@@ -8,6 +8,7 @@ again within a border of repeated edge pixels, small enough to cost little
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -50,7 +51,8 @@ class BorderDetector:
             again = [each for each in self._search_again(image) if max(each.box[2:]) > MIN_SIDE * shorter_px]
             close_ups = self._detector.filtered(again)
             left_out = found.left_out if found.left_out or found.faces else close_ups.left_out
-            found = Found(_merge(close_ups.faces, found.faces), left_out)
+            boxes = found.left_out.boxes + close_ups.left_out.boxes
+            found = Found(_merge(close_ups.faces, found.faces), replace(left_out, boxes=boxes))
         if self._every > 1:
             self._empty = 0 if found.faces else self._empty + 1
             self._was_close_up = _has_box(found.faces, CLOSE_SIDE * shorter_px)

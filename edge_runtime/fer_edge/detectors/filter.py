@@ -42,13 +42,15 @@ class FilteredDetector:
 
     def filtered(self, detections: Sequence[Detection]) -> Found:
         """`detections` without those that are too small or too faint."""
-        faces, small, faint = [], [], []
+        faces, small, faint, boxes = [], [], [], []
         for found in detections:
             side = self.framing.square(found.box).side
             if side >= self._min_face_px and found.score >= self._min_score:
                 faces.append(found)
-            elif side >= self._min_face_px:
+                continue
+            boxes.append(found.box)
+            if side >= self._min_face_px:
                 faint.append(found.score)
             elif side >= SMALLEST_FACE_PX and found.score >= self._min_score:
                 small.append(side)
-        return Found(faces, LeftOut(tuple(small), tuple(faint)))
+        return Found(faces, LeftOut(tuple(small), tuple(faint), tuple(boxes)))

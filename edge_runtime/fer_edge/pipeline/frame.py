@@ -1,10 +1,12 @@
 """What the stages pass on: a captured frame, and a frame with its tracked faces."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import NamedTuple
 
-from fer_edge.framing import Image, to_gray
+from fer_edge.framing import Box, Image, to_gray
 from fer_edge.results import LeftOut
 from fer_edge.tracking.tracker import Track
 
@@ -34,10 +36,12 @@ class Frame:
 class TrackedFrame(NamedTuple):
     """A frame with its faces, on the way to the classifier.
 
-    detected: True if the detector ran on it. left_out: the faces that its filter left out.
+    detected: True if the detector ran on it. left_out: the faces that its filter left out. hidden: the boxes of those
+    by number, tracked as faces are, if blur must hide them.
     """
 
     frame: Frame
     tracks: list[Track]
     detected: bool
     left_out: LeftOut = LeftOut()
+    hidden: Mapping[int, Box] = MappingProxyType({})

@@ -14,7 +14,7 @@ from fer_edge.channel import Channel, Closed
 from fer_edge.detectors.base import Detection, FramedDetector
 from fer_edge.detectors.filter import Found
 from fer_edge.detectors.search import search_of
-from fer_edge.framing import Framing, Image
+from fer_edge.framing import Box, Framing, Image
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
 from fer_edge.pipeline.clock import frame_clock
@@ -270,7 +270,7 @@ class Pipeline:
         return image
 
     def _detect(self) -> None:
-        tracker = FaceTracker(self.options.track)
+        tracker, hidden_tracker = FaceTracker(self.options.track), FaceTracker(self.options.track)
         schedule = Schedule(None if self._separate else self.options.detect_hz)
         seeks = 0
         try:
@@ -281,6 +281,7 @@ class Pipeline:
                     continue
                 if self._separate or frame.seeks > seeks:
                     tracker.reset()
+                    hidden_tracker.reset()
                     seeks = frame.seeks
                 detected = not self.source.is_cropped and schedule.is_due(frame.t)
                 left_out = LeftOut()
@@ -292,10 +293,23 @@ class Pipeline:
                 else:
                     tracks = tracker.predict(frame.gray, frame.t)
                 self.stats.tracks = tracker.count
-                self._tracked.put(TrackedFrame(frame, tracks, detected, left_out))
+                hidden = self._hidden_boxes(frame, left_out, detected, hidden_tracker)
+                self._tracked.put(TrackedFrame(frame, tracks, detected, left_out, hidden))
         finally:
             self._captured.abort()
             self._tracked.close()
+
+    def _hidden_boxes(self, frame: Frame, left_out: LeftOut, detected: bool, tracker: FaceTracker) -> dict[int, Box]:
+        """The boxes of faces that are left out, by number, if blur must hide them; tracked like the other faces."""
+        if self.options.blur != "faces":
+            return {}
+        if self._separate:
+            return dict(enumerate(left_out.boxes))
+        if detected:
+            tracks = tracker.update(frame.gray, [Detection(box, 0.0) for box in left_out.boxes], frame.t)
+        else:
+            tracks = tracker.predict(frame.gray, frame.t)
+        return {track.track_id: track.box for track in tracks}
 
     def _run_detector(self, frame: Frame) -> Found:
         started = time.perf_counter()
@@ -337,7 +351,7 @@ class Pipeline:
         )
         self.summary.add(result)
         if self._blur is not None:  # here, so that no output can get the original
-            frame = replace(frame, image=self._blur(frame.image, faces, frame.t))
+            frame = replace(frame, image=self._blur(frame.image, faces, frame.t, tracked.hidden))
         self._publish(frame, result)
 
 

@@ -1,6 +1,7 @@
 """Hide faces, or all, of an image under a mosaic before it leaves the program."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -67,11 +68,17 @@ class Blur:
         self._mode, self._hold = mode, hold
         self._last: dict[int, tuple[float, Box]] = {}  # time and box of every face by its id, for HOLD_S
 
-    def __call__(self, image: Image, faces: Sequence[Face], t: float = 0.0) -> Image:
-        """A read-only copy of `image`, of time `t` in seconds, in which `faces` are hidden."""
-        boxes = [face.box for face in faces]
+    def __call__(
+        self, image: Image, faces: Sequence[Face], t: float = 0.0, others: Mapping[int, Box] = MappingProxyType({})
+    ) -> Image:
+        """A read-only copy of `image`, of time `t` in seconds, in which `faces` are hidden.
+
+        others: boxes of faces that are no result, by a number of their own.
+        """
+        boxes = [face.box for face in faces] + list(others.values())
         if self._hold:
             seen = {face.track_id: (t, face.box) for face in faces if face.track_id is not None}
+            seen |= {-1 - number: (t, box) for number, box in others.items()}
             lost = {key: old for key, old in self._last.items() if key not in seen and abs(t - old[0]) <= HOLD_S}
             boxes += [box for _, box in lost.values()]
             self._last = seen | lost

@@ -212,7 +212,7 @@ class StreamView(View):
 class ImagesView(View):
     """The images of a file, folder or pattern, one by one; they are read again when they are looked at.
 
-    read: the image of a file, with these faces, as processed; None if it can't be read any more.
+    read: the image of a file, as processed, with its result; None if it can't be read any more.
     count: number of images of the source.
     follow: show each image as soon as it is processed, until a key is pressed; otherwise each waits for a key.
     """
@@ -220,7 +220,7 @@ class ImagesView(View):
     def __init__(
         self,
         notify: Callable[[str], None],
-        read: Callable[[str, Sequence[Face]], Image | None],
+        read: Callable[[str, FrameResult], Image | None],
         count: int,
         follow: bool,
         has_next: bool = False,
@@ -228,7 +228,7 @@ class ImagesView(View):
     ) -> None:
         super().__init__(notify, has_next, has_previous)
         self._read, self._count, self._follow = read, count, follow
-        self._results: deque[tuple[str, Sequence[Face]]] = deque(maxlen=KEPT_IMAGES)
+        self._results: deque[tuple[str, FrameResult]] = deque(maxlen=KEPT_IMAGES)
         self._offered = 0
         self._at, self._shown_at = 0, -1  # wanted and shown, counted from the first image
         self._seen: set[int] = set()
@@ -239,7 +239,7 @@ class ImagesView(View):
         with self._changed:
             self._changed.wait_for(lambda: self._follow or self._closed or self._offered < self._at + IMAGES_AHEAD)
             self._offered += 1
-            self._results.append((frame.file or "", result.faces))
+            self._results.append((frame.file or "", result))
             if self._follow:
                 self._at = self._offered - 1
             self._changed.notify_all()
@@ -252,14 +252,14 @@ class ImagesView(View):
                 return None
             forgotten = self._offered - len(self._results)
             self._at = self._shown_at = max(self._at, forgotten)
-            file, faces = self._results[self._at - forgotten]
-        image = self._read(file, faces)
+            file, result = self._results[self._at - forgotten]
+        image = self._read(file, result)
         if image is None:
             self._notify(f"{Path(file).name} can't be read any more")
             return None
         is_new = self._shown_at not in self._seen
         self._seen.add(self._shown_at)
-        return ShownImage(image, faces, f"{Path(file).stem}-faces", is_new)
+        return ShownImage(image, result.faces, f"{Path(file).stem}-faces", is_new)
 
     def status(self) -> str:
         if self._count == 1 and not (self._has_next or self._has_previous):

@@ -111,6 +111,7 @@ def test_a_close_up_that_is_too_small_or_too_faint_is_left_out() -> None:
     found = detector_of(Scripted([], [CLOSE_UP]), min_face_px=400).search(IMAGE)
     assert found.faces == []
     assert found.left_out.small == pytest.approx((320,), abs=3)
+    assert found.left_out.boxes == (pytest.approx(CLOSE_UP, abs=3),)
 
 
 def test_an_empty_stream_is_searched_again_on_every_nth_frame() -> None:

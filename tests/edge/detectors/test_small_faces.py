@@ -60,6 +60,7 @@ def test_faces_below_the_minimum_size_are_counted() -> None:
     assert found.faces == []
     assert len(found.left_out.small) >= 18
     assert 20 < min(found.left_out.small) < max(found.left_out.small) < 40
+    assert len(found.left_out.boxes) == len(found.left_out.small)
 
 
 def test_including_the_faces_that_were_left_out_includes_them() -> None:

@@ -16,7 +16,7 @@ from fer_edge.cli.commands import edge
 from fer_edge.cli.viewing import _read
 from fer_edge.framing import Image
 from fer_edge.privacy.blur import CELLS, HOLD_S, Blur, blur
-from fer_edge.results import Face
+from fer_edge.results import Face, FrameResult, LeftOut
 
 
 def noise(height: int = 200, width: int = 300, channels: int = 3) -> Image:
@@ -166,4 +166,41 @@ def test_the_window_shows_hidden_images_that_it_reads_again(
     cv2.imwrite(str(file), face_image)
     pipeline = fakes.pipeline(fakes.Source(1), options=StreamOptions(blur="faces"))
     faces = EmotionRecognizer(model)(face_image)
-    np.testing.assert_array_equal(_read(pipeline, str(file), faces), blur(face_image, [faces[0].box]))
+    result = FrameResult(0, 0.0, True, tuple(faces))
+    np.testing.assert_array_equal(_read(pipeline, str(file), result), blur(face_image, [faces[0].box]))
+    left_out = FrameResult(0, 0.0, True, left_out=LeftOut(boxes=(faces[0].box,)))
+    np.testing.assert_array_equal(_read(pipeline, str(file), left_out), blur(face_image, [faces[0].box]))
+
+
+LEAVES_OUT = [{"min_face_px": 400}, {"min_score": 2.0}, {"min_face_px": 400, "min_score": 2.0}]
+
+
+@pytest.mark.parametrize("settings", LEAVES_OUT, ids=["small", "faint", "both"])
+@pytest.mark.parametrize("detect_hz", [None, 5.0])
+def test_faces_that_are_left_out_are_hidden_in_a_stream(
+    model: Path, settings: dict[str, float], detect_hz: float | None
+) -> None:
+    options = StreamOptions(blur="faces", max_frames=12, lossless=True, detect_hz=detect_hz)
+    boxes = [result.faces for result in EmotionRecognizer(model).stream("demo:320x240", options=options)]
+    results = list(EmotionRecognizer(model, **settings).stream("demo:320x240", options=options))
+    for result, faces in zip(results, boxes, strict=True):
+        assert (len(result.faces), len(faces)) == (0, 1)
+        hidden_at(result.image, faces)
+
+
+@pytest.mark.parametrize("settings", LEAVES_OUT, ids=["small", "faint", "both"])
+def test_faces_that_are_left_out_are_hidden_in_images(
+    model: Path, settings: dict[str, float], face_image: Image, tmp_path: Path
+) -> None:
+    cv2.imwrite(str(tmp_path / "photo.png"), face_image)
+    [face] = EmotionRecognizer(model)(face_image)
+    [result] = EmotionRecognizer(model, **settings).stream(tmp_path, options=StreamOptions(blur="faces"))
+    assert (len(result.faces), len(result.left_out.boxes) > 0) == (0, True)
+    hidden_at(result.image, [face])
+
+
+def test_a_left_out_face_stays_hidden_for_a_moment_under_its_own_number(make_face: Callable[..., Face]) -> None:
+    image, hide, box = noise(), Blur("faces"), (100.0, 60.0, 80.0, 80.0)
+    first = hide(image, [make_face(box=(0.0, 0.0, 30.0, 30.0))], 0.0, {0: box})
+    np.testing.assert_array_equal(hide(image, [], HOLD_S), first)
+    np.testing.assert_array_equal(hide(image, [], HOLD_S + 0.1), image)
