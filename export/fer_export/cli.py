@@ -127,7 +127,7 @@ def scoring_options(command: Command) -> Command:
         click.option("--overwrite", is_flag=True, help="Replace the --json file if it exists."),
         click.option("--json", "json_file", type=PathType, metavar="FILE", help="Write the scores to FILE, too."),
         shared.threads,
-        shared.head,
+        shared.crop,
         click.option("--split", type=SPLITS, default="PublicTest", help="Rows to score."),
         shared.skip_bad_rows,
         shared.classes,
@@ -140,8 +140,9 @@ def scoring_options(command: Command) -> Command:
 @click.command(context_settings=SETTINGS)
 @click.argument("file", type=PathType, metavar="FILE.onnx")
 @scoring_options
+@shared.head
 def evaluate(
-    file: Path, data: Path, classes: ClassChoice | None, skip_bad_rows: bool, split: str, threads: int,
+    file: Path, data: Path, classes: ClassChoice | None, skip_bad_rows: bool, split: str, crop: "Crop", threads: int,
     head: str | None, json_file: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Score an ONNX file on labeled faces.
@@ -156,7 +157,7 @@ def evaluate(
         from fer_train.evaluation.scoring import evaluate_predictor
 
     predictor = OnnxPredictor(file, threads, head)
-    faces = load_faces(data, classes=classes, skip_bad=skip_bad_rows)
+    faces = load_faces(data, classes=classes, skip_bad=skip_bad_rows, crop=crop)
     shared.log_notes(faces.notes)
     evaluation = evaluate_predictor(predictor, faces, split)
     echo_lines(str(evaluation))
@@ -168,20 +169,25 @@ def evaluate(
 @click.argument("first", type=PathType, metavar="A.onnx")
 @click.argument("second", type=PathType, metavar="B.onnx")
 @scoring_options
+@click.option(
+    "--head", metavar="NAME", help="Compare this head alone, also with a file without heads.  [default: all in common]"
+)
 def compare(
-    first: Path, second: Path, data: Path, classes: ClassChoice | None, skip_bad_rows: bool, split: str, threads: int,
-    head: str | None, json_file: Path | None, overwrite: bool,
+    first: Path, second: Path, data: Path, classes: ClassChoice | None, skip_bad_rows: bool, split: str, crop: "Crop",
+    threads: int, head: str | None, json_file: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Compare two ONNX files: accuracy, agreement, time, and where they differ.
 
-    Times both in turns, in this process, on one face at a time.
+    Times both in turns, in this process, on one face at a time. If both have several heads, a table compares those
+    that both have, and the rest is about the first that the data's labels fit.
     """
     if json_file is not None:
         check_writable(json_file, overwrite)
     with extra_required("fer-export", "export"):
         from fer_export.compare import compare as compare_files
 
-    comparison = compare_files(first, second, data, split, threads, classes, skip_bad_rows, head)
+    comparison = compare_files(first, second, data, split, threads, classes, skip_bad_rows, head, crop)
+    shared.log_notes(comparison.notes)
     echo_lines(str(comparison))
     if json_file is not None:
         write_json(json_file, comparison.to_json())

@@ -7,18 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from fer_edge.errors import ContractError
+from fer_edge.errors import ContractError, DataError
 from fer_edge.network.classifier import Classifier
 from fer_edge.system import machine_info
 from fer_export.checks.measure import Latency, agreement, measure_latency, predict
 from fer_train.class_choice import ClassChoice
 from fer_train.data import FaceData, align_classes, load_faces
-from fer_train.evaluation.predictors import Probabilities
+from fer_train.evaluation.predictors import Probabilities, onnx_probabilities
 from fer_train.evaluation.scoring import Accuracy, faces_of_split, measure_accuracy
+from fer_train.photos import Crop
 from fer_train.tables import aligned
 
 SCHEMA = 1
 CHANGES_SHOWN = 8
+_COUNTS = ("faces", "first_right", "second_right")
 
 
 @dataclass(frozen=True)
@@ -33,75 +35,136 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two files, A and B, on one split. accuracy: of each. changes: the most frequent first."""
+class Scores:
+    """How right A and B are with one head. changes: the most frequent first."""
 
-    classifiers: tuple[Classifier, Classifier]
-    data: Path
     labels: tuple[str, ...]
     accuracy: tuple[Accuracy, Accuracy]
-    agreement: float
     changes: tuple[Change, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Accuracies and their differences, fractions 0 to 1."""
+        a, b = (accuracy.metrics["per_class"] for accuracy in self.accuracy)
+        return {
+            "labels": list(self.labels),
+            "a": _figures(self.accuracy[0]),
+            "b": _figures(self.accuracy[1]),
+            "changes": [asdict(change) for change in self.changes],
+            "per_class_accuracy_difference": {label: b[label]["recall"] - row["recall"] for label, row in a.items()},
+        }
+
+
+@dataclass(frozen=True)
+class HeadComparison:
+    """One head of A and B. agreement: fraction of the faces. scores: None if the data has classes that it lacks."""
+
+    classifiers: tuple[Classifier, Classifier]
+    agreement: float
+    scores: Scores | None
+
+    @property
+    def name(self) -> str | None:
+        """The head's name; None for files without heads."""
+        return self.classifiers[0].head or self.classifiers[1].head
+
+    def row(self) -> tuple[str, ...]:
+        """A row of the table by head."""
+        shown = [f"{self.agreement:.2%}"]
+        if self.scores is None:
+            return (str(self.name), *["-"] * 5, *shown)
+        a, b = (accuracy.metrics for accuracy in self.scores.accuracy)
+        gap = f"{(b['accuracy'] - a['accuracy']) * 100:+.2f} pt"
+        figures = [f"{a['accuracy']:.2%}", f"{b['accuracy']:.2%}", gap, f"{a['ece']:.3f}", f"{b['ece']:.3f}"]
+        return (str(self.name), *figures, *shown)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two files, A and B, on one split.
+
+    heads: all that both files have, or the one that was asked for. latency: of their first heads; the others take as
+    long. notes: what reading the data changed, and which heads can't be compared.
+    """
+
+    data: Path
+    heads: tuple[HeadComparison, ...]
     latency: Latency
+    notes: tuple[str, ...] = ()
+
+    @property
+    def detailed(self) -> HeadComparison:
+        """The first head that the data can score."""
+        return next(head for head in self.heads if head.scores is not None)
+
+    @property
+    def scores(self) -> Scores:
+        """Of the detailed head."""
+        scores = self.detailed.scores
+        assert scores is not None  # `compare` raises if there is no such head
+        return scores
 
     def to_json(self) -> dict[str, Any]:
         """The content of --json; fractions 0 to 1, times in ms, `latency_ratio`: A's time / B's."""
-        a, b = self.accuracy
+        accuracy, values = self.scores.accuracy[0], self.scores.to_json()
+        several = [
+            {"head": head.name, "agreement": head.agreement, **(head.scores.to_json() if head.scores else {})}
+            for head in self.heads
+        ]
         return {
             "schema": SCHEMA,
             "data": self.data.name,
-            "split": a.split,
-            "images": a.metrics["images"],
-            "labels": list(self.labels),
-            "a": self._file(0),
-            "b": self._file(1),
-            "agreement": self.agreement,
-            "changes": [asdict(change) for change in self.changes],
-            "per_class_accuracy_difference": {
-                label: b.metrics["per_class"][label]["recall"] - row["recall"]
-                for label, row in a.metrics["per_class"].items()
-            },
+            "split": accuracy.split,
+            "images": accuracy.metrics["images"],
+            **values,
+            "a": self._file(0) | values["a"],
+            "b": self._file(1) | values["b"],
+            "agreement": self.detailed.agreement,
             "latency_ratio": asdict(self.latency.ratio) if self.latency.ratio else None,
             "machine": machine_info(),
+            **({"heads": several} if len(several) > 1 else {}),
         }
 
     def _file(self, place: int) -> dict[str, Any]:
-        classifier, accuracy = self.classifiers[place], self.accuracy[place]
+        classifier = self.detailed.classifiers[place]
         return {
             "file": classifier.path.name,
             "sha256": classifier.sha256,
             "precision": classifier.precision,
             "head": classifier.head,
-            "accuracy": accuracy.metrics["accuracy"],
-            "accuracy_deduplicated": accuracy.deduplicated,
-            "macro_f1": accuracy.metrics["macro_f1"],
-            "ece": accuracy.metrics["ece"],
             "latency_ms": asdict(self.latency.milliseconds["AB"[place]]),
         }
 
     def __str__(self) -> str:
-        a, b = self.classifiers
-        images, ratio = self.accuracy[0].metrics["images"], self.latency.ratio
+        accuracy, ratio = self.scores.accuracy[0], self.latency.ratio
         assert ratio is not None  # since there are two files
-        differ = sum(change.faces for change in self.changes)
-        only = [sum(getattr(change, name) for change in self.changes) for name in ("first_right", "second_right")]
-        head = [
-            *(
-                f"{name} {each.path} ({each.precision}{f', head {each.head}' if each.head else ''})"
-                for name, each in (("A", a), ("B", b))
-            ),
-            f"on {images} {self.accuracy[0].split} faces of {self.data}",
+        lines = [
+            *(_title(name, each) for name, each in zip("AB", self.detailed.classifiers, strict=True)),
+            f"on {accuracy.metrics['images']} {accuracy.split} faces of {self.data}",
             "",
+            *self._head_table(),
             *aligned(self._score_rows()),
             "",
             f"B runs {ratio.median:.2f} times as fast as A here (90 % of rounds: {ratio.low:.2f} to {ratio.high:.2f}; "
             f"{machine_info()['cpu']}, one face)",
-            f"agreement {self.agreement:.2%}: {differ} faces differ; of these A is right on {only[0]}, B on {only[1]}",
+            self._agreement_line(),
         ]
-        return "\n".join([*head, "", *aligned(self._class_rows()), *self._change_lines()])
+        return "\n".join([*lines, "", *aligned(self._class_rows()), *self._change_lines()])
+
+    def _head_table(self) -> list[str]:
+        if len(self.heads) == 1:
+            return []
+        titles = ("head", "accuracy A", "B", "B - A", "ECE A", "B", "agreement")
+        rows = aligned([titles, *(head.row() for head in self.heads)])
+        return [*rows, "accuracy and ECE are against the labels of the data", "", f"head {self.detailed.name}:", ""]
+
+    def _agreement_line(self) -> str:
+        changes = self.scores.changes
+        differ, *right = (sum(getattr(change, name) for change in changes) for name in _COUNTS)
+        shares = f"{differ} faces differ; of these A is right on {right[0]}, B on {right[1]}"
+        return f"agreement {self.detailed.agreement:.2%}: {shares}"
 
     def _score_rows(self) -> list[tuple[str, ...]]:
-        a, b = self.accuracy
+        a, b = self.scores.accuracy
         rows: list[tuple[str, ...]] = [("", "A", "B", "B - A")]
         for name, key in (("accuracy", "accuracy"), ("macro-F1", "macro_f1"), ("ECE", "ece")):
             first, second = a.metrics[key], b.metrics[key]
@@ -113,58 +176,121 @@ class Comparison:
         return rows
 
     def _class_rows(self) -> list[tuple[str, ...]]:
-        a, b = (accuracy.metrics["per_class"] for accuracy in self.accuracy)
+        a, b = (accuracy.metrics["per_class"] for accuracy in self.scores.accuracy)
         rows: list[tuple[str, ...]] = [("accuracy by class", "A", "B", "B - A", "faces")]
-        for label in self.labels:
+        for label in self.scores.labels:
             first, second = a[label]["recall"], b[label]["recall"]
             gap = f"{(second - first) * 100:+.1f} pt"
             rows.append((label, f"{first:.1%}", f"{second:.1%}", gap, str(a[label]["support"])))
         return rows
 
     def _change_lines(self) -> list[str]:
-        if not self.changes:
+        if not self.scores.changes:
             return []
         rows = [("most often changed", "faces", "A right", "B right")]
         rows += [
             (f"{change.first} -> {change.second}", str(change.faces), str(change.first_right), str(change.second_right))
-            for change in self.changes[:CHANGES_SHOWN]
+            for change in self.scores.changes[:CHANGES_SHOWN]
         ]
         return ["", *aligned(rows)]
 
 
+def _title(name: str, classifier: Classifier) -> str:
+    head = f", head {classifier.head}" if classifier.head else ""
+    return f"{name} {classifier.path} ({classifier.precision}{head})"
+
+
+def _figures(accuracy: Accuracy) -> dict[str, Any]:
+    metrics = accuracy.metrics
+    return {
+        "accuracy": metrics["accuracy"],
+        "accuracy_deduplicated": accuracy.deduplicated,
+        "macro_f1": metrics["macro_f1"],
+        "ece": metrics["ece"],
+    }
+
+
 def compare(
-    first: Path, second: Path, data: Path, split: str, threads: int = 1,
-    classes: ClassChoice | None = None, skip_bad: bool = False, head: str | None = None,
+    first: Path, second: Path, data: Path, split: str, threads: int = 1, classes: ClassChoice | None = None,
+    skip_bad: bool = False, head: str | None = None, crop: Crop = "auto",
 ) -> Comparison:  # fmt: skip
     """Score and time both ONNX files on the rows of `data` (as load_faces takes it) whose Usage is `split`.
 
-    A's contract maps the data's classes; B must have the same labels, in any order. head: of both files, if they have
-    heads; a file without any is compared as it is. None compares the default ones. Raises ModelError or
-    ContractError for a file, DataError for the data.
+    head: of both files, if they have heads; a file without any is compared as it is. None compares all heads that
+    both have. A's contract maps the data's classes; B's head must have the same labels, in any order. Raises ModelError
+    or ContractError for a file, DataError for the data.
     """
-    a, b = _opened(first, threads, head), _opened(second, threads, head)
-    if head is not None and a.head is None and b.head is None:
-        raise ContractError(f"neither {first} nor {second} has heads: leave --head out")
-    answering = a.contract.head(a.head, str(first)) or a.contract
-    faces = load_faces(data, classes=classes, skip_bad=skip_bad)
-    faces = align_classes(faces, a.labels, answering.class_mapping, str(first))
-    chosen = faces_of_split(faces, split)
-    rows = predict(a, chosen, "A"), predict(b, chosen, "B")
+    pairs, notes = _pairs(first, second, threads, head)
+    faces = load_faces(data, classes=classes, skip_bad=skip_bad, crop=crop)
+    faces_of_split(faces, split)  # raises DataError if there are none
+    compared = []
+    faults: list[DataError] = []
+    for a, b in pairs:
+        try:
+            compared.append(_scored(a, b, faces, split))
+        except DataError as error:
+            faults.append(error)
+            if len(faults) == len(pairs):
+                raise faults[0] from None
+            compared.append(_unscored(a, b, faces, split))
+    a, b = pairs[0]
     return Comparison(
-        classifiers=(a, b),
         data=data,
-        labels=faces.classes,
-        accuracy=(measure_accuracy(rows[0], faces, split), measure_accuracy(rows[1], faces, split)),
-        agreement=agreement(*rows),
-        changes=changes(*rows, chosen),
-        latency=measure_latency({"A": a, "B": b}, chosen.images[0]),
+        heads=tuple(compared),
+        latency=measure_latency({"A": a, "B": b}, faces.split(split).images[0]),
+        notes=(*faces.notes, *notes, *(f"accuracy not measured: {error}" for error in faults)),
     )
 
 
-def _opened(path: Path, threads: int, head: str | None) -> Classifier:
-    """The file with that head; a file without heads is opened as it is."""
-    default = Classifier(path, threads)
-    return default if default.head is None or head is None else Classifier(path, threads, head)
+def _pairs(
+    first: Path, second: Path, threads: int, head: str | None
+) -> tuple[list[tuple[Classifier, Classifier]], list[str]]:
+    """Both files with each head to compare, and a note for those that only one of them has."""
+    a, b = Classifier(first, threads), Classifier(second, threads)
+    if head is not None and a.head is None and b.head is None:
+        raise ContractError(f"neither {first} nor {second} has heads: leave --head out")
+    if head is not None or a.head is None or b.head is None:
+        return [(_with_head(a, threads, head), _with_head(b, threads, head))], []
+    names = {each.path: [one.name for one in each.contract.heads] for each in (a, b)}
+    notes = [
+        f"only {path} has the head{'s' * (len(left) > 1)} {', '.join(left)}"
+        for path, other in ((first, second), (second, first))
+        if (left := [name for name in names[path] if name not in names[other]])
+    ]
+    pairs = []
+    for name in (name for name in names[first] if name in names[second]):
+        pair = Classifier(first, threads, name), Classifier(second, threads, name)
+        if sorted(pair[0].labels) == sorted(pair[1].labels):
+            pairs.append(pair)
+        else:
+            notes.append(f"the head {name} has other labels in {second}")
+    if not pairs:
+        raise ContractError(f"{first} and {second} have no head in common ({'; '.join(notes)}): give other files")
+    return pairs, notes
+
+
+def _with_head(opened: Classifier, threads: int, head: str | None) -> Classifier:
+    """The file with that head; a file without heads as it is."""
+    return opened if opened.head is None or head is None else Classifier(opened.path, threads, head)
+
+
+def _scored(a: Classifier, b: Classifier, faces: FaceData, split: str) -> HeadComparison:
+    """Both on labeled faces; DataError if the data has classes that A lacks, or B has other labels."""
+    answering = a.contract.head(a.head, str(a.path)) or a.contract
+    owner = str(a.path) if a.head is None else f"the head {a.head} of {a.path}"
+    known = align_classes(faces, a.labels, answering.class_mapping, owner)
+    chosen = faces_of_split(known, split)
+    rows = predict(a, chosen, "A"), predict(b, chosen, "B")
+    accuracy = measure_accuracy(rows[0], known, split), measure_accuracy(rows[1], known, split)
+    return HeadComparison((a, b), agreement(*rows), Scores(known.classes, accuracy, changes(*rows, chosen)))
+
+
+def _unscored(a: Classifier, b: Classifier, faces: FaceData, split: str) -> HeadComparison:
+    """Both on faces whose labels mean nothing to them."""
+    order = [b.labels.index(name) for name in a.labels]
+    images = faces.split(split).images
+    answers = onnx_probabilities(a, images, "A"), onnx_probabilities(b, images, "B")[:, order]
+    return HeadComparison((a, b), agreement(*answers), None)
 
 
 def changes(first: Probabilities, second: Probabilities, data: FaceData) -> tuple[Change, ...]:

@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
+from fer_edge.demo.scene import draw_scene
+from fer_edge.opencv import cv2
 from fer_export.compare import Change, changes
 from fer_train.data import FaceData
 
@@ -70,3 +72,34 @@ def test_missing_data_a_missing_split_and_an_existing_json_are_refused(
     (tmp_path / "c.json").write_text("mine")
     result = fer_export(*files, faces_csv, "--json", tmp_path / "c.json")
     assert result.code == 1 and "exists" in result.stderr and (tmp_path / "c.json").read_text() == "mine"
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photograph of each of two emotions, with the same face."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for label, t in (("happy", 0.5), ("sad", 2.0)):
+        (folder / "test" / label).mkdir(parents=True)
+        (folder / "train" / label).mkdir(parents=True)
+        image = draw_scene(t, (320, 240))
+        for part in ("test", "train"):
+            assert cv2.imwrite(str(folder / part / label / "a.png"), image)
+    return folder
+
+
+CUT = "note: 4 of 4 images are photographs: the face was found and cut out, --crop never uses them whole\n"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare"])
+def test_the_face_of_a_photograph_is_found_first(
+    fer_export, finished, photographs: Path, tmp_path: Path, command: str
+) -> None:
+    files = [finished.folder / "m.onnx", finished.folder / "m.int8.onnx"][: 1 + (command == "compare")]
+    shown = {}
+    for crop in ("auto", "always", "never"):
+        result = fer_export(command, *files, "--data", photographs, "--crop", crop, "--json", tmp_path / f"{crop}.json")
+        assert result.code == 0
+        stored = json.loads((tmp_path / f"{crop}.json").read_text())
+        shown[crop] = result.stderr, (stored["a"] if command == "compare" else stored)["ece"]
+    assert shown["auto"] == shown["always"] and CUT in shown["auto"][0]
+    assert shown["never"][1] != shown["auto"][1] and "cut out" not in shown["never"][0]

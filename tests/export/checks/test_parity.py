@@ -18,6 +18,7 @@ from fer_export.checks.parity import (
     probe_faces,
     with_logits_output,
 )
+from fer_export.int8.temperature import with_temperature
 from fer_train.data import FaceData
 from fer_train.networks import Network
 from fer_train.networks.checkpoint import Checkpoint
@@ -90,8 +91,28 @@ def test_each_figure_has_its_own_gate(change: dict[str, float], gate: str) -> No
     assert failed(replace(HEALTHY, **change)) == [gate]
 
 
-def test_the_bound_does_not_grow_with_the_logits() -> None:
-    assert failed(replace(HEALTHY, largest_logit=300.0, max_abs_delta=2.1e-5)) == ["parity_max_abs_delta"]
+@pytest.mark.parametrize(
+    ("largest_logit", "bound"), [(0.01, 2e-5), (10, 2e-5), (300, 6e-4), (float("inf"), 2e-5), (float("nan"), 2e-5)]
+)
+def test_the_bound_grows_with_large_logits(largest_logit: float, bound: float) -> None:
+    parity = replace(HEALTHY, largest_logit=largest_logit)
+    assert failed(replace(parity, max_abs_delta=0.99 * bound)) == []
+    assert failed(replace(parity, max_abs_delta=1.01 * bound)) == ["parity_max_abs_delta"]
+
+
+@pytest.mark.parametrize("temperature", [0.01, 100.0])
+def test_a_network_with_large_or_small_logits_passes_and_fails_as_any_other(
+    fp32: onnx.ModelProto, network: Network, temperature: float
+) -> None:
+    model, probe = with_temperature(fp32, temperature), probe_faces(0, 48)
+    parity = measure_parity(model, network, temperature, probe)
+    assert failed(parity) == []
+    assert (parity.largest_logit > 300) == (temperature < 1)
+    weights = next(tensor for tensor in model.graph.initializer if tensor.name == "network.features.0.weight")
+    values = numpy_helper.to_array(weights).copy()
+    values.flat[0] += 0.05
+    weights.CopyFrom(numpy_helper.from_array(values, weights.name))
+    assert failed(measure_parity(model, network, temperature, probe)) == ["parity_max_abs_delta"]
 
 
 def test_a_face_gets_the_same_output_to_the_last_bit_alone_and_in_a_batch(

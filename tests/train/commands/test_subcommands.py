@@ -64,7 +64,7 @@ def test_the_shipped_checkpoint_and_onnx_file_score_the_same(trained: Path, caps
         assert run_fer_train("evaluate", model, "--data", trained / "faces.csv", "--split", "all") == 0
         lines = capsys.readouterr().out.splitlines()
         outputs.append(lines[1:])
-        assert lines[0] == f"{model} (fp32) on 196 faces of {trained / 'faces.csv'}"
+        assert lines[0] == f"{model} (fp32, head people) on 196 faces of {trained / 'faces.csv'}"
     assert outputs[0] == outputs[1]
 
 

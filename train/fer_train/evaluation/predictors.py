@@ -27,13 +27,15 @@ Probabilities = npt.NDArray[np.float32]
 class Predictor(Protocol):
     """A trained network.
 
-    precision: "fp32" or "int8". class_mapping: per class of the training data the class it was mapped to, as in
+    precision: "fp32" or "int8". head: the name of the head that answers; None for a network with a single answer.
+    class_mapping: per class of the training data the class it was mapped to, as in
     FaceData. temperature: the probabilities are softmax(logits / temperature).
     """
 
     path: Path
     sha256: str
     precision: str
+    head: str | None
     classes: tuple[str, ...]
     class_mapping: Mapping[str, str | None]
     temperature: float
@@ -53,6 +55,7 @@ class OnnxPredictor:
         self.path = path
         self._classifier = Classifier(path, threads, head)
         self.sha256, self.precision = self._classifier.sha256, self._classifier.precision
+        self.head = self._classifier.head
         contract = self._classifier.contract
         answering = contract.head(head, str(path)) or contract
         self.classes, self.class_mapping = answering.labels, answering.class_mapping
@@ -79,6 +82,7 @@ class CheckpointPredictor:
         if threads is not None:
             torch.set_num_threads(threads)
         self.path, self.sha256 = path, sha256_of(path)
+        self.head = stored.head(head).name if len(stored.heads) > 1 else None
         self.classes, self.class_mapping = checkpoint.classes, checkpoint.class_mapping
         self.temperature = checkpoint.temperature
         self._device, self._amp = torch.device(device), amp

@@ -35,13 +35,15 @@ class Accuracy:
 class Evaluation:
     """The scores and predictions of one network on one split of a data set.
 
-    faces: the N scored faces, with the network's classes. probabilities: float [N, classes]. uncalibrated: the same
-    without the network's temperature. calibration: more keys for the JSON, ece_... and ferplus_...
+    head: which of the network's heads answered; None if it has a single answer. faces: the N scored faces, with the
+    network's classes. probabilities: float [N, classes]. uncalibrated: the same without the network's temperature.
+    calibration: more keys for the JSON, ece_... and ferplus_...
     """
 
     file: Path
     sha256: str
     precision: str
+    head: str | None
     temperature: float
     faces: FaceData
     probabilities: Probabilities
@@ -53,7 +55,7 @@ class Evaluation:
         """Return the content of metrics.json: fractions 0 to 1, `confusion` with a row per true class, as `labels`."""
         return {
             "schema": SCHEMA,
-            "model": {"file": self.file.name, "sha256": self.sha256, "precision": self.precision},
+            "model": {"file": self.file.name, "sha256": self.sha256, "precision": self.precision, "head": self.head},
             "data": self.faces.title,
             "split": self.accuracy.split,
             "labels": list(self.faces.classes),
@@ -67,7 +69,8 @@ class Evaluation:
     def __str__(self) -> str:
         metrics = self.accuracy.metrics
         where = f"{self.accuracy.split} faces" if self.accuracy.split != ALL else "faces"
-        lines = [f"{self.file} ({self.precision}) on {metrics['images']} {where} of {self.faces.path}"]
+        network = f"{self.precision}, head {self.head}" if self.head else self.precision
+        lines = [f"{self.file} ({network}) on {metrics['images']} {where} of {self.faces.path}"]
         lines += [f"{name:16}{value}" for name, value in self._figures()]
         rows = [("", "precision", "recall", "F1", "faces")]
         for label, row in metrics["per_class"].items():
@@ -108,6 +111,7 @@ def evaluate_predictor(predictor: Predictor, data: FaceData, split: str) -> Eval
         file=predictor.path,
         sha256=predictor.sha256,
         precision=predictor.precision,
+        head=predictor.head,
         temperature=predictor.temperature,
         faces=chosen,
         probabilities=probabilities,
