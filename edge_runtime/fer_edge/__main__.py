@@ -4,30 +4,16 @@ import gc
 import os
 import signal
 
-from fer_edge.errors import HungUp, Interrupted, Terminated
+from fer_edge.guards.early_signals import end_at_once
 
 TYPE_CHECKING = False  # see fer_edge/__init__.py
 if TYPE_CHECKING:
-    from types import FrameType
     from typing import NoReturn
-
-ENDINGS = {signal.SIGINT: Interrupted, signal.SIGTERM: Terminated, signal.SIGHUP: HungUp}
-
-
-def _exit_at_once(number: int, _frame: "FrameType | None") -> "NoReturn":
-    # Nothing is open yet. An exception could get lost in the import that it interrupts.
-    ending = ENDINGS[signal.Signals(number)]
-    os.write(2, f"fer-edge: {ending.word}\n".encode())
-    os._exit(ending.exit_code)
 
 
 def main() -> "NoReturn":
     """Run `fer-edge` with the process's arguments."""
-    # Keep signals ignored that our parent ignores (nohup).
-    before = {number: signal.getsignal(number) for number in ENDINGS}
-    handled = [number for number, handler in before.items() if handler != signal.SIG_IGN]
-    for number in handled:
-        signal.signal(number, _exit_at_once)
+    restore_signals = end_at_once("fer-edge")
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it requests a report; there is none yet
     # numpy's OpenBLAS starts a thread per core on import. That takes a good part of the import time of numpy, OpenCV
     # and onnxruntime together, and we multiply no matrices.
@@ -44,8 +30,7 @@ def main() -> "NoReturn":
         os.write(2, f"fer-edge: {cause}\n".encode())
         os._exit(1)
 
-    for number in handled:
-        signal.signal(number, before[number])
+    restore_signals()
     run_main(edge, "fer-edge")
 
 

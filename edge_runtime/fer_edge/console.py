@@ -13,14 +13,14 @@ from typing import Any, NoReturn
 
 import click
 
-from fer_edge.errors import FerError, HungUp, Interrupted, MissingExtraError, Stopped, Terminated
+from fer_edge.errors import FerError, Interrupted, MissingExtraError, Stopped
+from fer_edge.guards.early_signals import ENDINGS, handled
 from fer_edge.guards.secrets import redact_text
 from fer_edge.guards.shortages import shortage
+from fer_edge.guards.signals import second_came, second_signal_ends
 from fer_edge.guards.text import printable
 
 CLEAR_LINE = "\r\x1b[K"  # erases a status line on a terminal
-ENDINGS = {signal.SIGTERM: Terminated, signal.SIGHUP: HungUp}  # SIGINT is Python's own KeyboardInterrupt
-END_SIGNALS = (signal.SIGINT, *ENDINGS)
 LOADING_AFTER_S = 1.0  # a longer silence looks like a hang
 
 
@@ -39,28 +39,6 @@ def echo_lines(text: str, err: bool = False) -> None:
 
 class _StdoutClosed(BaseException):
     """BrokenPipeError under a name that click does not turn into exit code 1."""
-
-
-@contextlib.contextmanager
-def signals_deferred() -> Iterator[None]:
-    """Hold one of END_SIGNALS back until the block is done; a second one takes effect at once."""
-    held: list[int] = []
-
-    def hold(number: int, _frame: FrameType | None) -> None:
-        restore()
-        held.append(number)
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    before = {number: signal.signal(number, hold) for number in END_SIGNALS}
-    try:
-        yield
-    finally:
-        restore()
-    for number in held:
-        signal.raise_signal(number)
 
 
 class MainCommand(click.Command):
@@ -245,14 +223,15 @@ def run_main(command: click.Command, prog_name: str, argv: Sequence[str] | None 
         return command.main(argv, prog_name=prog_name, standalone_mode=False)
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:
-        raise ENDINGS[signal.Signals(number)]
+        raise ENDINGS[number]
 
     reserve_standard_streams()
-    for number in ENDINGS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+    for number in handled():
+        if number != signal.SIGINT:  # Python's own handler raises KeyboardInterrupt
             signal.signal(number, end)
     atexit.register(_ignore_signals)
-    _exit(_exit_code(job, prog_name))
+    with second_signal_ends(prog_name):
+        _exit(_exit_code(job, prog_name))
 
 
 def reserve_standard_streams() -> None:
@@ -273,7 +252,7 @@ def reserve_standard_streams() -> None:
 
 def _ignore_signals() -> None:
     # Python shuts down and the exit code is decided.
-    for number in END_SIGNALS:
+    for number in ENDINGS:
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -286,12 +265,18 @@ def skip_interpreter_shutdown() -> None:
 
 
 def _exit(code: int) -> NoReturn:
-    """Exit; without Python's shutdown if one of our threads is still in C code, where it would abort the process."""
-    if _skip_shutdown.is_set() or any(thread.name.startswith("fer-") for thread in threading.enumerate()):
+    """Exit; without Python's shutdown if one of our threads is still in C code, where it would abort the process.
+
+    PyTorch's shutdown takes seconds, which a second signal skips, too.
+    """
+    in_c = any(thread.name.startswith("fer-") for thread in threading.enumerate())
+    if in_c or _skip_shutdown.is_set() or second_came.is_set():
         for stream in filter(None, (sys.stdout, sys.stderr)):
             with contextlib.suppress(OSError):
                 stream.flush()
         os._exit(code)
+    # CPython remembers a KeyboardInterrupt inside `exec`, as imports use it, and would end by SIGINT. This resets it.
+    exec("")
     sys.exit(code)
 
 
@@ -309,6 +294,8 @@ def _exit_code(job: Callable[[], object], prog_name: str) -> int:
         for stream in filter(None, (sys.stdout, sys.stderr)):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return 0
+    except (KeyboardInterrupt, click.Abort):
+        return _fail(prog_name, Interrupted.word, Interrupted.exit_code)
     except Exception as error:
         if (cause := shortage(error)) is not None:
             return _fail(prog_name, cause, FerError.exit_code)
@@ -317,8 +304,6 @@ def _exit_code(job: Callable[[], object], prog_name: str) -> int:
         # A system error that no code expected, such as a folder that we may not list.
         reason = error.strerror or str(error)
         return _fail(prog_name, f"{error.filename}: {reason}" if error.filename else reason, FerError.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        return _fail(prog_name, Interrupted.word, Interrupted.exit_code)
     except Stopped as stopped:
         return _fail(prog_name, stopped.word, stopped.exit_code)
     return result if isinstance(result, int) else 0

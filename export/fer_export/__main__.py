@@ -1,6 +1,18 @@
-"""`python -m fer_export` is the command fer-export."""
+"""Entry point of `fer-export` and `python -m fer_export`: handles signals before the imports."""
 
-from fer_export.cli import main
+from typing import NoReturn
+
+from fer_edge.guards.early_signals import end_at_once
+
+
+def main() -> NoReturn:
+    """Run `fer-export` with the process's arguments."""
+    restore_signals = end_at_once("fer-export")
+    from fer_export import cli
+
+    restore_signals()
+    cli.main()
+
 
 if __name__ == "__main__":
     main()

@@ -316,7 +316,7 @@ def _log(line: str) -> None:
 
 
 def main() -> NoReturn:
-    """Entry point of the console script."""
+    """Run the command; `__main__` does so for the console script."""
     run_main(export, "fer-export")
 
 

@@ -1,6 +1,18 @@
-"""`python -m fer_train` is the command fer-train."""
+"""Entry point of `fer-train` and `python -m fer_train`: handles signals before the imports."""
 
-from fer_train.cli import main
+from typing import NoReturn
+
+from fer_edge.guards.early_signals import end_at_once
+
+
+def main() -> NoReturn:
+    """Run `fer-train` with the process's arguments."""
+    restore_signals = end_at_once("fer-train")
+    from fer_train import cli
+
+    restore_signals()
+    cli.main()
+
 
 if __name__ == "__main__":
     main()

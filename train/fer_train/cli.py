@@ -19,7 +19,7 @@ for command in (convert, detector, evaluate, faces, head, predict, scenes, searc
 
 
 def main() -> NoReturn:
-    """Run the command; the entry point of the console script."""
+    """Run the command; `__main__` does so for the console script."""
     run_main(train, "fer-train")
 
 

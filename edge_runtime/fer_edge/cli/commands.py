@@ -19,10 +19,11 @@ from fer_edge.cli.options import (
 )
 from fer_edge.cli.parameters import Number
 from fer_edge.cli.subcommands.analyze import analyze
-from fer_edge.console import CLEAR_LINE, LogFormatter, MainCommand, loading, option_named, signals_deferred
+from fer_edge.console import CLEAR_LINE, LogFormatter, MainCommand, loading, option_named
 from fer_edge.defaults import load_defaults
 from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, default_detector
 from fer_edge.guards.secrets import given_source
+from fer_edge.guards.signals import signals_deferred
 
 
 @click.command(cls=MainCommand, context_settings={"max_content_width": 100})

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -219,6 +220,14 @@ class Outputs:
             self._folder.discard()
         if self.window is not None:
             self.window.close()
+
+    def close_until(self, until: float) -> None:
+        """Complete the outputs that are done by the monotonic time `until`, and leave the others as they are."""
+        sinks = self.sinks
+        for sink in sinks:
+            sink.take_no_more()
+        for sink in sinks:
+            sink.close(max(0.0, until - time.monotonic()))
 
     def _note_failure(self, sink: SinkRunner) -> None:
         if sink.failure and not isinstance(sink.failure, BrokenPipeError) and sink.option not in self._failed:

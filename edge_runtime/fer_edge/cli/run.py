@@ -19,11 +19,12 @@ from fer_edge.cli.source_run import ERROR, WINDOW_CLOSED, Attendants, SourceRun
 from fer_edge.cli.status import StatusLine, blocks_allowed, write_stderr
 from fer_edge.cli.subcommands.analyze import check_extra
 from fer_edge.cli.systemd import SystemdNotifier
-from fer_edge.console import option_named, signals_deferred
+from fer_edge.console import option_named
 from fer_edge.detectors import open_detector
 from fer_edge.detectors.base import FramedDetector
 from fer_edge.errors import FerError, Interrupted, OutputError, SourceError, Stopped
 from fer_edge.files import write_json
+from fer_edge.guards.signals import last_words, signals_deferred
 from fer_edge.guards.text import printable
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+REPORT_S = 0.3  # for the report after a second signal
 RUNNING = "running"  # exit reason of a report that is requested during the run
 
 
@@ -74,15 +76,16 @@ def run(options: RunOptions) -> None:
     connections = _open_connections(options, classifier)
     outputs = Outputs(options, classifier.labels, window, connections)
     job = _Job(options, detector, classifier, outputs)
-    try:
-        with _reports_on_request(job.report) as report_if_requested:
-            job.run_sources(report_if_requested)
-    except (KeyboardInterrupt, Stopped) as stopped:
-        job.exit_reason = stopped.word if isinstance(stopped, Stopped) else Interrupted.word
-        raise
-    finally:
-        with signals_deferred():
-            job.close()
+    with last_words(job.end_at_once):
+        try:
+            with _reports_on_request(job.report) as report_if_requested:
+                job.run_sources(report_if_requested)
+        except (KeyboardInterrupt, Stopped) as stopped:
+            job.exit_reason = stopped.word if isinstance(stopped, Stopped) else Interrupted.word
+            raise
+        finally:
+            with signals_deferred():
+                job.close()
     job.raise_errors()
 
 
@@ -128,6 +131,7 @@ class _Job:
         self._number = 0  # of the current source
         self._parts: dict[int, dict[str, Any]] = {}  # of the report: the sources that have ended, by number
         self._errors: list[FerError] = []
+        self._reported = False
 
     def run_sources(self, report_if_requested: Callable[[], None]) -> None:
         """Run all sources. One of several that can't be read is logged and counted."""
@@ -260,10 +264,23 @@ class _Job:
         try:
             self._outputs.close(discard=not read and (bool(self._errors) or not self._opened))
             report = self.report()
+            self._reported = True
             if report is not None and self._outputs.results is not None:
                 self._analyze(report, self._outputs.results)
         finally:
             self._outputs.unlock()
+
+    def end_at_once(self, reason: str, until: float) -> None:
+        """After a second signal, in another thread: complete the outputs that don't hang, and report.
+
+        until: monotonic seconds when the process ends.
+        """
+        if self._current is not None:
+            self._current.pipeline.stop(reason)
+        self._outputs.close_until(until - REPORT_S)
+        if not self._reported:
+            self.report(reason)
+        self._outputs.unlock()
 
     def _analyze(self, report: Mapping[str, Any], results: Path) -> None:
         """Write the page of --analyze; without a result there is none."""

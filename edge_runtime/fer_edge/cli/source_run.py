@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from fer_edge.cli.outputs import Outputs
 from fer_edge.cli.status import StatusLine
 from fer_edge.cli.systemd import SystemdNotifier
-from fer_edge.console import signals_deferred
 from fer_edge.errors import FerError, Interrupted, Stopped
+from fer_edge.guards.signals import signals_deferred
+from fer_edge.network import timed
 from fer_edge.pipeline.pipeline import END_OF_SOURCE, Pipeline
 from fer_edge.sinks.keys import Action
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WAIT_S = 0.05
+HANGS_S = 5.0  # without a frame, a file is taken to hang
 STDOUT_CLOSED = "stdout closed"
 WINDOW_CLOSED = "window closed"
 SKIPPED = "skipped"  # by a key
@@ -36,6 +38,28 @@ class Attendants:
     status: StatusLine
     notifier: SystemdNotifier
     report_if_requested: Callable[[], None]
+
+
+class _Deadline:
+    """When --duration ends a source whose frames don't: a live one that falls silent, or any one that hangs.
+
+    at: monotonic seconds. A file is read as long as it gives frames, however slowly.
+    """
+
+    def __init__(self, pipeline: Pipeline, at: float) -> None:
+        self._pipeline, self._at = pipeline, at
+        self._seen = (0, 0)
+        self._seen_at = time.monotonic()
+        self._longest_s = HANGS_S / 2  # between two frames
+
+    def is_over(self) -> bool:
+        now, stats, playback = time.monotonic(), self._pipeline.stats, self._pipeline.playback
+        seen = (stats.captured, stats.processed)
+        waits = playback is not None and (playback.paused or playback.at_end)  # for a key
+        if waits or seen != self._seen:
+            self._longest_s = max(self._longest_s, now - self._seen_at)
+            self._seen, self._seen_at = seen, now
+        return now > self._at and (self._pipeline.source.live or now - self._seen_at > 2 * self._longest_s)
 
 
 class SourceRun:
@@ -53,6 +77,7 @@ class SourceRun:
         self._view: View | None = None
         self._started = time.monotonic()
         self._ended: float | None = None
+        self._signaled = False
 
     @property
     def seconds(self) -> float:
@@ -82,6 +107,7 @@ class SourceRun:
             self.pipeline.start()
             action = self._watch(attendants)
         except (KeyboardInterrupt, Stopped) as stopped:
+            self._signaled = True
             self.pipeline.stop(stopped.word if isinstance(stopped, Stopped) else Interrupted.word)
             raise
         except BaseException:
@@ -99,8 +125,7 @@ class SourceRun:
         """Wait for the end; meanwhile show the window, the status line and what else belongs to this thread."""
         pipeline, status = self.pipeline, attendants.status
         status.begin(pipeline)
-        # Frame times end a run; this deadline is for a live source that sends no more frames.
-        deadline = self._started + (self._duration_s or math.inf) + 1
+        deadline = _Deadline(pipeline, self._started + (self._duration_s or math.inf) + 1)
         processed = 0
         while not pipeline.wait(WAIT_S if self._window is None else 0):
             action = self._show(status.caption())
@@ -108,8 +133,11 @@ class SourceRun:
                 return self._leave(action)
             if self._outputs.stdout_closed:
                 return self._stop(STDOUT_CLOSED)
-            if pipeline.source.live and time.monotonic() > deadline:
+            if deadline.is_over():
                 return self._stop("duration")
+            if (error := timed.stuck_network()) is not None:
+                pipeline.error = pipeline.error or error
+                return self._stop(ERROR)
             if self._note_end():
                 attendants.status.clear()
                 attendants.report_if_requested()
@@ -182,7 +210,15 @@ class SourceRun:
         since, pipeline = time.monotonic(), self.pipeline
         if self._window is not None:
             self._window.end()  # the pipeline may wait for it
-        pipeline.release(while_waiting=lambda: self._outputs.abandon_hanging(since))
-        if pipeline.error is not None:
+
+        def gives_up() -> bool:
+            self._outputs.abandon_hanging(since)
+            timed.end_hanging_runs()
+            error = timed.stuck_network()
+            pipeline.error = pipeline.error or error
+            return error is not None
+
+        pipeline.release(gives_up=gives_up)
+        if pipeline.error is not None and not self._signaled:
             lost = isinstance(pipeline.error, FerError) and pipeline.source.live
             pipeline.exit_reason = "source lost" if lost else ERROR

@@ -13,7 +13,7 @@ from fer_edge.detectors.defaults import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE
 from fer_edge.detectors.lighting import apply_table, lighting_table
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Framing, Image, Square, crop, iou_matrix_xyxy, to_gray
-from fer_edge.guards.exit_guard import responsive
+from fer_edge.network import timed
 from fer_edge.network.contract import SecondLook
 from fer_edge.network.session import IN_MEMORY, load_model, read_contract, run_in_batches
 from fer_edge.opencv import cv2
@@ -90,7 +90,7 @@ class LumaDetector:
             shapes.append((2, self.terms.second_look.window_px, self.terms.second_look.window_px))
         for count, height, width in shapes:
             try:
-                outputs = responsive(partial(self._run, _ramp(count, height, width)))
+                outputs = timed.first_run(partial(self._run, _ramp(count, height, width)), str(self.path))
             except ModelError:
                 raise
             except Exception as error:  # onnxruntime's exceptions share no other base

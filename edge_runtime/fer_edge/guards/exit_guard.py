@@ -65,11 +65,11 @@ def native_calls() -> Iterator[None]:
             _changed.notify_all()
 
 
-def responsive(call: Callable[[], Result]) -> Result:
+def responsive(call: Callable[[], Result], limit_s: float | None = None) -> Result:
     """`call()`, such that signals are handled meanwhile, even if it is long in OpenCV or onnxruntime.
 
     Python handles signals in the main thread, between two of its own instructions. So there, `call` runs in another
-    thread; an exception of a signal's handler leaves it behind.
+    thread; an exception of a signal's handler leaves it behind, and so does TimeoutError after `limit_s` seconds.
     """
     if threading.current_thread() is not threading.main_thread():
         return call()
@@ -85,7 +85,9 @@ def responsive(call: Callable[[], Result]) -> Result:
 
     thread = threading.Thread(target=run, name="fer-call", daemon=True)
     thread.start()
-    thread.join()
+    thread.join(limit_s)
+    if thread.is_alive():
+        raise TimeoutError
     if errors:
         raise errors[0]
     return results[0]

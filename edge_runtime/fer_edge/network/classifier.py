@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fer_edge import framing
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Image, Square, crop, to_gray
-from fer_edge.guards.exit_guard import responsive
+from fer_edge.network import timed
 from fer_edge.network.session import IN_MEMORY, load_model, read_contract
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Classifier:
         batch = np.arange(2 * math.prod(expected)).reshape(2, *expected).astype(np.uint8)
         batch[0] = 0
         try:
-            probabilities = responsive(lambda: self._run(batch))
+            probabilities = timed.first_run(lambda: self._run(batch), str(self.path))
         except ModelError:
             raise
         except Exception as error:  # onnxruntime's exceptions share no other base

@@ -2,22 +2,29 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from fer_edge.errors import ModelError
+from fer_edge.guards.exit_guard import responsive
 from fer_edge.guards.limits import MAX_MODEL_SECONDS
 from fer_edge.onnx_runtime import onnxruntime
 
 POLL_S = 0.25
 STUCK_S = 5.0  # an operator that goes on so long after its run was ended does not stop
+PATIENCE_S = 5.0  # for a run when the command is to end, unless runs are known to take longer
+
+
+Result = TypeVar("Result")
+
+_longest_s = 0.0  # of the runs that gave a result
 
 
 class _Run:
-    """A call of onnxruntime that is in progress. ended_at: when it was told to end, or None."""
+    """A call of onnxruntime that is in progress. name: of the model. ended_at: when it was told to end, or None."""
 
-    def __init__(self, limit_s: float) -> None:
-        self.options = onnxruntime.RunOptions()
+    def __init__(self, name: str, limit_s: float) -> None:
+        self.name, self.options = name, onnxruntime.RunOptions()
         self.started, self.limit_s = time.monotonic(), limit_s
         self.ended_at: float | None = None
 
@@ -40,8 +47,9 @@ def run(
 
     name: the model's file, for messages. Raises onnxruntime's errors as well.
     """
+    global _longest_s
     _start_watcher()
-    current = _Run(MAX_MODEL_SECONDS.value)
+    current = _Run(name, MAX_MODEL_SECONDS.value)
     _runs.add(current)
     if not _busy.is_set():
         _busy.set()
@@ -50,14 +58,28 @@ def run(
     except Exception as error:
         if current.ended_at is None:
             raise
-        seconds = f"{current.ended_at - current.started:.0f} s"
-        raise ModelError(
-            f"{name} gives no result within {seconds}: it may loop for ever; "
-            f"for a slow network, raise {MAX_MODEL_SECONDS.variable}"
-        ) from error
+        seconds = current.ended_at - current.started
+        advice = f"; for a slow network, raise {MAX_MODEL_SECONDS.variable}" if seconds >= current.limit_s else ""
+        raise ModelError(f"{name} gives no result within {seconds:.0f} s: it may loop for ever{advice}") from error
     finally:
         _runs.discard(current)
+    _longest_s = max(_longest_s, time.monotonic() - current.started)
     return results
+
+
+def first_run(call: Callable[[], Result], name: str) -> Result:
+    """`call()`, which runs a network to check it; signals are handled meanwhile.
+
+    Raises ModelError, which names the file `name`, if an operator does not even stop when its run is ended.
+    """
+    try:
+        return responsive(call, MAX_MODEL_SECONDS.value + STUCK_S)
+    except TimeoutError as error:
+        raise _stuck(name) from error
+
+
+def _stuck(name: str) -> ModelError:
+    return ModelError(f"{name} does not end: one of its operators takes very long; use another network")
 
 
 def end_runs_longer_than(seconds: float) -> None:
@@ -66,10 +88,18 @@ def end_runs_longer_than(seconds: float) -> None:
         current.end_if_longer(seconds)
 
 
-def is_stuck() -> bool:
-    """Whether a run that was ended goes on, because one operator of the network takes very long."""
+def end_hanging_runs() -> None:
+    """End the runs in progress that seem to hang: for a command that is to end."""
+    end_runs_longer_than(max(PATIENCE_S, 2 * _longest_s))
+
+
+def stuck_network() -> ModelError | None:
+    """The error of a run that goes on after it was ended, because one operator takes very long; None without one."""
     now = time.monotonic()
-    return any(current.ended_at is not None and now - current.ended_at > STUCK_S for current in list(_runs))
+    for current in list(_runs):
+        if current.ended_at is not None and now - current.ended_at > STUCK_S:
+            return _stuck(current.name)
+    return None
 
 
 def _start_watcher() -> None:

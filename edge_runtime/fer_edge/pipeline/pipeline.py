@@ -15,6 +15,7 @@ from fer_edge.detectors.base import Detection, FramedDetector
 from fer_edge.detectors.filter import Found
 from fer_edge.detectors.search import search_of
 from fer_edge.framing import Box, Framing, Image
+from fer_edge.guards.exit_guard import responsive
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
 from fer_edge.pipeline.clock import frame_clock
@@ -106,7 +107,7 @@ class Pipeline:
     def start(self) -> None:
         """Start the threads; before a stream, run the detector once on a blank image to load its code and caches."""
         if not self._separate:
-            self._search(np.zeros((240, 320), dtype=np.uint8))
+            responsive(lambda: self._search(np.zeros((240, 320), dtype=np.uint8)))
         for thread in self._threads:
             thread.start()
 
@@ -131,14 +132,15 @@ class Pipeline:
             self.playback.release()
 
     def release(
-        self, timeout_s: float = 2.0, while_waiting: Callable[[], None] = lambda: None, limit_s: float = math.inf
+        self, timeout_s: float = 2.0, gives_up: Callable[[], bool] = lambda: False, limit_s: float = math.inf
     ) -> None:
         """Stop capturing, process the captured frames, free the source.
 
         A capture thread that hangs in its device is abandoned after `timeout_s` seconds. May be called at any time,
-        even if start() was interrupted. while_waiting: called every second until all frames are processed, to unblock
-        what `publish` waits for. limit_s: how long to wait for all threads. Called in one of them, which happens if
-        the garbage collector runs there, it does not wait: they end once it returns.
+        even if start() was interrupted. gives_up: called every second until all frames are processed, to unblock what
+        the threads wait for; once it returns True, they are abandoned. limit_s: how long to wait for all threads.
+        Called in one of them, which happens if the garbage collector runs there, it does not wait: they end once it
+        returns.
         """
         if threading.current_thread() in self._threads:
             limit_s = 0.0
@@ -154,7 +156,8 @@ class Pipeline:
         for thread in others:
             while thread.ident is not None and thread.is_alive() and (left_s := deadline - time.monotonic()) > 0:
                 thread.join(min(1.0, left_s))
-                while_waiting()
+                if thread.is_alive() and gives_up():
+                    return
 
     @property
     def in_flight(self) -> int:

@@ -112,12 +112,19 @@ class SinkRunner:
         if busy_since is not None and time.monotonic() - max(busy_since, since) >= self._timeout_s:
             self._abandon()
 
-    def close(self) -> None:
-        """Write what is queued and complete the output; abandon a sink that hangs."""
+    def take_no_more(self) -> None:
+        """Write what is queued and complete the output, without waiting for that; later results are lost."""
+        self._queue.close()
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """Write what is queued and complete the output; abandon a sink that hangs.
+
+        timeout_s: how long to wait; None for as long as the output may take.
+        """
         if isinstance(self.failure, TimeoutError):
             return
-        self._queue.close()
-        self._thread.join(self._timeout_s)
+        self.take_no_more()
+        self._thread.join(self._timeout_s if timeout_s is None else timeout_s)
         if self._thread.is_alive():
             self._abandon()
 

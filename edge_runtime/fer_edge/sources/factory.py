@@ -114,9 +114,10 @@ def _open_path(text: str, recursive: bool, exclude: Path | None) -> Source:
 
         return ImagesSource(text, [path])
 
+    from fer_edge.guards.exit_guard import responsive
     from fer_edge.sources.video import VideoFileSource
 
-    return VideoFileSource(path)
+    return responsive(lambda: VideoFileSource(path))  # a pipe or a network drive may take for ever
 
 
 def _is_image(path: Path) -> bool:

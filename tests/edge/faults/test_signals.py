@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import random
 import signal
 import subprocess
@@ -13,9 +12,6 @@ from pathlib import Path
 
 import cv2
 import pytest
-
-from fer_edge.console import signals_deferred
-from fer_edge.errors import Terminated
 
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 TIMEOUT_S = 40
@@ -230,25 +226,3 @@ def test_a_report_request_during_the_imports_is_ignored() -> None:
     ran = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("fer-edge ")
-
-
-@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
-def test_deferred_signals_hold_back_one_signal_but_not_a_second(number: int, raised: type) -> None:
-    def terminate(_number: int, _frame: object) -> None:
-        raise Terminated
-
-    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, terminate),
-              signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}  # fmt: skip
-    steps = []
-    try:
-        with pytest.raises(raised), signals_deferred():
-            os.kill(os.getpid(), number)
-            steps.append("done")
-        with pytest.raises(raised), signals_deferred():
-            os.kill(os.getpid(), number)
-            os.kill(os.getpid(), number)
-            steps.append("never")
-    finally:
-        for old_number, handler in before.items():
-            signal.signal(old_number, handler)
-    assert steps == ["done"]

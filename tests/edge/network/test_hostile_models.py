@@ -184,7 +184,7 @@ def test_runs_in_progress_can_be_ended_early(contract: Contract) -> None:
         timed.end_runs_longer_than(0)
         time.sleep(0.01)
     assert len(errors) == 1
-    assert not timed.is_stuck()
+    assert timed.stuck_network() is None
 
 
 def no_numbers(contract: Contract, value: float, bright_only: bool) -> bytes:

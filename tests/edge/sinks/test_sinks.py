@@ -317,7 +317,13 @@ def test_a_hanging_sink_does_not_block_the_end_of_a_file(
     assert not pipeline.wait(1.0)  # everything waits for the sink, which may just be slow
     assert not caplog.records
     since = time.monotonic()
-    pipeline.release(while_waiting=lambda: [runner.abandon_if_hanging(since) for runner in runners])
+
+    def abandon() -> bool:
+        for runner in runners:
+            runner.abandon_if_hanging(since)
+        return False
+
+    pipeline.release(gives_up=abandon)
     for runner in runners:
         runner.close()
     assert [record.getMessage() for record in caplog.records] == [

@@ -1,0 +1,125 @@
+"""Signals that end a command: the first one in order, the second one within about a second.
+
+Python calls a signal's handler in the main thread, between two of its own instructions: not while that thread is in
+OpenCV, onnxruntime or PyTorch, or opens a file. But the part of the handler that is written in C runs at once. It
+writes the signal's number to a pipe (signal.set_wakeup_fd), which a thread reads. At the second number, this thread
+gives the main thread GRACE_S to end. Then it gives `last_words` LAST_WORDS_S to complete and report what there is,
+and ends the process.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from fer_edge.errors import Stopped
+from fer_edge.guards.early_signals import ENDINGS, handled
+
+GRACE_S = 0.4
+LAST_WORDS_S = 0.8
+
+LastWords = Callable[[str, float], object]
+"""Called in another thread with the word of the signal, such as "interrupted", and the monotonic time of the end."""
+
+_last_words: list[LastWords] = []
+_watches = False  # this process, and not the one that it is a fork of
+second_came = threading.Event()
+
+
+@contextlib.contextmanager
+def signals_deferred() -> Iterator[None]:
+    """Hold a signal that ends the command back until the block is done; `second_signal_ends` does not wait for that."""
+    held: list[int] = []
+
+    def hold(number: int, _frame: FrameType | None) -> None:
+        held.append(number)
+
+    before = {number: signal.signal(number, hold) for number in handled()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in held[:1]:
+        handler = before[number]
+        if callable(handler):
+            handler(number, None)  # to raise the signal again would count as a second one
+        else:
+            signal.raise_signal(number)
+
+
+@contextlib.contextmanager
+def last_words(say: LastWords) -> Iterator[None]:
+    """Call `say` if a second signal ends the process during the block."""
+    _last_words.append(say)
+    try:
+        yield
+    finally:
+        _last_words.remove(say)
+
+
+@contextlib.contextmanager
+def second_signal_ends(prog_name: str) -> Iterator[None]:
+    """Let the second signal of ENDINGS end the process with its exit code, whatever the main thread does.
+
+    Signals that our parent ignores don't count. Call it in the main thread.
+    """
+    global _watches
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    over = threading.Event()
+    watch = threading.Thread(target=_watch, args=(reader, prog_name, over), name="signals", daemon=True)
+    try:
+        watch.start()
+    except RuntimeError:  # no thread is left: go on without
+        os.close(reader)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    _watches = True
+    second_came.clear()
+    try:
+        yield
+    finally:
+        over.set()
+        _watches = False
+        signal.set_wakeup_fd(before)
+        os.close(writer)
+
+
+def _watch(reader: int, prog_name: str, over: threading.Event) -> None:
+    count = 0
+    while numbers := os.read(reader, 64):
+        for number in numbers:
+            count += number in ENDINGS
+            if count == 2:
+                second_came.set()
+                if not over.wait(GRACE_S):
+                    _end(ENDINGS[number], prog_name, over)
+    os.close(reader)
+
+
+def _end(ending: type[Stopped], prog_name: str, over: threading.Event) -> None:
+    speaker = threading.Thread(target=_speak, args=(ending, prog_name), daemon=True)
+    with contextlib.suppress(RuntimeError):  # no thread is left
+        speaker.start()
+        speaker.join(LAST_WORDS_S)  # a terminal or a disk may hang, too
+    if not over.is_set():
+        os._exit(ending.exit_code)
+
+
+def _speak(ending: type[Stopped], prog_name: str) -> None:
+    until = time.monotonic() + LAST_WORDS_S * 0.9
+    for say in reversed(_last_words):
+        with contextlib.suppress(Exception):  # the process ends anyway
+            say(ending.word, until)
+    os.write(2, f"{prog_name}: {ending.word}\n".encode())
+
+
+def _forget_in_child() -> None:
+    if _watches:
+        signal.set_wakeup_fd(-1)  # or the parent would count the child's signals
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
