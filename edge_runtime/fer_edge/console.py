@@ -275,7 +275,7 @@ def _exit(code: int) -> NoReturn:
             with contextlib.suppress(OSError):
                 stream.flush()
         os._exit(code)
-    # CPython remembers a KeyboardInterrupt inside `exec`, as imports use it, and would end by SIGINT. This resets it.
+    # After a KeyboardInterrupt inside `exec`, which dataclasses use, `python -m` would end by SIGINT. This resets that.
     exec("")
     sys.exit(code)
 
