@@ -50,7 +50,7 @@ def check(value: Any, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The outputs of a run on a video with times of day, and of one on an image and a file that is none."""
+    """The outputs of a run on a video with times of day, of one on an image and a file that is none, and of counts."""
     folder = tmp_path_factory.mktemp("outputs")
     cv2.imwrite(str(folder / "face.png"), draw_scene(2.0, (320, 240)))
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
@@ -58,9 +58,12 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "demo": (["demo:320x240", "--max-frames", "12"], 0),
         "two": ([str(folder / "face.png"), str(folder / "broken.png")], 1),
     }
+    counts = ["--aggregate", "1s", "--at-least", "1", "--aggregate-out"]
+    runs["counts"] = (["demo:320x240", "--max-frames", "80", "--start-time", "2026-05-01T12:00Z"], 0)
     for name, (sources, code) in runs.items():
         command = [sys.executable, "-m", "fer_edge", *sources, "--headless"]
-        command += ["--json", str(folder / f"{name}.jsonl"), "--report", str(folder / f"{name}.report.json")]
+        command += [*(counts if name == "counts" else ["--json"]), str(folder / f"{name}.jsonl")]
+        command += ["--report", str(folder / f"{name}.report.json")]
         assert subprocess.run(command, capture_output=True, check=False).returncode == code
     return folder
 
@@ -73,7 +76,18 @@ def test_json_lines_fit_their_schema(outputs: Path, name: str) -> None:
         check(json.loads(line), "result")
 
 
-@pytest.mark.parametrize("name", ["demo", "two"])
+def test_counts_per_interval_fit_their_schema(outputs: Path) -> None:
+    lines = [json.loads(line) for line in (outputs / "counts.jsonl").read_text(encoding="utf-8").splitlines()]
+    withheld = {"schema": 1, "interval_s": 60, "start_t": 0, "withheld": True}
+    assert lines
+    for line in [*lines, withheld]:
+        check(line, "aggregate")
+    for wrong in (withheld | {"faces": 2}, withheld | {"withheld": False}, withheld | {"start_time": "noon"}):
+        with pytest.raises(jsonschema.ValidationError):
+            check(wrong, "aggregate")
+
+
+@pytest.mark.parametrize("name", ["demo", "two", "counts"])
 def test_reports_fit_their_schema(outputs: Path, name: str) -> None:
     check(json.loads((outputs / f"{name}.report.json").read_text(encoding="utf-8")), "report")
 

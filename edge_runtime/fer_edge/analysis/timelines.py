@@ -77,13 +77,13 @@ def timeline(
     table: of read_results, or Results. every: length of an interval, as "10s" or in seconds; None for the shortest
     usual one that gives at most `points` of them. faces: how many faces to list, beside all together.
 
-    Returns a row per face and interval, also where nobody was seen, with the columns
+    Returns a row per face and interval, also where no face was seen, with the columns
 
         who         "all", or "face 3" ("run 2, face 3" of several runs)
         start       float64, seconds since the first result
         time        datetime64, where results have the time of day
         seconds     float64, how long faces were seen in the interval
-        share_<label>, share_unsure   float64, 0 to 1; NaN where nobody was seen: a gap
+        share_<label>, share_unsure   float64, 0 to 1; NaN where no face was seen: a gap
         p_<label>, sd_<label>         float64, mean and standard deviation of the probability; NaN in gaps
 
     Raises DataError if `every` is no interval, and ValueError if it is so short that the table would not fit.

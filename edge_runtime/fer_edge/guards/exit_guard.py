@@ -68,7 +68,7 @@ def native_calls() -> Iterator[None]:
 def responsive(call: Callable[[], Result], limit_s: float | None = None) -> Result:
     """`call()`, such that signals are handled meanwhile, even if it is long in OpenCV or onnxruntime.
 
-    Python handles signals in the main thread, between two of its own instructions. So there, `call` runs in another
+    Python handles signals in the main thread, between two of its instructions. So there, `call` runs in another
     thread; an exception of a signal's handler leaves it behind, and so does TimeoutError after `limit_s` seconds.
     """
     if threading.current_thread() is not threading.main_thread():

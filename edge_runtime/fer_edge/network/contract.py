@@ -66,7 +66,7 @@ class DetectorContract:
 
 @dataclass(frozen=True)
 class Head:
-    """One of several answers that a classifier gives about a face, each by an output of its own.
+    """One of several answers that a classifier gives about a face, each by its own output.
 
     name: what `--head` calls it. output: name of the ONNX output, float32 [N, labels] probabilities.
     labels, temperature, min_confidence, dataset: as of a Contract, for this head.

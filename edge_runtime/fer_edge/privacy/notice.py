@@ -14,13 +14,14 @@ ICON = (
     '<circle cx="190" cy="58" r="40"/><path d="M172 70q18 18 36 0"/></g><g fill="currentColor">'
     '<circle cx="176" cy="48" r="5"/><circle cx="204" cy="48" r="5"/></g></svg>'
 )
+SOFT_HYPHEN = "\u00ad"
 STYLE = """
-@page { size: A4; margin: 18mm }
+@page { size: A4; margin: 0 } /* so that the browser prints neither the file's path nor the date on it */
 * { box-sizing: border-box }
 body { margin: 0 auto; padding: 5mm; max-width: 180mm; color: #000; background: #fff;
   font: 13pt/1.4 system-ui, "DejaVu Sans", sans-serif; overflow-wrap: anywhere }
 svg { display: block; width: 72mm; max-width: 100%; margin: 0 auto 6mm }
-h1 { margin: 0 0 5mm; font-size: 27pt; line-height: 1.15; text-align: center; hyphens: auto }
+h1 { margin: 0 0 5mm; font-size: clamp(19pt, 7vw, 27pt); line-height: 1.15; text-align: center; text-wrap: balance }
 p, ul { margin: 0 0 4mm }
 dl { margin: 5mm 0; padding: 4mm 5mm; border: 1mm solid #000; border-radius: 2mm }
 dt { font-weight: 700 }
@@ -28,7 +29,7 @@ dd { margin: 0 0 3mm; min-height: 1.4em }
 dd:last-child { margin: 0 }
 .line { border-bottom: 0.3mm solid #000; min-height: 9mm }
 .law { font-size: 10pt; line-height: 1.35; margin: 0 }
-@media print { body { padding: 0; max-width: none } }
+@media print { body { padding: 18mm; max-width: none } h1 { font-size: 27pt } }
 """
 
 
@@ -65,7 +66,7 @@ TEXTS = {
         "emotion recognition at work and in education, except for medical or safety reasons.",
     ),
     "de": _Text(
-        title="Hier wertet eine Kamera Gesichtsausdrücke aus",
+        title=f"Hier wertet eine Kamera Gesichts{SOFT_HYPHEN}ausdrücke aus",
         alt="Eine Kamera blickt auf ein Gesicht",
         what="Ein Computerprogramm findet Gesichter im Bild der Kamera und schätzt, welchen Ausdruck jedes zeigt, zum "
         "Beispiel fröhlich, traurig oder überrascht.",
@@ -106,7 +107,7 @@ def notice_page(lang: str, contact: str, purpose: str) -> str:
         f"<p>{html.escape(text.what)}</p>",
         f"<ul>{limits}</ul>",
         f"<dl><dt>{html.escape(text.purpose)}</dt><dd>{_escaped('purpose', purpose)}</dd>"
-        f'<dt>{html.escape(text.stored)}</dt><dd class="line"></dd>'
+        f'<dt>{html.escape(text.stored)}</dt><dd class="line"></dd><dd class="line"></dd>'
         f"<dt>{html.escape(text.contact)}</dt><dd>{_escaped('contact', contact)}</dd></dl>",
         f"<p>{html.escape(text.rights)}</p>",
         f'<p class="law">{html.escape(text.law)}</p>',
@@ -114,7 +115,7 @@ def notice_page(lang: str, contact: str, purpose: str) -> str:
     head = (
         f'<!doctype html>\n<html lang="{lang}">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(text.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{html.escape(text.title.replace(SOFT_HYPHEN, ''))}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
     )
     return head + "\n".join(parts) + "\n</body>\n</html>\n"
 

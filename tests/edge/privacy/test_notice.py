@@ -21,6 +21,7 @@ def test_the_page_says_everything_and_needs_nothing(lang: str) -> None:
     assert "Café &lt;b&gt;Mu&lt;/b&gt; &amp; Co" in page
     assert "To &quot;see&quot;<br>which exhibits &lt;script&gt;alert(1)&lt;/script&gt; please" in page
     assert not re.search(r"<script|<link|<img|https?:|url\(|@import|\son\w+=", page)
+    assert "\u00ad" not in re.findall("<title>.*</title>", page)[0], "the heading may be hyphenated, the title not"
     assert page.count("<svg") == page.count("</svg>") == 1
     for law in ("2024/1689", "13", "77", "50", "DSGVO" if lang == "de" else "GDPR"):
         assert law in page

@@ -139,7 +139,7 @@ def probability_curves(
 def heat_map(
     part: pd.DataFrame, labels: Sequence[str], every_s: float, marks: Sequence[Mark], length_s: float, title: str
 ) -> Markup:
-    """Emotions by interval: the stronger the color, the larger the share. Empty where nobody was seen."""
+    """Emotions by interval: the stronger the color, the larger the share. Empty where no face was seen."""
     names = (*labels, UNSURE)
     pixels = np.zeros((len(names), len(part), 4))
     for place, label in enumerate(names):

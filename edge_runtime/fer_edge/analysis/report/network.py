@@ -22,7 +22,7 @@ LIMITS = (
 LAW = (
     "European Union: Art. 5(1)(f) of the AI Act forbids emotion recognition at work and in education, other than for "
     "medical or safety reasons. Since 2 August 2026, Art. 50(3) requires the deployer to inform the people exposed.",
-    "Data about faces are personal data (GDPR): whoever keeps this report or the results needs a legal basis and a "
+    "Data about faces are personal data (GDPR): keeping this report or the results needs a legal basis and a "
     "date of deletion.",
     "This is information, not legal advice.",
 )

@@ -43,7 +43,7 @@ def legend(labels: Sequence[str]) -> Markup:
         style = None if label == UNSURE else f"background:rgb({red},{green},{blue})"
         swatch = element("span", class_="swatch unsure" if label == UNSURE else "swatch", style=style)
         entries.append(element("li", swatch, label))
-    gap = element("li", element("span", class_="swatch gap"), "nobody seen")
+    gap = element("li", element("span", class_="swatch gap"), "no face seen")
     return element("ul", *entries, gap, class_="legend", aria_label="Colors")
 
 
@@ -211,7 +211,7 @@ def _share_table(part: pd.DataFrame, labels: Sequence[str], axis: Axis, caption:
     for row in part.to_dict("records"):
         gap = pd.isna(row[SHARE + UNSURE])
         cells = ["" if gap else f"{100 * row[SHARE + name]:.0f} %" for name in names]
-        body.append([_when(row, axis, every), "nobody" if gap else duration(row["seconds"]), *cells])
+        body.append([_when(row, axis, every), "no face" if gap else duration(row["seconds"]), *cells])
     return html.table(["from", "seen", *names], body, caption)
 
 
