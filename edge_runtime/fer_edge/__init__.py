@@ -16,6 +16,7 @@ The folders follow the data: sources -> detectors -> network -> tracking -> pipe
 import os
 
 from fer_edge.errors import (
+    ConnectError,
     ContractError,
     DataError,
     FerError,
@@ -48,9 +49,9 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "Aggregation", "ContractError", "DataError", "Detection", "Detector", "EmotionRecognizer", "Face", "FerError",
-    "FrameResult", "Framing", "GateError", "IntervalAggregator", "MissingExtraError", "ModelError", "OutputError",
-    "ResultStream", "RunSummary", "SourceError", "StreamOptions", "__version__", "annotate",
+    "Aggregation", "ConnectError", "ContractError", "DataError", "Detection", "Detector", "EmotionRecognizer", "Face",
+    "FerError", "FrameResult", "Framing", "GateError", "IntervalAggregator", "MissingExtraError", "ModelError",
+    "OutputError", "ResultStream", "RunSummary", "SourceError", "StreamOptions", "__version__", "annotate",
 ]  # fmt: skip
 
 _LAZY = {

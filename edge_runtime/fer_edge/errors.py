@@ -7,6 +7,7 @@
     ├── SourceError         a camera, video, image, folder or URL
     ├── OutputError         a file that can't be written or must not be overwritten
     ├── GateError           a measured limit that was exceeded (export)
+    ├── ConnectError        a connection that can't start as asked: its address, port or token (exit code 2)
     └── MissingExtraError   a command whose optional packages are not installed (exit code 2)
 
 The message is one line: what is wrong, where, and what to do. Only a command's `main` catches these errors. Wrong use
@@ -17,6 +18,7 @@ answer a signal before its own imports are done.
 """
 
 __all__ = [
+    "ConnectError",
     "ContractError",
     "DataError",
     "FerError",
@@ -56,6 +58,12 @@ class OutputError(FerError):
 
 class GateError(FerError):
     """A measured limit was exceeded, so nothing was written."""
+
+
+class ConnectError(FerError):
+    """A connection can't start as asked: its address is wrong, its port is taken, its token is missing."""
+
+    exit_code = 2
 
 
 class MissingExtraError(FerError):

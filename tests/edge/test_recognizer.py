@@ -21,9 +21,10 @@ def recognizer(model: Path) -> EmotionRecognizer:
 
 def test_the_public_names_are_these() -> None:
     assert fer_edge.__all__ == [
-        "Aggregation", "ContractError", "DataError", "Detection", "Detector", "EmotionRecognizer", "Face", "FerError",
-        "FrameResult", "Framing", "GateError", "IntervalAggregator", "MissingExtraError", "ModelError", "OutputError",
-        "ResultStream", "RunSummary", "SourceError", "StreamOptions", "__version__", "annotate",
+        "Aggregation", "ConnectError", "ContractError", "DataError", "Detection", "Detector", "EmotionRecognizer",
+        "Face", "FerError", "FrameResult", "Framing", "GateError", "IntervalAggregator", "MissingExtraError",
+        "ModelError", "OutputError", "ResultStream", "RunSummary", "SourceError", "StreamOptions",
+        "__version__", "annotate",
     ]  # fmt: skip
     assert set(errors.__all__) < set(fer_edge.__all__)
     assert all(hasattr(fer_edge, name) for name in fer_edge.__all__)

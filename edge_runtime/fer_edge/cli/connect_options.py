@@ -1,5 +1,6 @@
 """The options of the connections: --serve, metrics, MQTT and actions."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,56 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FILE = click.Path(path_type=Path)
 option = click.option
 
+LOOPBACK = "127.0.0.1"
+LISTEN = re.compile(r"(?:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):)?(\d{1,5})", re.ASCII)
+HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}", re.ASCII)
+
+
+class Listen(click.ParamType):  # type: ignore[type-arg]
+    """[HOST:]PORT, as (host, port); without a host it is this machine alone."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        if isinstance(value, tuple):
+            return value
+        match = LISTEN.fullmatch(str(value))
+        if match is None or int(match[2]) > 65535:
+            self.fail(f"{value!r} is not [HOST:]PORT, for example 8080 or 0.0.0.0:8080", param, ctx)
+        return match[1] or LOOPBACK, int(match[2])
+
+
+class HostName(click.ParamType):  # type: ignore[type-arg]
+    """A host name, without scheme and port."""
+
+    name = "host"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not HOST_NAME.fullmatch(value):
+            self.fail(f"{value!r} is not a host name, for example camera.example.org", param, ctx)
+        return str(value)
+
+
 # fmt: off
+TOKEN_OPTIONS: list[Decorator] = [  # of `serve`, too
+    option("--serve-token", type=FILE, metavar="FILE",
+           help="File with the token that clients of --serve must send.  [default: $FER_EDGE_TOKEN]"),
+    option("--serve-host", type=HostName(), multiple=True, metavar="NAME",
+           help="A further name by which the server is reached, such as a proxy's; may be repeated."),
+]
 CONNECT_OPTIONS: list[Decorator] = [
+    option("--serve", type=Listen(), metavar="[HOST:]PORT",
+           help="Serve a dashboard and REST at PORT; other machines reach it only if HOST is given, with a token "
+                "(needs the extra web)."),
+    *TOKEN_OPTIONS,
     option("--metrics-file", type=FILE, metavar="FILE.prom",
            help="Write metrics for node_exporter's textfile collector every 15 s (needs the extra web)."),
 ]
 # fmt: on
+
+
+def check_connections(ctx: click.Context, values: dict[str, Any]) -> None:
+    """Raise click.UsageError for options of connections that are not asked for."""
+    for option in ("serve_token", "serve_host"):
+        if values[option] and values["serve"] is None:
+            raise click.UsageError(f"--{option.replace('_', '-')} is for --serve: give it, too", ctx)

@@ -14,7 +14,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from fer_edge.cli.connect_options import CONNECT_OPTIONS, Decorator
+from fer_edge.cli.connect_options import CONNECT_OPTIONS, Decorator, check_connections
 from fer_edge.cli.parameters import (
     FrameSize,
     Interval,
@@ -248,6 +248,7 @@ def check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
             raise click.UsageError(f"{flags[name]} and {flag} can't share {path}: name two files", ctx)
         flags[name] = flag
     _check_rotation(ctx, values)
+    check_connections(ctx, values)
 
 
 def _check_aggregate(ctx: click.Context, values: dict[str, Any]) -> None:

@@ -76,6 +76,8 @@ def run(options: RunOptions) -> None:
     connections = _open_connections(options, classifier)
     outputs = Outputs(options, classifier.labels, window, connections)
     job = _Job(options, detector, classifier, outputs)
+    if connections is not None:
+        connections.start(lambda: job.build_report(RUNNING))
     with last_words(job.end_at_once):
         try:
             with _reports_on_request(job.report) as report_if_requested:
@@ -263,6 +265,8 @@ class _Job:
         read = any(part["frames"]["processed"] for part in self._all_parts())
         try:
             self._outputs.close(discard=not read and (bool(self._errors) or not self._opened))
+            if self._outputs.connections is not None:
+                self._outputs.connections.close()
             report = self.report()
             self._reported = True
             if report is not None and self._outputs.results is not None:
@@ -304,11 +308,26 @@ class _Job:
 
     def report(self, exit_reason: str | None = None) -> dict[str, Any] | None:
         """Print the report so far, write it to --report and return it; None if no source could be opened."""
+        report = self.build_report(exit_reason)
+        if report is None:
+            return None
+        from fer_edge.cli.report_text import render_report  # not needed before the first results
+
+        paths = self._outputs.paths()
+        if self._options.verbose or not self._one_image:
+            write_stderr(render_report(report, paths, verbose=self._options.verbose, blocks=blocks_allowed()))
+        elif files := [printable(path) for path in paths.values() if path != STDOUT]:
+            write_stderr(f"written to {', '.join(files)}")  # the image's own line shows its faces
+        if self._options.outputs.report is not None:
+            write_json(self._options.outputs.report, report, private=True)
+        return report
+
+    def build_report(self, exit_reason: str | None = None) -> dict[str, Any] | None:
+        """The report so far, from any thread; None if no source is open yet."""
         if not self._opened:
             return None
         # Not needed before the first results.
         from fer_edge.cli.report import build_report, build_total_report, run_settings, without_faces
-        from fer_edge.cli.report_text import render_report
 
         sinks, run = self._outputs.counts(), self._current
         if not self._several and run is not None:
@@ -327,13 +346,6 @@ class _Job:
         if self._options.aggregate is not None:
             report = without_faces(report)
             report["sinks"].get("aggregate", {}).update(self._outputs.interval_counts)
-        paths = self._outputs.paths()
-        if self._options.verbose or not self._one_image:
-            write_stderr(render_report(report, paths, verbose=self._options.verbose, blocks=blocks_allowed()))
-        elif files := [printable(path) for path in paths.values() if path != STDOUT]:
-            write_stderr(f"written to {', '.join(files)}")  # the image's own line shows its faces
-        if self._options.outputs.report is not None:
-            write_json(self._options.outputs.report, report, private=True)
         return report
 
     @property

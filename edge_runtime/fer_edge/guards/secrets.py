@@ -8,11 +8,11 @@ import re
 import stat
 from pathlib import Path
 
-from fer_edge.errors import SourceError
+from fer_edge.errors import FerError, SourceError
 
 SOURCE_VARIABLE = "FER_EDGE_SOURCE"
 HIDDEN = "***"
-MAX_SOURCE_BYTES = 8192  # of a file that holds a source; longer addresses are no addresses
+MAX_SECRET_BYTES = 8192  # of a file that holds a source or a token; no longer one is used
 SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+"
 HOST = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
 URL = re.compile(rf"({SCHEME}):(//?)(.*)", re.ASCII | re.DOTALL)
@@ -83,30 +83,34 @@ def given_source(option: str | None) -> str | None:
         name, value = "--source", option
     if value is None or not value.startswith("@"):
         return value or (None if option is None else value)
-    return _read_source(Path(value[1:]), name)
+    return read_secret(Path(value[1:]), f"{name} @{value[1:]}", "the source", SourceError)
 
 
-def _read_source(path: Path, name: str) -> str:
-    where = f"{name} @{path}"
+def read_secret(path: Path, where: str, what: str, fault: type[FerError]) -> str:
+    """The one line of a file that holds a secret, without its end.
+
+    where: the option and its file, as messages name them. what: the secret's name in messages. Raises `fault` if the
+    file can't be read, holds something else, or can be changed by every user.
+    """
     try:
         with open(path, "rb", opener=_open_at_once) as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
-                raise SourceError(f"{where} is not a file: name a file with one line, the source")
+                raise fault(f"{where} is not a file: name a file with one line, {what}")
             if mode & stat.S_IWOTH:
-                raise SourceError(f"{where} can be changed by every user: chmod 600 it")
-            content = file.read(MAX_SOURCE_BYTES + 1)
+                raise fault(f"{where} can be changed by every user: chmod 600 it")
+            content = file.read(MAX_SECRET_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name is no file name"
-        raise SourceError(f"{where} can't be read: {reason}") from error
+        raise fault(f"{where} can't be read: {reason}") from error
     try:
         lines = content.decode("utf-8-sig").strip().splitlines()
     except UnicodeDecodeError:
         lines = ["", ""]
     if not lines:
-        raise SourceError(f"{where} is empty: write the source into it, as one line")
-    if len(lines) > 1 or len(content) > MAX_SOURCE_BYTES or "\0" in lines[0]:
-        raise SourceError(f"{where} is not one line of text: write only the source into it")
+        raise fault(f"{where} is empty: write {what} into it, as one line")
+    if len(lines) > 1 or len(content) > MAX_SECRET_BYTES or "\0" in lines[0]:
+        raise fault(f"{where} is not one line of text: write only {what} into it")
     return lines[0]
 
 

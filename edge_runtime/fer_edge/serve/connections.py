@@ -1,10 +1,16 @@
 """Opens the connections that the options ask for, and closes them after the run."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 from fer_edge.console import extra_required
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.serve.options import ConnectOptions
 from fer_edge.serve.run_state import RunState
 from fer_edge.sinks.base import Sink
+
+if TYPE_CHECKING:
+    from fer_edge.serve.web.dashboard import Dashboard
 
 
 class Connections:
@@ -14,16 +20,29 @@ class Connections:
     before a camera starts. Each connection is a `Sink` in `sinks`; its thread gets every result that it has time for.
 
     overwrite: as --overwrite says.
+
+    Raises ConnectError or MissingExtraError if one can't be opened.
     """
 
     def __init__(self, options: ConnectOptions, state: RunState, overwrite: bool = False) -> None:
         self.state = state
         self.sinks: list[Sink] = []
         self._begun = False
+        self._dashboard: Dashboard | None = None
+        if options.serve is not None:
+            with extra_required("fer-edge --serve", "web"):
+                from fer_edge.serve.web import dashboard
+            self._dashboard = dashboard.Dashboard(options.serve, options.serve_token, options.serve_host, state)
+            self.sinks.append(self._dashboard.sink)
         if options.metrics_file is not None:
             with extra_required("fer-edge --metrics-file", "web"):
                 from fer_edge.serve.metrics_file import MetricsFileSink
             self.sinks.append(MetricsFileSink(options.metrics_file, state, overwrite))
+
+    def start(self, report: Callable[[], dict[str, Any] | None]) -> None:
+        """Begin to answer. report: returns the run's report so far, from any thread."""
+        if self._dashboard is not None:
+            self._dashboard.start(report)
 
     def begin(self, pipeline: Pipeline) -> None:
         """The next source starts."""
@@ -36,3 +55,8 @@ class Connections:
         if not self._begun:  # no source could be opened, so no thread feeds the sinks
             for sink in self.sinks:
                 sink.close()
+
+    def close(self) -> None:
+        """End what still runs, after the sinks."""
+        if self._dashboard is not None:
+            self._dashboard.stop()

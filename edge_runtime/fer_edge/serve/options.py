@@ -9,9 +9,15 @@ class ConnectOptions:
     """What follows a run beside its outputs; the default is nothing.
 
     Each option of the command line has a field of the same name here.
+
+    serve: host and port of the dashboard and REST. serve_token: a file with the token that clients must know.
+    serve_host: further names under which the server is reached.
     """
 
     metrics_file: Path | None = None
+    serve: tuple[str, int] | None = None
+    serve_token: Path | None = None
+    serve_host: tuple[str, ...] = ()
 
     @property
     def given(self) -> bool:

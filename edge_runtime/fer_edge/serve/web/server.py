@@ -1,0 +1,115 @@
+"""Runs the event loop with uvicorn in a thread; signals stay with the main thread."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from fer_edge.serve.web.hub import Hub
+from fer_edge.serve.web.streams import ABORT
+
+log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 256  # more are closed at once; each costs a file descriptor
+HEADERS_S = 10.0  # for the head of a request, from the connection or the last answer on
+KEEP_ALIVE_S = 15
+MAX_HEAD_BYTES = 16_384
+STOP_S = 1  # for open answers at the end
+JOIN_S = 2.5
+SILENT_PEER_MS = 30_000  # after which a peer that acknowledges nothing is gone
+
+
+class Connection(H11Protocol):
+    """One connection of a client, bounded in number and in the time that the head of a request may take."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._late: asyncio.TimerHandle | None = None
+        app = self.app
+
+        async def with_abort(scope: Any, receive: Any, send: Any) -> None:
+            scope[ABORT] = self.transport.abort
+            await app(scope, receive, send)
+
+        self.app = with_abort
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
+            return
+        sock = transport.get_extra_info("socket")
+        if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_PEER_MS)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._late is None:
+            self._expect_head()
+
+    def _expect_head(self) -> None:
+        self._late = self.loop.call_later(HEADERS_S, self._end)
+
+    def _stop_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _end(self) -> None:
+        self._late = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
+
+
+class WebServer:
+    """Serves `app` on a listening socket, in a thread, until `stop`."""
+
+    def __init__(self, app: ASGIApp, listening: socket.socket, hub: Hub) -> None:
+        self._hub, self._socket = hub, listening
+        config = uvicorn.Config(
+            app, http=Connection, ws="none", lifespan="off", loop="none", log_config=None, log_level="critical",
+            access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_S,
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES, timeout_graceful_shutdown=STOP_S,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, name="fer-serve", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer; connections wait until then."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except Exception as error:  # noqa: BLE001 - the run goes on
+            log.warning("--serve failed and is abandoned: %s", " ".join(str(error).split()))
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(lambda _loop, context: log.debug("--serve: %s", context.get("message")))
+        self._hub.attach(self._loop)
+        await self._server.serve(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """End every stream, answer what is open and end the thread; soon, whatever clients do."""
+        self._server.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._hub.close)
+        if self._thread.is_alive():
+            self._thread.join(JOIN_S)
+        self._socket.close()
