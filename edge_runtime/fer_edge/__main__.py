@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def main() -> "NoReturn":
     """Run `fer-edge` with the process's arguments."""
     restore_signals = end_at_once("fer-edge")
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it requests a report; there is none yet
+    if hasattr(signal, "SIGUSR1"):
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it requests a report; there is none yet
     # numpy's OpenBLAS starts a thread per core on import. That takes a good part of the import time of numpy, OpenCV
     # and onnxruntime together, and we multiply no matrices.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from fer_edge.errors import OutputError
+from fer_edge.guards import portable
 from fer_edge.guards.locks import try_lock
 
 PRIVATE = 0o600  # of files about people; a stricter umask stays
 _TEMPORARY = re.compile(r"\.fer-[0-9a-f]{16}\.part(\.\w+)?")
+_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | portable.O_NOFOLLOW | portable.O_CLOEXEC | portable.O_BINARY
 _MAX_SUFFIX = 16  # characters of a suffix that a program chooses a format by
 
 
@@ -86,12 +88,16 @@ def temporary_file(path: Path, private: bool = False, keep_suffix: bool = True) 
     descriptor, part = _create(
         path.parent, path.suffix if keep_suffix else "", PRIVATE if private or mode is not None else 0o666
     )
+    held = portable.DELETES_OPEN_FILES
     try:
         if mode is not None:
-            os.fchmod(descriptor, mode)
+            portable.set_mode(descriptor, mode)
+        if not held:
+            os.close(descriptor)
         yield part
     finally:
-        os.close(descriptor)  # and so the lock
+        if held:
+            os.close(descriptor)  # and so the lock
         with contextlib.suppress(OSError):  # the folder may be gone, too
             part.unlink(missing_ok=True)
 
@@ -110,7 +116,7 @@ def _create(folder: Path, suffix: str, mode: int) -> tuple[int, Path]:
     while True:
         part = folder / f".fer-{os.urandom(8).hex()}.part{ending}"
         try:
-            descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+            descriptor = os.open(part, _NEW_FILE, mode)
         except FileExistsError:
             continue
         try_lock(descriptor)
@@ -130,10 +136,10 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _remove_leftover(part: Path) -> None:
-    descriptor = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(part, os.O_RDWR | portable.O_NOFOLLOW | portable.O_NONBLOCK | portable.O_CLOEXEC)
     try:
         found = os.fstat(descriptor)
-        if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and try_lock(descriptor) is True:
+        if stat.S_ISREG(found.st_mode) and portable.is_ours(found.st_uid) and try_lock(descriptor) is True:
             part.unlink()
     finally:
         os.close(descriptor)

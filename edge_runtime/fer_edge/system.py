@@ -89,8 +89,8 @@ def throttling() -> list[str] | None:
     return now + [f"{name} since boot" for bit, name in THROTTLE_BITS.items() if bits >> (bit + 16) & 1]
 
 
-def peak_rss_mb() -> float:
-    """The peak memory of this process in 10^6 bytes.
+def peak_rss_mb() -> float | None:
+    """The peak memory of this process in 10^6 bytes; None on Windows.
 
     VmHWM if /proc has it: ru_maxrss also counts what the parent process used before exec.
     """
@@ -100,8 +100,10 @@ def peak_rss_mb() -> float:
                 return int(line.split()[1]) * 1024 / MEGABYTE
     except OSError:
         pass
-    import resource
-
+    try:
+        import resource
+    except ImportError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, KiB elsewhere
     return peak * (1 if sys.platform == "darwin" else 1024) / MEGABYTE
 

@@ -143,7 +143,7 @@ def _with_run(
         "settings": dict(settings),
         **report,
         "sinks": {name: {"written": written, "lost": lost} for name, (written, lost) in sinks.items()},
-        "peak_rss_mb": round(peak_rss_mb(), 1),
+        "peak_rss_mb": None if (peak := peak_rss_mb()) is None else round(peak, 1),
         "machine": machine_info(),
     }
 

@@ -101,9 +101,13 @@ def _detail_lines(report: Mapping[str, Any]) -> list[str]:
         lines.append(f"window     {window['written']} shown, {window['lost']} skipped")
     lines.append(
         f"with       {report['detector'] or 'no detector'}, {model['file']} ({model['precision']}); "
-        f"peak memory {report['peak_rss_mb']:.0f} MB; {machine['cpu']}, {counted(machine['cores'], 'core')}"
+        f"{_memory(report['peak_rss_mb'])}{machine['cpu']}, {counted(machine['cores'], 'core')}"
     )
     return lines
+
+
+def _memory(peak_mb: float | None) -> str:
+    return "" if peak_mb is None else f"peak memory {peak_mb:.0f} MB; "
 
 
 def _faces(faces: Mapping[str, int]) -> str:

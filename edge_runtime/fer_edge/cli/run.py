@@ -24,6 +24,7 @@ from fer_edge.detectors import open_detector
 from fer_edge.detectors.base import FramedDetector
 from fer_edge.errors import FerError, Interrupted, OutputError, SourceError, Stopped
 from fer_edge.files import write_json
+from fer_edge.guards.portable import SIGUSR1
 from fer_edge.guards.signals import last_words, signals_deferred
 from fer_edge.guards.text import printable
 from fer_edge.network.classifier import Classifier
@@ -380,8 +381,11 @@ def _reports_on_request(report: Callable[[str], object]) -> Iterator[Callable[[]
             except OutputError as error:  # such as a full disk: the run goes on
                 log.warning("%s", error)
 
-    before = signal.signal(signal.SIGUSR1, request)
+    if SIGUSR1 is None:
+        yield report_if_requested
+        return
+    before = signal.signal(SIGUSR1, request)
     try:
         yield report_if_requested
     finally:
-        signal.signal(signal.SIGUSR1, before)
+        signal.signal(SIGUSR1, before)

@@ -38,5 +38,8 @@ class SystemdNotifier:
         # A leading @ stands for the null byte of the abstract namespace.
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         # While systemd restarts itself it does not listen; the next ping reaches it. If it does not read, don't wait.
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+        with (
+            contextlib.suppress(OSError, AttributeError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection,
+        ):
             connection.sendto(message.encode(), socket.MSG_DONTWAIT, address)

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 ENDINGS: dict[int, type[Stopped]] = {
     signal.SIGINT: Interrupted,
     signal.SIGTERM: Terminated,
-    signal.SIGHUP: HungUp,
 }
+if hasattr(signal, "SIGHUP"):  # not on Windows
+    ENDINGS[signal.SIGHUP] = HungUp
 
 
 def handled() -> list[int]:

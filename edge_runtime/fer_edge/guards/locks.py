@@ -1,7 +1,7 @@
 """One writer at a time: a lock file beside each output names the process that writes it.
 
 Locks are flock(2)'s: the kernel releases them when a process ends, however it ends, so none is ever stale. Where a file
-system has no locks, as some network file systems, nothing is locked.
+system has no locks, as some network file systems, or the operating system has none of this kind, nothing is locked.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from fer_edge.errors import OutputError
+from fer_edge.guards import portable
 
 MAX_NAME_BYTES = 255 - len("..lock")
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
@@ -17,8 +18,10 @@ _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 def try_lock(descriptor: int) -> bool | None:
     """Lock an open file without waiting; False if another process has it, None if its file system has no locks."""
-    import fcntl  # not needed by --help
-
+    try:
+        import fcntl  # not needed by --help
+    except ImportError:
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -70,7 +73,7 @@ class OutputLock:
                 break
             os.close(descriptor)  # its last owner has just removed it
         if writable:
-            os.fchmod(descriptor, 0o644)  # other users can tell who holds it
+            portable.set_mode(descriptor, 0o644)  # other users can tell who holds it
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}\n".encode())
         self._descriptor = descriptor
@@ -87,7 +90,7 @@ class OutputLock:
 
 def _open(file: Path) -> tuple[int, bool]:
     """Open a lock file: its descriptor, and whether it can be written. One of another user can only be read."""
-    flags = os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = portable.O_NOFOLLOW | portable.O_CLOEXEC
     try:
         return os.open(file, flags | os.O_RDWR | os.O_CREAT, 0o644), True
     except PermissionError:

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from fer_edge.errors import FerError, SourceError
+from fer_edge.guards import portable
 
 SOURCE_VARIABLE = "FER_EDGE_SOURCE"
 HIDDEN = "***"
@@ -115,4 +116,4 @@ def read_secret(path: Path, where: str, what: str, fault: type[FerError]) -> str
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would wait for its writer
+    return os.open(path, flags | portable.O_NONBLOCK | portable.O_CLOEXEC)  # a FIFO would wait for its writer

@@ -17,6 +17,7 @@ from types import FrameType
 
 from fer_edge.errors import Stopped
 from fer_edge.guards.early_signals import ENDINGS, handled
+from fer_edge.guards.portable import PIPES_WAKE
 
 GRACE_S = 0.4
 LAST_WORDS_S = 0.8
@@ -68,6 +69,9 @@ def second_signal_ends(prog_name: str) -> Iterator[None]:
     Signals that our parent ignores don't count. Call it in the main thread.
     """
     global _watches
+    if not PIPES_WAKE:
+        yield
+        return
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     over = threading.Event()
@@ -122,4 +126,5 @@ def _forget_in_child() -> None:
         signal.set_wakeup_fd(-1)  # or the parent would count the child's signals
 
 
-os.register_at_fork(after_in_child=_forget_in_child)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_in_child)

@@ -1,5 +1,6 @@
 """The metrics of a run for Prometheus: `metrics_text` for /metrics, `exposition` for a file of node_exporter."""
 
+import math
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry
@@ -88,7 +89,9 @@ class RunCollector(Collector):
                 "fer_edge_temperature_celsius", "Temperature of the processor.", snapshot["temperature_c"]
             )
         yield GaugeMetricFamily(
-            "fer_edge_peak_memory_bytes", "Most memory that the process has used so far.", peak_rss_mb() * MEGABYTE
+            "fer_edge_peak_memory_bytes",
+            "Most memory that the process has used so far.",
+            (peak_rss_mb() or math.nan) * MEGABYTE,
         )
 
     def _faces(self, counts: Counts) -> Metric:

@@ -17,6 +17,7 @@ import time
 import numpy as np
 
 from fer_edge.framing import Image
+from fer_edge.guards.portable import SIGHUP
 from fer_edge.opencv import cv2
 
 TITLE = "fer-edge"
@@ -34,7 +35,12 @@ _HEADER = struct.Struct("<ii")  # height and width of the uint8 BGR image that f
 
 
 def has_display() -> bool:
-    """False if the environment names no screen, so that none can be opened."""
+    """False if the environment names no screen, so that none can be opened.
+
+    Always on Windows, where a pipe can't be waited for with a time limit.
+    """
+    if sys.platform == "win32":
+        return False
     return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
@@ -130,7 +136,7 @@ class Display:
 
 def main() -> None:
     """The window's process: show what comes, until the input ends or the user closes the window."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in filter(None, (signal.SIGINT, signal.SIGTERM, SIGHUP)):
         signal.signal(number, signal.SIG_IGN)  # the run decides when it ends
     source, answers = io.FileIO(0), io.FileIO(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer

@@ -7,7 +7,6 @@ ends when its input does, even if this process is killed.
 
 import contextlib
 import errno
-import fcntl
 import functools
 import os
 import re
@@ -25,6 +24,7 @@ import numpy as np
 from fer_edge.errors import OutputError
 from fer_edge.files import temporary_file
 from fer_edge.framing import Image
+from fer_edge.guards.portable import SIGHUP
 from fer_edge.opencv import cv2
 from fer_edge.system import usable_cores
 
@@ -42,7 +42,7 @@ END_TIMEOUT_S = 5.0
 # In ffmpeg's messages, of releases 4 to 7.
 DISK_FULL = re.compile("|".join(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT)))
 WRITE_ERROR = re.compile(rf"Error (?:closing|writing|muxing)|av_interleaved_write_frame|{DISK_FULL.pattern}")
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, SIGHUP)))
 
 
 def find_ffmpeg() -> str | None:
@@ -85,6 +85,9 @@ def _run(program: str, arguments: Sequence[str], data: bytes = b"") -> "subproce
 @contextlib.contextmanager
 def _signals_blocked() -> Iterator[None]:
     """Block SIGNALS in this thread; a program started meanwhile inherits that."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows has neither these signals nor masks
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -108,9 +111,11 @@ class _Child:
             self._log.close()
             raise
         if self._process.stdin is not None:
-            with contextlib.suppress(OSError, AttributeError):  # fewer switches between the two; only on Linux
+            with contextlib.suppress(OSError, AttributeError, ImportError):  # fewer switches; only on Linux
+                import fcntl
+
                 fcntl.fcntl(self._process.stdin, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):
             os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
 
     def send(self, data: memoryview) -> None:

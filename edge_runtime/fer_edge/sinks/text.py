@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TextIO
 from fer_edge.console import CLEAR_LINE
 from fer_edge.errors import OutputError
 from fer_edge.files import PRIVATE, sync
+from fer_edge.guards import portable
 from fer_edge.guards.text import printable, text_cell
 from fer_edge.results import BOX_DECIMALS, PROBABILITY_DECIMALS, FrameResult
 from fer_edge.sentences import image_line, left_out_line
@@ -74,7 +75,7 @@ class TextSink(Sink):
         if rotation is not None and not size:
             mode = rotation.rotate(path)
         self._is_new = not os.path.lexists(path)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (0 if size else os.O_TRUNC)
+        flags = os.O_WRONLY | os.O_CREAT | portable.O_CLOEXEC | portable.O_BINARY | (0 if size else os.O_TRUNC)
         self._descriptor = os.open(path, flags, PRIVATE)
         if size:
             self._size = self._results = size  # at least one result: the next one may begin a new piece
@@ -83,7 +84,7 @@ class TextSink(Sink):
             self._started -= rotation.age_s(path)
         elif rotation is not None and path.is_file():
             if mode is not None:
-                os.fchmod(self._descriptor, mode)
+                portable.set_mode(self._descriptor, mode)
             rotation.begin(path)
 
     def _size_to_append_to(self, path: Path) -> int:
