@@ -42,9 +42,9 @@ class OutputLock:
 
     def __init__(self, path: Path) -> None:
         self._descriptor: int | None = None
-        real = Path(os.path.realpath(path))
-        if real.exists() and not (real.is_file() or real.is_dir()):
+        if path.exists() and not (path.is_file() or path.is_dir()):  # of /dev/stdout, realpath may name no file
             return
+        real = Path(os.path.realpath(path))
         *others, last = _lock_files(real)
         for self._file in (*others, last):
             try:

@@ -63,7 +63,7 @@ class TextSink(Sink):
             elif (stream := self._stream()) is not None:
                 self._descriptor = os.dup(stream.fileno())
             else:
-                raise OutputError(f"--{self.name} -: stdout is closed")
+                raise OutputError(f"{self.option or f'--{self.name}'} -: stdout is closed")
             self._is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
             self._at_once = self.target == "-" or not self._is_file
         except OSError as error:

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,10 @@ def test_a_killed_process_leaves_no_lock(tmp_path: Path, hold) -> None:
 def test_devices_and_file_systems_without_locks_are_not_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     OutputLock(Path("/dev/null"))
     assert not Path("/dev/.null.lock").exists()
+    reader, writer = os.pipe()  # as /dev/stdout before a pipe: a link to something that has no name
+    OutputLock(Path(f"/proc/self/fd/{writer}"))
+    os.close(reader)
+    os.close(writer)
 
     def no_locks(_descriptor: int, _operation: int) -> None:
         raise OSError(errno.ENOLCK, "no locks")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fer_edge.errors import OutputError
 from fer_edge.privacy.modes import Aggregation
 from fer_edge.results import Face, FrameResult
 from fer_edge.sinks.aggregate import AggregateSink
@@ -46,6 +47,12 @@ def test_results_of_a_line_that_cannot_be_written_are_lost() -> None:
     runner.close()
     assert isinstance(runner.failure, OSError)
     assert (runner.written, runner.lost, sink.intervals) == (0, 7, 0)
+
+
+def test_a_closed_stdout_is_named_by_its_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    with pytest.raises(OutputError, match="--aggregate-out -: stdout is closed"):
+        AggregateSink("-", Aggregation(1), ())
 
 
 def test_lines_before_a_failure_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
