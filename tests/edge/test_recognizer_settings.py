@@ -38,6 +38,11 @@ NOT_IN_PYTHON = {
     "rotate_output": "Python writes no file",
     "keep_output": "Python writes no file",
     "metrics_file": "of the command alone",
+    "mqtt": "of the command alone",
+    "mqtt_user": "of the command alone",
+    "mqtt_password_file": "of the command alone",
+    "mqtt_ca": "of the command alone",
+    "mqtt_id": "of the command alone",
 }
 
 

@@ -47,7 +47,7 @@ def test_a_run_without_connections_loads_none_of_their_packages() -> None:
     for package in CONNECTIONS:
         assert find_spec(package) is not None, "otherwise this would pass without checking anything"
     loaded = modules_after(
-        "import fer_edge.__main__ as m; sys.argv = ['x', 'demo:160x120', '--headless', '--max-frames', '1']; m.main()"
+        "import fer_edge.__main__ as m; sys.argv = ['x', 'demo:320x240', '--headless', '--max-frames', '1']; m.main()"
     )
     assert "cv2" in loaded
     assert loaded & CONNECTIONS == set()

@@ -1,7 +1,7 @@
 """The options of the connections: --serve, metrics, MQTT and actions."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +56,22 @@ CONNECT_OPTIONS: list[Decorator] = [
     *TOKEN_OPTIONS,
     option("--metrics-file", type=FILE, metavar="FILE.prom",
            help="Write metrics for node_exporter's textfile collector every 15 s (needs the extra web)."),
+    option("--mqtt", metavar="URL",
+           help="Publish state and label changes to mqtt[s]://HOST[:PORT][/BASE-TOPIC]; @FILE reads the address from "
+                "a file. Home Assistant finds the device itself (needs the extra mqtt)."),
+    option("--mqtt-user", metavar="NAME", help="User name for --mqtt."),
+    option("--mqtt-password-file", type=FILE, metavar="FILE",
+           help="Password for --mqtt, one line.  [default: $FER_EDGE_MQTT_PASSWORD]"),
+    option("--mqtt-ca", type=FILE, metavar="FILE",
+           help="Certificates that mqtts:// trusts.  [default: the system's]"),
+    option("--mqtt-id", metavar="ID", help="Name of this device in topics.  [default: from the machine's id]"),
 ]
 # fmt: on
 
 
-def check_connections(ctx: click.Context, values: dict[str, Any]) -> None:
+def check_connections(ctx: click.Context, values: Mapping[str, Any]) -> None:
     """Raise click.UsageError for options of connections that are not asked for."""
-    for option in ("serve_token", "serve_host"):
-        if values[option] and values["serve"] is None:
-            raise click.UsageError(f"--{option.replace('_', '-')} is for --serve: give it, too", ctx)
+    for option in values:
+        main = option.partition("_")[0]
+        if option.startswith(("serve_", "mqtt_")) and values[option] and values[main] is None:
+            raise click.UsageError(f"--{option.replace('_', '-')} is for --{main}: give it, too", ctx)

@@ -231,6 +231,7 @@ def check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
     """Raise click.UsageError for options that contradict each other."""
     _check_sources(ctx, values)
     _check_aggregate(ctx, values)
+    check_connections(ctx, values)
     given = [ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ("model", "precision")]
     if all(given):  # the file of defaults may hold a precision beside them
         raise click.UsageError("--precision is for the shipped networks: leave it out with --model", ctx)

@@ -1,4 +1,4 @@
-"""Keep secrets of a source's address (user names, passwords, tokens) out of everything that is shown or stored.
+"""Keep secrets of addresses (user names, passwords, tokens) out of everything that is shown or stored.
 
 What may be a secret is hidden, even if it is none: of a URL only the scheme, the host and the port stay.
 """

@@ -54,10 +54,18 @@ class ChangeDetector:
 
     def __init__(self) -> None:
         self._seen: dict[int, tuple[Face, float]] = {}  # by id: the face, and the time of its newest result
+        self._last: FrameResult | None = None
 
     def update(self, result: FrameResult) -> list[Change]:
-        """The changes that `result`, the next one of its source, shows. Faces without an id are ignored."""
-        changes = []
+        """The changes that `result` shows. Faces without an id are ignored.
+
+        Results of another image or source, or of one that starts again, show other faces: those before have left.
+        """
+        changes, last = [], self._last
+        self._last = result
+        if last is not None and (result.file != last.file or result.frame <= last.frame):
+            changes += [_change(LEFT, face, _label(face), last) for face, _ in self._seen.values()]
+            self._seen.clear()
         for face in result.faces:
             if face.track_id is None:
                 continue

@@ -38,6 +38,10 @@ class Connections:
             with extra_required("fer-edge --metrics-file", "web"):
                 from fer_edge.serve.metrics_file import MetricsFileSink
             self.sinks.append(MetricsFileSink(options.metrics_file, state, overwrite))
+        if options.mqtt is not None:
+            with extra_required("fer-edge --mqtt", "mqtt"):
+                from fer_edge.serve.mqtt.sink import open_mqtt
+            self.sinks.append(open_mqtt(options, state))
 
     def start(self, report: Callable[[], dict[str, Any] | None]) -> None:
         """Begin to answer. report: returns the run's report so far, from any thread."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # an address may hold a secret
 class ConnectOptions:
     """What follows a run beside its outputs; the default is nothing.
 
@@ -18,6 +18,11 @@ class ConnectOptions:
     serve: tuple[str, int] | None = None
     serve_token: Path | None = None
     serve_host: tuple[str, ...] = ()
+    mqtt: str | None = None
+    mqtt_user: str | None = None
+    mqtt_password_file: Path | None = None
+    mqtt_ca: Path | None = None
+    mqtt_id: str | None = None
 
     @property
     def given(self) -> bool:

@@ -1,5 +1,7 @@
 """Label changes: which face came, changed or left, and when."""
 
+from dataclasses import replace
+
 from fer_edge.results import Face, FrameResult
 from fer_edge.serve.changes import APPEARED, CHANGED, LEFT, ChangeDetector
 
@@ -43,7 +45,17 @@ def test_a_missed_face_does_not_appear_again() -> None:
 def test_a_new_source_ends_the_faces_of_the_one_before() -> None:
     detector = ChangeDetector()
     detector.update(result(60.0, (1, "sad", False)))
-    assert kinds(detector, result(0.0, (2, "happy", False))) == [(APPEARED, 2, None, "happy"), (LEFT, 1, "sad", "sad")]
+    assert kinds(detector, result(0.0, (2, "happy", False))) == [(LEFT, 1, "sad", "sad"), (APPEARED, 2, None, "happy")]
+
+
+def test_the_same_number_in_another_source_is_another_face() -> None:
+    detector = ChangeDetector()
+    detector.update(result(0.0, (0, "sad", False)))
+    assert kinds(detector, result(0.0, (0, "happy", False))) == [(LEFT, 0, "sad", "sad"), (APPEARED, 0, None, "happy")]
+    assert kinds(detector, replace(result(0.5, (0, "sad", False)), file="b.jpg")) == [
+        (LEFT, 0, "happy", "happy"),
+        (APPEARED, 0, None, "sad"),
+    ]
 
 
 def test_faces_without_an_id_are_ignored() -> None:
