@@ -1,7 +1,7 @@
-"""What one input may cost: bounds on pixels, bytes and seconds, each with an environment variable.
+"""What one input may cost: bounds on pixels, bytes, members and seconds, each with an environment variable.
 
 Inputs come from strangers, and a small machine has little memory. A header that claims 40,000 x 40,000 pixels must not
-decide how much is allocated. docs/limits.md explains each bound.
+decide how much is allocated. docs/limits.md explains each bound; `benchmarks.speed.limits` measures what they hold.
 """
 
 import os
@@ -36,10 +36,31 @@ class Limit(NamedTuple):
         return int(text)
 
 
-MAX_PIXELS = Limit("FER_EDGE_MAX_PIXELS", 50_000_000, "pixels of an image")
-MAX_IMAGE_BYTES = Limit("FER_EDGE_MAX_IMAGE_BYTES", 64_000_000, "bytes of an image file, or of an image of a stream")
+MAX_PIXELS = Limit("FER_EDGE_MAX_PIXELS", 40_000_000, "pixels of an image")
+MAX_IMAGE_BYTES = Limit("FER_EDGE_MAX_IMAGE_BYTES", 64_000_000, "bytes of an image's file")
+MAX_DECODING_BYTES = Limit(
+    "FER_EDGE_MAX_DECODING_BYTES", 240_000_000, "bytes of memory that an image takes while it is decoded"
+)
+MAX_FRAME_PIXELS = Limit("FER_EDGE_MAX_FRAME_PIXELS", 10_000_000, "pixels of a frame of a video or stream")
+MAX_PART_BYTES = Limit(
+    "FER_EDGE_MAX_PART_BYTES", 64_000_000, "bytes of a part of a video or stream: an image, a packet, an index"
+)
+MAX_ROW_CHARS = Limit("FER_EDGE_MAX_ROW_CHARS", 2_000_000, "characters of a row of a CSV of face pixels")
+MAX_FILES = Limit("FER_EDGE_MAX_FILES", 200_000, "images of a folder or pattern")
 MAX_MODEL_BYTES = Limit("FER_EDGE_MAX_MODEL_BYTES", 300_000_000, "bytes of a network's file")
 MAX_MODEL_SECONDS = Limit("FER_EDGE_MAX_MODEL_SECONDS", 30, "seconds that a network may take to open, or for a run")
 
-# Those that are enforced. The two of images join them, here and in docs/limits.md, with the reader that obeys them.
-LIMITS = (MAX_MODEL_BYTES, MAX_MODEL_SECONDS)
+# Of data sets, which fer-train and fer-export read.
+MAX_DATA_DECODING_BYTES = Limit(
+    "FER_TRAIN_MAX_DECODING_BYTES", 160_000_000, "bytes of memory that images of a data set take while they are decoded"
+)
+MAX_DATA_ROW_CHARS = Limit("FER_TRAIN_MAX_ROW_CHARS", 100_000, "characters of a row of a data set's CSV")
+MAX_MEMBERS = Limit("FER_TRAIN_MAX_MEMBERS", 100_000, "members of an archive, or files of a folder")
+MAX_UNPACKED_BYTES = Limit("FER_TRAIN_MAX_UNPACKED_BYTES", 20_000_000_000, "bytes that an archive holds, unpacked")
+MAX_RATIO = Limit("FER_TRAIN_MAX_RATIO", 100, "times that an archive grows, beyond its first 100 MB unpacked")
+
+LIMITS = (
+    MAX_PIXELS, MAX_IMAGE_BYTES, MAX_DECODING_BYTES, MAX_FRAME_PIXELS, MAX_PART_BYTES, MAX_ROW_CHARS, MAX_FILES,
+    MAX_MODEL_BYTES, MAX_MODEL_SECONDS, MAX_DATA_DECODING_BYTES, MAX_DATA_ROW_CHARS, MAX_MEMBERS, MAX_UNPACKED_BYTES,
+    MAX_RATIO,
+)  # fmt: skip

@@ -1,23 +1,30 @@
 """Image formats by their bytes: the format, the size that the header claims, completeness, the number of images.
 
-Nothing is decoded here. Sources: ITU T.81 (JPEG), PNG, GIF89a, WebP, TIFF 6.0 and ISO/IEC 23008-12 (AVIF, HEIC).
+Nothing is decoded here. Sources: ITU T.81 (JPEG), PNG, GIF89a, WebP, TIFF 6.0, ISO/IEC 15444-1 (JPEG 2000) and
+ISO/IEC 23008-12 (AVIF, HEIC).
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # what ends entropy-coded data
 JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+JPEG_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 PNM_HEAD = re.compile(
-    rb"P([456])(?:\s+|#[^\n]*\n)+(\d{1,9})\s(?:\s|#[^\n]*\n)*(\d{1,9})(?:\s(?:\s|#[^\n]*\n)*(\d{1,5}))?\s"
+    rb"P([1-6])(?:\s+|#[^\n]*\n)+(\d{1,9})\s(?:\s|#[^\n]*\n)*(\d{1,9})(?:\s(?:\s|#[^\n]*\n)*(\d{1,5}))?\s"
 )
+JPEG_2000_SIZE = re.compile(rb"\xff\x4f\xff\x51")  # the start of a codestream
+MAX_STRIPS = 100_000  # of a TIFF; more are not looked at
+# Bytes of memory that OpenCV's decoder takes per pixel at most, as benchmarks.speed.limits measures: pixels in BGR, and
+# a copy of them for numpy. Others keep coefficients, wide integers or several canvases.
+PLAIN, ANIMATED, AVIF_BYTES = 6.0, 16.0, 17.0
 
 
 class Layout(NamedTuple):
     """format: its name. width, height: in pixels, 0 if unknown. complete: False if the end of the file is missing.
 
-    images: how many the file holds: frames of an animation, pages.
+    images: how many the file holds: frames of an animation, pages. pixel_bytes: of memory that decoding a pixel takes.
     """
 
     format: str
@@ -25,6 +32,7 @@ class Layout(NamedTuple):
     height: int = 0
     complete: bool = True
     images: int = 1
+    pixel_bytes: float = PLAIN
 
 
 def layout_of(data: bytes) -> Layout | None:
@@ -40,40 +48,51 @@ def layout_of(data: bytes) -> Layout | None:
 
 def _jpeg(data: bytes) -> Layout:
     width = height = 0
-    place = 2
-    while place + 4 <= len(data):
-        if data[place] != 0xFF:
-            return Layout("JPEG", width, height, False)
+    memory = whole = PLAIN
+    place, components, complete = 2, 0, None
+    while complete is None and place + 4 <= len(data):
         code = data[place + 1]
-        if code == 0xD9:
-            return Layout("JPEG", width, height)
-        if code == 0xFF:
+        if data[place] != 0xFF or code == 0xD9:
+            complete = data[place] == 0xFF
+        elif code == 0xFF:
             place += 1
-            continue
-        if code == 0x01 or 0xD0 <= code <= 0xD8:
+        elif code == 0x01 or 0xD0 <= code <= 0xD8:
             place += 2
-            continue
-        if code in JPEG_SIZES and not width:
-            height, width = _big(data, place + 5, 2), _big(data, place + 7, 2)
-        place += 2 + _big(data, place + 2, 2)
-        if code == 0xDA:
-            found = JPEG_MARKER.search(data, place)
-            if found is None:
-                return Layout("JPEG", width, height, False)
-            place = found.start()
-    return Layout("JPEG", width, height, data[place : place + 2] == b"\xff\xd9")
+        else:
+            if code in JPEG_SIZES and not width:
+                height, width = _big(data, place + 5, 2), _big(data, place + 7, 2)
+                whole = 3 + 2 * _jpeg_samples(data, place)  # of coefficients, where they come in several scans
+                memory = max(PLAIN, whole) if code in JPEG_PROGRESSIVE else PLAIN
+                components = data[place + 9]
+            elif code == 0xDA and width and data[place + 4] < components:
+                memory = max(PLAIN, whole)
+            place += 2 + _big(data, place + 2, 2)
+            if code == 0xDA:
+                found = JPEG_MARKER.search(data, place)
+                place = found.start() if found else len(data)
+    if complete is None:
+        complete = data[place : place + 2] == b"\xff\xd9"
+    return Layout("JPEG", width, height, complete, 1, memory)
+
+
+def _jpeg_samples(data: bytes, place: int) -> float:
+    """Samples per pixel of a JPEG, by the frame header at `place`: 3 without subsampling."""
+    factors = [data[place + 11 + 3 * index] for index in range(data[place + 9])]
+    areas = [(factor >> 4) * (factor & 15) for factor in factors]
+    most = max((factor >> 4 for factor in factors), default=1) * max((factor & 15 for factor in factors), default=1)
+    return sum(areas) / max(most, 1)
 
 
 def _png(data: bytes) -> Layout:
-    width, height, images, place = _big(data, 16), _big(data, 20), 1, 8
+    width, height, images, place, memory = _big(data, 16), _big(data, 20), 1, 8, PLAIN
     while place + 12 <= len(data):
         length, kind = _big(data, place), data[place + 4 : place + 8]
         if kind == b"acTL":
-            images = max(1, _big(data, place + 8))
+            images, memory = max(1, _big(data, place + 8)), ANIMATED
         place += 12 + length
         if kind == b"IEND":
-            return Layout("PNG", width, height, True, images)
-    return Layout("PNG", width, height, False, images)
+            return Layout("PNG", width, height, True, images, memory)
+    return Layout("PNG", width, height, False, images, memory)
 
 
 def _gif(data: bytes) -> Layout:
@@ -82,7 +101,7 @@ def _gif(data: bytes) -> Layout:
     while place < len(data):
         kind = data[place]
         if kind == 0x3B:
-            return Layout("GIF", width, height, True, max(1, images))
+            return Layout("GIF", width, height, True, max(1, images), ANIMATED)
         if kind == 0x2C:
             images += 1
             flags = data[place + 9]
@@ -94,14 +113,16 @@ def _gif(data: bytes) -> Layout:
         while data[place]:
             place += 1 + data[place]
         place += 1
-    return Layout("GIF", width, height, False, max(1, images))
+    return Layout("GIF", width, height, False, max(1, images), ANIMATED)
 
 
 def _webp(data: bytes) -> Layout:
     complete, kind = 8 + _little(data, 4) <= len(data) + 1, data[12:16]  # some writers leave out a padding byte
     if kind == b"VP8X":
         width, height = 1 + _little(data, 24, 3), 1 + _little(data, 27, 3)
-        return Layout("WebP", width, height, complete, max(1, data.count(b"ANMF")) if data[20] & 2 else 1)
+        if data[20] & 2:
+            return Layout("WebP", width, height, complete, max(1, data.count(b"ANMF")), ANIMATED)
+        return Layout("WebP", width, height, complete)
     if kind == b"VP8L":
         bits = _little(data, 21)
         return Layout("WebP", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), complete)
@@ -122,7 +143,7 @@ def _tiff(data: bytes) -> Layout:
     read: Callable[[int, int], int] = (lambda at, size: _little(data, at, size)) if data[:1] == b"I" else (
         lambda at, size: _big(data, at, size)
     )  # fmt: skip
-    tags = dict(_tiff_tags(data, read, read(4, 4)))
+    tags = _tiff_tags(read, read(4, 4))
     first = {tag: values[0] for tag, values in tags.items() if values}
     ends = [
         offset + length
@@ -134,23 +155,33 @@ def _tiff(data: bytes) -> Layout:
         seen.add(place)
         pages += 1
         place = read(place + 2 + 12 * read(place, 2), 4)
-    return Layout("TIFF", first.get(256, 0), first.get(257, 0), max(ends, default=0) <= len(data), pages)
+    width, height = first.get(256, 0), first.get(257, 0)
+    stored = first.get(277, 1) * -(-max(tags.get(258, [1])) // 8)  # bytes of a pixel
+    memory = PLAIN + max(1, stored if stored > 4 else 1)  # a strip or tile may be the whole image
+    tile = first.get(322, 0) * first.get(323, 0)  # may be larger than the image
+    memory *= max(1.0, tile / max(1, width * height))
+    return Layout("TIFF", width, height, max(ends, default=0) <= len(data), pages, memory)
 
 
-def _tiff_tags(data: bytes, read: Callable[[int, int], int], place: int) -> Iterator[tuple[int, list[int]]]:
+TIFF_TAGS = {256, 257, 258, 273, 277, 279, 322, 323, 324, 325}  # sizes, bits, strips and tiles
+
+
+def _tiff_tags(read: Callable[[int, int], int], place: int) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
     for entry in range(place + 2, place + 2 + 12 * read(place, 2), 12):
-        size, count = {3: 2, 4: 4}.get(read(entry + 2, 2), 0), read(entry + 4, 4)
-        if size:
+        tag, size, count = read(entry, 2), {1: 1, 3: 2, 4: 4}.get(read(entry + 2, 2), 0), read(entry + 4, 4)
+        if size and tag in TIFF_TAGS and tag not in found:
             at = entry + 8 if size * count <= 4 else read(entry + 8, 4)
-            yield read(entry, 2), [read(at + size * index, size) for index in range(min(count, len(data) // size))]
+            found[tag] = [read(at + size * index, size) for index in range(min(count, MAX_STRIPS))]
+    return found
 
 
 def _pnm(data: bytes) -> Layout:
     found = PNM_HEAD.match(data)
-    if found is None or (found[1] != b"4" and found[4] is None):
-        return Layout("PNM", complete=not data.startswith((b"P4", b"P5", b"P6")))
+    if found is None or (found[1] not in b"14" and found[4] is None):
+        return Layout("PNM", complete=False)
     width, height = int(found[2]), int(found[3])
-    if found[1] == b"4":
+    if found[1] in b"1234":  # text, or single bits
         return Layout("PNM", width, height)
     needed = width * height * (3 if found[1] == b"6" else 1) * (1 if int(found[4]) < 256 else 2)
     return Layout("PNM", width, height, found.end() + needed <= len(data))
@@ -169,13 +200,22 @@ def _boxed(name: str) -> Callable[[bytes], Layout]:
             place += max(length, 8)
             complete = place <= len(data)
         if name == "JPEG 2000":
-            at = data.find(b"ihdr")
-            return Layout(name, _big(data, at + 8), _big(data, at + 4), complete and at > 0)
+            return _jpeg_2000(data, complete)
         sizes = [(_big(data, at.end() + 4), _big(data, at.end() + 8)) for at in re.finditer(b"ispe", data[:1_000_000])]
         width, height = max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
-        return Layout(name, width, height, complete)
+        return Layout(name, width, height, complete, 1, AVIF_BYTES)
 
     return read
+
+
+def _jpeg_2000(data: bytes, complete: bool) -> Layout:
+    """By its codestream, which is what is decoded. Each component takes 4 bytes per pixel."""
+    found = JPEG_2000_SIZE.search(data)
+    if found is None:
+        return Layout("JPEG 2000", complete=False)
+    at = found.start() + 8
+    width, height = _big(data, at) - _big(data, at + 8), _big(data, at + 4) - _big(data, at + 12)
+    return Layout("JPEG 2000", max(0, width), max(0, height), complete, 1, 4.0 * (_big(data, at + 32, 2) + 1))
 
 
 def _big(data: bytes, at: int, size: int = 4) -> int:

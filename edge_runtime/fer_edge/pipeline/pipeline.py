@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 MAX_WARNINGS = 10
 END_OF_SOURCE = "end of source"  # an exit reason
 FILE_QUEUE = 4  # frames that may wait for the detector: enough to ride out one slow frame, few enough to stay small
+IN_FLIGHT_BYTES = 100_000_000  # of the images of a file's frames: large ones go one at a time
+POLL_S = 0.002
 WHOLE_IMAGE = Framing(of_width=1.0)  # for sources whose images are cropped faces
 ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
@@ -261,6 +263,10 @@ class Pipeline:
         except Closed:
             self.stats.dropped["stopped"] += 1
             raise
+        if self.options.lossless:
+            most = max(1, IN_FLIGHT_BYTES // max(1, grabbed.image.nbytes))
+            while self.in_flight >= most and not self._stop.wait(POLL_S):
+                pass
 
     def oriented(self, image: Image) -> Image:
         """`image` rotated and mirrored, read-only."""

@@ -1,6 +1,7 @@
 """Faces that are already cropped, one per row: a CSV file of pixels such as FER2013's test.csv."""
 
 import csv
+import io
 import math
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import numpy as np
 
 from fer_edge.errors import SourceError
 from fer_edge.framing import Image
+from fer_edge.guards.limits import MAX_ROW_CHARS
+from fer_edge.guards.regular_files import open_regular
+from fer_edge.guards.rows import BoundedRows, RowTooLongError
 from fer_edge.sources.base import Source, SourceFrame
 
 COLUMN = "pixels"
-MAX_CELL_CHARS = 10_000_000  # csv's own limit of 131,072 ends at 180 x 180 pixels
 ADVICE = f"its first line must name a column {COLUMN!r}, with the gray levels of a square image in each row"
 
 
@@ -28,13 +31,15 @@ class CsvFacesSource(Source):
         self.name = str(path)
         self._row = self._readable = 0
         try:
-            self._file = path.open(encoding="utf-8-sig", errors="replace", newline="")
+            self._file = io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", errors="replace", newline="")
         except OSError as error:
             raise SourceError(f"{path} can't be read: {error.strerror}") from error
-        csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL_CHARS))
-        self._rows = csv.reader(self._file)
+        self._rows = BoundedRows(self._file, MAX_ROW_CHARS)
         try:
             header = [name.strip().lower() for name in next(self._rows, [])]
+        except RowTooLongError as error:
+            self._file.close()
+            raise SourceError(f"{path} can't be read: {error}") from error
         except csv.Error as error:
             self._file.close()
             raise SourceError(f"{path} is not a CSV file ({error}): {ADVICE}") from error
@@ -53,6 +58,8 @@ class CsvFacesSource(Source):
             if not self._readable:
                 raise SourceError(f"{self.name} holds no readable face: {ADVICE}") from None
             return None
+        except RowTooLongError as error:  # the rest can't be read, either
+            raise SourceError(f"{self.name}, row {self._row + 1}: {error}") from error
         except csv.Error as error:
             return self._unreadable(str(error))
         if len(cells) <= self._column:

@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 
 from fer_edge.errors import SourceError
+from fer_edge.guards.regular_files import kind_of
 from fer_edge.guards.secrets import shown_source
 from fer_edge.media.suffixes import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from fer_edge.sources.base import Source
-from fer_edge.sources.folder import find_images, natural_order
+from fer_edge.sources.folder import chosen, find_images
 from fer_edge.sources.reconnect import LiveSource, ReconnectPolicy, open_with_timeout
 
 HEAD_BYTES = 64  # enough to tell a format
@@ -102,12 +103,14 @@ def _open_path(text: str, recursive: bool, exclude: Path | None) -> Source:
         return _open_folder(path, recursive, exclude)
     if not path.exists():
         return _open_pattern(text)
+    if kind := kind_of(path):
+        raise SourceError(f"{text} is {kind}, not a file: name a file, folder, glob, URL, camera number or demo:")
     suffix = path.suffix.lower()
     if suffix == ".csv":
         from fer_edge.sources.csv_faces import CsvFacesSource
 
         return CsvFacesSource(path)
-    if path.is_file() and not path.stat().st_size:
+    if not path.stat().st_size:
         raise SourceError(f"{text} is empty: name another file")
     if _is_image(path):
         from fer_edge.sources.images import ImagesSource
@@ -153,9 +156,8 @@ def _open_pattern(text: str) -> Source:
         raise SourceError(
             f"{shown_source(text)} does not exist: a source is a file, folder, glob, URL, camera number or demo:"
         )
-    found = (Path(match) for match in glob.glob(text, recursive=True))  # noqa: PTH207 - the pattern may be absolute
-    files = [file for file in found if file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES]
+    found = (Path(match) for match in glob.iglob(text, recursive=True))  # noqa: PTH207 - the pattern may be absolute
+    files = chosen((path for path in found if not path.is_dir()), shown_source(text))
     if not files:
         raise SourceError(f"no image matches {shown_source(text)}: check the folder; for videos, leave the quotes out")
-    files.sort(key=natural_order)
     return ImagesSource(text, files)

@@ -3,33 +3,69 @@
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from fer_edge.errors import SourceError
+from fer_edge.guards.limits import MAX_FILES
+from fer_edge.guards.regular_files import kind_of
 from fer_edge.media.suffixes import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 
 log = logging.getLogger(__name__)
 
-MAX_NAMED = 5  # of the images that can't be read
+MAX_NAMED = 5  # of those that are passed over
+SUFFIXES = tuple(IMAGE_SUFFIXES | UNREAD_SUFFIXES)
 
 
 def find_images(folder: Path, recursive: bool = True, exclude: Path | None = None) -> list[Path]:
     """The images in `folder`, and below it if `recursive`, in natural order; their paths start with `folder`.
 
     Hidden files and folders are skipped, and so is the folder `exclude`. A folder that several links lead to is
-    searched once, so links in a circle are no danger. Logged: a folder below that can't be listed, and images of
-    formats that can't be read. OSError if `folder` itself can't be listed.
+    searched once, so links in a circle are no danger. Logged: a folder below that can't be listed, images of formats
+    that can't be read, and what is no file. OSError if `folder` itself can't be listed, SourceError for more images
+    than the limit allows.
     """
-    passed_over: list[Path] = []
-    found = sorted(_walk(folder, recursive, exclude, passed_over), key=natural_order)
-    if passed_over:
-        names = [str(path.relative_to(folder)) for path in sorted(passed_over, key=natural_order)]
-        more = ", ..." if len(names) > MAX_NAMED else ""
+    return chosen(_walk(folder, recursive, exclude), folder)
+
+
+def chosen(paths: Iterable[Path], where: Path | str) -> list[Path]:
+    """Of `paths`, which `where` holds, the images that can be read, in natural order; the others are named in the log.
+
+    Raises SourceError for more images than the limit allows.
+    """
+    found, unread, no_files = list[Path](), list[Path](), list[Path]()
+    for path in paths:
+        suffix = path.suffix.lower()
+        if not path.is_file():  # opening a pipe would wait for ever, and a device may have no end
+            no_files.append(path)
+        elif suffix in IMAGE_SUFFIXES:
+            found.append(path)
+            if len(found) > MAX_FILES.value:
+                raise SourceError(
+                    f"{where} holds more than {MAX_FILES.value:,} images: name its folders one by one, or set "
+                    f"{MAX_FILES.variable}"
+                )
+        elif suffix in UNREAD_SUFFIXES:
+            unread.append(path)
+    if unread:
         log.warning(
             "%s: %d images are passed over, because OpenCV can't read them: %s: convert them to JPEG",
-            folder, len(names), ", ".join(names[:MAX_NAMED]) + more,
+            where, len(unread), _named(unread, where),
         )  # fmt: skip
-    return found
+    if no_files:
+        log.warning(
+            "%s: %d entries are passed over, because they are no files: %s (%s)",
+            where, len(no_files), _named(no_files, where), kind_of(min(no_files, key=natural_order)),
+        )  # fmt: skip
+    return sorted(found, key=natural_order)
+
+
+def _named(paths: list[Path], where: Path | str) -> str:
+    shown = [
+        str(path.relative_to(where) if path.is_relative_to(where) else path)
+        for path in sorted(paths, key=natural_order)[: MAX_NAMED + 1]
+    ]
+    return ", ".join(shown[:MAX_NAMED]) + (", ..." if len(shown) > MAX_NAMED else "")
 
 
 def natural_order(path: Path) -> tuple[object, ...]:
@@ -45,29 +81,45 @@ def natural_order(path: Path) -> tuple[object, ...]:
     return parts, path  # the path itself decides between names that differ only in case or leading zeros
 
 
-def _walk(folder: Path, recursive: bool, exclude: Path | None, passed_over: list[Path]) -> Iterator[Path]:
+def _walk(folder: Path, recursive: bool, exclude: Path | None) -> Iterator[Path]:
+    """Every file below `folder` that may be an image, and what is neither file nor folder."""
     pending, searched = [folder], set[tuple[int, int]]()
     if exclude is not None and exclude.is_dir():
         searched.add(_identity(exclude))
     while pending:
         here = pending.pop()
         try:
-            identity, names = _identity(here), os.listdir(here)  # noqa: PTH208 - names suffice
+            identity, entries = _identity(here), os.scandir(here)
         except OSError as error:
             if here == folder:
                 raise
             log.warning("%s can't be listed: %s", here, error.strerror)
             continue
-        if identity in searched:
-            continue
-        searched.add(identity)
-        for path in (here / name for name in names if not name.startswith(".")):
-            if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
-                yield path
-            elif path.suffix.lower() in UNREAD_SUFFIXES and path.is_file():
-                passed_over.append(path)
-            elif recursive and path.is_dir():
-                pending.append(path)
+        with entries:
+            if identity in searched:
+                continue
+            searched.add(identity)
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if _is_folder(entry):
+                    pending += [here / entry.name] * recursive
+                elif entry.name.lower().endswith(SUFFIXES) or not _is_file(entry):
+                    yield here / entry.name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from fer_edge.errors import SourceError
 from fer_edge.framing import Image
-from fer_edge.guards.limits import MAX_IMAGE_BYTES
+from fer_edge.guards.limits import MAX_DECODING_BYTES, MAX_IMAGE_BYTES, Limit
+from fer_edge.guards.regular_files import read_regular
 from fer_edge.media.door import Picture, decode_image
 from fer_edge.sources.base import Source, SourceFrame
 
@@ -65,20 +66,21 @@ def fetched_image(url: str, name: str) -> ImagesSource | None:
     return source
 
 
-def load_image(path: Path) -> Picture:
-    """The image, uint8 BGR [H, W, 3], turned upright by its Exif orientation; ValueError says why it can't be read."""
+def load_image(path: Path, memory: Limit = MAX_DECODING_BYTES) -> Picture:
+    """The image, uint8 BGR [H, W, 3], turned upright by its Exif orientation; ValueError says why it can't be read.
+
+    memory: the most bytes that decoding may take.
+    """
     try:
-        if path.stat().st_size > MAX_IMAGE_BYTES.value:
-            raise ValueError(f"it has more than {MAX_IMAGE_BYTES.value:,} bytes: set {MAX_IMAGE_BYTES.variable}")
-        data = path.read_bytes()
+        data = read_regular(path, MAX_IMAGE_BYTES)
     except OSError as error:
         raise ValueError(f"it can't be read ({error.strerror})") from error
-    return decode_image(data)
+    return decode_image(data, memory=memory)
 
 
-def read_image(path: Path) -> Image | None:
+def read_image(path: Path, memory: Limit = MAX_DECODING_BYTES) -> Image | None:
     """The pixels of `load_image`; None if it can't be read."""
     try:
-        return load_image(path).image
+        return load_image(path, memory).image
     except ValueError:
         return None

@@ -137,3 +137,12 @@ def test_the_faces_can_be_written_as_images(fer_edge, tmp_path: Path) -> None:
     write(tmp_path / "faces.csv", [cell(face) for face in FACES])
     assert fer_edge("--source", "faces.csv", "--output", "pictures").returncode == 0
     assert len(list((tmp_path / "pictures").iterdir())) == 5
+
+
+@pytest.mark.parametrize("text", ["", "pixels\n", 'pixels\n"'])
+def test_a_row_without_an_end_is_one_error(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_EDGE_MAX_ROW_CHARS", "2000")
+    path = tmp_path / "faces.csv"
+    path.write_text(text + "0 " * 10_000)
+    with pytest.raises(SourceError, match=r"a row has more than 2,000 characters: correct it, or set FER_EDGE_MAX_ROW"):
+        open_source(path).read()

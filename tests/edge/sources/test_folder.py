@@ -1,5 +1,6 @@
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 
 from fer_edge import EmotionRecognizer, StreamOptions
+from fer_edge.errors import SourceError
+from fer_edge.sources import open_source
 from fer_edge.sources.folder import find_images, natural_order
 
 
@@ -54,14 +57,14 @@ def test_the_folder_of_earlier_outputs_is_left_out(tree: Path) -> None:
 def test_a_folder_that_can_not_be_listed_is_reported(
     tree: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    real = os.listdir
+    real = os.scandir
 
-    def listdir(path: Path) -> list[str]:
+    def scandir(path: Path) -> Iterator[os.DirEntry[str]]:
         if Path(path).name == "deep":
             raise PermissionError(13, "Permission denied")
         return real(path)
 
-    monkeypatch.setattr(os, "listdir", listdir)
+    monkeypatch.setattr(os, "scandir", scandir)
     assert names(tree) == ["b/x.jpg", "img2.PNG", "img10.png"]
     assert "deep can't be listed: Permission denied" in caplog.text
 
@@ -98,3 +101,39 @@ def test_the_api_reads_a_folder_recursively_by_default(tmp_path: Path, face_imag
     recognizer = EmotionRecognizer()
     assert len(list(recognizer.stream(tmp_path))) == 2
     assert len(list(recognizer.stream(tmp_path, options=StreamOptions(recursive=False)))) == 1
+
+
+def test_what_is_no_file_is_named_and_never_opened(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    (tmp_path / "x.png").write_bytes(b"x")
+    assert names(tmp_path) == ["x.png"]
+    message = "4 entries are passed over, because they are no files: loop, pipe, pipe.png, zero.jpg (a link to itself)"
+    assert message in caplog.text
+    caplog.clear()
+    with pytest.raises(SourceError, match=r"x\.png can't be used"):
+        open_source(f"{tmp_path}/*g")
+    assert "2 entries are passed over, because they are no files: " in caplog.text
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.mp4", "a.csv", "a"])
+def test_a_source_that_is_no_file_is_refused(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(SourceError, match=rf"{name} is a pipe, not a file: name a file, folder"):
+        open_source(tmp_path / name)
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(SourceError, match=rf"{name} is a device, not a file"):
+        open_source(tmp_path / name)
+
+
+def test_a_folder_of_too_many_images_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        (tmp_path / f"{number}.png").touch()
+    monkeypatch.setenv("FER_EDGE_MAX_FILES", "4")
+    assert len(names(tmp_path)) == 4
+    monkeypatch.setenv("FER_EDGE_MAX_FILES", "3")
+    with pytest.raises(SourceError, match="holds more than 3 images: name its folders one by one, or set FER_EDGE_MAX"):
+        names(tmp_path)

@@ -167,7 +167,7 @@ def test_one_person_can_not_be_split(photos: Path, tmp_path: Path, capsys: pytes
 
 @pytest.mark.parametrize(("source", "message"), [
     ("none.mp4", "none.mp4 does not exist"),
-    ("damaged.png", "damaged.png is damaged or not an image"),
+    ("damaged.png", "damaged.png can't be used: it is not an image, or is damaged"),
     ("gray.png", "nothing to write to"),
     ("empty", "empty holds no photos and no videos"),
 ])  # fmt: skip
@@ -187,5 +187,7 @@ def test_a_damaged_photo_does_not_stop_the_others(
 ) -> None:
     (tmp_path / "damaged.png").write_bytes(b"\x89PNG")
     assert run_fer_train("faces", tmp_path / "damaged.png", photos, "--out", tmp_path / "faces") == 1
-    assert one_line(capsys).endswith("damaged.png is damaged or not an image; 1 of 6 sources could not be read")
+    assert one_line(capsys).endswith(
+        "damaged.png can't be used: it is not an image, or is damaged; 1 of 6 sources could not be read"
+    )
     assert len(table(tmp_path / "faces")) == 5

@@ -12,9 +12,10 @@ from fer_edge.detectors.base import Detection
 from fer_edge.detectors.search import SourceDetector
 from fer_edge.errors import SourceError
 from fer_edge.framing import Box, Image, crop, to_gray
+from fer_edge.guards.limits import MAX_DATA_DECODING_BYTES
 from fer_edge.pipeline.options import Schedule
 from fer_edge.sources.base import Source
-from fer_edge.sources.images import read_image
+from fer_edge.sources.images import load_image
 from fer_edge.tracking.tracker import FaceTracker
 from fer_train.detection.synthesis.tiles import TILE_PX, load_tiles
 
@@ -59,9 +60,10 @@ class FaceCutter:
 
     def photo(self, file: Path, name: str) -> list[Cut]:
         """The faces of a photo, the largest first; SourceError if the file can't be read."""
-        image = read_image(file)
-        if image is None:
-            raise SourceError(f"{file} is damaged or not an image")
+        try:
+            image = load_image(file, MAX_DATA_DECODING_BYTES).image
+        except ValueError as error:
+            raise SourceError(f"{file} can't be used: {error}") from error
         found = self._detector.search(self._searched(image))
         self.small += len(found.left_out.small)
         faces = sorted(found.faces, key=self._side, reverse=True)
