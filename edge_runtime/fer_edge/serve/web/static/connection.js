@@ -1,0 +1,113 @@
+// Keeps the page connected: loads what it needs, reads events, and tries again with growing pauses.
+
+import { ApiError, getJson, readEvents } from "./api.js";
+
+/** @import {State} from "./state.js" */
+
+const FIRST_PAUSE_S = 1;
+const LONGEST_PAUSE_S = 15;
+const SILENCE_S = 10; // the server sends its status every 2 s: longer silence means that the connection is dead
+const HISTORY_S = 600;
+
+export class Connection {
+  /** @param {State} state @param {() => void} onChange called whenever the link or the status has changed
+   * @param {() => void} onResult called after each result or change of a label */
+  constructor(state, onChange, onResult) {
+    this.state = state;
+    this.onChange = onChange;
+    this.onResult = onResult;
+    this.pauseS = FIRST_PAUSE_S;
+    this.reason = "";
+    /** @type {AbortController|null} */
+    this.abort = null;
+    /** @type {ReturnType<typeof setTimeout>|undefined} */
+    this.timer = undefined;
+    /** @type {ReturnType<typeof setTimeout>|undefined} */
+    this.watchdog = undefined;
+  }
+
+  /** Connect now, whatever the pause was. */
+  start() {
+    this.stop();
+    const abort = new AbortController();
+    this.abort = abort;
+    this.follow(abort.signal).catch((error) => {
+      if (this.abort === abort) this.fail(error);
+    });
+  }
+
+  /** Close every request; the page may be hidden. */
+  stop() {
+    clearTimeout(this.timer);
+    clearTimeout(this.watchdog);
+    this.abort?.abort();
+    this.abort = null;
+  }
+
+  /** @param {AbortSignal} signal */
+  async follow(signal) {
+    const state = this.state;
+    state.addStatus(await getJson("status", signal));
+    state.labels = await getJson("labels", signal);
+    if (!state.status?.aggregate) await this.loadHistory(signal);
+    this.state.link = "live";
+    this.onChange();
+    this.watch();
+    await readEvents(
+      signal,
+      (kind, data) => this.receive(kind, data),
+      () => this.watch(),
+    );
+    throw new Error("The server has closed the connection.");
+  }
+
+  /** @param {AbortSignal} signal */
+  async loadHistory(signal) {
+    try {
+      this.state.history.load(await getJson(`history?seconds=${HISTORY_S}`, signal));
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.code === 401) throw error; // the page works without the past
+    }
+  }
+
+  /** @param {string} kind @param {any} data */
+  receive(kind, data) {
+    this.pauseS = FIRST_PAUSE_S; // it works: the next failure is a new one
+    if (kind === "status") {
+      this.state.addStatus(data);
+      this.onChange();
+    } else if (kind === "result") {
+      this.state.addResult(data);
+      this.onResult();
+    } else if (kind === "change") {
+      this.state.addChange(data);
+      this.onResult();
+    } else if (kind === "interval") {
+      this.state.addInterval(data);
+      this.onChange();
+    }
+  }
+
+  /** Count as lost what stays silent. */
+  watch() {
+    clearTimeout(this.watchdog);
+    this.watchdog = setTimeout(() => this.fail(new Error("The server is silent.")), 1000 * SILENCE_S);
+  }
+
+  /** A request failed: ask for the token, or try again after a pause.
+   * @param {unknown} error */
+  fail(error) {
+    this.stop();
+    if (error instanceof ApiError && error.code === 401) {
+      this.state.link = "login";
+    } else {
+      this.state.link = "lost";
+      this.reason = error instanceof ApiError ? error.message : "";
+      const askedS = error instanceof ApiError ? (error.retryS ?? 0) : 0;
+      const spread = 0.75 + Math.random() / 2; // many pages should not come back at the same moment
+      this.timer = setTimeout(() => this.start(), 1000 * Math.max(askedS, this.pauseS * spread));
+      this.pauseS = Math.min(2 * this.pauseS, LONGEST_PAUSE_S);
+    }
+    this.onChange();
+  }
+}
