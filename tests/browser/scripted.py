@@ -181,14 +181,14 @@ class ScriptedServer:
             return Response(file.read_bytes(), media_type=TYPES[file.suffix])
         if path == "/api/v1/login":
             right = (await request.json())["token"] == self.token
-            answer = JSONResponse({} if right else {"error": "This token is wrong."}, 200 if right else 401)
+            answer = JSONResponse({} if right else {"error": "the token is wrong: send it"}, 200 if right else 401)
             if right:
                 answer.set_cookie("token", "yes", httponly=True, samesite="strict")
             return answer
         if self.error is not None:
             return JSONResponse({"error": self.error[1]}, self.error[0])
         if self.token is not None and "token" not in request.cookies:
-            return JSONResponse({"error": "Log in with the token."}, 401)
+            return JSONResponse({"error": "this needs the token"}, 401)
         if path == "/api/v1/events":
             return StreamingResponse(self._events(), media_type="text/event-stream")
         if path == "/frame.jpg":

@@ -186,7 +186,7 @@ def test_a_server_that_ends_its_stream_is_asked_again(page: Any, server: Scripte
 
 
 def test_the_sentence_of_a_refusal_is_shown(server: ScriptedServer, visit: Open) -> None:
-    server.error = (503, "32 viewers watch already: close one.")
+    server.error = (503, "32 viewers watch already: close one")
     page = visit(server.url)
     page.locator(NOTICE, has_text="32 viewers watch already: close one.").wait_for()
     server.error = None
@@ -195,7 +195,7 @@ def test_the_sentence_of_a_refusal_is_shown(server: ScriptedServer, visit: Open)
 
 
 def test_the_pauses_between_attempts_grow(server: ScriptedServer, visit: Open) -> None:
-    server.error = (500, "Something broke.")
+    server.error = (500, "something broke")
     page = visit(server.url)
     page.locator(NOTICE).wait_for()
     pauses = page.evaluate(

@@ -4,10 +4,16 @@
 export class ApiError extends Error {
   /** @param {number} code @param {string} message @param {number|null} retryS */
   constructor(code, message, retryS = null) {
-    super(message);
+    super(sentence(message));
     this.code = code;
     this.retryS = retryS;
   }
+}
+
+/** Text that begins and ends as a sentence does.
+ * @param {string} text */
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.?!…]$/.test(text) ? "" : ".");
 }
 
 /** @param {string} path @param {RequestInit} [options] */

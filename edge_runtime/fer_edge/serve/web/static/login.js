@@ -17,6 +17,12 @@ export function takeToken() {
   }
 }
 
+/** @param {unknown} error */
+function reason(error) {
+  if (!(error instanceof ApiError)) return "fer-edge does not answer: is it still running?";
+  return error.code === 401 ? "This token is wrong." : error.message;
+}
+
 export class Login {
   /** @param {(id: string) => HTMLElement} element @param {() => void} onDone */
   constructor(element, onDone) {
@@ -46,8 +52,7 @@ export class Login {
       this.onDone();
     } catch (error) {
       this.show(true);
-      this.error.textContent =
-        error instanceof ApiError ? error.message : "fer-edge does not answer: is it still running?";
+      this.error.textContent = reason(error);
       this.input.select();
     }
   }
