@@ -1,6 +1,7 @@
 """The bytes of images and videos: their formats, whether they are complete, and how to decode them rightly.
 
-`door` decodes every image of fer-edge and fer-train, `formats` reads image headers and ends. `containers` reads the
-indexes and ends of videos, `structure` finds damage in them, `ends` counts missing frames, `interlaced` decodes
-interlaced videos. `fetch` gets the image behind a URL, `suffixes` has the names of image files.
+`door` decodes every image of fer-edge and fer-train, `formats` reads image headers and ends. `captures` is the only way
+to OpenCV's FFmpeg. `containers` reads the indexes and ends of videos, `structure` finds damage in them, `ends` counts
+missing frames, `interlaced` decodes interlaced videos. `redirects` and `rtsp` follow the redirects of servers, `gate`
+watches over `playlists`, `fetch` gets the image behind a URL. `suffixes` has the names of image files.
 """

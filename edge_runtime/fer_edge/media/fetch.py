@@ -4,17 +4,15 @@ FFmpeg would decode an image, too, but without its Exif orientation, and whateve
 """
 
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPException
 from typing import IO
 
 from fer_edge.guards.limits import MAX_IMAGE_BYTES
 from fer_edge.media.formats import layout_of
+from fer_edge.media.redirects import is_http, open_http
 from fer_edge.media.suffixes import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 
-TIMEOUT_S = 10.0  # for the connection and for each part
 MAX_SECONDS = 60  # for the whole image
 HEAD_BYTES = 64  # enough to tell a format
 PART_BYTES = 65_536
@@ -28,20 +26,14 @@ def may_be_image(url: str) -> bool:
     return is_http(url) and any(path.endswith(suffix) for suffix in (IMAGE_SUFFIXES | UNREAD_SUFFIXES) - {".gif"})
 
 
-def is_http(url: str) -> bool:
-    """True for http:// and https://."""
-    return url.lower().startswith(("http://", "https://"))
-
-
 def fetch_image(url: str) -> bytes | None:
     """The bytes behind an HTTP URL if they are an image's; None for anything else and for what can't be fetched.
 
-    Animated GIFs are left to FFmpeg. Redirects lead only to the same host. ValueError for an image with more bytes than
-    the limit, or that does not arrive in time.
+    Animated GIFs are left to FFmpeg. ValueError for an image with more bytes than the limit, one that does not
+    arrive in time, and a redirect that may not be followed (`redirects`).
     """
     try:
-        request, opener = _opener(url)
-        with opener.open(request, timeout=TIMEOUT_S) as answer:
+        with open_http(url) as answer:
             kind = answer.headers.get("Content-Type", TYPES[0])
             if not kind.lower().startswith(TYPES):
                 return None
@@ -50,7 +42,7 @@ def fetch_image(url: str) -> bytes | None:
             if layout is None or layout.format == "GIF":
                 return None
             return _rest(answer, data)
-    except (OSError, HTTPException, urllib.error.URLError):
+    except (OSError, HTTPException):
         return None
 
 
@@ -64,29 +56,3 @@ def _rest(answer: IO[bytes], data: bytes) -> bytes:
         if time.monotonic() > deadline:
             raise ValueError(f"it takes longer than {MAX_SECONDS} s to arrive: download it first")
     return b"".join(parts)
-
-
-class _SameHost(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to the same host and port."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> urllib.request.Request | None:
-        """The next request, or None."""
-        if urllib.parse.urlsplit(newurl).netloc != urllib.parse.urlsplit(req.full_url).netloc:
-            return None
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _opener(url: str) -> tuple[str, urllib.request.OpenerDirector]:
-    """The URL without user name and password, and an opener that answers with them where a server asks."""
-    parts = urllib.parse.urlsplit(url)
-    user, _, host = parts.netloc.rpartition("@")
-    bare = urllib.parse.urlunsplit((parts.scheme, host, parts.path or "/", parts.query, ""))
-    handlers: list[urllib.request.BaseHandler] = [_SameHost()]
-    if user:
-        name, _, word = user.partition(":")
-        known = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-        known.add_password(None, bare, urllib.parse.unquote(name), urllib.parse.unquote(word))
-        handlers += [urllib.request.HTTPDigestAuthHandler(known), urllib.request.HTTPBasicAuthHandler(known)]
-    return bare, urllib.request.build_opener(*handlers)

@@ -14,6 +14,7 @@ import numpy as np
 from fer_edge.errors import OutputError
 from fer_edge.files import atomic_write, remove_leftovers, sync_file
 from fer_edge.framing import Image
+from fer_edge.media.captures import open_video, open_writer
 from fer_edge.opencv import cv2
 from fer_edge.sinks import ffmpeg
 from fer_edge.sinks.base import Published, Sink
@@ -48,7 +49,7 @@ class OpenCvEncoder:
 
     def __init__(self, part: Path, target: Path, fps: float, size: tuple[int, int]) -> None:
         fourcc = cv2.VideoWriter.fourcc(*FOURCC[target.suffix.lower()])
-        self._writer = cv2.VideoWriter(str(part), cv2.CAP_FFMPEG, fourcc, fps, size)
+        self._writer = open_writer(part, fourcc, fps, size)
         if not self._writer.isOpened():
             raise OutputError(
                 f"{target}: this OpenCV can't encode it at {size[0]}x{size[1]}: name an .mp4 or .avi file"
@@ -149,7 +150,7 @@ class _Video:
         with self._rename_at_exit, _logged_if_slow(self._path):
             self._encoder.finish()
             # OpenCV does not report a full disk, but then the file's index is missing or wrong.
-            frames = cv2.VideoCapture(str(self._part), cv2.CAP_FFMPEG).get(cv2.CAP_PROP_FRAME_COUNT)
+            frames = open_video(self._part).get(cv2.CAP_PROP_FRAME_COUNT)
             if frames < 0.99 * self.frames - 1:  # the count is computed from rounded times
                 raise OutputError(f"{self._path} could not be completed (is the disk full?) and is removed")
             if sound is not None:

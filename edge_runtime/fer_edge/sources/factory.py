@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from fer_edge.errors import SourceError
+from fer_edge.guards.names import local_name
 from fer_edge.guards.regular_files import kind_of
 from fer_edge.guards.secrets import shown_source
 from fer_edge.media.suffixes import IMAGE_SUFFIXES, UNREAD_SUFFIXES
@@ -34,7 +35,7 @@ def open_source(
     Raises SourceError if it can't be opened.
     """
     # Import only the source that is used: that shortens the start.
-    text = str(uri)
+    text = local_name(str(uri))
     is_number = re.fullmatch(r"\d{1,4}", text, re.ASCII)
     if is_number or text.startswith("/dev/"):
         return _open_camera(int(text) if is_number else text, camera_size, reconnect_policy, gray)
@@ -64,7 +65,7 @@ def _open_rpicam(uri: str, reconnect_policy: ReconnectPolicy) -> Source:
 
 
 def _open_url(url: str, reconnect_policy: ReconnectPolicy) -> Source:
-    from fer_edge.sources.video import UrlSource
+    from fer_edge.sources.url import UrlSource
 
     first = open_with_timeout(lambda: _url_source(url), shown_source(url), reconnect_policy.open_s)
     if not first.live:
@@ -75,9 +76,10 @@ def _open_url(url: str, reconnect_policy: ReconnectPolicy) -> Source:
 
 def _url_source(url: str) -> Source:
     """The image, video or stream behind a URL."""
-    from fer_edge.media.fetch import is_http, may_be_image
+    from fer_edge.media.fetch import may_be_image
+    from fer_edge.media.redirects import is_http
     from fer_edge.sources.images import fetched_image
-    from fer_edge.sources.video import UrlSource
+    from fer_edge.sources.url import UrlSource
 
     asked = may_be_image(url)
     if asked and (image := fetched_image(url, shown_source(url))) is not None:

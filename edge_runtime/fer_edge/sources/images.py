@@ -54,12 +54,15 @@ class ImagesSource(Source):
 def fetched_image(url: str, name: str) -> ImagesSource | None:
     """The image behind an HTTP URL, called `name`; None if there is none. SourceError if it can't be used."""
     from fer_edge.media.fetch import fetch_image  # of no use without a URL
+    from fer_edge.media.redirects import RedirectError
 
     try:
         data = fetch_image(url)
         if data is None:
             return None
         source = ImagesSource(name, [Path(name)], decode_image(data))
+    except RedirectError as error:
+        raise SourceError(f"{name} can't be opened: {error}") from error
     except ValueError as error:
         raise SourceError(f"{name} can't be used: {error}; name another image") from error
     source.files = ()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_edge.opencv import cv2
-from fer_edge.sources.video import _Capture
+from fer_edge.sources.capture import CaptureSource
 
 
 class Stamped:
@@ -28,7 +28,7 @@ class Stamped:
 
 
 def times(stamps_ms: list[float], fps: float) -> list[float | None]:
-    source = _Capture(Stamped(stamps_ms, fps), "file", live=False, advice="")  # type: ignore[arg-type]
+    source = CaptureSource(Stamped(stamps_ms, fps), "file", live=False, advice="")  # type: ignore[arg-type]
     found = []
     while (grab := source.read()) is not None:
         found.append(grab.media_time_s)

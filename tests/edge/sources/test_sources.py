@@ -214,13 +214,3 @@ def test_a_jpeg_stream_is_live_and_is_reopened_when_it_ends(server: str) -> None
     assert source.reconnects == len(source.gaps_s) == 2
     assert all(gap_s > 0 for gap_s in source.gaps_s)
     source.close()
-
-
-def test_a_video_whose_name_is_not_utf_8_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "\udcff.mp4"
-    try:
-        file.write_bytes(b"x")
-    except OSError:
-        pytest.skip("this file system takes only Unicode names")
-    with pytest.raises(SourceError, match="its name is not UTF-8"):
-        open_source(file)

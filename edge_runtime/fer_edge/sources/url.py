@@ -1,0 +1,106 @@
+"""Network streams: RTSP, HTTP and others, which lead nowhere but to their own host."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from fer_edge.errors import SourceError
+from fer_edge.guards.secrets import shown_source
+from fer_edge.media.captures import Stream, ffmpeg_follows_redirects, open_stream, stream
+from fer_edge.media.redirects import is_http, target_of
+from fer_edge.opencv import cv2
+from fer_edge.sources.base import SourceFrame
+from fer_edge.sources.capture import ProgressiveSource, fourcc_of
+
+if TYPE_CHECKING:
+    from fer_edge.media.gate import Gate
+
+STILL_FORMATS = {"MJPG", "MPNG", "PNG", "WEBP", "BMP", "TIFF", "JP2K", "PPM", "PGM"}  # codecs of images
+
+
+class UrlSource(ProgressiveSource):
+    """An RTSP, HTTP or other network stream. One of known length is a file: every frame is read.
+
+    Each look for interlaced frames is one more connection and takes as long as its frames, so there are few.
+    """
+
+    look_frames, look_factor, max_looks = 12, 8, 3
+
+    def __init__(self, url: str) -> None:
+        name = shown_source(url)
+        try:
+            origin, capture, self._gate = _connect(url)
+        except ValueError as error:
+            raise SourceError(f"{name} can't be opened: {error}") from error
+        live = capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0
+        is_still = fourcc_of(capture).upper() in STILL_FORMATS
+        if is_still:  # never interlaced
+            self.max_looks = 0
+        try:
+            super().__init__(origin, capture, name, live, self._advice())
+        except SourceError:
+            self._close_gate()
+            raise
+        if not is_still:
+            self._second = self._next_frame()
+
+    def _advice(self) -> str:
+        """What to do if it can't be opened."""
+        if self._gate is None:
+            return "check the address, the network and the credentials"
+        return self._gate.refused or "its playlist names nothing that can be read: only videos of its own server are"
+
+    def is_one_image(self) -> bool:
+        """True if the URL gave one image; to know that of an image's format, this waits for a second frame."""
+        if self.frame_count == 1 or fourcc_of(self._capture).upper() not in STILL_FORMATS:
+            return self.frame_count == 1
+        self._second = self._next_frame()
+        return self._second is None
+
+    def read(self) -> SourceFrame | None:
+        """The next frame; None at a file's end, SourceError when a live source is lost."""
+        if self._first is None and self._second is not None:
+            frame, self._second = self._second, None
+            return frame
+        return super().read()
+
+    def close(self) -> None:
+        """End the connection."""
+        super().close()
+        self._close_gate()
+
+    def _close_gate(self) -> None:
+        if self._gate is not None:
+            self._gate.close()
+
+
+class _Connection(NamedTuple):
+    origin: Stream
+    capture: cv2.VideoCapture
+    gate: "Gate | None" = None
+
+
+def _connect(url: str) -> _Connection:
+    """The stream at `url`, opened if it can be. ValueError for a scheme or redirect that is refused."""
+    origin = stream(url)
+    if url.lower().startswith(("rtsp://", "rtsps://")):
+        from fer_edge.media.rtsp import rtsp_target
+
+        origin = stream(rtsp_target(url))
+    follows = ffmpeg_follows_redirects()  # then it must not get the URL first
+    capture = None if follows and is_http(url) else open_stream(origin)
+    if capture is not None and (capture.isOpened() or not is_http(url)):
+        return _Connection(origin, capture)
+    target = target_of(url)
+    if target.is_playlist:
+        return _connect_playlist(target.url)
+    if capture is None or target.url != url:
+        origin = stream(target.url)
+        capture = open_stream(origin)
+    return _Connection(origin, capture)
+
+
+def _connect_playlist(url: str) -> _Connection:
+    from fer_edge.media.gate import Gate  # few streams are playlists
+
+    gate = Gate(url)
+    origin = stream(url, gate.address)
+    return _Connection(origin, open_stream(origin), gate)
