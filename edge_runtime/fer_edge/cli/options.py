@@ -264,8 +264,11 @@ def _check_aggregate(ctx: click.Context, values: dict[str, Any]) -> None:
             raise click.UsageError(
                 f"--{option} is about single faces and --aggregate lets nothing about them out: leave one out", ctx
             )
-    if values["aggregate_out"] is None:
-        raise click.UsageError("--aggregate needs --aggregate-out: name a file, or - for stdout", ctx)
+    if all(values[option] is None for option in ("aggregate_out", "serve", "mqtt")):
+        raise click.UsageError(
+            "--aggregate needs --aggregate-out (a file, or - for stdout) or a connection that publishes the counts, "
+            "--serve or --mqtt", ctx,
+        )  # fmt: skip
 
 
 def _identity(path: str) -> str | tuple[int, int]:

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from fer_edge.cli import commands as cli
-from fer_edge.cli.options import MAIN_OPTIONS, add_options, run_options
+from fer_edge.cli.options import MAIN_OPTIONS, add_options, check_usage, run_options
 from fer_edge.console import MainCommand
 from fer_edge.framing import Image
 from fer_edge.privacy.modes import Aggregation
@@ -59,6 +59,12 @@ def test_an_interval_is_given_in_seconds_minutes_or_hours(value: str, seconds: i
     assert options.headless, "no window, whatever the command line says"
 
 
+@pytest.mark.parametrize("connection", [("--serve", "8080"), ("--mqtt", "mqtt://broker")])
+def test_a_connection_may_be_all_that_publishes_the_counts(connection: tuple[str, str]) -> None:
+    context = cli.edge.make_context("fer-edge", ["demo:", "--aggregate", "60s", *connection])
+    check_usage(context, context.params)
+
+
 @pytest.mark.parametrize("value", ["-1", "many", "2.5", "10001"])
 def test_a_wrong_number_of_faces_is_a_usage_error(value: str) -> None:
     assert "is not a whole number from 0 to 10,000" in refused("demo:", *AGGREGATE, "--at-least", value)
@@ -77,7 +83,7 @@ def test_outputs_about_single_faces_are_refused(other: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--aggregate", "60s"), "--aggregate needs --aggregate-out: name a file, or - for stdout"),
+        (("--aggregate", "60s"), "--aggregate needs --aggregate-out (a file, or - for stdout)"),
         (("--aggregate-out", "a.jsonl"), "--aggregate-out needs --aggregate, for example 60s"),
         (("--at-least", "3"), "--at-least needs --aggregate, for example 60s"),
         ((*AGGREGATE[:3], "x", "--report", "x"), "--report and --aggregate-out can't share x"),
