@@ -19,6 +19,7 @@ from fer_edge.cli.options import (
 )
 from fer_edge.cli.parameters import Number
 from fer_edge.cli.subcommands.analyze import analyze
+from fer_edge.cli.subcommands.serve import serve
 from fer_edge.console import CLEAR_LINE, LogFormatter, MainCommand, loading, option_named
 from fer_edge.defaults import load_defaults
 from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, default_detector
@@ -177,4 +178,5 @@ edge.alike = {"demo": "demo:", "webcam": "--camera 0", "camera": "--camera 0"}
 edge.add_command(doctor)
 edge.add_command(tune)
 edge.add_command(analyze)
+edge.add_command(serve)
 edge.add_command(notice)

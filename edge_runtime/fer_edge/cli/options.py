@@ -130,21 +130,14 @@ DETECTOR_OPTIONS: list[Decorator] = [  # of `tune`, too
                 "[default: luma; yunet if --detector-model is given]"),
     option("--detector-model", type=FILE, metavar="FILE", help="The detector's file; yunet needs one."),
 ]
-MAIN_OPTIONS: list[Decorator] = [
-    # Input and networks
-    click.argument("sources", nargs=-1, metavar="[SOURCE]..."),
-    option("--camera", type=Number(int, 0, 9999), metavar="N", help="Camera number.  [default: 0]"),
-    option("--source", metavar="URI", help="Same as SOURCE, for a single one; @FILE reads it from a file.  "
-                "[default: $FER_EDGE_SOURCE]"),
-    option("--no-recursive", "recursive", is_flag=True, callback=negated,
-           help="Read only the images directly in a folder, not those in its subfolders."),
+NETWORK_OPTIONS: list[Decorator] = [  # this and what follows: of `serve`, too
     option("--model", type=FILE, metavar="FILE", help="Emotion network (.onnx from fer-export).  [default: shipped]"),
     option("--precision", type=click.Choice(PRECISIONS),
            help="Shipped network to use without --model.  [default: int8]"),
     option("--head", metavar="NAME",
            help="Which answer of a network with several heads to use.  [default: its first]"),
-    *DETECTOR_OPTIONS,
-    # Detection
+]
+DETECTION_OPTIONS: list[Decorator] = [
     option("--min-face", "min_face_px", type=Number(int, SMALLEST_FACE_PX, 10_000), default=DEFAULT_MIN_FACE_PX,
            show_default=True, metavar="PX",
            help="Smallest face to find: side of the square that is classified, in pixels."),
@@ -153,6 +146,23 @@ MAIN_OPTIONS: list[Decorator] = [
     option("--detect-size", "detect_size_px", type=Number(int, *DETECT_SIZE_PX), metavar="PX",
            help="Downscale longer frames to this for detection; less is faster but misses small faces.  "
                 f"[default: {DEFAULT_DETECT_SIZE_PX}; {IMAGE_DETECT_SIZE_PX} for images]"),
+]
+MIN_CONFIDENCE_OPTION = option("--min-confidence", type=Number(float, 0, 1), metavar="P",
+           help="Call a face unsure below this probability of its emotion; 0: never.  [default: the network's own]")
+THREADS_OPTION = option("--threads", type=Number(int, *THREADS), metavar="N",
+           help="CPU threads per inference.  [default: half the cores]")
+MAIN_OPTIONS: list[Decorator] = [
+    # Input and networks
+    click.argument("sources", nargs=-1, metavar="[SOURCE]..."),
+    option("--camera", type=Number(int, 0, 9999), metavar="N", help="Camera number.  [default: 0]"),
+    option("--source", metavar="URI", help="Same as SOURCE, for a single one; @FILE reads it from a file.  "
+                "[default: $FER_EDGE_SOURCE]"),
+    option("--no-recursive", "recursive", is_flag=True, callback=negated,
+           help="Read only the images directly in a folder, not those in its subfolders."),
+    *NETWORK_OPTIONS,
+    *DETECTOR_OPTIONS,
+    # Detection
+    *DETECTION_OPTIONS,
     option("--detect-hz", type=Number(float, 0.1, 1000), metavar="HZ",
            help="Run the detector at most HZ times per second; track faces in between.  [default: every frame]"),
     # Tracking and labels
@@ -163,15 +173,13 @@ MAIN_OPTIONS: list[Decorator] = [
                               f"[default: {1000 * LIVE_CLASSIFY_INTERVAL_S:g} live, 0 for files]"),
     option("--smooth", "smooth_s", type=Number(float, 0, 60), default=DEFAULT_SMOOTH_S, show_default=True, metavar="S",
            help="Average a face's probabilities over about S seconds; 0: off."),
-    option("--min-confidence", type=Number(float, 0, 1), metavar="P",
-           help="Call a face unsure below this probability of its emotion; 0: never.  [default: the network's own]"),
+    MIN_CONFIDENCE_OPTION,
     # The run
     option("--realtime", "lossless", flag_value="no", callback=yes_or_no,
            help="Play a file at its own speed and drop frames that are too late."),
     option("--lossless", "lossless", flag_value="yes", callback=yes_or_no,
            help="Process every frame, even of a live source."),
-    option("--threads", type=Number(int, *THREADS), metavar="N",
-           help="CPU threads per inference.  [default: half the cores]"),
+    THREADS_OPTION,
     option("--headless", is_flag=True, help="Show no window (implied without a screen)."),
     option("--max-frames", type=Number(int, 1, 10**12), metavar="N", help="Stop each source after N captured frames."),
     option("--duration", "duration_s", type=Number(float, 0.001, 10**9), metavar="S",

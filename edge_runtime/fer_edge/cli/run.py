@@ -39,6 +39,7 @@ from fer_edge.sources.reconnect import ReconnectPolicy
 
 if TYPE_CHECKING:
     from fer_edge.cli.viewing import Viewing
+    from fer_edge.recognizer import EmotionRecognizer
     from fer_edge.serve.connections import Connections
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,23 @@ def _open_connections(options: RunOptions, classifier: Classifier) -> "Connectio
     from fer_edge.serve.run_state import RunState
 
     state = RunState(classifier, aggregation=options.aggregate, blur=options.stream.blur)
-    return Connections(options.connect, state, options.outputs.overwrite)
+    return Connections(options.connect, state, options.outputs.overwrite, lambda: _recognizer(options))
+
+
+def _recognizer(options: RunOptions) -> "EmotionRecognizer":
+    """A recognizer of its own, for images that clients send, with the run's settings."""
+    from fer_edge.recognizer import EmotionRecognizer
+
+    return EmotionRecognizer(
+        options.model,
+        options.detector,
+        detector_model=options.detector_model,
+        min_face_px=options.min_face_px,
+        min_score=options.min_score,
+        detect_size_px=options.detect_size_px,
+        min_confidence=options.stream.min_confidence,
+        head=options.head,
+    )
 
 
 def _log_start_time(start: datetime | None) -> None:

@@ -49,6 +49,11 @@ MAX_ROW_CHARS = Limit("FER_EDGE_MAX_ROW_CHARS", 2_000_000, "characters of a row 
 MAX_FILES = Limit("FER_EDGE_MAX_FILES", 200_000, "images of a folder or pattern")
 MAX_MODEL_BYTES = Limit("FER_EDGE_MAX_MODEL_BYTES", 300_000_000, "bytes of a network's file")
 MAX_MODEL_SECONDS = Limit("FER_EDGE_MAX_MODEL_SECONDS", 30, "seconds that a network may take to open, or for a run")
+MAX_UPLOAD_BYTES = Limit("FER_EDGE_MAX_UPLOAD_BYTES", 10_000_000, "bytes of an image that a client sends to --serve")
+MAX_UPLOAD_PIXELS = Limit("FER_EDGE_MAX_UPLOAD_PIXELS", 20_000_000, "pixels of such an image")
+MAX_UPLOAD_DECODING_BYTES = Limit(
+    "FER_EDGE_MAX_UPLOAD_DECODING_BYTES", 120_000_000, "bytes of memory that such an image takes while it is decoded"
+)
 
 # Of data sets, which fer-train and fer-export read.
 MAX_DATA_DECODING_BYTES = Limit(
@@ -61,6 +66,6 @@ MAX_RATIO = Limit("FER_TRAIN_MAX_RATIO", 100, "times that an archive grows, beyo
 
 LIMITS = (
     MAX_PIXELS, MAX_IMAGE_BYTES, MAX_DECODING_BYTES, MAX_FRAME_PIXELS, MAX_PART_BYTES, MAX_ROW_CHARS, MAX_FILES,
-    MAX_MODEL_BYTES, MAX_MODEL_SECONDS, MAX_DATA_DECODING_BYTES, MAX_DATA_ROW_CHARS, MAX_MEMBERS, MAX_UNPACKED_BYTES,
-    MAX_RATIO,
+    MAX_MODEL_BYTES, MAX_MODEL_SECONDS, MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS, MAX_UPLOAD_DECODING_BYTES,
+    MAX_DATA_DECODING_BYTES, MAX_DATA_ROW_CHARS, MAX_MEMBERS, MAX_UNPACKED_BYTES, MAX_RATIO,
 )  # fmt: skip

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_edge.console import extra_required
 from fer_edge.pipeline.pipeline import Pipeline
+from fer_edge.recognizer import EmotionRecognizer
 from fer_edge.serve.options import ConnectOptions
 from fer_edge.serve.run_state import RunState
 from fer_edge.sinks.base import Sink
@@ -19,12 +20,18 @@ class Connections:
     Opening comes before the source is opened: a port that is taken, a missing package or a bad address ends the command
     before a camera starts. Each connection is a `Sink` in `sinks`; its thread gets every result that it has time for.
 
-    overwrite: as --overwrite says.
+    overwrite: as --overwrite says. recognizer: opens a recognizer for images that clients send.
 
     Raises ConnectError or MissingExtraError if one can't be opened.
     """
 
-    def __init__(self, options: ConnectOptions, state: RunState, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        options: ConnectOptions,
+        state: RunState,
+        overwrite: bool = False,
+        recognizer: Callable[[], EmotionRecognizer] = EmotionRecognizer,
+    ) -> None:
         self.state = state
         self.sinks: list[Sink] = []
         self._begun = False
@@ -32,7 +39,9 @@ class Connections:
         if options.serve is not None:
             with extra_required("fer-edge --serve", "web"):
                 from fer_edge.serve.web import dashboard
-            self._dashboard = dashboard.Dashboard(options.serve, options.serve_token, options.serve_host, state)
+            self._dashboard = dashboard.Dashboard(
+                options.serve, options.serve_token, options.serve_host, state, recognizer
+            )
             self.sinks.append(self._dashboard.sink)
         if options.metrics_file is not None:
             with extra_required("fer-edge --metrics-file", "web"):

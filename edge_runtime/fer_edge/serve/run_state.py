@@ -11,6 +11,7 @@ from fer_edge.serve.totals import Totals
 from fer_edge.system import temperature_c
 
 STARTING, RUNNING, RECONNECTING, ENDED = "starting", "running", "reconnecting", "ended"
+READY = "ready"  # of a server without a camera
 RATE_S = 2.0  # rates are means over at least this time
 
 
@@ -19,12 +20,19 @@ class RunState:
 
     aggregation: how --aggregate counts: then only counts per interval may leave the program, and nothing about single
     faces is given out. None without it.
-    blur: the mode of --blur, or None. totals: counters of all sources so far.
+    blur: the mode of --blur, or None. camera: False for `fer-edge serve`, which has no source.
+    totals: counters of all sources so far.
     """
 
     def __init__(
-        self, classifier: Classifier, *, aggregation: Aggregation | None = None, blur: str | None = None
+        self,
+        classifier: Classifier,
+        *,
+        aggregation: Aggregation | None = None,
+        blur: str | None = None,
+        camera: bool = True,
     ) -> None:
+        self.camera = camera
         self.classifier, self.aggregation, self.blur = classifier, aggregation, blur
         self.totals = Totals()
         self._lock = threading.Lock()
@@ -62,9 +70,11 @@ class RunState:
 
     @property
     def word(self) -> str:
-        """The state in one word: starting, running, reconnecting or ended."""
+        """The state in one word: starting, running, reconnecting or ended; ready without a camera."""
         if self._exit_reason is not None:
             return ENDED
+        if not self.camera:
+            return READY
         if self._pipeline is None:
             return STARTING
         return RECONNECTING if self._pipeline.source.reconnecting else RUNNING

@@ -5,6 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -23,6 +24,7 @@ from fer_edge.system import package_version
 RESULT_S = 5.0  # how long a request waits for a result
 DEFAULT_HISTORY_S = 60
 MAX_LOGIN_BYTES = 10_000
+OPENAPI = Path(__file__).parent / "openapi.json"
 
 Report = Callable[[], dict[str, Any] | None]
 """The run's report so far, as --report writes it; None before the first source is open."""
@@ -48,7 +50,7 @@ class Api:
             "model": self._model,
             "limits": self._limits,
         }
-        if self._state.aggregate:
+        if self._state.aggregate or not self._state.camera:
             return status
         newest = self._hub.newest
         faces = () if newest is None else newest.faces
@@ -77,6 +79,23 @@ class Api:
         """Emotions per second, of every face and of the group."""
         seconds = whole_number(request, "seconds", 1, MAX_S)
         return answer(self._hub.history.last(DEFAULT_HISTORY_S if seconds is None else seconds))
+
+    async def intervals(self, _request: Request) -> Response:
+        """The last complete intervals of --aggregate, oldest first."""
+        return answer(f'{{"intervals": [{", ".join(self._hub.intervals)}]}}')
+
+    async def metrics(self, _request: Request) -> Response:
+        """The run's metrics, as OpenMetrics text."""
+        from fer_edge.serve.metrics import metrics_text  # takes a moment to import
+
+        text, kind = await asyncio.to_thread(metrics_text, self._state)
+        return Response(text, headers={"Content-Type": kind})
+
+    async def openapi(self, _request: Request) -> Response:
+        """The description of all paths."""
+        described = json.loads(OPENAPI.read_text(encoding="utf-8"))
+        described["info"]["version"] = self._version
+        return answer(described)
 
     async def report(self, _request: Request) -> Response:
         """The report so far."""

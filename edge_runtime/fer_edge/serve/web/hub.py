@@ -1,4 +1,4 @@
-"""Hands the newest result to every client: each has a mailbox for one item, so a slow client delays nobody.
+"""Hands the newest result to every client: each has a mailbox for one tick, so a slow client delays nobody.
 
 Results come in the thread of the run's sink, clients live in the server's event loop. While somebody watches, at most
 ten results a second become a `Tick`, whose JSON and JPEG are made once for all clients.
@@ -10,21 +10,23 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fer_edge.pipeline.frame import Frame
 from fer_edge.results import FrameResult
-from fer_edge.serve.changes import Change, ChangeDetector
-from fer_edge.serve.run_state import RunState
+from fer_edge.serve.changes import ChangeDetector
 from fer_edge.serve.web.history import History
 from fer_edge.serve.web.images import Picture, draw, encode
 
 TICK_S = 0.1  # between two ticks
-MAX_CHANGES = 100  # that wait for one client
+MAX_NOTES = 100  # changes and intervals that wait for one client, and intervals that a new one gets
 RESULT, PICTURE, DRAWN = "result", "picture", "drawn"  # what a client may want of a tick
 LINGER_S = 1.0  # who asked for one image will soon ask for the next
+
+
+Note = tuple[str, str]
+"""An event that is not replaced by the next one: its name and its JSON."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Tick:
 
 
 class Mailbox:
-    """What one client has not taken yet: the newest tick and status, and the last changes; in the event loop only.
+    """What one client has not taken yet: the newest tick and status, and the last notes; in the event loop only.
 
     wants: what it needs of a tick. closed: the server ends.
     """
@@ -51,14 +53,14 @@ class Mailbox:
     def __init__(self, wants: str) -> None:
         self.wants, self.closed = wants, False
         self._tick: Tick | None = None
-        self._changes: deque[Change] = deque(maxlen=MAX_CHANGES)
+        self._notes: deque[Note] = deque(maxlen=MAX_NOTES)
         self._status: str | None = None
         self._filled = asyncio.Event()
 
-    def put(self, tick: Tick | None = None, changes: tuple[Change, ...] = (), status: str | None = None) -> None:
-        """Replace what is there; changes are added."""
+    def put(self, tick: Tick | None = None, notes: Sequence[Note] = (), status: str | None = None) -> None:
+        """Replace what is there; notes are added."""
         self._tick, self._status = tick or self._tick, status or self._status
-        self._changes.extend(changes)
+        self._notes.extend(notes)
         self._filled.set()
 
     def close(self) -> None:
@@ -75,26 +77,27 @@ class Mailbox:
             return False
         return True
 
-    def take(self) -> tuple[Tick | None, list[Change], str | None]:
+    def take(self) -> tuple[Tick | None, list[Note], str | None]:
         """Empty the mailbox."""
         self._filled.clear()
-        taken = self._tick, list(self._changes), self._status
+        taken = self._tick, list(self._notes), self._status
         self._tick, self._status = None, None
-        self._changes.clear()
+        self._notes.clear()
         return taken
 
 
 class Hub:
     """Takes every result of the run by `publish` and hands it to the mailboxes that `watch` makes.
 
-    newest: the newest result, or None. history: the last minutes. closed: the server ends.
+    newest: the newest result, or None. history: the last minutes. closed: the server ends. intervals: with --aggregate,
+    the JSON of the last complete ones, and nothing else is ever here.
     """
 
-    def __init__(self, state: RunState) -> None:
+    def __init__(self) -> None:
         self.history = History()
+        self.intervals: deque[str] = deque(maxlen=MAX_NOTES)
         self.closed = False
         self.newest: FrameResult | None = None
-        self._state = state
         self._frame: Frame | None = None  # of `newest`
         self._changes = ChangeDetector()
         self._mailboxes: set[Mailbox] = set()
@@ -121,17 +124,22 @@ class Hub:
     def publish(self, frame: Frame | None, result: FrameResult) -> None:
         """The next result of the run."""
         self.history.add(result)
-        changes = tuple(self._changes.update(result))
+        changes = [("change", json.dumps(change.to_dict())) for change in self._changes.update(result)]
         with self._lock:
             self._frame, self.newest = frame, result
         if not self._wanted:
             return
         if changes:
-            self._post(lambda: self._deliver(changes=changes))
+            self._post(lambda: self._deliver(notes=changes))
         now = time.monotonic()
         if now >= self._due:
             self._due = max(self._due + TICK_S, now)  # ten a second on average, whatever the frames' rate
             self._make_tick()
+
+    def publish_interval(self, line: str) -> None:
+        """The JSON of the next complete interval of --aggregate."""
+        self.intervals.append(line)
+        self._post(lambda: self._deliver(notes=[("interval", line)]))
 
     def _make_tick(self) -> None:
         """Make a tick of the newest result, unless the newest tick has all that is wanted of it."""
@@ -153,16 +161,16 @@ class Hub:
             tick = self._tick = Tick(result.frame, now, json.dumps(result.to_dict()), picture, drawn)
         self._post(lambda: self._deliver(tick))
 
-    def _post(self, call: Any) -> None:
+    def _post(self, call: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the server has ended
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(call)
 
     # In the event loop
 
-    def _deliver(self, tick: Tick | None = None, changes: tuple[Change, ...] = ()) -> None:
+    def _deliver(self, tick: Tick | None = None, notes: Sequence[Note] = ()) -> None:
         for mailbox in self._mailboxes:
-            mailbox.put(tick, changes)
+            mailbox.put(tick, notes)
 
     def announce(self, status: str) -> None:
         """Hand the run's state to every client."""

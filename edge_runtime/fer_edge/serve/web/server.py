@@ -92,6 +92,11 @@ class WebServer:
         """Begin to answer; connections wait until then."""
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """True while it answers."""
+        return self._thread.is_alive()
+
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())

@@ -60,7 +60,7 @@ class Streams:
                 tick, _, _ = mailbox.take()
 
     async def events(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Results, changes of faces and the run's state as server-sent events."""
+        """Results, changes of faces and the run's state as server-sent events; with --aggregate counts per interval."""
         await _stream(scope, receive, send, "text/event-stream", self._messages())
 
     async def _messages(self) -> AsyncIterator[bytes]:
@@ -69,14 +69,15 @@ class Streams:
         self._events_open += 1
         try:
             with self._hub.watch(RESULT, viewer=True) as mailbox:
-                yield b"retry: 2000\n\n" + _event("status", json.dumps(self._status()))
+                intervals = [_event("interval", line) for line in self._hub.intervals]
+                yield b"".join([b"retry: 2000\n\n", _event("status", json.dumps(self._status())), *intervals])
                 while not mailbox.closed:
                     if not await mailbox.wait(15):
                         yield b": still here\n\n"
                         continue
-                    tick, changes, status = mailbox.take()
+                    tick, notes, status = mailbox.take()
                     parts = [] if tick is None else [_event("result", tick.line)]
-                    parts += [_event("change", json.dumps(change.to_dict())) for change in changes]
+                    parts += [_event(name, data) for name, data in notes]
                     parts += [] if status is None else [_event("status", status)]
                     yield b"".join(parts)
         finally:

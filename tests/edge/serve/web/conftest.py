@@ -14,6 +14,7 @@ import pytest
 
 from fer_edge.network.classifier import Classifier
 from fer_edge.pipeline.frame import Frame
+from fer_edge.recognizer import EmotionRecognizer
 from fer_edge.results import Face, FrameResult
 from fer_edge.serve.run_state import RunState
 from fer_edge.serve.web.dashboard import Dashboard
@@ -89,7 +90,7 @@ class Server:
 
 
 @pytest.fixture
-def serve(classifier: Classifier, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+def serve(classifier: Classifier, model: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts servers and stops them after the test."""
     servers = []
 
@@ -100,7 +101,8 @@ def serve(classifier: Classifier, tmp_path: Path) -> Iterator[Callable[..., Serv
             file.write_text(token + "\n")
             file.chmod(0o600)
         run_state = RunState(classifier, **state)
-        server = Server(Dashboard((host, 0), file, names, run_state), run_state)
+        dashboard = Dashboard((host, 0), file, names, run_state, lambda: EmotionRecognizer(model))
+        server = Server(dashboard, run_state)
         server.dashboard.start(lambda: server.report)
         servers.append(server)
         return server
