@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TESTS = {
+    "edge_runtime/fer_edge/serve/web/static": "tests/browser",
     "edge_runtime/fer_edge": "tests/edge",
     "train/fer_train": "tests/train",
     "train/recipes": "tests/train/test_recipes.py",

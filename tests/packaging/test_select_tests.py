@@ -15,6 +15,7 @@ SELECTION = runpy.run_path(str(ROOT / "tests" / "select_tests.py"))
         ("edge_runtime/fer_edge/sources/video.py", "tests/edge/sources"),
         ("edge_runtime/fer_edge/channel.py", "tests/edge/test_channel.py"),
         ("edge_runtime/fer_edge/of_no_test.py", "tests/edge"),
+        ("edge_runtime/fer_edge/serve/web/static/main.js", "tests/browser"),
         ("train/fer_train/detection/synthesis/scenes.py", "tests/train/detection/synthesis"),
         ("train/recipes/luma.sh", "tests/train/test_recipes.py"),
         ("benchmarks/speed/latency.py", "tests/benchmarks/speed"),

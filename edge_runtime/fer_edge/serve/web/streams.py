@@ -80,6 +80,7 @@ class Streams:
                     parts += [_event(name, data) for name, data in notes]
                     parts += [] if status is None else [_event("status", status)]
                     yield b"".join(parts)
+                yield _event("status", json.dumps(self._status()))  # the last word: that the run has ended
         finally:
             self._events_open -= 1
 

@@ -50,7 +50,8 @@ export class Connection {
     state.addStatus(await getJson("status", signal));
     state.labels = await getJson("labels", signal);
     if (!state.status?.aggregate) await this.loadHistory(signal);
-    this.state.link = "live";
+    state.intervals = []; // the server begins with those that it remembers
+    state.link = "live";
     this.onChange();
     this.watch();
     await readEvents(

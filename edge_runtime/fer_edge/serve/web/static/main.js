@@ -48,7 +48,7 @@ class Dashboard {
       onPause: () => this.setPaused(!this.state.paused),
       onSnapshot: () => this.saveSnapshot(),
       onSpan: (seconds) => {
-        this.timeline.span = seconds;
+        this.timeline.chosen = seconds;
         this.renderTimeline();
       },
       onTheme: () => this.renderTimeline(),
@@ -132,6 +132,7 @@ class Dashboard {
    * @param {boolean} aggregate */
   renderMode(aggregate) {
     const { state } = this;
+    element("board").dataset.mode = aggregate ? "sums" : "live";
     for (const id of ["live", "people", "timeline", "changes", "shares", "pause", "snapshot"]) {
       element(id).hidden = aggregate;
     }

@@ -5,6 +5,7 @@
 
 const TEXT_PX = 14; // CSS pixels
 const FEW_FACES = 4; // so many labels have room for every word
+const LEAST_PX = 72; // room of a label of one of many faces
 const DARK = "#00000099";
 
 /** @param {number} share */
@@ -82,12 +83,9 @@ function drawTag(ctx, face, box, count, taken, palette, dpr) {
  * @param {number} faceWidth @param {Palette} palette @param {number} dpr */
 function fitting(ctx, face, label, count, faceWidth, palette, dpr) {
   const number = count > 1 && face.id !== null ? `#${face.id} ` : "";
-  const room = count > FEW_FACES ? Math.max(faceWidth, 40 * dpr) : Math.max(1.6 * faceWidth, 0.6 * ctx.canvas.width);
-  const choices = [number + faceWords(face), number + label, label, number + palette.letters(label)];
-  for (const words of choices) {
-    if (ctx.measureText(words).width <= room) return words;
-  }
-  return palette.letters(label);
+  const room = count > FEW_FACES ? Math.max(1.2 * faceWidth, LEAST_PX * dpr) : Math.max(1.6 * faceWidth, 0.6 * ctx.canvas.width);
+  const choices = [faceWords(face), label, palette.letters(label)].map((words) => number + words);
+  return choices.find((words) => ctx.measureText(words).width <= room) ?? choices[2];
 }
 
 /** Above the face, below it or inside it: the first place within the picture that no other tag has.

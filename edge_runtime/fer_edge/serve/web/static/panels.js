@@ -7,7 +7,7 @@ import { counted, duration, measure } from "./words.js";
 /** @import {Change, State, Status} from "./state.js" */
 /** @import {Palette} from "./palette.js" */
 
-const SHOWN_CHANGES = 10;
+const SHOWN_CHANGES = 20;
 
 /** @param {string} name @param {string} [text] @param {string} [className] */
 function make(name, text = "", className = "") {
@@ -72,7 +72,7 @@ function shareRow(label, figures, palette) {
   fill.style.width = `${100 * figures.share}%`;
   fill.style.backgroundColor = palette.color(label);
   bar.append(fill);
-  cell.append(bar, make("span", percent(figures.share), "percent"));
+  cell.append(bar, make("span", figures.share < 0.005 ? "<1 %" : percent(figures.share), "percent"));
   row.append(head, cell, make("td", figures.seconds ? duration(figures.seconds) : "", "num"));
   return row;
 }
@@ -142,7 +142,7 @@ export function renderRun(list, status, pictureFps) {
 function droppedWords(dropped, frames) {
   if (!dropped) return "none";
   const causes = Object.entries(frames.dropped).filter(([, count]) => count);
-  const named = causes.map(([cause, count]) => `${count.toLocaleString("en-US")} ${cause}`).join(", ");
+  const named = causes.map(([cause, count]) => `${count.toLocaleString("en-US")} ${cause.replaceAll("_", " ")}`).join(", ");
   return `${((100 * dropped) / Math.max(1, frames.captured)).toFixed(1)} % (${named})`;
 }
 

@@ -11,6 +11,7 @@ const ROW = 22;
 const ROW_GAP = 4;
 const AXIS = 20;
 const MAX_ROWS = 12;
+export const SPANS = [60, 180, 600]; // seconds
 
 /** @typedef {{ctx: CanvasRenderingContext2D, width: number, dpr: number, ink: string, line: string}} Sheet */
 
@@ -20,12 +21,15 @@ export class Timeline {
     this.group = group;
     this.faces = faces;
     this.note = note;
-    this.span = 180;
+    this.chosen = 180;
+    this.span = 180; // no longer than there is something to show
   }
 
   /** @param {History} history @param {Palette} palette */
   render(history, palette) {
     const last = history.last ?? 0;
+    const [begun = last] = history.steps.keys();
+    this.span = Math.min(this.chosen, SPANS.find((span) => span > last - begun) ?? this.chosen);
     const first = last - this.span + 1;
     /** @type {[number, Step][]} */
     const steps = [...history.steps].filter(([second]) => second >= first && second <= last);

@@ -19,13 +19,20 @@ export function duration(seconds) {
 export const measure = (value, unit, digits = 1) =>
   value === null || value === undefined ? "not known yet" : `${value.toFixed(digits)} ${unit}`;
 
+/** A source's name without the folders of a file.
+ * @param {string|null|undefined} source */
+function shortSource(source) {
+  if (!source || source.includes("://") || source.startsWith("/dev/")) return source ?? "";
+  return source.split("/").filter(Boolean).pop() ?? source;
+}
+
 /**
  * What the banner says: tone is live, busy, bad or quiet.
  * @param {State} state @returns {{tone: string, camera: string, source: string}}
  */
 export function banner(state) {
   const status = state.status;
-  const source = status?.source ?? "";
+  const source = shortSource(status?.source);
   if (state.link === "login") return { tone: "quiet", camera: "Not logged in", source: "" };
   if (state.link === "connecting" || !status) return { tone: "quiet", camera: "Connecting", source };
   if (state.link === "lost" && status.state === "ended") return { tone: "quiet", camera: "Ended", source };
