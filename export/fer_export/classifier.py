@@ -21,7 +21,7 @@ from fer_export.checks.gates import (
 from fer_export.checks.measure import agreement, measure_latency, predict
 from fer_export.checks.parity import Faces, measure_consistency, measure_parity, probe_faces
 from fer_export.checks.truths import find_truths
-from fer_export.graph.classifier import classifier_contract, classifier_to_onnx, usable_network
+from fer_export.graph.classifier import classifier_contract, classifier_to_onnx
 from fer_export.graph.onnx_file import to_bytes
 from fer_export.head_figures import HeadFigures, head_figures
 from fer_export.int8.calibrator_search import MIN_TUNING_IMAGES, search_for_classifier
@@ -93,7 +93,7 @@ class ClassifierExport(ExportJob):
         self.checkpoint = checkpoint.only(options.heads) if options.heads else checkpoint
         for name in options.min_confidence:
             self.checkpoint.head(name or None)
-        self.network = usable_network(self.checkpoint, options.checkpoint.name)
+        self.network = self.checkpoint.network()
         self.heads = head_figures(self.checkpoint)
         self.notes: list[str] = []
         self.data = None if options.data is None else self._load(options.data)

@@ -19,7 +19,7 @@ import torch
 from fer_edge.console import run_main
 from fer_export.classifier import ClassifierExportOptions
 from fer_export.cli import export
-from fer_export.graph.classifier import classifier_to_onnx, trace_classifier, usable_network
+from fer_export.graph.classifier import classifier_to_onnx, trace_classifier
 from fer_export.graph.onnx_file import copied
 from fer_export.int8.calibration import calibrated_ranges, collect_histograms
 from fer_export.int8.faces import choose_faces
@@ -134,7 +134,7 @@ def checkpoint_file(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="session")
 def network(checkpoint: Checkpoint) -> Network:
-    return usable_network(checkpoint, "best.pt")
+    return checkpoint.network()
 
 
 @pytest.fixture(scope="session")

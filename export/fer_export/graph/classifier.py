@@ -48,21 +48,6 @@ def head_output(name: str) -> str:
     return f"{INPUT}_{OUTPUT}" if name == INPUT else name
 
 
-def usable_network(checkpoint: Checkpoint, file: str) -> Network:
-    """The checkpoint's network.
-
-    Raises ModelError, which names `file`, if a weight or the temperature is not a usable number.
-    """
-    for head in checkpoint.heads:
-        if not (math.isfinite(head.temperature) and head.temperature > 0):
-            raise ModelError(f"{file} has the temperature {head.temperature}, which must be above 0: train again")
-    network = checkpoint.network()
-    for name, value in network.state_dict().items():
-        if not bool(torch.isfinite(value).all()):
-            raise ModelError(f"{file} has weights that are not finite numbers ({name}): train again with a lower --lr")
-    return network
-
-
 def classifier_contract(
     checkpoint: Checkpoint, checkpoint_sha256: str, min_confidence: Mapping[str, float] | None = None
 ) -> Contract:

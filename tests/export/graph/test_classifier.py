@@ -2,7 +2,6 @@
 
 import math
 import re
-from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -13,7 +12,7 @@ from onnx import numpy_helper
 
 from fer_edge.errors import GateError, ModelError, Terminated
 from fer_export.checks.gates import folding_gate
-from fer_export.graph.classifier import check_normalization, trace_classifier, usable_network
+from fer_export.graph.classifier import check_normalization, trace_classifier
 from fer_export.graph.onnx_file import copied, strip_metadata, to_bytes
 from fer_export.graph.operators import running_operators, stored_operators
 from fer_export.graph.trace import check_opset, simplify
@@ -122,18 +121,6 @@ def test_another_opset_than_18_is_refused(fp32: onnx.ModelProto, domain: str, ve
         model.opset_import[0].version = version
     with pytest.raises(GateError, match=f"{domain or 'ai.onnx'} {version}"):
         check_opset(model)
-
-
-@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
-def test_an_unusable_temperature_is_refused(checkpoint: Checkpoint, temperature: float) -> None:
-    with pytest.raises(ModelError, match=r"best\.pt has the temperature"):
-        usable_network(replace(checkpoint, heads=(replace(checkpoint.head(), temperature=temperature),)), "best.pt")
-
-
-def test_weights_that_are_not_finite_are_refused(checkpoint: Checkpoint) -> None:
-    broken = dict(checkpoint.state_dict) | {"classifier.bias": torch.full((7,), math.nan)}
-    with pytest.raises(ModelError, match=r"not finite numbers \(classifier\.bias\)"):
-        usable_network(replace(checkpoint, state_dict=broken), "best.pt")
 
 
 def test_onnxruntime_fuses_the_fp32_network_too(fp32: onnx.ModelProto) -> None:

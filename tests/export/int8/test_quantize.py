@@ -10,7 +10,7 @@ from onnxruntime.quantization import quantize_static
 
 from fer_edge.errors import DataError, GateError
 from fer_export.checks.gates import enforce, fusion_gates
-from fer_export.graph.classifier import classifier_to_onnx, usable_network
+from fer_export.graph.classifier import classifier_to_onnx
 from fer_export.graph.onnx_file import save, to_bytes
 from fer_export.graph.operators import running_operators
 from fer_export.graph.quiet import quiet
@@ -93,7 +93,7 @@ def test_every_convolution_runs_in_int8_and_the_dense_tail_in_float(int8: onnx.M
 
 def test_the_baseline_network_fuses_as_well(make_checkpoint: Callable[[str], Checkpoint], faces: FaceData) -> None:
     checkpoint = make_checkpoint("cnn4")
-    model = classifier_to_onnx(usable_network(checkpoint, "c4.pt"), checkpoint)
+    model = classifier_to_onnx(checkpoint.network(), checkpoint)
     running = running_operators(to_bytes(quantized(model, faces.images[:64])))
     assert all(gate.passed for gate in fusion_gates(4, running))
 

@@ -125,4 +125,37 @@ def test_a_run_from_before_last_pt_held_the_command_line_resumes(copy: Path, fac
 def test_a_damaged_state_is_one_line(copy: Path, faces_csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"options": {"epochs": 2}}, copy / "last.pt")
     assert fer_train("--data", faces_csv, "--out", copy, "--resume") == 1
-    assert "last.pt is not the state of a training run: start over with --overwrite" in one_line(capsys)
+    assert "last.pt is not the state of a training run, or is damaged: start over with --overwrite" in one_line(capsys)
+
+
+DAMAGES: dict[str, tuple[list[object], object]] = {  # what is set, and to what
+    "weights without numbers": (["network", "classifier.bias"], torch.full((3,), torch.nan)),
+    "weights of another shape": (["average", "classifier.bias"], torch.zeros(4)),
+    "weights that are text": (["network", "classifier.bias"], "x"),
+    "another optimizer": (["optimizer"], {"state": {}, "param_groups": []}),
+    "history out of order": (["history", 0, "epoch"], 7),
+    "heads": (["heads"], 5),
+    "recipe": (["options", "recipe"], 5),
+    "epochs": (["options", "epochs"], "two"),
+    "learning rate": (["options", "recipe", "learning_rate"], "x"),
+    "crop": (["command", "crop"], 5),
+    "heads of the command": (["options", "heads"], {"faces": ["x"]}),
+    "teachers": (["command", "teachers"], [5]),
+    "augmentation": (["command", "augment"], "wild"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_state_with_a_wrong_value_is_one_line(
+    copy: Path, faces_csv: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    (*path, last), value = DAMAGES[damage]
+    values = part = state(copy)
+    for key in path:
+        part = part[key]
+    part[last] = value
+    torch.save(values, copy / "last.pt")
+    before = {file: file.read_bytes() for file in copy.iterdir() if file.is_file()}
+    assert fer_train("--data", faces_csv, "--out", copy, "--resume") in (1, 2)
+    one_line(capsys)
+    assert {file: file.read_bytes() for file in copy.iterdir() if file.is_file()} == before

@@ -9,15 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from fer_edge.errors import ModelError
 from fer_edge.guards.text import text_of_cell
+from fer_export.classifier import ClassifierExport, ClassifierExportOptions
 from fer_train.commands import evaluate as evaluate_command
 from fer_train.data import FERPLUS_COLUMNS, align_classes, load_faces
 from fer_train.evaluation.predictors import open_predictor
 from fer_train.networks.checkpoint import load_checkpoint, save_checkpoint
 from fer_train.plots import EVALUATION_PLOTS
 
-from ..conftest import CsvWriter, encoded, face_rows, make_face, one_line, run_fer_train, write_images
+from ..conftest import MERGED, CsvWriter, encoded, face_rows, make_face, one_line, run_fer_train, write_images
 
 MODELS = Path(__file__).parents[3] / "models"
 SHIPPED_CHECKPOINT, SHIPPED_ONNX = MODELS / "checkpoints" / "fer2013.pt", MODELS / "fer_models" / "fer2013.onnx"
@@ -30,6 +33,31 @@ def test_a_checkpoint_records_its_classes_and_their_mapping(trained: Path) -> No
     metrics = json.loads((trained / "run" / "metrics.json").read_text())
     assert list(metrics["per_class"]) == ["happy", "neutral", "other"]
     assert metrics["accuracy"] > 0.8, "drawn faces are easy to classify"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict", "--teacher", "--init-weights", "head", "export"])
+def test_a_checkpoint_without_numbers_is_one_line_and_nothing_is_written(
+    command: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = torch.load(trained / "run" / "best.pt", weights_only=True)
+    values["state_dict"]["classifier.bias"][0] = torch.nan
+    bad, out = tmp_path / "bad.pt", tmp_path / "out"
+    torch.save(values, bad)
+    data = ["--data", trained / "faces.csv"]
+    if command == "export":
+        with pytest.raises(ModelError, match="not finite"):
+            ClassifierExport(ClassifierExportOptions(checkpoint=bad, out=out.with_suffix(".onnx")), print)
+    else:
+        arguments = {
+            "evaluate": ["evaluate", bad, *data],
+            "predict": ["predict", bad, *data, "--out", out],
+            "head": ["head", "--checkpoint", bad, *data, "--name", "mine", "--out", out],
+        }.get(command, [*data, "--out", out, "--classes", MERGED, "--epochs", 1, command, bad])
+        assert run_fer_train(*arguments) == 1
+        assert one_line(capsys).endswith(
+            "bad.pt has weights that are not finite numbers (classifier.bias): train again with a lower --lr"
+        )
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["bad.pt"]
 
 
 def test_evaluate_scores_a_network_of_merged_classes_on_the_original_data(

@@ -15,7 +15,8 @@ import pytest
 from fer_edge.errors import FerError
 from fer_train.data.npz_faces import save_npz_faces
 from fer_train.networks import build_network
-from fer_train.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_tensors
+from fer_train.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from fer_train.tensor_files import save_tensors
 from fer_train.training import resume
 from fer_train.training.augment import AUGMENTATIONS, Augmentation, parse_augmentation
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fer_edge.console import RenamedOption, extra_required
-from fer_edge.errors import FerError
+from fer_edge.errors import FerError, ModelError
 from fer_train.class_choice import format_classes
 from fer_train.commands.data_options import PathType
 from fer_train.network_names import network_names
@@ -23,6 +23,10 @@ QAT_LEARNING_RATE_FACTOR = 0.02  # QAT fine-tunes a trained network, so it needs
 OF_ONE_CALL = ("data", "out", "resume", "overwrite")  # not taken from last.pt
 # What a resumed run may change; init_weights is compared by content.
 MAY_CHANGE = ("epochs", "save_every", "patience", "compiled", "threads", "tensorboard", "skip_bad_rows", "init_weights")
+STORED_TYPES: dict[type, tuple[type, ...]] = {  # of an option's value in last.pt
+    click.types.BoolParamType: (bool,), click.types.IntParamType: (int,), click.types.FloatParamType: (int, float),
+    click.Choice: (str,), click.Path: (str,), click.types.StringParamType: (str,),
+}  # fmt: skip
 Given = dict[str, Any]
 """The values of OPTIONS on the command line, by parameter name."""
 
@@ -177,6 +181,7 @@ def continued(context: click.Context, given: Given) -> Given:
     from fer_train.training.resume import stored_values
 
     stored = stored_values(given["out"] / "last.pt")
+    _check_stored(context, stored, given["out"] / "last.pt")
     result, differing = dict(given), []
     for param in context.command.params:
         name = str(param.name)
@@ -202,6 +207,24 @@ def continued(context: click.Context, given: Given) -> Given:
     if result["epochs"] > stored["epochs"]:
         result["extended"] += (stored["epochs"],)
     return result
+
+
+def _check_stored(context: click.Context, stored: Mapping[str, Any], path: Path) -> None:
+    """ModelError if a value of last.pt is none that the command line could give."""
+    for param in context.command.params:
+        value = stored.get(str(param.name))
+        if value in (None, {}) or param.name in OF_ONE_CALL:
+            continue
+        try:
+            for each in value if isinstance(value, list) else [value]:
+                known = next((types for kind, types in STORED_TYPES.items() if isinstance(param.type, kind)), (dict,))
+                if type(each) not in known:
+                    raise TypeError(type(each).__name__)
+                param.type.convert(_shown(each) if isinstance(each, dict) else each, param, context)
+        except (TypeError, click.BadParameter) as error:
+            raise ModelError(
+                f"{path} is damaged: {param.opts[0]} can't be {value!r:.80}; start over with --overwrite"
+            ) from error
 
 
 def _shown(value: Any) -> str:

@@ -16,8 +16,8 @@ from fer_train.detection.loss import detection_loss
 from fer_train.detection.network import Luma, cell_grid
 from fer_train.detection.synthesis.batches import relight
 from fer_train.detection.synthesis.closeups import CloseUps
-from fer_train.networks.checkpoint import load_tensors, save_tensors
 from fer_train.networks.normalization import MEAN, STD
+from fer_train.tensor_files import check_weights, is_plain, load_tensors, not_finite, save_tensors
 from fer_train.training.ema import WeightAverage
 
 SCHEMA = 1
@@ -108,7 +108,9 @@ class DetectorTrainer:
         state = load_tensors(path, "train without --resume")
         try:
             self.load_state_dict(state)
-        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+            if not_finite(state) or type(self.step) is not int:
+                raise ValueError("a value is no number")
+        except (AttributeError, IndexError, KeyError, TypeError, RuntimeError, ValueError) as error:
             raise ModelError(f"{path} is not the state of a detector's training: train without --resume") from error
 
     def start_from(self, network: Luma) -> None:
@@ -201,11 +203,16 @@ def load_detector(path: Path) -> tuple[Luma, dict[str, Any]]:
     """The network in evaluation mode, and the options of its training; ModelError if `path` is not a detector.pt."""
     hint = "name the detector.pt that fer-train detector wrote"
     values = load_tensors(path, hint)
-    if values.get("detector") != "luma" or values.get("schema") != SCHEMA:
+    if (values.get("detector"), values.get("schema")) != ("luma", SCHEMA):
         raise ModelError(f"{path} is not a detector of this version of fer-train: {hint}")
-    network = Luma()
+    network, options = Luma(), values.get("options")
     try:
-        network.load_state_dict(values["state_dict"])
-    except (KeyError, RuntimeError, TypeError) as error:
-        raise ModelError(f"{path} holds other weights than the detector's: {hint}") from error
-    return network.eval(), values["options"]
+        check_weights(values.get("state_dict"), network.state_dict(), "luma")
+        if not is_plain(options):
+            raise ValueError("its options are no values by name")
+    except ValueError as error:
+        raise ModelError(f"{path} is not a detector of fer-train ({error}): {hint}") from error
+    except ModelError as error:
+        raise ModelError(f"{path} {error}") from error
+    network.load_state_dict(values["state_dict"])
+    return network.eval(), options

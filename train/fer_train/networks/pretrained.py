@@ -11,7 +11,8 @@ from torch import Tensor
 
 from fer_edge.errors import ModelError
 from fer_train.networks import Network
-from fer_train.networks.checkpoint import HEAD_ROWS, Checkpoint, load_checkpoint, load_tensors
+from fer_train.networks.checkpoint import HEAD_ROWS, Checkpoint, load_checkpoint
+from fer_train.tensor_files import load_tensors, not_finite
 
 HEADS = ("classifier.", "fc.")  # torchvision's names of the layers that end in ImageNet's thousand classes
 
@@ -87,7 +88,8 @@ def load_initial_weights(network: Network, model: str, heads: Sequence[HeadLike]
     """
     values = load_tensors(path, "name the weights that torchvision offers, or a best.pt")
     given = values.get("state_dict", values)
-    if not isinstance(given, Mapping) or not all(isinstance(value, Tensor) for value in given.values()):
+    named = isinstance(given, Mapping) and all(isinstance(name, str) for name in given)
+    if not named or not all(isinstance(value, Tensor) for value in given.values()):
         raise ModelError(f"{path} holds no weights: name a state dict, or a best.pt of fer-train")
     own = network.state_dict()
     if "schema" in values and values.get("model") != model and not _fits_completely(given, own):
@@ -139,7 +141,9 @@ def _matching(
     chosen, summed = {}, []
     for name in own.keys() & given.keys():
         value = given[name]
-        if value.ndim == 4 and value.shape[1] == 3 and own[name].shape[1] == 1:
+        if value.is_complex() or not_finite(value):
+            raise ModelError(f"{path} has weights that are not finite numbers ({name}): name another file")
+        if value.ndim == own[name].ndim == 4 and value.shape[1] == 3 and own[name].shape[1] == 1:
             value = value.sum(dim=1, keepdim=True)
             summed.append(name)
         if value.shape != own[name].shape:

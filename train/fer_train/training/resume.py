@@ -1,11 +1,13 @@
 """The state of a run in last.pt, so that a resumed run equals an uninterrupted one."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol
 
 from fer_edge.errors import ModelError
-from fer_train.networks.checkpoint import load_tensors, save_tensors
+from fer_train.tensor_files import is_plain, load_tensors, not_finite, save_tensors
+from fer_train.training.history import EpochRecord
 
 START_OVER = "start over with --overwrite"
 # The options that a resumed run may change: how often the state is saved, when a run ends early, how it is compiled.
@@ -33,7 +35,7 @@ def stored_values(path: Path) -> dict[str, Any]:
 
     Runs from before last.pt held them lack some, such as `augment` and paths. Raises ModelError if `path` is damaged.
     """
-    state = load_tensors(path, START_OVER)
+    state = _load(path)
     try:
         options, recipe = state["options"], state["options"]["recipe"]
         same = set(options) - {"recipe", "augmentation", "teachers", "init", "quantised"}
@@ -45,7 +47,7 @@ def stored_values(path: Path) -> dict[str, Any]:
         }
         return {**state.get("command", {}), **resolved}
     except (KeyError, TypeError) as error:
-        raise ModelError(f"{path} is not the state of a training run: {START_OVER}") from error
+        raise _damaged(path) from error
 
 
 def save_state(run: Resumable, path: Path) -> None:
@@ -55,13 +57,44 @@ def save_state(run: Resumable, path: Path) -> None:
 
 def load_state(run: Resumable, path: Path) -> None:
     """Restore the state in `path`; ModelError if it has other options or data than `run`, or is damaged."""
-    state = load_tensors(path, START_OVER)
+    state = _load(path)
     try:
         if difference := _difference(state, run.state_dict()):
             raise ModelError(f"{path} was trained {difference}: give the same, or {START_OVER}")
         run.load_state_dict(state)
-    except (KeyError, TypeError, RuntimeError) as error:  # a checkpoint of something else
-        raise ModelError(f"{path} is not the state of a training run: {START_OVER}") from error
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise _damaged(path) from error
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """The state in `path`; ModelError if one of its values can't be that of a run."""
+    state = load_tensors(path, START_OVER)
+    try:
+        possible = (
+            is_plain(state["options"])
+            and is_plain(state.get("command", {}))
+            and all(type(state[name]) is int and state[name] >= 0 for name in ("images", "unlabelled"))
+            and isinstance(state["best_accuracy"], float)
+            and all(isinstance(name, str) for classes in state["heads"].values() for name in classes)
+            and [_epoch(record) for record in state["history"]] == list(range(1, len(state["history"]) + 1))
+            and not not_finite(state)
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _damaged(path) from error
+    if not possible:
+        raise _damaged(path)
+    return state
+
+
+def _epoch(record: Mapping[str, Any]) -> int:
+    """The number of an epoch; -1 for a record that is no row of history.csv."""
+    numbers = {name: type(value) in (int, float) for name, value in record.items()}
+    known = numbers.keys() == {field.name for field in fields(EpochRecord)}
+    return record["epoch"] if known and all(numbers.values()) and type(record["epoch"]) is int else -1
+
+
+def _damaged(path: Path) -> ModelError:
+    return ModelError(f"{path} is not the state of a training run, or is damaged: {START_OVER}")
 
 
 def _difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
