@@ -43,6 +43,9 @@ NOT_IN_PYTHON = {
     "mqtt_password_file": "of the command alone",
     "mqtt_ca": "of the command alone",
     "mqtt_id": "of the command alone",
+    "on_change": "a loop over stream",
+    "webhook": "a loop over stream",
+    "webhook_header_file": "a loop over stream",
 }
 
 

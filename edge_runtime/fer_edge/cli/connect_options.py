@@ -65,6 +65,13 @@ CONNECT_OPTIONS: list[Decorator] = [
     option("--mqtt-ca", type=FILE, metavar="FILE",
            help="Certificates that mqtts:// trusts.  [default: the system's]"),
     option("--mqtt-id", metavar="ID", help="Name of this device in topics.  [default: from the machine's id]"),
+    option("--on-change", metavar="CMD",
+           help="Run CMD, without a shell, whenever a face comes, goes or changes its emotion; JSON on its stdin."),
+    option("--webhook", metavar="URL",
+           help="POST the same JSON to URL; @FILE reads the address from a file."),
+    option("--webhook-header-file", type=FILE, metavar="FILE",
+           help="A header for --webhook, one line: X-Token: SECRET.  [default: Authorization: Bearer with "
+                "$FER_EDGE_WEBHOOK_SECRET]"),
 ]
 # fmt: on
 
@@ -73,5 +80,5 @@ def check_connections(ctx: click.Context, values: Mapping[str, Any]) -> None:
     """Raise click.UsageError for options of connections that are not asked for."""
     for option in values:
         main = option.partition("_")[0]
-        if option.startswith(("serve_", "mqtt_")) and values[option] and values[main] is None:
+        if option.startswith(("serve_", "mqtt_", "webhook_")) and values[option] and values[main] is None:
             raise click.UsageError(f"--{option.replace('_', '-')} is for --{main}: give it, too", ctx)

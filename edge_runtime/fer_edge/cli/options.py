@@ -272,10 +272,10 @@ def _check_aggregate(ctx: click.Context, values: dict[str, Any]) -> None:
             raise click.UsageError(
                 f"--{option} is about single faces and --aggregate lets nothing about them out: leave one out", ctx
             )
-    if all(values[option] is None for option in ("aggregate_out", "serve", "mqtt")):
+    if all(values[option] is None for option in ("aggregate_out", "serve", "mqtt", "on_change", "webhook")):
         raise click.UsageError(
-            "--aggregate needs --aggregate-out (a file, or - for stdout) or a connection that publishes the counts, "
-            "--serve or --mqtt", ctx,
+            "--aggregate needs --aggregate-out (a file, or - for stdout) or a connection that publishes the counts: "
+            "--serve, --mqtt, --on-change or --webhook", ctx,
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from fer_edge.console import extra_required
 from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.recognizer import EmotionRecognizer
+from fer_edge.serve.actions.sink import ActionSink
 from fer_edge.serve.options import ConnectOptions
 from fer_edge.serve.run_state import RunState
 from fer_edge.sinks.base import Sink
@@ -51,6 +52,15 @@ class Connections:
             with extra_required("fer-edge --mqtt", "mqtt"):
                 from fer_edge.serve.mqtt.sink import open_mqtt
             self.sinks.append(open_mqtt(options, state))
+        if options.on_change is not None:
+            from fer_edge.serve.actions.command import CommandWorker, parse_command
+
+            self.sinks.append(ActionSink(CommandWorker(parse_command(options.on_change)), state))
+        if options.webhook is not None:
+            from fer_edge.serve.actions.webhook import WebhookWorker, given_header, given_url
+
+            worker = WebhookWorker(given_url(options.webhook), given_header(options.webhook_header_file))
+            self.sinks.append(ActionSink(worker, state))
 
     def start(self, report: Callable[[], dict[str, Any] | None]) -> None:
         """Begin to answer. report: returns the run's report so far, from any thread."""

@@ -23,6 +23,9 @@ class ConnectOptions:
     mqtt_password_file: Path | None = None
     mqtt_ca: Path | None = None
     mqtt_id: str | None = None
+    on_change: str | None = None
+    webhook: str | None = None
+    webhook_header_file: Path | None = None
 
     @property
     def given(self) -> bool:

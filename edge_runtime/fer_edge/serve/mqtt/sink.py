@@ -1,18 +1,15 @@
 """--mqtt: what of the results is published, and when."""
 
-import json
 import time
 from collections import deque
-from typing import Any
 
-from fer_edge.privacy.intervals import IntervalAggregator
-from fer_edge.serve.changes import ChangeDetector
-from fer_edge.serve.mqtt.address import given_broker
+from fer_edge.serve.mqtt.address import Broker, given_broker
 from fer_edge.serve.mqtt.client import BrokerClient
 from fer_edge.serve.mqtt.discovery import discovery
 from fer_edge.serve.mqtt.state import StateFeed
 from fer_edge.serve.mqtt.topics import Topics, device_id
 from fer_edge.serve.options import ConnectOptions
+from fer_edge.serve.records import Records, to_json
 from fer_edge.serve.run_state import RunState
 from fer_edge.sinks.base import Published, Sink
 from fer_edge.system import temperature_c
@@ -36,13 +33,11 @@ class MqttSink(Sink):
 
     name, needs_image = "mqtt", False
 
-    def __init__(self, state: RunState, topics: Topics, options: ConnectOptions, broker: Any) -> None:
+    def __init__(self, state: RunState, topics: Topics, options: ConnectOptions, broker: Broker) -> None:
         self.target = str(broker)
         self.lost_records: int = 0
         self._state, self._topics = state, topics
-        self._feed, self._changes = StateFeed(state), ChangeDetector()
-        aggregation = state.aggregation
-        self._intervals = None if aggregation is None else IntervalAggregator(aggregation, state.labels)
+        self._feed, self._records = StateFeed(state), Records(state)
         self._waiting: deque[str] = deque()
         self._announced = False
         self._started = self._closed = False
@@ -50,19 +45,15 @@ class MqttSink(Sink):
 
     def _announcement(self) -> list[tuple[str, str]]:
         message = discovery(self._state, self._topics, has_temperature=temperature_c() is not None)
-        return [(self._topics.discovery, _json(message))]
+        return [(self._topics.discovery, to_json(message))]
 
     def _note_announced(self) -> None:  # in the network's thread
         self._announced = True
 
     def write(self, item: Published) -> None:
         self._start()
-        if self._intervals is not None:
-            done = self._intervals.add(item.result)
-            self._add([] if done is None else [done.to_dict()])
-        else:
-            self._feed.update(item.result)
-            self._add([change.to_dict() for change in self._changes.update(item.result)])
+        self._feed.update(item.result)
+        self._add(self._records.add(item.result))
         self._send()
 
     def flush(self) -> None:
@@ -74,27 +65,27 @@ class MqttSink(Sink):
             self._started = True
             self._client.start()
 
-    def _add(self, records: list[dict[str, Any]]) -> None:
+    def _add(self, records: list[str]) -> None:
         for record in records:
             if len(self._waiting) == MAX_WAITING:
                 self._waiting.popleft()
                 self.lost_records += 1
-            self._waiting.append(_json(record))
+            self._waiting.append(record)
 
     def _send(self) -> None:
         """Publish what waits and what is due."""
-        topic = self._topics.face if self._intervals is None else self._topics.interval
+        topic = self._topics.interval if self._state.aggregate else self._topics.face
         while self._waiting and self._client.publish(topic, self._waiting[0], qos=1):
             self._waiting.popleft()
             self.written += 1
-        if self._intervals is not None or not self._client.connected:
+        if self._state.aggregate or not self._client.connected:
             return
         if self._announced:
             self._announced = False
             self._feed.forget()
         message = self._feed.due(time.monotonic())
         if message is not None:
-            self._client.publish(self._topics.state, _json(message))
+            self._client.publish(self._topics.state, to_json(message))
 
     def close(self) -> None:
         if self._closed:
@@ -102,15 +93,9 @@ class MqttSink(Sink):
         self._closed = True
         if not self._started:
             return
-        if self._intervals is not None:
-            last = self._intervals.end()
-            self._add([] if last is None else [last.to_dict()])
+        self._add(self._records.end())
         if self._waiting:  # a short run may end before the connection is there
             self._client.wait()
         self._send()
         self._client.stop()
         self.lost_records += len(self._waiting)
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
