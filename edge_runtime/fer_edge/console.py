@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import io
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ import click
 
 from fer_edge.errors import FerError, Interrupted, MissingExtraError, Stopped
 from fer_edge.guards.early_signals import ENDINGS, handled
+from fer_edge.guards.names import expand_home
 from fer_edge.guards.secrets import redact_text
 from fer_edge.guards.shortages import shortage
 from fer_edge.guards.signals import second_came, second_signal_ends
@@ -32,8 +34,16 @@ class LogFormatter(logging.Formatter):
         return super().formatMessage(record)
 
 
+def echo_line(*cells: str, err: bool = False) -> None:
+    """Print text that may hold names from strangers as one printable line; several cells get tabs between them."""
+    click.echo("\t".join(map(printable, cells)), err=err)
+
+
 def echo_lines(text: str, err: bool = False) -> None:
-    """Print `text`, whose lines may hold names from strangers, with each line made printable."""
+    """Print a table or the like, whose lines may hold names from strangers, with each line made printable.
+
+    A name with a line break in it would still become two lines: names that may have one go to `echo_line`.
+    """
     click.echo("\n".join(map(printable, text.split("\n"))), err=err)
 
 
@@ -84,6 +94,7 @@ class MainCommand(click.Command):
     ) -> click.Context:
         if args[:1] == ["help"] and not os.path.exists("help"):  # noqa: PTH110 - pathlib takes 10 ms to import
             args = [*args[1:2], "--help"]
+        args = list(map(expand_home, args))
         try:
             if args and args[0] in self.subcommands:
                 return self.subcommands[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
@@ -226,12 +237,22 @@ def run_main(command: click.Command, prog_name: str, argv: Sequence[str] | None 
         raise ENDINGS[number]
 
     reserve_standard_streams()
+    _take_every_text()
     for number in handled():
         if number != signal.SIGINT:  # Python's own handler raises KeyboardInterrupt
             signal.signal(number, end)
     atexit.register(_ignore_signals)
     with second_signal_ends(prog_name):
         _exit(_exit_code(job, prog_name))
+
+
+def _take_every_text() -> None:
+    """Let stdout and stderr take text beyond their encoding, as escapes, and libraries' warnings be one line each."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(LogFormatter("%(message)s"))
 
 
 def reserve_standard_streams() -> None:

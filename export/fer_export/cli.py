@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
-from fer_edge.console import MainCommand, RenamedOption, echo_lines, extra_required, run_main
+from fer_edge.console import MainCommand, RenamedOption, echo_line, echo_lines, extra_required, run_main
 from fer_edge.files import check_writable, write_json
 from fer_export.adopted_heads import HEAD_FORM, AdoptedHead
 from fer_export.int8.settings import AUTO, CALIBRATORS, MIN_CALIBRATION_IMAGES
@@ -258,7 +258,7 @@ def adopt(
         )
     except ValueError as error:
         raise click.UsageError(f"--{error}") from error
-    echo_lines(f"wrote {out}: {file} {adopt_file(file, adoption, out, overwrite)}")
+    echo_line(f"wrote {out}: {file} {adopt_file(file, adoption, out, overwrite)}")
 
 
 @click.command(context_settings=SETTINGS)
@@ -312,7 +312,7 @@ def _check_onnx_name(out: Path) -> None:
 
 def _log(line: str) -> None:
     if sys.stderr.isatty():  # a log file gets errors only
-        click.echo(line, err=True)
+        echo_line(line, err=True)
 
 
 def main() -> NoReturn:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 import fer_models
-from fer_edge.console import run_main
+from fer_edge.console import echo_line, run_main
 from fer_edge.errors import DataError, GateError
 from fer_edge.files import atomic_write, sha256_of, write_json
 
@@ -32,7 +32,7 @@ def command(report: Path) -> None:
     Writes their manifest, too. Refuses an export whose gates failed, and files that EXPORT.json does not describe.
     """
     for path in release(report, PACKAGE):
-        click.echo(f"wrote {path}")
+        echo_line(f"wrote {path}")
 
 
 def release(report_file: Path, package: Path) -> list[Path]:

@@ -20,9 +20,10 @@ from fer_edge.cli.options import (
 from fer_edge.cli.parameters import Number
 from fer_edge.cli.subcommands.analyze import analyze
 from fer_edge.cli.subcommands.serve import serve
-from fer_edge.console import CLEAR_LINE, LogFormatter, MainCommand, loading, option_named
+from fer_edge.console import CLEAR_LINE, LogFormatter, MainCommand, echo_line, loading, option_named
 from fer_edge.defaults import load_defaults
 from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, default_detector
+from fer_edge.guards.names import local_name
 from fer_edge.guards.secrets import given_source
 from fer_edge.guards.signals import signals_deferred
 
@@ -50,6 +51,8 @@ def edge(ctx: click.Context, /, list_cameras: bool, **values: Any) -> None:
         return
     if not values["sources"] and values["camera"] is None:
         values["source"] = given_source(values["source"])
+    values["sources"] = tuple(map(local_name, values["sources"]))
+    values["source"] = values["source"] and local_name(values["source"])
     check_usage(ctx, values)
     over_status_line = CLEAR_LINE if sys.stderr and sys.stderr.isatty() else ""
     handler = logging.StreamHandler()
@@ -81,9 +84,9 @@ def _list_cameras() -> None:
 
     cameras = list_cameras()
     for number, name in cameras:
-        click.echo(f"{number}\t/dev/video{number}\t{name}")
+        echo_line(str(number), f"/dev/video{number}", name)
     if not cameras:
-        click.echo("fer-edge: the system has no camera: plug one in, or try --source demo:", err=True)
+        echo_line("fer-edge: the system has no camera: plug one in, or try --source demo:", err=True)
 
 
 @click.command()
@@ -94,7 +97,7 @@ def doctor() -> int:
     marks = {"ok": "ok  ", "note": "note", "bad": "BAD "}
     bad = 0
     for finding in examine():
-        click.echo(f"{marks[finding.level]}  {finding.what:14} {finding.text}")
+        echo_line(f"{marks[finding.level]}  {finding.what:14} {finding.text}")
         bad += finding.level == "bad"
     return int(bad > 0)
 
@@ -126,7 +129,7 @@ def tune(
         best = run_tuning(detector or default_detector(detector_model), detector_model, seconds, allow_smaller_size)
     if path is not None:
         save(best, path)
-        click.echo(f"saved in {path}; options on the command line override it", err=True)
+        echo_line(f"saved in {path}; options on the command line override it", err=True)
 
 
 @click.command()

@@ -6,7 +6,19 @@ from urllib.parse import unquote_to_bytes
 
 from fer_edge.errors import SourceError
 
+HOME = re.compile(r"(--[\w-]+=)?(~(?:[^/]*/.*)?)", re.DOTALL)
 FILE_URL = re.compile(r"file:(?://([^/]*))?(/.*)", re.IGNORECASE | re.DOTALL)
+
+
+def expand_home(word: str) -> str:
+    """A word of the command line with the ~ or ~user/ that starts it, or its value, made the home folder.
+
+    A shell leaves ~ as it is behind a =, as in --json=~/faces.jsonl, and a folder "~" would be made.
+    """
+    found = HOME.fullmatch(word)
+    if found is None:
+        return word
+    return (found[1] or "") + os.path.expanduser(found[2])  # noqa: PTH111 - pathlib takes 10 ms to import
 
 
 def local_name(source: str) -> str:
@@ -17,8 +29,8 @@ def local_name(source: str) -> str:
     >>> local_name("file:///videos/my%20film.mp4"), local_name("demo:")
     ('/videos/my film.mp4', 'demo:')
     """
-    if re.match(r"~[^/]*(?:/|$)", source) and not os.path.lexists(source):
-        return os.path.expanduser(source)  # noqa: PTH111 - pathlib takes 10 ms to import
+    if not os.path.lexists(source):
+        source = expand_home(source)
     found = FILE_URL.fullmatch(source)
     if found is None:
         return source

@@ -1,7 +1,9 @@
 """Text of strangers (file names, labels, fields of a model) made safe for terminals, logs and spreadsheets."""
 
 import re
+import shlex
 import unicodedata
+from collections.abc import Iterable
 
 MAX_LABEL_CHARS = 64
 JOINERS = "\u200c\u200d"  # invisible, but words of some languages need them
@@ -27,6 +29,27 @@ def _escaped(char: str) -> str:
     if "\udc80" <= char <= "\udcff":  # how Python holds the bytes of a file name that is not UTF-8
         return f"\\x{ord(char) - 0xDC00:02x}"
     return char.encode("unicode_escape").decode("ascii")
+
+
+def command_line(words: Iterable[object]) -> str:
+    r"""A shell command that can be pasted: words with what is not printable are quoted as bash and zsh read it.
+
+    >>> print(command_line(["rm", "two words", "two\nlines"]))
+    rm 'two words' $'two\nlines'
+    """
+    return " ".join(map(_shell_word, map(str, words)))
+
+
+def _shell_word(word: str) -> str:
+    if word.isprintable():
+        return shlex.quote(word)
+    return "$'" + "".join(_shell_char(char) for char in word) + "'"
+
+
+def _shell_char(char: str) -> str:
+    if char in "\\'":
+        return f"\\{char}"
+    return char if char.isprintable() else _escaped(char)
 
 
 def text_cell(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fer_edge.console import extra_required
+from fer_edge.console import echo_line, extra_required
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options
 
@@ -43,4 +43,4 @@ def convert(
     faces = read_faces(data, classes=classes, skip_bad=skip_bad_rows, crop=crop)
     data_options.log_notes(faces.notes)
     (write_csv if is_csv(out) else write_folders)(faces, out)
-    click.echo(f"wrote {len(faces):,} faces of {len(faces.classes)} classes to {out}", err=True)
+    echo_line(f"wrote {len(faces):,} faces of {len(faces.classes)} classes to {out}", err=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from fer_edge.guards.text import printable
+from fer_edge.console import echo_line
 from fer_train.class_choice import HELP, METAVAR, ClassesType
 
 PathType = click.Path(path_type=Path)
@@ -36,4 +36,4 @@ model = click.argument("model", type=PathType, metavar="MODEL")
 def log_notes(notes: tuple[str, ...]) -> None:
     """Print what reading changed or skipped to stderr, a line per note."""
     for note in notes:
-        click.echo(f"note: {printable(note)}", err=True)
+        echo_line(f"note: {note}", err=True)

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fer_edge.console import extra_required
+from fer_edge.console import echo_line, extra_required
 from fer_edge.errors import FerError
+from fer_edge.guards.text import command_line
 from fer_train.commands.data_options import SETTINGS, PathType
 from fer_train.commands.training_options import resolve_device
 from fer_train.result_folder import check_folder, clear_folder
@@ -80,17 +81,15 @@ def detector(
         _train(trainer)
     except torch.OutOfMemoryError as error:
         raise FerError("the GPU has too little free memory: make fewer scenes, or give --device cpu") from error
-    click.echo(
-        f"Wrote {out / 'detector.pt'}. Next:\n"
-        f"  fer-export detector {out / 'detector.pt'} --scenes {scenes} --out {out / 'luma.onnx'}",
-        err=True,
-    )
+    export = ["fer-export", "detector", out / "detector.pt", "--scenes", scenes, "--out", out / "luma.onnx"]
+    echo_line(f"Wrote {out / 'detector.pt'}. Next:", err=True)
+    echo_line(f"  {command_line(export)}", err=True)
 # fmt: on
 
 
 def _log_start(trainer: "DetectorTrainer", scenes: Path, close_ups: int) -> None:
     options = trainer.options
-    click.echo(
+    echo_line(
         f"luma: {trainer.network.num_parameters():,} parameters, "
         f"{len(trainer.scenes):,} {'mosaics' if options.mosaics_only else 'scenes'}"
         f"{f' and {close_ups:,} close-ups' if close_ups else ''} of {scenes}; "
@@ -108,7 +107,7 @@ def _train(trainer: "DetectorTrainer") -> None:
 
         def on_record(record: "DetectorRecord") -> None:
             bar.clear()
-            click.echo(
+            echo_line(
                 f"step {record.step:6}  score loss {record.score_loss:.3f}  box loss {record.box_loss:.3f}"
                 f"  {record.seconds:.0f} s",
                 err=True,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fer_edge.console import echo_lines, extra_required
+from fer_edge.console import echo_line, echo_lines, extra_required
 from fer_edge.files import write_json
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options
@@ -68,4 +68,4 @@ def evaluate(
         sections = [("Faces", data_section(evaluation.faces)), ("Test faces", pictures(out, PLOTS)),
                     ("Network", options_section(source))]  # fmt: skip
         write_report(out / REPORT, f"{model.name} on {faces.title}", [scores], sections)
-        click.echo(f"wrote {METRICS}, {', '.join(PLOTS)}, {REPORT} to {out}", err=True)
+        echo_line(f"wrote {METRICS}, {', '.join(PLOTS)}, {REPORT} to {out}", err=True)

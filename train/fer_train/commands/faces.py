@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fer_edge.console import extra_required
+from fer_edge.console import echo_line, extra_required
 from fer_edge.detectors import default_detector, detector_names, open_detector
 from fer_edge.errors import DataError, SourceError
 from fer_train.commands.data_options import SETTINGS, PathType, log_notes
@@ -185,13 +185,14 @@ def _report(folder: "FacesFolder", cutter: "FaceCutter", left_out: int, labels: 
         notes.append(f"{counted(left_out, 'face')} without a label left out")
     log_notes(tuple(notes))
     people = len({row.person for row in folder.rows})
-    click.echo(f"wrote {counted(len(folder.rows), 'face')} of {counted(people, 'person', 'people')} to {folder.path}",
-               err=True)  # fmt: skip
+    echo_line(
+        f"wrote {counted(len(folder.rows), 'face')} of {counted(people, 'person', 'people')} to {folder.path}", err=True
+    )
     if labels is None:
-        click.echo(f"Next: sort {folder.path / 'unsorted'} into {folder.path}/<label>/, one folder per label", err=True)
+        echo_line(f"Next: sort {folder.path / 'unsorted'} into {folder.path}/<label>/, one folder per label", err=True)
         return
     for part in ("train", "test", ""):
         rows = [row for row in folder.rows if row.file.parts[0] == part or not part]
         if rows and (part or len(rows[0].file.parts) == 2):
             counts = [f"{sum(row.emotion == name for row in rows):,} {name}" for name in labels.classes]
-            click.echo(f"{part + ': ' if part else ''}{', '.join(counts)}", err=True)
+            echo_line(f"{part + ': ' if part else ''}{', '.join(counts)}", err=True)

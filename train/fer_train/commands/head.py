@@ -1,6 +1,5 @@
 """The command `fer-train head`: labels of your own as a further head on a trained network."""
 
-import shlex
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fer_edge.console import extra_required
+from fer_edge.console import echo_line, extra_required
 from fer_edge.errors import DataError, ModelError
 from fer_edge.files import write_json
+from fer_edge.guards.text import command_line
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options
 from fer_train.commands.head_options import NAME
@@ -85,7 +85,8 @@ def head(
     _log_result(fitted.metrics, time.monotonic() - started)
     export = ["fer-export", out / "best.pt", "--out", out / "model.onnx", "--quantize", "--calibration-data", data]
     export += ["--skip-bad-rows"] * skip_bad_rows + ["--crop", crop] * (crop != "auto")
-    click.echo(f"Wrote {out / 'best.pt'}. Next:\n  {shlex.join(map(str, export))}", err=True)
+    echo_line(f"Wrote {out / 'best.pt'}. Next:", err=True)
+    echo_line(f"  {command_line(export)}", err=True)
 # fmt: on
 
 
@@ -184,11 +185,11 @@ def _with_head(trunk: "Checkpoint", name: str, faces: "FaceData", fitted: _Fitte
 
 def _log_result(metrics: dict[str, Any], seconds: float) -> None:
     low, high = metrics["accuracy_interval"]
-    click.echo(
+    echo_line(
         f"Accuracy {metrics['accuracy']:.1%} (95 % interval {low:.0%} to {high:.0%}) on {metrics['images']:,} faces, "
         f"{metrics['split']}; {seconds:.0f} s",
         err=True,
     )
     for label, row in metrics["per_class"].items():
         few = "  few: this may be luck" if row["support"] < FEW_FACES else ""
-        click.echo(f"  {label:12} recall {row['recall']:6.1%}  ({row['support']:,} faces){few}", err=True)
+        echo_line(f"  {label:12} recall {row['recall']:6.1%}  ({row['support']:,} faces){few}", err=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fer_edge.console import extra_required
+from fer_edge.console import echo_line, extra_required
 from fer_edge.files import check_writable
 from fer_edge.guards.text import text_cell
 from fer_train.commands import data_options
@@ -61,7 +61,7 @@ def predict(
     save_csv(table, out)
     counts = table["emotion"].value_counts().reindex(list(map(text_cell, predictor.classes)), fill_value=0)
     found = ", ".join(f"{count:,} {label}" for label, count in counts.items())
-    click.echo(f"wrote {out}: {len(table):,} faces, {found}", err=True)
+    echo_line(f"wrote {out}: {len(table):,} faces, {found}", err=True)
 
 
 def _predictions(predictor: "Predictor", faces: "UnlabeledFaces") -> "pd.DataFrame":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from fer_edge.console import extra_required
+from fer_edge.console import echo_line, extra_required
 from fer_train.commands.data_options import SETTINGS, PathType
 from fer_train.result_folder import check_is_folder
 
@@ -48,5 +48,5 @@ def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, 
             find_close_ups(out, inputs, workers, bar.update)
     with tqdm(total=shards * SHARD_SIZE, desc="scenes", unit="scene", disable=None) as bar:
         made = make_pool(out, shards, inputs, workers, lambda: bar.update(SHARD_SIZE))
-    click.echo(f"{out} holds {shards * SHARD_SIZE:,} scenes, {made * SHARD_SIZE:,} of them new", err=True)
+    echo_line(f"{out} holds {shards * SHARD_SIZE:,} scenes, {made * SHARD_SIZE:,} of them new", err=True)
 # fmt: on

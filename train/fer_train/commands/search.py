@@ -5,7 +5,6 @@ Several machines can work on one study: give each the same --study and a --stora
 
 import math
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fer_edge.console import extra_required
+from fer_edge.console import echo_line, extra_required
 from fer_edge.errors import FerError, ModelError
 from fer_edge.files import write_json
+from fer_edge.guards.text import command_line
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options
 from fer_train.commands.training_options import Given, add_training_options, make_trainer, train_options, words_of
@@ -200,7 +200,7 @@ def _train_once(
         raise
     finally:
         (folder / "last.pt").unlink(missing_ok=True)
-        click.echo(f"trial {trial.number:3}  {shown}: {outcome}", err=True)
+        echo_line(f"trial {trial.number:3}  {shown}: {outcome}", err=True)
     return trainer.best_accuracy
 
 
@@ -220,11 +220,10 @@ def _write_results(study: "optuna.Study", out: Path) -> None:
     command = best.user_attrs.get(COMMAND)
     found = {"trial": best.number, "accuracy": best.value, "settings": best.params}
     write_json(out / "best.json", found | ({"command": command} if command else {}))
-    click.echo(
-        f"Best of {len(trials)} trials: number {best.number}, PublicTest accuracy {best.value:.2%}"
-        + (f". This trains it again:\n  {shlex.join(command)}" if command else ""),
-        err=True,
-    )
+    text = f"Best of {len(trials)} trials: number {best.number}, PublicTest accuracy {best.value:.2%}"
+    echo_line(f"{text}. This trains it again:" if command else text, err=True)
+    if command:
+        echo_line(f"  {command_line(command)}", err=True)
 
 
 def _trials_table(trials: "list[optuna.trial.FrozenTrial]") -> "pd.DataFrame":

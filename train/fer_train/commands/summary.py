@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fer_edge.console import echo_lines, extra_required
+from fer_edge.console import echo_line, echo_lines, extra_required
 from fer_edge.files import write_json
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options
@@ -52,4 +52,4 @@ def summary(
         write_json(out / JSON, statistics.to_json())
         plot_classes(faces, out / "classes.png")
         plot_samples(faces, out / "samples.png")
-        click.echo(f"wrote {JSON}, {', '.join(PLOTS)} to {out}", err=True)
+        echo_line(f"wrote {JSON}, {', '.join(PLOTS)} to {out}", err=True)

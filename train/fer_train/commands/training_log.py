@@ -1,11 +1,10 @@
 """What a training run prints to stderr: its start, its progress, and its result."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
+from fer_edge.console import echo_line
+from fer_edge.guards.text import command_line
 from fer_train.commands.data_options import log_notes
 
 if TYPE_CHECKING:
@@ -143,11 +142,12 @@ def log_result(trainer: "Trainer", data: Path, skip_bad_rows: bool, crop: str) -
         _log(f"  {label:10} precision {row['precision']:6.1%}  recall {row['recall']:6.1%}  ({row['support']:,} faces)")
     export = ["fer-export", best, "--out", out / "model.onnx", "--quantize", "--calibration-data", data]
     export += ["--skip-bad-rows"] * skip_bad_rows + ["--crop", crop] * (crop != "auto")
-    _log(f"Wrote {best} and its reports. Next:\n  {shlex.join(map(str, export))}")
+    _log(f"Wrote {best} and its reports. Next:")
+    _log(f"  {command_line(export)}")
 
 
 def _log(line: str) -> None:
-    click.echo(line, err=True)
+    echo_line(line, err=True)
 
 
 def _duration(seconds: float) -> str:

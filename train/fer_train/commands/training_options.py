@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fer_edge.console import RenamedOption, extra_required
+from fer_edge.console import RenamedOption, echo_line, extra_required
 from fer_edge.errors import FerError, ModelError
 from fer_train.class_choice import format_classes
 from fer_train.commands.data_options import PathType
@@ -266,7 +266,7 @@ def make_trainer(
         def initial(network: Network) -> None:
             transfer = load_initial_weights(network, options.model, lessons.heads, weights)
             if rank.is_first:
-                click.echo(f"{weights}: {transfer.summary()}", err=True)
+                echo_line(f"{weights}: {transfer.summary()}", err=True)
 
     trainer = Trainer(lessons, options, out, teachers=teachers, unlabeled=unlabeled, initial=initial, rank=rank)
     trainer.command = plain_values(given)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import numpy as np
 
 import fer_models
+from fer_edge.console import echo_line, echo_lines
 from fer_edge.defaults import defaults_file, save_defaults
 from fer_edge.demo.scene import CYCLE_S, draw_scene
 from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, open_detector
@@ -77,12 +77,12 @@ def run_tuning(detector: str, detector_model: Path | None, seconds: float, any_s
     any_size: the best setting may have a smaller detection size than the default.
     """
     models = {precision: fer_models.model_path(precision) for precision in fer_models.manifest()["models"]}
-    click.echo(f"measuring for {seconds:g} s ...", err=True)
+    echo_line(f"measuring for {seconds:g} s ...", err=True)
     timings = measure(models, detector, detector_model, seconds)
     chosen = best(timings, any_size)
-    click.echo(render_table(timings, chosen))
+    echo_lines(render_table(timings, chosen))
     if not any_size and (hint := _faster_size(timings, chosen)):
-        click.echo(hint, err=True)
+        echo_line(hint, err=True)
     return chosen
 
 
