@@ -1,7 +1,9 @@
 """Answers to requests: JSON, and errors as one sentence that says what to do."""
 
+import asyncio
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -33,15 +35,12 @@ def refused(error: HTTPException) -> Response:
 
 async def read_body(request: Request, limit: int, what: str) -> bytes:
     """The body of a request. Refusal if it has more than `limit` bytes or takes longer than MAX_BODY_S."""
-    import asyncio
-
-    too_large = Refusal(413, f"{what} is larger than {limit:,} bytes: send a smaller one", close=True)
     announced = request.headers.get("content-length", "0")
-    body = bytearray()
+    body, chunks = bytearray(), _chunks(request)
     try:
         async with asyncio.timeout(MAX_BODY_S):
             if announced.isdigit() and int(announced) <= limit:
-                async for chunk in request.stream():
+                async for chunk in chunks:
                     body += chunk
                     if len(body) > limit:
                         break
@@ -50,16 +49,24 @@ async def read_body(request: Request, limit: int, what: str) -> bytes:
     except TimeoutError:
         raise Refusal(408, f"the body took longer than {MAX_BODY_S:g} s: send it again", close=True) from None
     if "expect" not in request.headers:
-        await _drain(request)
-    raise too_large
+        await _drain(chunks)
+    raise Refusal(413, f"{what} is larger than {limit:,} bytes: send a smaller one", close=True)
 
 
-async def _drain(request: Request) -> None:
-    import asyncio
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    """The parts of the body; Refusal if the client leaves."""
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(400, "the body is cut short: send it again", close=True)
+        yield message.get("body", b"")
+        more = message.get("more_body", False)
 
-    try:
+
+async def _drain(chunks: AsyncIterator[bytes]) -> None:
+    """Let the client send the rest, for a while: it reads no answer before, and would only see a broken connection."""
+    with contextlib.suppress(TimeoutError, Refusal):
         async with asyncio.timeout(DRAIN_S):
-            async for _ in request.stream():
+            async for _ in chunks:
                 pass
-    except TimeoutError:
-        pass

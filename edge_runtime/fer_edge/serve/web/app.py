@@ -71,7 +71,7 @@ def _hidden(paths: list[Route], sentence: str) -> list[Route]:
 
 def build_app(paths: list[Route]) -> Starlette:
     """The application of those routes."""
-    return Starlette(routes=paths, exception_handlers={HTTPException: _refuse})
+    return Starlette(routes=paths, exception_handlers={HTTPException: _refuse, Exception: _failed})
 
 
 async def _refuse(_request: Request, error: Exception) -> Response:
@@ -81,3 +81,8 @@ async def _refuse(_request: Request, error: Exception) -> Response:
     sentence = {404: "there is no such path: see /api/v1/openapi.json", 405: "this path has another method"}
     error.detail = sentence.get(error.status_code, error.detail)
     return refused(error)
+
+
+async def _failed(_request: Request, _error: Exception) -> Response:
+    """The guard logs the error."""
+    return refused(Refusal(500, "the answer failed, see fer-edge's log"))

@@ -16,6 +16,7 @@ from fer_edge.serve.web.answers import Refusal, refused
 log = logging.getLogger(__name__)
 
 MAX_REQUESTS = 64  # that are answered at the same time, open streams included
+MAX_HEADER_BYTES = 16_384
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+?)\.?(?::\d{1,5})?")
 ORIGIN = re.compile(rb"https?://([^/]+)")
@@ -75,12 +76,9 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        started = False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 headers = list(message.get("headers", ()))
                 headers += ANSWER_HEADERS
                 if not any(name == b"cache-control" for name, _ in headers):
@@ -97,12 +95,12 @@ class Guard:
         except Exception as error:
             log.warning("--serve: the answer to %s failed: %s", printable(scope["path"]), " ".join(str(error).split()))
             log.debug("the failure", exc_info=error)
-            if not started:
-                await refused(Refusal(500, "the answer failed, see fer-edge's log"))(scope, receive, send_with_headers)
         finally:
             self._requests -= 1
 
     def _check(self, scope: Scope) -> None:
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+            raise Refusal(431, f"the headers are larger than {MAX_HEADER_BYTES:,} bytes: send fewer", close=True)
         headers = dict(scope["headers"])
         path, method = scope["path"], scope["method"]
         if not self._hosts.allow(headers.get(b"host", b"")):

@@ -133,7 +133,8 @@ class Hub:
             self._post(lambda: self._deliver(notes=changes))
         now = time.monotonic()
         if now >= self._due:
-            self._due = max(self._due + TICK_S, now)  # ten a second on average, whatever the frames' rate
+            late_s = now - self._due  # made up for if small: ten a second on average, whatever the frames' rate
+            self._due = now + TICK_S - (late_s if late_s < TICK_S else 0.0)
             self._make_tick()
 
     def publish_interval(self, line: str) -> None:

@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from fer_edge.serve.web.guard import MAX_HEADER_BYTES
 from fer_edge.serve.web.hub import Hub
 from fer_edge.serve.web.streams import ABORT
 
@@ -19,7 +20,6 @@ log = logging.getLogger(__name__)
 MAX_CONNECTIONS = 256  # more are closed at once; each costs a file descriptor
 HEADERS_S = 10.0  # for the head of a request, from the connection or the last answer on
 KEEP_ALIVE_S = 15
-MAX_HEAD_BYTES = 16_384
 STOP_S = 1  # for open answers at the end
 JOIN_S = 2.5
 SILENT_PEER_MS = 30_000  # after which a peer that acknowledges nothing is gone
@@ -82,7 +82,7 @@ class WebServer:
         config = uvicorn.Config(
             app, http=Connection, ws="none", lifespan="off", loop="none", log_config=None, log_level="critical",
             access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_S,
-            h11_max_incomplete_event_size=MAX_HEAD_BYTES, timeout_graceful_shutdown=STOP_S,
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES, timeout_graceful_shutdown=STOP_S,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._loop: asyncio.AbstractEventLoop | None = None

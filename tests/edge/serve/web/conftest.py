@@ -115,3 +115,25 @@ def serve(classifier: Classifier, model: Path, tmp_path: Path) -> Iterator[Calla
 @pytest.fixture
 def server(serve: Callable[..., Server]) -> Server:
     return serve()
+
+
+@pytest.fixture(scope="package")
+def shared(classifier: Classifier) -> Iterator[Server]:
+    """A server for requests that change nothing."""
+    state = RunState(classifier)
+    server = Server(Dashboard(("127.0.0.1", 0), None, ("Cam.example",), state), state)
+    server.dashboard.start(lambda: server.report)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="package")
+def locked(classifier: Classifier) -> Iterator[Server]:
+    """The same with a token; too many wrong tokens would change it."""
+    state = RunState(classifier)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_EDGE_TOKEN", TOKEN)
+        server = Server(Dashboard(("127.0.0.1", 0), None, (), state), state)
+    server.dashboard.start(lambda: server.report)
+    yield server
+    server.stop()
