@@ -17,8 +17,8 @@ from fer_edge.serve.web.about import about_labels, about_model, limits
 from fer_edge.serve.web.access import Access
 from fer_edge.serve.web.answers import Refusal, answer, read_body
 from fer_edge.serve.web.guard import check_token, client_address
-from fer_edge.serve.web.history import MAX_S
-from fer_edge.serve.web.hub import RESULT, Hub
+from fer_edge.serve.web.live.history import MAX_S
+from fer_edge.serve.web.live.hub import RESULT, Hub
 from fer_edge.system import package_version
 
 RESULT_S = 5.0  # how long a request waits for a result

@@ -16,7 +16,7 @@ from fer_edge.serve.web.address import listen, resolve
 from fer_edge.serve.web.api import Api
 from fer_edge.serve.web.app import build_app, routes
 from fer_edge.serve.web.guard import Guard, Hosts
-from fer_edge.serve.web.hub import Hub
+from fer_edge.serve.web.live.hub import Hub
 from fer_edge.serve.web.pages import Pages
 from fer_edge.serve.web.server import WebServer
 from fer_edge.serve.web.streams import Streams

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fer_edge.serve.web.guard import MAX_HEADER_BYTES
-from fer_edge.serve.web.hub import Hub
+from fer_edge.serve.web.live.hub import Hub
 from fer_edge.serve.web.streams import ABORT
 
 log = logging.getLogger(__name__)

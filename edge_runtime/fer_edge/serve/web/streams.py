@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from fer_edge.serve.run_state import RunState
 from fer_edge.serve.web.api import whole_number
-from fer_edge.serve.web.hub import DRAWN, PICTURE, RESULT, Hub
+from fer_edge.serve.web.live.hub import DRAWN, PICTURE, RESULT, Hub
 
 STATUS_S = 2.0  # between two events of the run's state
 LOOK_S = 0.25  # how often the state is compared with the last one

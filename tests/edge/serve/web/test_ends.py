@@ -101,7 +101,7 @@ def test_a_client_that_never_reads_is_dropped_after_a_while(serve: Serve, monkey
 def test_a_jpeg_is_made_once_for_all_and_only_while_somebody_watches(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fer_edge.serve.web import hub
+    from fer_edge.serve.web.live import hub
 
     made: list[int] = []
     encode = hub.encode
@@ -130,7 +130,7 @@ def test_a_jpeg_is_made_once_for_all_and_only_while_somebody_watches(
 
 def test_no_more_than_ten_ticks_a_second_are_made(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr("fer_edge.serve.web.hub.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fer_edge.serve.web.live.hub.time.monotonic", lambda: now[0])
     hub = server.dashboard._hub
     hub._wanted["result"] = float("inf")
     numbers = set()

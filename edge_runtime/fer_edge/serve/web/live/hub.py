@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from fer_edge.pipeline.frame import Frame
 from fer_edge.results import FrameResult
 from fer_edge.serve.changes import ChangeDetector
-from fer_edge.serve.web.history import History
-from fer_edge.serve.web.images import Picture, draw, encode
+from fer_edge.serve.web.live.history import History
+from fer_edge.serve.web.live.images import Picture, draw, encode
 
 TICK_S = 0.1  # between two ticks
 MAX_NOTES = 100  # changes and intervals that wait for one client, and intervals that a new one gets
