@@ -1,7 +1,8 @@
 """Turn a third-party emotion network into a file that fer-edge runs: uint8 faces in, probabilities out, a contract."""
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from fer_edge.errors import FerError, ModelError
 from fer_edge.files import atomic_write, check_writable
 from fer_edge.network.classifier import Classifier
 from fer_edge.network.contract import Contract, Head
-from fer_edge.network.session import IN_MEMORY, open_session
+from fer_edge.network.session import IN_MEMORY, load_model
 from fer_export.adopted_heads import AdoptedHead, check_heads
 from fer_export.graph.classifier import INPUT, OUTPUT, head_output
 from fer_export.graph.onnx_file import drop_unused_nodes, strip_metadata, to_bytes, with_contract
 from fer_export.graph.quiet import quiet
+from fer_export.graph.third_party import read_third_party
 
 PREFIX = "adopted_"  # of all names in the third-party graph, so that they can't clash with ours
 BATCH = "batch"
@@ -124,9 +126,10 @@ def adopt(source: Path, adoption: Adoption, out: Path, overwrite: bool = False) 
     `adoption` says, or can't take more than one face at a time.
     """
     check_writable(out, overwrite)
-    open_session(source)  # its error says what is wrong with a file that is not a usable model
-    model = onnx.load(source)
-    changes = ["uint8 input with normalization"]
+    model, read = read_third_party(source)
+    with _named(source):
+        load_model(to_bytes(model))  # its error says what is wrong with a file that is not a usable model
+    changes = [*read, "uint8 input with normalization"]
     strip_metadata(model)
     model = onnx.compose.add_prefix(model, PREFIX)
     keep_one_input(model, source, adoption)
@@ -142,14 +145,22 @@ def adopt(source: Path, adoption: Adoption, out: Path, overwrite: bool = False) 
         changes.append(f"softmax{some}")
     probe(model, source, adoption)
     data = to_bytes(with_contract(model, adoption.contract))
-    try:
+    with _named(source, "can't be adopted: "):
         for head in adoption.heads:
             Classifier(data, head=head.name or None)
-    except FerError as error:
-        raise ModelError(f"{source} can't be adopted: {str(error).replace(IN_MEMORY, source.name)}") from error
     with atomic_write(out) as part:
         part.write_bytes(data)
     return Changes(tuple(changes), left_out)
+
+
+@contextlib.contextmanager
+def _named(source: Path, what: str = "") -> Iterator[None]:
+    """Name the file `source` in an error about a model in memory that was made from it; `what` was to be done."""
+    try:
+        yield
+    except FerError as error:
+        text = str(error).replace(IN_MEMORY, source.name if what else str(source))
+        raise ModelError(f"{source} {what}{text}" if what else text) from error
 
 
 def keep_one_input(model: onnx.ModelProto, source: Path, adoption: Adoption) -> None:
@@ -295,14 +306,19 @@ def probe(model: onnx.ModelProto, source: Path, adoption: Adoption) -> list[npt.
     try:
         with quiet():
             onnx.checker.check_model(model)
-        session = open_session(to_bytes(model))
-        runs = [session.run(None, {INPUT: face[None]}) for face in faces]
+        with _named(source):
+            opened = load_model(to_bytes(model))
+            runs = [opened.run(None, {INPUT: face[None]}) for face in faces]
         alone: list[npt.NDArray[np.float32]] = [np.concatenate(rows) for rows in zip(*runs, strict=True)]
+    except ModelError:
+        raise
     except Exception as error:  # onnx and onnxruntime have many kinds
         reason = " ".join(str(error).split())[:160]
         raise ModelError(f"{source} can't be run on uint8 faces ({reason}): check the options against it") from error
+    if not all(np.isfinite(rows).all() for rows in alone):
+        raise ModelError(f"{source} gives values that are no numbers (such as NaN): check --mean and --std")
     try:
-        together: list[npt.NDArray[np.float32]] = session.run(None, {INPUT: faces})
+        together: list[npt.NDArray[np.float32]] = opened.run(None, {INPUT: faces})
     except Exception:  # noqa: BLE001 - one face works, so the batch is the cause
         together = [np.empty(0, np.float32)] * len(alone)
     if not all(map(_are_close, together, alone)):
