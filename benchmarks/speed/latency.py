@@ -2,7 +2,8 @@
 
 The same network through our Classifier (int8 and fp32), a bare onnxruntime session, OpenCV's DNN module and PyTorch,
 eager and compiled, on the same face crops; all take turns. Each time is also given as a ratio to the bare session of
-the fp32 file. Every runtime's probabilities are compared with that session's, to show that all do the same work.
+the fp32 file. If a file has several heads, our Classifier also runs it with the first head alone. Every runtime's
+probabilities are compared with that session's, to show that all do the same work.
 
     python -m benchmarks.speed.latency --json latency.json --plot latency.png
     python -m benchmarks.speed.latency --batch 1 --peer fer
@@ -27,6 +28,7 @@ from benchmarks.harness.tables import Table, number
 from benchmarks.harness.timing import Job, interleave, median_time, pin_threads, ratios
 from benchmarks.peers import one_line, open_all
 from benchmarks.speed.float_front import normalized, without_front
+from benchmarks.speed.one_head import default_head_alone
 from fer_edge.console import run_main
 from fer_edge.network.classifier import Classifier
 from fer_edge.network.session import open_session
@@ -55,8 +57,13 @@ class Runtime:
     network: str = "fp32"
 
 
+def one_head(precision: str) -> str:
+    """The name of the runtime that has the first head alone."""
+    return f"fer-edge, {precision}, one head"
+
+
 def ours(threads: int) -> list[Runtime]:
-    """Our Classifier and a bare session, int8 and fp32."""
+    """Our Classifier and a bare session, int8 and fp32; if the files have several heads, also with one."""
     found = []
     for precision in ("fp32", "int8"):
         path = model_path(precision)
@@ -68,6 +75,9 @@ def ours(threads: int) -> list[Runtime]:
 
         found.append(Runtime(f"onnxruntime alone, {precision}", bare, precision))
         found.append(Runtime(f"fer-edge, {precision}", Classifier(path, threads).predict, precision))
+        alone = default_head_alone(path)
+        if alone is not None:
+            found.append(Runtime(one_head(precision), Classifier(alone, threads).predict, precision))
     return found
 
 
@@ -219,7 +229,7 @@ def measure(batches: Sequence[int], rounds: int, peers: Sequence[str], threads: 
 
 
 def figures(times: Times) -> list[Figure]:
-    """Ratios to the bare fp32 session, then int8 against fp32 in our runtime, then milliseconds."""
+    """Ratios to the bare fp32 session, then of our runtime's files to each other, then milliseconds."""
     found = []
     for size, of in times.items():
         faces = f"batch {size}"
@@ -236,6 +246,11 @@ def figures(times: Times) -> list[Figure]:
             figure(f"fer-edge, int8 / onnxruntime alone, int8, {faces}",
                    ratios(of["fer-edge, int8"], of["onnxruntime alone, int8"]), ratio=True)
         )  # fmt: skip
+        found += [
+            figure(f"fer-edge, {precision}, all heads / one head, {faces}",
+                   ratios(of[f"fer-edge, {precision}"], of[one_head(precision)]), ratio=True, note="what heads cost")
+            for precision in ("int8", "fp32") if one_head(precision) in of
+        ]  # fmt: skip
         found += [figure(f"{name}, {faces}", [1000 * value for value in of[name]], "ms") for name in of]
     return found
 
