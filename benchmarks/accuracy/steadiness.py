@@ -176,15 +176,22 @@ def plot(results: Results) -> Any:
 @click.command(help=__doc__)
 @click.argument("clips", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @yunet_option()
+@click.option(
+    "--detector", "only", type=click.Choice(["luma", "yunet", "haar"]), help="This one alone.  [default: all]"
+)
 @model_option
 @head_option
 @results_command(plot)
-def main(clips: tuple[Path, ...], yunet: Path | None, model: Path | None, head: str | None) -> Results:
+def main(
+    clips: tuple[Path, ...], yunet: Path | None, only: str | None, model: Path | None, head: str | None
+) -> Results:
     """Run all clips with each detector, print, write, draw."""
     results = Results("steadiness", "How steady are labels and numbers on real clips?", pin_threads(1))
     classifier = Classifier(model or default_model(), head=head)
     records = []
     for detector in open_detectors(yunet, None, MIN_FACE_PX, DETECT_SIZE_PX):
+        if only not in (None, detector.name):
+            continue
         for record in measure(clips, detector, classifier):
             records.append(record)
             click.echo(f"{record['detector']} {record['clip']} {record['setting']}", err=True)
