@@ -72,8 +72,8 @@ def interval(start_t: int, **values: Any) -> dict[str, Any]:
 class ScriptedServer:
     """Serves the page and what a test has put into the attributes.
 
-    status, labels, report, history: the JSON answers. token: what login asks for. error: (status, sentence) to answer
-    everything but the page with. requests: how often each path was asked for. most_open: requests at once.
+    status, labels, report, history, result: the JSON answers. token: what login asks for. error: (status, sentence) to
+    answer everything but the page with. requests: how often each path was asked for. most_open: requests at once.
     """
 
     def __init__(self) -> None:
@@ -81,6 +81,7 @@ class ScriptedServer:
         self.labels = {"labels": LABELS, "colors": dict(zip(LABELS, COLORS, strict=True)), "unsure_color": "#646464"}
         self.report: dict[str, Any] = {"summary": None}
         self.history: dict[str, Any] = {"step_s": 1, "from_t": 0, "faces": {}, "group": [], "count": []}
+        self.result: dict[str, Any] = {}
         self.token: str | None = None
         self.error: tuple[int, str] | None = None
         self.requests = Counter[str]()

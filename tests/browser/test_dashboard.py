@@ -87,6 +87,13 @@ def test_the_picture_has_the_boxes_of_its_own_frame(page: Any, server: ScriptedS
     assert np.abs(np.subtract(colors[1], (0x2F, 0x54, 0xE2))).max() < 12
 
 
+def test_a_result_that_came_before_the_page_listened_is_asked_for(page: Any, server: ScriptedServer) -> None:
+    server.result = {"schema": 1, "frame": 5, "t": 0.5, "faces": [face(2, "fear")]}
+    server._call(server._set_picture, (5, picture()))
+    wait(page, "document.getElementById('picture').dataset.frame === '5'")
+    page.locator(ROWS, has_text="fear").wait_for()
+
+
 def test_a_change_of_the_label_is_seen(page: Any, server: ScriptedServer) -> None:
     server.show(1, [face(3, "happy")])
     page.locator(ROWS, has_text="happy").wait_for()
@@ -132,12 +139,12 @@ def test_markup_in_labels_and_names_stays_text(server: ScriptedServer, visit: Op
     assert page.locator("main img, main script").count() == 0
 
 
-@pytest.mark.parametrize("viewport", [PHONE, {"width": 768, "height": 1024}], ids=["phone", "tablet"])
-def test_many_faces_and_long_names_fit(server: ScriptedServer, visit: Open, viewport: dict[str, int]) -> None:
+@pytest.mark.parametrize("width", [320, 360, 768, 1440])
+def test_many_faces_and_long_names_fit(server: ScriptedServer, visit: Open, width: int) -> None:
     name = "unbelievablysurprised" * 4
     server.labels["labels"] = [*LABELS, name]
     server.status = run_status(source="rtsp://camera.example/" + "stream" * 30, limits=["x" * 300])
-    page = visit(server.url, viewport)
+    page = visit(server.url, {"width": width, "height": 900})
     wait_until(page, lambda: len(server.clients) == 1)
     server.show(1, [face(number, name) for number in range(20)], picture())
     wait(page, "document.querySelectorAll('#people-rows tr').length === 20")
@@ -228,6 +235,14 @@ def test_the_next_source_starts_with_an_empty_board(page: Any, server: ScriptedS
     assert "face 1" not in page.locator("#face-chart").get_attribute("aria-label")
 
 
+def test_another_run_starts_with_an_empty_board(page: Any, server: ScriptedServer) -> None:
+    server.show(1, [face(1, "happy")], picture())
+    page.locator(ROWS, has_text="happy").wait_for()
+    server.send("status", run_status(uptime_s=0.5, state="starting", source=None))
+    page.locator("#people-empty", has_text="No result yet.").wait_for()
+    assert page.locator(ROWS).count() == 0
+
+
 def test_the_timeline_begins_with_what_the_server_remembers(server: ScriptedServer, visit: Open) -> None:
     server.history = {
         "step_s": 1,
@@ -280,6 +295,18 @@ def test_the_token_of_the_address_logs_in_and_disappears(server: ScriptedServer,
     page.locator("#board").wait_for()
     assert page.url == server.url
     assert page.evaluate("history.length") <= 2
+
+
+def test_a_session_that_ends_leads_to_the_form(page: Any, server: ScriptedServer) -> None:
+    server.show(1, [face(1)], picture())
+    page.locator(ROWS).wait_for()
+    server.token = "right"
+    server.end_streams()
+    page.locator("#login").wait_for()
+    assert page.locator("#board").is_hidden()
+    page.keyboard.type("right")
+    page.keyboard.press("Enter")
+    page.locator("#board").wait_for()
 
 
 def test_a_hidden_page_asks_for_nothing(page: Any, server: ScriptedServer) -> None:
@@ -394,7 +421,8 @@ def test_every_control_is_reached_by_keyboard(page: Any, server: ScriptedServer)
                 }"""
             )
         )
-    assert reached[:8] == ["skip", "pause", "snapshot", "theme", "help", "people-scroll", "span", "#responsible"]
+    buttons, regions = ["pause", "snapshot", "theme", "help"], ["people-scroll", "changes-scroll"]
+    assert reached[:9] == ["skip", *buttons, *regions, "span", "#responsible"]
 
 
 def test_the_help_opens_and_closes_by_keyboard(page: Any) -> None:

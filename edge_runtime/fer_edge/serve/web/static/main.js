@@ -61,7 +61,7 @@ class Dashboard {
 
   start() {
     element("retry").addEventListener("click", () => this.connection.start());
-    window.addEventListener("online", () => this.connection.start());
+    window.addEventListener("online", () => this.setVisible(!document.hidden));
     window.addEventListener("resize", () => this.renderTimeline());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.renderTimeline());
     document.addEventListener("visibilitychange", () => this.setVisible(!document.hidden));
@@ -137,7 +137,7 @@ class Dashboard {
       element(id).hidden = aggregate;
     }
     element("intervals").hidden = !aggregate;
-    const stale = state.link === "lost" || ["ended", "reconnecting"].includes(state.status?.state);
+    const stale = state.link === "lost" || ["starting", "reconnecting", "ended"].includes(state.status?.state);
     element("screen").dataset.stale = String(stale);
     element("pause").textContent = state.paused ? "Go on" : "Pause";
     element("pause").setAttribute("aria-pressed", String(state.paused));

@@ -121,6 +121,8 @@ export function renderRun(list, status, pictureFps) {
   const latency = status.latency_ms ?? {};
   /** @type {[string, string][]} */
   const facts = [
+    ["State", status.state],
+    ["Source", status.source ?? "not open yet"],
     ["Processed", measure(status.fps?.processed, "FPS")],
     ["Captured", measure(status.fps?.capture, "FPS")],
     ["Dropped", droppedWords(dropped, frames)],

@@ -1,6 +1,6 @@
 // The live picture: asks for one after the other and draws each with the result of the same frame.
 
-import { ApiError, getPicture } from "./api.js";
+import { ApiError, getJson, getPicture } from "./api.js";
 import { faceWords, paint } from "./overlay.js";
 
 /** @import {Result, State} from "./state.js" */
@@ -83,7 +83,7 @@ export class Picture {
   async show(picture, signal) {
     const [bitmap, result] = await Promise.all([
       createImageBitmap(picture.blob),
-      this.state.resultOf(picture.frame, RESULT_WAIT_MS),
+      this.resultOf(picture.frame, signal),
     ]);
     if (signal.aborted) {
       bitmap.close();
@@ -94,6 +94,22 @@ export class Picture {
     this.times = [...this.times, performance.now()].slice(-20);
     this.draw();
     this.hooks.onShown();
+  }
+
+  /** The result of a picture's frame. It came before this page listened if the picture is the first one.
+   * @param {number} frame @param {AbortSignal} signal @returns {Promise<Result|null>} */
+  async resultOf(frame, signal) {
+    const result = await this.state.resultOf(frame, RESULT_WAIT_MS);
+    if (result || signal.aborted) return result;
+    try {
+      const newest = await getJson("result", signal);
+      if (newest.frame !== frame) return null;
+      if (!this.state.result) this.state.addResult(newest);
+      return newest;
+    } catch (error) {
+      if (error instanceof ApiError && error.code !== 401) return null; // there is none
+      throw error;
+    }
   }
 
   /** Pictures shown per second, in the last ones. */

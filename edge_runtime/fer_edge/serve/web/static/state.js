@@ -55,8 +55,10 @@ export class State {
 
   /** @param {Status} status */
   addStatus(status) {
-    const before = this.status?.source;
-    if (before && status.source && before !== status.source) this.forgetSource();
+    const before = this.status;
+    const otherSource = before?.source && status.source && before.source !== status.source;
+    const otherRun = before && status.uptime_s < before.uptime_s;
+    if (otherSource || otherRun) this.forgetSource();
     this.status = status;
   }
 

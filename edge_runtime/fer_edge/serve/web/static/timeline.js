@@ -95,7 +95,7 @@ export class Timeline {
     }
     const words = [run.label, palette.letters(run.label)];
     ctx.font = `600 ${11 * dpr}px system-ui, sans-serif`;
-    const text = words.find((word) => ctx.measureText(word).width <= right - left - 8 * dpr);
+    const text = words.find((word) => ctx.measureText(word).width <= right - left - 4 * dpr);
     if (!text) return;
     const wide = ctx.measureText(text).width;
     const [x, y] = [(left + right) / 2, (top + ROW / 2) * dpr];
