@@ -1,4 +1,4 @@
-"""The systemd unit: its options exist, and systemd, where it is installed, accepts it."""
+"""The systemd unit and the compose example: options exist, systemd accepts the unit, containers may do little."""
 
 import re
 import shlex
@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fer_edge.cli.commands import edge
 
@@ -21,7 +22,7 @@ def command(file: Path) -> list[str]:
     text = file.read_text(encoding="utf-8").replace("\\\n", " ")
     match = re.search(r"^ExecStart=(.+)$", text, re.MULTILINE)
     assert match
-    return shlex.split(match[1].replace("%S", "/var/lib"))
+    return shlex.split(match[1].replace("%S", "/var/lib").replace("%t", "/run"))
 
 
 @pytest.mark.parametrize("file", [UNIT, *DROP_INS], ids=lambda path: path.name)
@@ -66,3 +67,56 @@ def test_the_unit_may_do_little() -> None:
     match = re.search(r"Overall exposure level for fer-edge.service: ([\d.]+)", ran.stdout)
     assert match, ran.stdout + ran.stderr
     assert float(match[1]) <= MAX_EXPOSURE
+
+
+COMPOSE = DEPLOY / "compose.yaml"
+SERVICES = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_may_do_little_and_its_version_is_named(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    user, group = map(int, service["user"].split(":"))
+    assert user > 0
+    assert group > 0
+    _, colon, tag = service["image"].partition(":")
+    assert colon
+    assert re.search(r"\d+\.\d+\.\d+$", tag), "latest is another program each day"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_s_ports_are_documented_and_on_this_machine_only(name: str) -> None:
+    documented = (DEPLOY.parent / "docs" / "connect.md").read_text(encoding="utf-8")
+    for port in SERVICES[name]["ports"]:
+        address, outside, _ = port.split(":")
+        assert address == "127.0.0.1"
+        assert f"| {outside} |" in documented
+
+
+def test_the_files_of_the_compose_example_exist() -> None:
+    mounted = [volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])]
+    files = [DEPLOY / each for each in mounted if each.startswith("./")]
+    assert len(files) == 2
+    assert [file for file in files if not file.is_file()] == []
+    build = SERVICES["fer-edge"]["build"]
+    assert (DEPLOY / build["context"] / build["dockerfile"]).is_file()
+
+
+def test_the_command_line_of_the_container_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_EDGE_DEFAULTS", "")
+    parameters = edge.make_context("fer-edge", SERVICES["fer-edge"]["command"]).params
+    assert parameters["mqtt"] == "mqtt://mosquitto"
+    assert parameters["serve"] == ("0.0.0.0", 8080)
+    assert parameters["serve_token"] == Path("/run/secrets/token")
+
+
+def test_the_image_copies_what_there_is_and_its_user_is_not_root() -> None:
+    text = (DEPLOY / "Containerfile").read_text(encoding="utf-8")
+    assert re.search(r"^USER (?!0|root)\d+:\d+$", text, re.MULTILINE)
+    copied = [word for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE) for word in line.split()[:-1]]
+    assert len(copied) > 3
+    assert [name for name in copied if not (DEPLOY.parent / name).exists()] == []
+    assert re.search(r"^FROM \S+:\d", text, re.MULTILINE)

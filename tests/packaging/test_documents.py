@@ -2,6 +2,7 @@
 
 import doctest
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
@@ -11,10 +12,13 @@ import click
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 import fer_edge
+import fer_models
 from fer_edge.cli.commands import edge
 from fer_edge.demo.scene import draw_scene
+from fer_edge.network.classifier import Classifier
 from fer_export.cli import export
 from fer_train.cli import train
 
@@ -140,3 +144,25 @@ def test_the_documented_sink_runs(tmp_path: Path) -> None:
 def test_the_python_page_has_every_public_name() -> None:
     text = PYTHON.read_text(encoding="utf-8")
     assert [name for name in fer_edge.__all__ if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_the_snippets_for_homes_can_be_read() -> None:
+    document = ROOT / "docs" / "connect.md"
+    automation, scraping = map(yaml.safe_load, blocks(document, "yaml"))
+    assert automation["triggers"][0]["topic"] == "fer-edge/door/face"
+    assert scraping["scrape_configs"][0]["job_name"] == "fer-edge"
+    (flow,) = map(json.loads, blocks(document, "json"))
+    wired = {target for node in flow for wires in node.get("wires", []) for target in wires}
+    assert wired <= {node["id"] for node in flow}
+    for language in ("yaml", "json", "text"):
+        assert all(len(block.splitlines()) <= 10 for block in blocks(document, language))
+
+
+def test_the_metrics_page_has_every_metric() -> None:
+    from fer_edge.serve.metrics import exposition
+    from fer_edge.serve.run_state import RunState
+
+    text = exposition(RunState(Classifier(fer_models.default_model()))).decode()
+    named = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+    documented = (ROOT / "docs" / "connect.md").read_text(encoding="utf-8")
+    assert [name for name in named if f"`{name}" not in documented] == []

@@ -29,6 +29,13 @@ def exported() -> set[str]:
     return {family.name + suffix for family in families for suffix in SUFFIXES[family.type]}
 
 
+def promtool(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    program = shutil.which("promtool")
+    if program is None:
+        pytest.skip("promtool is not installed (Debian's package prometheus)")
+    return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_every_expression_names_metrics_that_are_exported(expression: str, exported: set[str]) -> None:
     named = set(re.findall(r"\bfer_edge_\w+", expression))
@@ -66,15 +73,17 @@ def test_panels_have_their_own_place_and_number() -> None:
 
 
 def test_prometheus_understands_every_expression(tmp_path: Path) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed (Debian's package prometheus)")
     rules = [
         {"record": f"panel:{number}", "expr": re.sub(r"\[\$__\w+\]", "[5m]", expression)}
         for number, expression in enumerate(EXPRESSIONS)
     ]
     file = tmp_path / "rules.yml"  # JSON is YAML
     file.write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
-    ran = subprocess.run([promtool, "check", "rules", file], capture_output=True, text=True, timeout=60, check=False)
+    ran = promtool("check", "rules", file)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert f"{len(EXPRESSIONS)} rules found" in ran.stdout
+
+
+def test_the_example_s_prometheus_accepts_its_configuration() -> None:
+    ran = promtool("check", "config", "--syntax-only", DEPLOY / "compose" / "prometheus.yml")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
