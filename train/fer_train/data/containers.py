@@ -1,5 +1,6 @@
 """One interface to folders, .zip and .tar archives and single files, compressed or not: names in, streams out."""
 
+import bz2
 import contextlib
 import gzip
 import io
@@ -14,8 +15,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, TextIO, cast
 
 from fer_edge.errors import DataError
+from fer_edge.guards.limits import MAX_MEMBERS
+from fer_edge.guards.regular_files import open_regular
+from fer_train.archive_limits import BoundedStream, Growth, check_zip, too_many_members
 
-GZIP, XZ, ZIP = b"\x1f\x8b", b"\xfd7zXZ\x00", b"PK\x03\x04"
+GZIP, BZIP2, XZ, ZIP = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"PK\x03\x04"
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".csv.xz", ".csv.zip")
 # Raised while reading a damaged archive or compressed file; RuntimeError comes from a zip with a password.
 DAMAGED = (EOFError, OSError, RuntimeError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
@@ -40,9 +44,11 @@ class Container(Protocol):
 class _Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
-        files, folders = [], []
+        files, folders = list[PurePosixPath](), list[PurePosixPath]()
         seen = {path.resolve()}
         for folder, below, names in os.walk(path, followlinks=True, onerror=_raise_unreadable):
+            if len(files) + len(folders) + len(names) + len(below) > MAX_MEMBERS.value:
+                raise too_many_members(path)
             targets = {name: (Path(folder) / name).resolve() for name in sorted(below) if not _hidden(name)}
             below[:] = [name for name, target in targets.items() if target not in seen]  # links may be circular
             seen.update(targets.values())
@@ -55,7 +61,7 @@ class _Folder:
         self.folders = sorted(folders)
 
     def open(self, name: PurePosixPath) -> IO[bytes]:
-        return (self.path / name).open("rb")
+        return open_regular(self.path / name)
 
 
 class _File:
@@ -67,7 +73,7 @@ class _File:
         self.passed_over: list[PurePosixPath] = []
 
     def open(self, name: PurePosixPath) -> IO[bytes]:
-        return (self.path.parent / name).open("rb")
+        return open_regular(self.path.parent / name)
 
 
 class _Zip:
@@ -76,6 +82,7 @@ class _Zip:
         self._members: dict[PurePosixPath, zipfile.ZipInfo] = {}
         self.passed_over: list[PurePosixPath] = []
         folders = set()
+        Growth(path).check(sum(member.file_size for member in archive.infolist()))
         for member in archive.infolist():
             name = member_name(member.filename)
             if any(map(_hidden, name.parts)):
@@ -99,12 +106,14 @@ class _Tar:
     Files are unpacked under numbers, so that no member's name can lead outside of the folder.
     """
 
-    def __init__(self, path: Path, archive: tarfile.TarFile, unpacked: Path) -> None:
+    def __init__(self, path: Path, archive: tarfile.TarFile, unpacked: Path, growth: Growth) -> None:
         self.path = path
         self.passed_over: list[PurePosixPath] = []
         self._places: dict[PurePosixPath, Path] = {}
         folders = set()
         for number, member in enumerate(archive):
+            if number >= MAX_MEMBERS.value:
+                raise too_many_members(path)
             name = member_name(member.name)
             if any(map(_hidden, name.parts)):
                 continue
@@ -121,6 +130,7 @@ class _Tar:
                 self._places[name] = unpacked / str(number)
                 with stream, self._places[name].open("wb") as file:
                     while block := stream.read(1 << 20):
+                        growth.add(len(block))  # sparse members hold more than the archive has
                         file.write(block)
         self.files, self.folders = sorted(self._places), sorted(folders)
 
@@ -155,14 +165,28 @@ def open_container(path: Path, hint: str) -> Iterator[Container]:
 
 
 def _archive(path: Path, stack: contextlib.ExitStack) -> Container:
-    with path.open("rb") as file:
-        start = file.read(len(XZ))
-    if start.startswith(ZIP):
-        return _Zip(path, stack.enter_context(zipfile.ZipFile(path)))
-    if tarfile.is_tarfile(path):
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="fer-train-"))
-        return _Tar(path, stack.enter_context(tarfile.open(path)), Path(folder))
-    return _File(path)
+    with open_regular(path) as file:
+        if file.read(len(ZIP)) == ZIP:
+            check_zip(file, path)
+            return _Zip(path, stack.enter_context(zipfile.ZipFile(path)))
+    growth = Growth(path)
+    stream = stack.enter_context(BoundedStream(_unpacked(stack.enter_context(open_regular(path))), growth))
+    try:
+        archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r:"))  # noqa: SIM115 - the stack closes it
+    except (*DAMAGED, UnicodeError):
+        return _File(path)
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="fer-train-"))
+    return _Tar(path, archive, Path(folder), growth)
+
+
+def _unpacked(file: IO[bytes]) -> IO[bytes]:
+    start = file.read(len(XZ))
+    file.seek(0)
+    if start.startswith(GZIP):
+        return gzip.open(file)  # type: ignore[return-value]
+    if start.startswith(BZIP2):
+        return bz2.open(file)
+    return lzma.open(file) if start.startswith(XZ) else file
 
 
 def is_table(name: PurePosixPath) -> bool:
@@ -174,12 +198,14 @@ def is_table(name: PurePosixPath) -> bool:
 def open_text(container: Container, name: PurePosixPath) -> Iterator[TextIO]:
     """Open a file of the container as text, decompressed if its content (not its name) is that of a compressed file."""
     with contextlib.ExitStack() as stack:
-        stream = stack.enter_context(_decompressed(stack.enter_context(container.open(name)), stack))
+        stream = _decompressed(stack.enter_context(container.open(name)), stack, container.path)
+        if container.path.is_file():
+            stream = io.BufferedReader(BoundedStream(stream, Growth(container.path)))
         # newline="" keeps line ends inside quoted cells; utf-8-sig skips a byte-order mark
         yield stack.enter_context(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
 
 
-def _decompressed(stream: IO[bytes], stack: contextlib.ExitStack) -> IO[bytes]:
+def _decompressed(stream: IO[bytes], stack: contextlib.ExitStack, path: Path) -> IO[bytes]:
     buffered = io.BufferedReader(cast(io.RawIOBase, stream)) if not hasattr(stream, "peek") else stream
     start = cast(io.BufferedReader, buffered).peek(len(XZ))
     if start.startswith(GZIP):
@@ -187,6 +213,7 @@ def _decompressed(stream: IO[bytes], stack: contextlib.ExitStack) -> IO[bytes]:
     if start.startswith(XZ):
         return lzma.open(buffered)
     if start.startswith(ZIP):
+        check_zip(buffered, path)
         archive = stack.enter_context(zipfile.ZipFile(buffered))
         names = [name for name in archive.namelist() if is_table(PurePosixPath(name))]
         if len(names) != 1:

@@ -1,20 +1,21 @@
 """Read any CSV file into pandas, a block of rows at a time, and keep the number of each row for messages."""
 
 import csv
-import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 import pandas as pd
-from pandas.errors import ParserError
 
 from fer_edge.errors import DataError
+from fer_edge.guards.limits import MAX_DATA_ROW_CHARS
+from fer_edge.guards.rows import BoundedRows, RowTooLongError
 from fer_train.data.containers import DAMAGED, Container, damaged, open_text
 
 BLOCK_ROWS = 1000
+BLOCK_CHARS = 10_000_000  # in which a block ends, whatever its rows
 MAX_COLUMNS_SHOWN = 80  # characters
-MAX_SURPLUS_CELLS = 10  # per row; with more of them pandas gives up
+MAX_SURPLUS_CELLS = 10  # per row; with more of them the file is no table
 SURPLUS = ""  # the column of the cells beyond the header's
 
 
@@ -39,14 +40,15 @@ class CsvTable:
         """
         try:
             with open_text(self._container, self._name) as text:
-                columns = self._checked(_header(text))
-                for raw in _raw_blocks(text, len(columns)):
+                rows = BoundedRows(text, MAX_DATA_ROW_CHARS, strict=True)
+                columns = self._checked(_header(rows))
+                for raw in _blocks(rows, len(columns)):
                     block = raw.iloc[:, : len(columns)].set_axis(columns, axis="columns")
                     surplus = _surplus(raw.iloc[:, len(columns) :])
                     block = block.loc[:, ~block.columns.duplicated(keep="last")].assign(**{SURPLUS: surplus})
                     yield block[(block != "").any(axis="columns")]
-        except ParserError as error:
-            raise self._too_many_cells(error) or self._not_csv(error) from error
+        except (RowTooLongError, _TooManyCellsError) as error:
+            raise DataError(f"{self.path}, {error}") from error
         except (UnicodeDecodeError, csv.Error) as error:
             raise self._not_csv(error) from error
         except DAMAGED as error:
@@ -56,7 +58,7 @@ class CsvTable:
         """Return the lower-case column names; empty if the file is not a CSV file."""
         try:
             with open_text(self._container, self._name) as text:
-                return frozenset(_header(text))
+                return frozenset(_header(BoundedRows(text, MAX_DATA_ROW_CHARS, strict=True)))
         except (UnicodeDecodeError, csv.Error, *DAMAGED):
             return frozenset()
 
@@ -73,28 +75,37 @@ class CsvTable:
     def _not_csv(self, why: object) -> DataError:
         return DataError(f"{self.path} is not a CSV file ({str(why).strip()}): {self._hint}")
 
-    def _too_many_cells(self, error: ParserError) -> DataError | None:
-        found = re.search(r"in line (\d+), saw (\d+)", str(error))
-        if found is None:
-            return None
-        place = place_of(int(found[1]))
-        return DataError(f"{self.path}, {place}: it has {found[2]} cells, more than the first line has names")
+
+def _header(rows: Iterator[list[str]]) -> list[str]:
+    return [name.strip().lower() for name in next(rows, [])]
 
 
-def _header(text: Iterator[str]) -> list[str]:
-    return [name.strip().lower() for name in next(csv.reader(text, strict=True), [])]
+def _blocks(rows: Iterator[list[str]], width: int) -> Iterator[pd.DataFrame]:
+    """Blocks of the remaining rows, with numbered columns and MAX_SURPLUS_CELLS columns more than `width`.
+
+    Blank rows are empty. csv.Error for a row with even more cells.
+    """
+    number, most = 0, width + MAX_SURPLUS_CELLS
+    block, chars = list[list[str]](), 0
+    for row in rows:
+        if len(row) > most:
+            raise _TooManyCellsError(number + len(block) + 1, len(row))
+        block.append(row + [""] * (most - len(row)))
+        chars += sum(map(len, row))
+        if len(block) == BLOCK_ROWS or chars > BLOCK_CHARS:
+            yield _frame(block, number)
+            number, block, chars = number + len(block), [], 0
+    if block:
+        yield _frame(block, number)
 
 
-def _raw_blocks(text: Iterator[str], width: int) -> Iterator[pd.DataFrame]:
-    """Yield blocks of the remaining lines, with numbered columns and MAX_SURPLUS_CELLS columns more than `width`."""
-    reader = pd.read_csv(
-        text,  # type: ignore[call-overload]  # any object with read() will do
-        header=None, names=range(width + MAX_SURPLUS_CELLS), index_col=False, chunksize=BLOCK_ROWS,
-        dtype=object, na_filter=False, skip_blank_lines=False, low_memory=False,
-    )  # fmt: skip
-    for block in reader:
-        block.index += 1
-        yield block
+def _frame(block: list[list[str]], number: int) -> pd.DataFrame:
+    return pd.DataFrame(block, index=range(number + 1, number + len(block) + 1), dtype=object)
+
+
+class _TooManyCellsError(csv.Error):
+    def __init__(self, row: int, cells: int) -> None:
+        super().__init__(f"{place_of(row)}: it has {cells} cells, more than the first line has names")
 
 
 def _surplus(cells: pd.DataFrame) -> pd.Series:

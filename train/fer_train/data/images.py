@@ -1,20 +1,24 @@
 """Turn image files into 48 x 48 gray faces."""
 
+import contextlib
 import os
 import re
+import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
 from fer_edge.framing import Square, crop, to_gray
-from fer_edge.guards.limits import MAX_IMAGE_BYTES
+from fer_edge.guards.limits import MAX_DATA_DECODING_BYTES, MAX_IMAGE_BYTES
+from fer_edge.guards.regular_files import too_large
 from fer_edge.guards.text import printable
-from fer_edge.media.door import decode_image
+from fer_edge.media.door import checked_layout, decode_image, decoding_bytes
 from fer_edge.media.suffixes import IMAGE_SUFFIXES, PHONE_SUFFIXES
 from fer_edge.opencv import cv2
 from fer_train.data.containers import DAMAGED, Container
@@ -27,6 +31,8 @@ STARTS = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM.{12}[\x0c\x28\x6c\x7c]\0\0\0
                     rb"\0\0\0\x0cjP  |....ftyp(?:avif|avis|heic|heix|mif1|msf1)", re.DOTALL)  # fmt: skip
 START_BYTES = 18
 IMAGES_PER_JOB = 64
+MAX_WORKERS = 8
+SMALL_BYTES = 4_000_000  # of a file that every thread may have read; larger ones go one at a time
 SIZE, SHAPE, COLOR = "size", "shape", "color"
 CUT, NO_FACE, SEVERAL = "cut", "no face", "several faces"  # what fer_train.photos finds
 
@@ -53,7 +59,7 @@ def decode_face(data: bytes, finder: FaceFinder | None = None) -> tuple[Face, fr
     With a finder, the face of a photograph is cut out; NO_FACE and SEVERAL say why one is used whole. An image that is
     used whole and not square is cropped to its middle square. Raises ValueError if it can't be decoded.
     """
-    image = decode_image(data, cv2.IMREAD_ANYCOLOR).image  # 8 bits, one or three channels
+    image = decode_image(data, cv2.IMREAD_ANYCOLOR, MAX_DATA_DECODING_BYTES).image  # 8 bits, one or three channels
     pixels, changes = image, set()
     if pixels.ndim == 3 and not (np.ptp(pixels, axis=2) == 0).all():
         changes.add(COLOR)
@@ -71,6 +77,38 @@ def decode_face(data: bytes, finder: FaceFinder | None = None) -> tuple[Face, fr
     return gray, frozenset(changes)
 
 
+class _Memory:
+    """Bytes that threads share: each waits until what it takes is free, or nothing is taken."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._taken, self._changed = total, 0, threading.Condition()
+
+    @contextlib.contextmanager
+    def taken(self, count: int) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken or self._taken + count <= self._total)
+            self._taken += count
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= count
+                self._changed.notify_all()
+
+
+def _decode(file: IO[bytes], finder: FaceFinder, memory: _Memory) -> tuple[Face, frozenset[str]]:
+    """`decode_face` of a file; all threads together take no more memory than the limit for decoding."""
+    data = file.read(SMALL_BYTES)
+    if len(data) < SMALL_BYTES:
+        with memory.taken(decoding_bytes(checked_layout(data, MAX_DATA_DECODING_BYTES), len(data))):
+            return decode_face(data, finder)
+    with memory.taken(MAX_DATA_DECODING_BYTES.value):
+        data += file.read(MAX_IMAGE_BYTES.value + 1 - len(data))
+        if len(data) > MAX_IMAGE_BYTES.value:
+            raise too_large(MAX_IMAGE_BYTES)
+        return decode_face(data, finder)
+
+
 def read_images(
     container: Container, names: Sequence[PurePosixPath], faults: Faults, crop_mode: Crop = "auto"
 ) -> tuple[Face, npt.NDArray[np.bool_], tuple[str, ...]]:
@@ -81,7 +119,7 @@ def read_images(
     faces = np.empty((len(names), FACE_SIZE, FACE_SIZE), dtype=np.uint8)
     good = np.zeros(len(names), dtype=np.bool_)
     changed: Counter[str] = Counter()
-    finder = FaceFinder(crop_mode)
+    finder, memory = FaceFinder(crop_mode), _Memory(MAX_DATA_DECODING_BYTES.value)
     jobs = [range(start, min(start + IMAGES_PER_JOB, len(names))) for start in range(0, len(names), IMAGES_PER_JOB)]
 
     def work(job: range) -> tuple[range, Counter[str], list[tuple[int, str]]]:
@@ -89,10 +127,7 @@ def read_images(
         for place in job:
             try:
                 with container.open(names[place]) as file:
-                    data = file.read(MAX_IMAGE_BYTES.value + 1)
-                if len(data) > MAX_IMAGE_BYTES.value:
-                    raise ValueError(f"it has more than {MAX_IMAGE_BYTES.value:,} bytes")
-                faces[place], changes = decode_face(data, finder)
+                    faces[place], changes = _decode(file, finder, memory)
             except ValueError as error:
                 bad.append((place, str(error)))
             except DAMAGED as error:
@@ -103,7 +138,7 @@ def read_images(
         return job, counted, bad
 
     bar = tqdm(total=len(names), desc=f"Reading {container.path.name}", unit=" images", leave=False, disable=None)
-    with bar, ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="images") as pool:
+    with bar, ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1), thread_name_prefix="images") as pool:
         try:
             for job, counted, bad in pool.map(work, jobs):
                 changed.update(counted)

@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from fer_edge.errors import DataError
 from fer_edge.files import atomic_write
+from fer_edge.guards.regular_files import open_regular
+from fer_train.archive_limits import Growth, check_zip
 from fer_train.data import FACE_SIZE
 
 HINT = "--unlabeled names an .npz file with `images`, uint8 [N, 48, 48]"
@@ -21,11 +23,16 @@ def load_npz_faces(path: Path) -> npt.NDArray[np.uint8]:
     if not path.is_file():
         raise DataError(f"{path} is not a file: {HINT}")
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            images = np.asarray(arrays["images"])
+        with open_regular(path) as file:
+            check_zip(file, path)
+            with zipfile.ZipFile(file) as archive:
+                Growth(path).check(archive.getinfo("images.npy").file_size)
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                images = np.asarray(arrays["images"])
     except OSError as error:
         raise DataError(f"{path} can't be read ({error.strerror or error}): {HINT}") from error
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, MemoryError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is not a readable .npz file: {HINT}") from error
     if images.dtype != np.uint8 or images.shape[1:] != (FACE_SIZE, FACE_SIZE) or not len(images):
         raise DataError(f"{path} has images of {images.dtype} {list(images.shape)}: {HINT}")
