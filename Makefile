@@ -6,7 +6,7 @@ PYTHON ?= python3
 SOURCES := pyproject.toml $(shell find edge_runtime models/fer_models train export -type f -not -path '*/__pycache__/*')
 DEV := .venv-dev/bin
 
-.PHONY: demo docs test check test-slow test-opencv5 audit lint format bench report pi clean
+.PHONY: demo docs release-check test check test-slow test-opencv5 audit lint format bench report pi clean
 
 # An animation of it: make demo ARGS='--output demo.webp'
 demo: .venv/installed
@@ -39,6 +39,11 @@ audit: .venv-dev/installed
 # The runtime with OpenCV 5. Everything else is tested with OpenCV 4, which still has the Haar cascades.
 test-opencv5: .venv-opencv5/installed
 	.venv-opencv5/bin/python -m pytest tests/edge
+
+# Before a release: the built files twice, installed under each Python at hand with the newest and the oldest allowed
+# dependencies; hashes and an SBOM go into dist/. Takes some minutes.
+release-check:
+	$(PYTHON) .ci/release_check.py
 
 # The documentation as a site, from build/docs/index.html. Warnings, such as a broken link, are errors.
 docs: .venv-dev/installed
