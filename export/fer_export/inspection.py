@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # no stubs
 
-from fer_edge.errors import ContractError
+from fer_edge.errors import ContractError, ModelError
 from fer_edge.network.contract import METADATA_KEY, parse_contract
 from fer_edge.network.session import open_session
 from fer_export.graph.operators import running_operators, stored_operators
@@ -19,14 +20,19 @@ def describe(path: Path) -> str:
     """Plain text about the ONNX file `path`, with or without a contract; ModelError if it can't be run."""
     session = open_session(path)
     data = path.read_bytes()
-    model = onnx.load_from_string(data)
-    contract = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    try:
+        model = onnx.load_from_string(data)
+        contract = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        ends = (session.get_inputs(), session.get_outputs())
+        inputs, outputs = ([f"{item.name} {item.type} {item.shape}" for item in items] for items in ends)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} holds text that is not UTF-8: export it again") from error
     facts = [
         ("size", f"{len(data) / 1e6:.2f} MB"),
         ("sha256", hashlib.sha256(data).hexdigest()),
         ("opset", ", ".join(f"{entry.domain or 'ai.onnx'} {entry.version}" for entry in model.opset_import)),
-        *(("input", f"{item.name} {item.type} {item.shape}") for item in session.get_inputs()),
-        *(("output", f"{item.name} {item.type} {item.shape}") for item in session.get_outputs()),
+        *(("input", text) for text in inputs),
+        *(("output", text) for text in outputs),
         ("stored", _listed(stored_operators(model))),
         ("running", _listed(running_operators(data))),
     ]
@@ -45,7 +51,7 @@ def _head_lines(text: str | None, file: str) -> list[str]:
     rows: list[tuple[str, ...]] = [("head", "classes", "temperature", "unsure below", "accuracy", "against")]
     for head in heads:
         measured = head.accuracy or {}
-        accuracy = f"{measured['accuracy']:.2%} of {measured['images']}" if measured else "-"
+        accuracy = f"{measured['accuracy']:.2%} of {measured.get('images', '?')}" if "accuracy" in measured else "-"
         numbers = (f"{head.temperature:g}", f"{head.min_confidence:g}")
         rows.append((head.name, str(len(head.labels)), *numbers, accuracy, str(measured.get("truth", "-"))))
     return ["", *aligned(rows), ""]
@@ -60,7 +66,7 @@ def _contract_lines(text: str | None) -> list[str]:
         return [f"contract  none (no metadata {METADATA_KEY}): fer-edge will refuse the file"]
     try:
         values = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return [f"contract  not JSON: {text[:MAX_GARBLED_SHOWN]}"]
     failed = values.get("failed_gates") if isinstance(values, dict) else None
     marked = [f"FAILED    {', '.join(map(str, failed))} (exported with --force)"] if failed else []

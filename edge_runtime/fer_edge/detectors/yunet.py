@@ -9,8 +9,12 @@ from fer_edge.detectors.base import Detection, DetectorOptions, downscale
 from fer_edge.detectors.defaults import DEFAULT_DETECT_SIZE_PX
 from fer_edge.errors import FerError, ModelError
 from fer_edge.framing import Framing, Image
+from fer_edge.guards.exit_guard import responsive
+from fer_edge.guards.memory import bounded_memory
 from fer_edge.network.session import read_model_file
 from fer_edge.opencv import cv2
+
+MAX_OUTPUT = 1e6  # pixels; larger values would overflow the box arithmetic
 
 
 def create(options: DetectorOptions) -> "YunetDetector":
@@ -45,19 +49,14 @@ class YunetDetector:
         if not model.is_file():
             raise ModelError(f"{model} is not a file: name YuNet's, face_detection_yunet_2023mar.onnx")
         data = read_model_file(model)
+        self.path = model
         self._lock = threading.Lock()
         self.detect_size_px = detect_size_px
         try:
-            self._network = cv2.FaceDetectorYN.create(
-                "onnx",
-                np.frombuffer(data, np.uint8),
-                np.empty(0, np.uint8),
-                (320, 320),
-                self.SCORE_THRESHOLD,
-                self.NMS_THRESHOLD,
-                self.MAX_CANDIDATES,
-            )
-            self._run(np.zeros((320, 320, 3), np.uint8))  # another network's file fails here, not during a stream
+            with bounded_memory(str(model)):
+                self._network = responsive(lambda: self._open(data))
+            # Another network's file fails here, not during a stream.
+            responsive(lambda: self._run(np.zeros((320, 320, 3), np.uint8)))
         except cv2.error as error:
             raise ModelError(
                 f"{model} is not YuNet's ONNX file, or is truncated: get it from OpenCV's zoo again"
@@ -75,12 +74,28 @@ class YunetDetector:
             for x, y, width, height, *_landmarks, score in self._run(bgr)
         ]
 
+    def _open(self, data: bytes) -> cv2.FaceDetectorYN:
+        return cv2.FaceDetectorYN.create(
+            "onnx",
+            np.frombuffer(data, np.uint8),
+            np.empty(0, np.uint8),
+            (320, 320),
+            self.SCORE_THRESHOLD,
+            self.NMS_THRESHOLD,
+            self.MAX_CANDIDATES,
+        )
+
     def _run(self, bgr: Image) -> list[list[float]]:
         """A row per face: x, y, width, height, five landmarks, score."""
         size = (bgr.shape[1], bgr.shape[0])
-        with self._lock:
+        with self._lock, bounded_memory(str(self.path)):
             if size != tuple(self._network.getInputSize()):
                 self._network.setInputSize(size)
             faces = self._network.detect(bgr)[1]
-        rows: list[list[float]] = [] if faces is None else np.asarray(faces).tolist()
-        return rows
+        if faces is None:
+            return []
+        rows = np.asarray(faces)
+        if not (np.abs(rows) < MAX_OUTPUT).all():  # of a NaN, too
+            raise ModelError(f"{self.path} gives values that are no numbers (such as NaN): use another detector")
+        found: list[list[float]] = rows.tolist()
+        return found

@@ -20,11 +20,25 @@ def shortage(error: BaseException | None) -> str | None:
     """
     while error is not None:
         text = str(error).lower()
-        number = error.errno if isinstance(error, OSError) else None
-        if isinstance(error, MemoryError) or number == errno.ENOMEM or any(words in text for words in _MEMORY):
+        if _is_memory(error):
             return "the memory is used up: end other programs, or raise the limit (ulimit -v, MemoryMax)"
         of_runtime = isinstance(error, RuntimeError | OSError) and _TEMPORARILY in text
         if of_runtime or any(words in text for words in _THREADS):
             return "a thread can't be started: free memory, or raise the limit (ulimit -u, ulimit -v, TasksMax)"
         error = error.__cause__ or error.__context__
     return None
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether `error`, or what caused it, means that memory could not be allocated."""
+    while error is not None:
+        if _is_memory(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _is_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    number = error.errno if isinstance(error, OSError) else None
+    return isinstance(error, MemoryError) or number == errno.ENOMEM or any(words in text for words in _MEMORY)

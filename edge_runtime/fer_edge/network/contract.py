@@ -27,6 +27,8 @@ MAX_WINDOW_PX, MAX_STRIDE, MAX_STRIDES = 512, 1024, 16
 MAX_MEASURE = 100.0  # of a detector's lengths in strides and in boxes
 MIN_FACTOR, MAX_FACTOR = 0.001, 1000.0  # of framing and temperature
 MAX_LABELS = 1000
+MAX_CONTRACT_CHARS, MAX_TEXT_CHARS, MAX_ERROR_CHARS = 1_000_000, 1000, 160
+MAX_GATES, MAX_COUNT = 64, 2**63
 
 
 @dataclass(frozen=True)
@@ -175,17 +177,24 @@ class Contract:
 
 def parse_contract(text: str, file: str) -> Contract:
     """Read the metadata value `text` of `file` (named in errors); ContractError if it can't be used."""
+    if len(text) > MAX_CONTRACT_CHARS:
+        raise ContractError(
+            f"{file}: its {METADATA_KEY} has {len(text):,} characters, more than {MAX_CONTRACT_CHARS:,}: "
+            "export the model again"
+        )
     try:
         values = json.loads(text)
         json.dumps(values, ensure_ascii=False).encode()  # raises UnicodeEncodeError for half a surrogate pair
     except (ValueError, RecursionError) as error:
-        raise ContractError(f"{file}: its {METADATA_KEY} is not JSON ({error}): export the model again") from error
+        raise ContractError(
+            f"{file}: its {METADATA_KEY} is not JSON ({_short(error)}): export the model again"
+        ) from error
     if not isinstance(values, dict):
         raise ContractError(f"{file}: its {METADATA_KEY} is not a JSON object: export the model again")
     schema = values.pop("schema", None)
     if schema != SCHEMA:
         raise ContractError(
-            f"{file}: its contract has schema {schema!r}, but this fer-edge reads {SCHEMA}: "
+            f"{file}: its contract has schema {schema!r:.80}, but this fer-edge reads {SCHEMA}: "
             "update fer-edge, or export the model again"
         )
     known = {one.name for one in fields(Contract)}
@@ -205,10 +214,14 @@ def parse_contract(text: str, file: str) -> Contract:
         contract = Contract(**{name: value for name, value in values.items() if name in known})
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ContractError(
-            f"{file}: its contract is incomplete or malformed ({error}): export the model again"
+            f"{file}: its contract is incomplete or malformed ({_short(error)}): export the model again"
         ) from error
     _validate(contract, file)
     return contract
+
+
+def _short(error: Exception) -> str:
+    return str(error)[:MAX_ERROR_CHARS]
 
 
 def _parse_heads(values: Any) -> tuple[Head, ...]:
@@ -263,11 +276,11 @@ def _problems(contract: Contract) -> Iterator[tuple[str, str]]:
     if not all(type(side) is int and 0 < side <= most for side in contract.input_size):
         yield "input_size", f"height and width in pixels, at most {most}"
     for name in ("dataset", "checkpoint_sha256"):
-        if not isinstance(getattr(contract, name), str):
-            yield name, "a text"
-    if contract.accuracy is not None and not isinstance(contract.accuracy, dict):
-        yield "accuracy", "an object or null"
-    if not all(isinstance(gate, str) for gate in contract.failed_gates):
+        if not _is_text(getattr(contract, name)):
+            yield name, f"a text of at most {MAX_TEXT_CHARS} characters"
+    if not _is_accuracy(contract.accuracy):
+        yield "accuracy", "null, or accuracy from 0 to 1, a number of images, split and truth"
+    if len(contract.failed_gates) > MAX_GATES or not all(map(_is_text, contract.failed_gates)):
         yield "failed_gates", "names"
     if not _is_mapping(contract.class_mapping, labels):
         yield "class_mapping", "a label or null for each class"
@@ -290,6 +303,29 @@ def _are_labels(labels: object, fewest: int) -> bool:
         isinstance(labels, tuple)
         and all(isinstance(label, str) and label_fault(label) is None for label in labels)
         and fewest <= len(set(map(same_label, labels))) == len(labels) <= MAX_LABELS
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_TEXT_CHARS
+
+
+def _is_accuracy(value: object) -> bool:
+    """Whether reports can hold `value`: any texts and finite numbers, and fer-export's own in their range."""
+    if value is None:
+        return True
+    if not isinstance(value, dict) or not all(
+        _is_text(one) or (type(one) in (int, float) and abs(one) <= MAX_COUNT) for one in value.values()
+    ):
+        return False
+    right, images = value.get("accuracy", 0), value.get("images", 0)
+    texts = (value.get("split", ""), value.get("truth", ""))
+    return (
+        type(images) is int
+        and images >= 0
+        and not isinstance(right, str)
+        and 0 <= right <= 1
+        and all(isinstance(text, str) for text in texts)
     )
 
 
@@ -322,8 +358,8 @@ def _is_valid_head(head: Head) -> bool:
         and _are_labels(head.labels, 2)
         and _is_positive(head.temperature)
         and _is_confidence(head.min_confidence)
-        and isinstance(head.dataset, str)
-        and (head.accuracy is None or isinstance(head.accuracy, dict))
+        and _is_text(head.dataset)
+        and _is_accuracy(head.accuracy)
         and _is_mapping(head.class_mapping, head.labels)
         and (head.confusion is None or _is_confusion(head.confusion, len(head.labels)))
     )

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.guards.limits import MAX_MODEL_BYTES, MAX_MODEL_SECONDS
+from fer_edge.guards.memory import bounded_memory
 from fer_edge.guards.shortages import shortage
 from fer_edge.network import timed
 from fer_edge.network.contract import METADATA_KEY, Contract, parse_contract
@@ -42,11 +43,11 @@ class OnnxModel:
     """An opened ONNX model.
 
     session: ready to run. name: of the file, for messages. precision: "int8" if the graph holds quantized operators,
-    else "fp32".
+    else "fp32". shipped: it comes with fer-edge, so the memory of its runs needs no bound.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, data: bytes, name: str) -> None:
-        self.session, self.name = session, name
+    def __init__(self, session: onnxruntime.InferenceSession, data: bytes, name: str, shipped: bool = False) -> None:
+        self.session, self.name, self._shipped = session, name, shipped
         # The runtime does without the onnx package: a quantized file names QuantizeLinear nodes.
         self.precision = "int8" if b"QuantizeLinear" in data else "fp32"
         self._data = data
@@ -66,8 +67,9 @@ class OnnxModel:
         return inputs
 
     def run(self, outputs: Sequence[str] | None, inputs: Mapping[str, Any]) -> list[Any]:
-        """As the session's run; ModelError if it takes longer than fer_edge.guards.limits allows."""
-        return timed.run(self.session, outputs, inputs, self.name)
+        """As the session's run; ModelError if it takes more time or memory than fer_edge.guards.limits allows."""
+        with contextlib.nullcontext() if self._shipped else bounded_memory(self.name):
+            return timed.run(self.session, outputs, inputs, self.name)
 
 
 class _Opening(threading.Thread):
@@ -213,14 +215,17 @@ def _open(model: Path | bytes, options: onnxruntime.SessionOptions, name: str) -
         refuse_external_data(model, name)
     data = model if isinstance(model, bytes) else read_model_file(model)  # once, so that hash and session agree
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        with bounded_memory(name):
+            session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except ModelError:
+        raise
     except Exception as error:  # onnxruntime's exceptions share no other base
         if (cause := shortage(error)) is not None:
             raise ModelError(f"{name} can't be opened: {cause}") from error
         reason = " ".join(str(error).split())[:160]
         raise ModelError(f"{name} is not a usable ONNX file, or is truncated ({reason}): export it again") from error
-    opened = OnnxModel(session, data, name)
     expected = None if isinstance(model, bytes) else shipped_sha256(model)
+    opened = OnnxModel(session, data, name, expected is not None)
     if expected is not None and opened.sha256 != expected:
         raise ModelError(f"{name} is not the file that fer-edge ships (its SHA-256 differs): install fer-edge again")
     return opened

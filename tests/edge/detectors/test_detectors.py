@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,6 +168,22 @@ def test_a_missing_file_is_refused(tmp_path: Path, kind: type) -> None:
 def test_another_network_is_refused_as_yunet(model: Path) -> None:
     with pytest.raises(ModelError, match="not YuNet"):
         YunetDetector(model)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e9])
+def test_a_yunet_that_gives_no_numbers_is_an_error(value: float, face_image: Image) -> None:
+    class Network:
+        def getInputSize(self) -> tuple[int, int]:  # noqa: N802 - OpenCV's name
+            return (320, 240)
+
+        def detect(self, _image: Image) -> tuple[int, np.ndarray]:
+            return 1, np.array([[10, 20, 30, 40, *[1.0] * 10, value]], np.float32)
+
+    detector = YunetDetector.__new__(YunetDetector)
+    detector.path, detector.detect_size_px = Path("theirs.onnx"), 320
+    detector._network, detector._lock = Network(), threading.Lock()
+    with pytest.raises(ModelError, match=r"theirs\.onnx gives values that are no numbers"):
+        detector.detect(face_image)
 
 
 def test_yunet_without_a_file_says_where_to_get_it() -> None:

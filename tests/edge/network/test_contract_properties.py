@@ -22,7 +22,8 @@ contracts = st.builds(
     framing=positive,
     temperature=positive,
     dataset=st.text(max_size=20),
-    accuracy=st.none() | st.fixed_dictionaries({"split": names, "images": st.integers(0), "accuracy": st.floats(0, 1)}),
+    accuracy=st.none()
+    | st.fixed_dictionaries({"split": names, "images": st.integers(0, 2**63), "accuracy": st.floats(0, 1)}),
     checkpoint_sha256=st.text("0123456789abcdef", max_size=64),
     failed_gates=st.lists(names, max_size=3).map(tuple),
 )

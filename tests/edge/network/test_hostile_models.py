@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import resource
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 import fer_models
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Square, crop
+from fer_edge.guards.memory import memory_limit
 from fer_edge.network import external, timed
 from fer_edge.network.classifier import Classifier
 from fer_edge.network.contract import METADATA_KEY, Contract, parse_contract
@@ -269,12 +272,77 @@ def test_metadata_that_is_not_utf8_is_one_error(contract: Contract) -> None:
     ("labels", [f"{n}" for n in range(1001)]),
     ("temperature", 0), ("temperature", 1e-30), ("temperature", 10**400), ("temperature", float("nan")),
     ("framing", 1e9), ("framing", True), ("dataset", 5), ("dataset", "\udc80"), ("accuracy", 5), ("accuracy", [1]),
+    ("accuracy", {"accuracy": float("nan")}), ("accuracy", {"accuracy": 2}), ("accuracy", {"accuracy": "1"}),
+    ("accuracy", {"images": 1.5}), ("accuracy", {"split": 5}), ("accuracy", {"more": [1]}), ("dataset", "x" * 1001),
+    ("failed_gates", ["x"] * 65), ("failed_gates", ["x" * 1001]),
     ("checkpoint_sha256", None), ("failed_gates", "abc"), ("heads", {"a": 1}), ("heads", 3),
 ])  # fmt: skip
 def test_a_classifiers_contract_with_an_odd_field_is_one_error(contract: Contract, field: str, value: object) -> None:
     values = json.loads(contract.to_json()) | {field: value}
     with pytest.raises(ContractError, match=r"^file: its "):
         parse_contract(json.dumps(values), "file")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"schema": 1, "labels": "' + "x" * 10_000_000 + '"}', "has 10,000,027 characters, more than 1,000,000"),
+        ("[" * 100_000, "is not JSON"),
+        ('{"a":' * 100_000, "is not JSON"),
+        ('{"schema": "' + "x" * 900_000 + '"}', "its contract has schema 'xxx"),
+        ('{"schema": 1, "input_size": ' + "9" * 900_000 + "}", "is not JSON"),
+        ('{"schema": 1, "framing": {"of_width": "' + "x" * 900_000 + '"}}', "incomplete or malformed"),
+        ("", "is not JSON"),
+        ("NaN", "is not a JSON object"),
+    ],
+)
+def test_a_contract_without_bounds_is_one_short_error(text: str, message: str) -> None:
+    with pytest.raises(ContractError, match=message) as caught:
+        parse_contract(text, "file")
+    assert len(str(caught.value)) < 400
+
+
+HUGE = 2_500_000_000
+HUNGRY = {  # nodes that make `big`, a tensor of 10 GB, of a face or of nothing
+    "ConstantOfShape": [helper.make_node("ConstantOfShape", ["huge"], ["big"])],
+    "Expand": [helper.make_node("Expand", ["face", "huge"], ["big"])],
+    "Pad": [helper.make_node("Pad", ["float", "pads"], ["big"])],
+    "many": [
+        *(helper.make_node("Expand", ["face", "large"], [f"part{index}"]) for index in range(50)),
+        helper.make_node("Concat", [f"part{index}" for index in range(50)], ["big"], axis=0),
+    ],
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds the memory")
+@pytest.mark.parametrize("kind", HUNGRY)
+def test_a_network_that_asks_for_much_memory_is_refused(
+    contract: Contract, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_EDGE_MAX_MODEL_MEMORY", "500_000_000")
+    nodes = [
+        helper.make_node("Cast", ["faces"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["float"], ["face"], keepdims=0),
+        *HUNGRY[kind],
+        helper.make_node("ReduceMax", ["big"], ["most"], keepdims=0),
+        helper.make_node("Sum", ["most", "answer"], ["out"]),
+    ]
+    constants = {
+        "huge": np.array([HUGE]), "large": np.array([50_000_000]), "answer": np.full((2, 7), 1 / 7, np.float32),
+        "pads": np.array([0, 0, 20_000, 20_000, 0, 0, 20_000, 20_000]),
+    }  # fmt: skip
+    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with pytest.raises(ModelError, match=r"^the model in memory takes more than 500,000,000 bytes of memory: if"):
+        Classifier(model_bytes(nodes, tensors, contract.to_json()))
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+def test_the_memory_of_a_network_is_at_most_half_of_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}[name])
+    assert memory_limit() == 2_048_000
+    monkeypatch.setenv("FER_EDGE_MAX_MODEL_MEMORY", "3_000_000")
+    assert memory_limit() == 3_000_000
 
 
 @pytest.mark.parametrize("field, value", [
