@@ -210,6 +210,8 @@ class Outputs:
 
     def close(self, discard: bool) -> None:
         """Complete every output; with `discard`, remove new outputs without any result."""
+        for sink in self.sinks:  # they all end at the same time
+            sink.take_no_more()
         self.end(discard)
         for sink in self.sinks:
             sink.close()

@@ -415,3 +415,18 @@ def test_aggregation_needs_a_way_out_but_not_a_file(command) -> None:
     assert done.exit_code == 2
     assert "--aggregate needs --aggregate-out" in done.output
     assert command("--aggregate", "60s", "--at-least", "0", "--max-frames", "3", "--on-change", "true").exit_code == 0
+
+
+def test_connections_end_at_the_same_time(command, receive, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(2, timeout=20)  # one that ends before the other breaks it
+
+    def wait_and(close: Callable[[object], None]) -> Callable[[object], None]:
+        return lambda worker: (together.wait(), close(worker))
+
+    for worker in (CommandWorker, WebhookWorker):
+        monkeypatch.setattr(worker, "close", wait_and(worker.close))
+    done = command(
+        "--max-frames", "1", "--on-change", "true", "--webhook", f"http://127.0.0.1:{receive().port}/",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert not together.broken

@@ -209,7 +209,7 @@ def test_the_main_expression_is_that_of_most_faces_and_shares_are_of_all(run_sta
 
 def rendered(device: dict, key: str, message: dict) -> str:
     """What Home Assistant would take an entity's value for."""
-    return jinja2.Template(device["cmps"][key]["val_tpl"]).render(value_json=json.loads(json.dumps(message)))
+    return jinja2.Template(device["cmps"][key]["value_template"]).render(value_json=json.loads(json.dumps(message)))
 
 
 def test_a_home_finds_every_entity_and_reads_its_value(run_state, result) -> None:
@@ -219,18 +219,18 @@ def test_a_home_finds_every_entity_and_reads_its_value(run_state, result) -> Non
     assert set(entities) == {"faces", "emotion", "fps", "temperature", "share_unsure"} | {
         f"share_{label}" for label in state.labels
     }
-    assert len({entity["uniq_id"] for entity in entities.values()}) == len(entities)
-    assert {entity["stat_t"] for entity in entities.values()} == {DOOR.state}
+    assert len({entity["unique_id"] for entity in entities.values()}) == len(entities)
+    assert {entity["state_topic"] for entity in entities.values()} == {DOOR.state}
     assert device["avty"] == [{"t": DOOR.status}]
-    assert entities["emotion"]["dev_cla"] == "enum"
-    assert [key for key, entity in entities.items() if entity.get("en") is False] == [
+    assert entities["emotion"]["device_class"] == "enum"
+    assert [key for key, entity in entities.items() if entity.get("enabled_by_default") is False] == [
         key for key in entities if key.startswith("share_")
     ]
     feed = StateFeed(state)
     feed.update(result("happy", "sad", "happy"))
     message = feed.due(0.0)
     assert rendered(device, "faces", message) == "3"
-    assert rendered(device, "emotion", message) in entities["emotion"]["ops"]
+    assert rendered(device, "emotion", message) in entities["emotion"]["options"]
     assert rendered(device, "share_happy", message) == "66.7"
     assert rendered(device, "share_fear", message) == "0.0"
     assert rendered(device, "temperature", message | {"temperature_c": 51.2}) == "51.2"
@@ -255,7 +255,7 @@ def test_labels_of_strangers_can_not_break_a_template(run_state, result) -> None
 def test_with_aggregation_the_entities_are_those_of_an_interval(run_state, result) -> None:
     state = run_state(1, aggregation=Aggregation(1, at_least=2))
     device = discovery(state, DOOR, has_temperature=True)
-    assert {entity["stat_t"] for entity in device["cmps"].values()} == {DOOR.interval}
+    assert {entity["state_topic"] for entity in device["cmps"].values()} == {DOOR.interval}
     aggregator = IntervalAggregator(state.aggregation, state.labels)
     for number in range(11):
         done = aggregator.add(result("sad", "happy", "happy", number=number))

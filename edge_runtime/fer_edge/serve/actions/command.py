@@ -13,13 +13,13 @@ from pathlib import Path
 from fer_edge.errors import ConnectError, FerError
 from fer_edge.guards.text import printable
 from fer_edge.sentences import counted
-from fer_edge.serve.actions.process import OK, run_program
+from fer_edge.serve.actions.process import OK, TERMINATE_S, run_program
 
 log = logging.getLogger(__name__)
 
 MIN_INTERVAL_S = 0.5  # between two starts
 TIMEOUT_S = 10.0
-CLOSE_TIMEOUT_S = 3.0
+CLOSE_TIMEOUT_S = 2.0
 MAX_WARNINGS = 10
 MAX_LOG_LINES = 10  # of one run's output
 SHELL_WORDS = {"|", ">", ">>", "<", "&&", "||", ";", "&", "2>&1"}
@@ -86,7 +86,7 @@ class CommandWorker:
         with self._changed:
             self._closing_at = time.monotonic() + CLOSE_TIMEOUT_S
             self._changed.notify()
-        self._thread.join(CLOSE_TIMEOUT_S + 2)
+        self._thread.join(CLOSE_TIMEOUT_S + 2 * TERMINATE_S)
         self._thread = None
         if self._skipped or set(self._outcomes) - {OK}:
             runs = ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.most_common())

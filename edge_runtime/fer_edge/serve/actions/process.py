@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 OK = "succeeded"
 MAX_OUTPUT_BYTES = 4096  # the rest is read and forgotten, so that the program does not wait for us
 POLL_S = 0.05
-TERMINATE_S = 1.0  # from SIGTERM to SIGKILL
+TERMINATE_S = 0.5  # from SIGTERM to SIGKILL
 
 
 def run_program(

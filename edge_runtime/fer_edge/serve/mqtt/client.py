@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 KEEPALIVE_S = 30  # after one and a half times this without a sign, the broker publishes our last will
 CONNECT_TIMEOUT_S = 5.0
 MAX_RETRY_S = 30
-CLOSE_TIMEOUT_S = 2.0
+CLOSE_TIMEOUT_S = 1.5  # for our last word; then for the end of the thread
 MAX_UNACKNOWLEDGED = 100  # messages that the broker has not confirmed
 MAX_WARNINGS = 10  # about lost connections
 OWN_ECHO_S = 5.0  # the broker sends us our own status, at most so much later
@@ -90,7 +90,7 @@ class BrokerClient:
 
     def wait(self) -> None:
         """Wait for the first attempt to connect, if it is still under way."""
-        self._settled.wait(CONNECT_TIMEOUT_S)
+        self._settled.wait(CLOSE_TIMEOUT_S)
 
     def publish(self, topic: str, payload: str, qos: int = 0, retain: bool = False) -> bool:
         """Hand a message over; False if we are not connected, or the broker confirms nothing."""

@@ -36,69 +36,76 @@ def discovery(state: RunState, topics: Topics, has_temperature: bool) -> dict[st
         "o": {"name": "fer-edge", "sw": version},
         "avty": [{"t": topics.status}],
         "cmps": {
-            key: {"p": "sensor", "uniq_id": f"fer-edge-{topics.id}-{key}", **entity} for key, entity in entities.items()
+            key: {"p": "sensor", "unique_id": f"fer-edge-{topics.id}-{key}", **entity}
+            for key, entity in entities.items()
         },
     }
 
 
 def _of_state(state: RunState, topics: Topics, has_temperature: bool) -> dict[str, dict[str, Any]]:
-    common = {"stat_t": topics.state}
+    common = {"state_topic": topics.state}
     entities: dict[str, dict[str, Any]] = {
-        "faces": common | {"name": "Faces", "val_tpl": "{{ value_json.faces }}", "stat_cla": "measurement"},
+        "faces": common | {"name": "Faces", "value_template": "{{ value_json.faces }}", "state_class": "measurement"},
         "emotion": common
         | {
             "name": "Main expression",
-            "val_tpl": "{{ value_json.emotion }}",
-            "dev_cla": "enum",
-            "ops": [*state.labels, UNSURE],
+            "value_template": "{{ value_json.emotion }}",
+            "device_class": "enum",
+            "options": [*state.labels, UNSURE],
         },
         "fps": common
         | {
             "name": "FPS",
-            "val_tpl": "{{ value_json.fps }}",
-            "stat_cla": "measurement",
-            "unit_of_meas": "fps",
-            "ent_cat": "diagnostic",
+            "value_template": "{{ value_json.fps }}",
+            "state_class": "measurement",
+            "unit_of_measurement": "fps",
+            "entity_category": "diagnostic",
         },
     }
     if has_temperature:
         entities["temperature"] = common | {
             "name": "Temperature",
-            "val_tpl": "{{ value_json.temperature_c }}",
-            "dev_cla": "temperature",
-            "stat_cla": "measurement",
-            "unit_of_meas": "°C",
-            "ent_cat": "diagnostic",
+            "value_template": "{{ value_json.temperature_c }}",
+            "device_class": "temperature",
+            "state_class": "measurement",
+            "unit_of_measurement": "°C",
+            "entity_category": "diagnostic",
         }
     for key, label in _share_keys(state).items():
         share = f"value_json.shares[{jinja_text(label)}]"
         entities[key] = common | {
             "name": f"Share {label}",
-            "val_tpl": f"{{{{ none if {share} is none else (100 * {share}) | round(1) }}}}",
-            "stat_cla": "measurement",
-            "unit_of_meas": "%",
-            "en": False,
+            "value_template": f"{{{{ none if {share} is none else (100 * {share}) | round(1) }}}}",
+            "state_class": "measurement",
+            "unit_of_measurement": "%",
+            "enabled_by_default": False,
         }
     return entities
 
 
 def _of_intervals(state: RunState, topics: Topics) -> dict[str, dict[str, Any]]:
-    common = {"stat_t": topics.interval}
+    common = {"state_topic": topics.interval}
     entities: dict[str, dict[str, Any]] = {
         "faces": common
-        | {"name": "Faces", "val_tpl": "{{ value_json.faces | default(none) }}", "stat_cla": "measurement"},
+        | {"name": "Faces", "value_template": "{{ value_json.faces | default(none) }}", "state_class": "measurement"},
         "emotion": common
-        | {"name": "Main expression", "val_tpl": MAIN_OF_INTERVAL, "dev_cla": "enum", "ops": list(state.labels)},
+        | {
+            "name": "Main expression",
+            "value_template": MAIN_OF_INTERVAL,
+            "device_class": "enum",
+            "options": list(state.labels),
+        },
     }
     for key, label in _share_keys(state).items():
         rows = "value_json.unsure.rows" if label == UNSURE else f"value_json.emotions[{jinja_text(label)}].rows"
         total = "(value_json.emotions.values() | map(attribute='rows') | sum + value_json.unsure.rows)"
+        empty = f"value_json.withheld or not {total}"
         entities[key] = common | {
             "name": f"Share {label}",
-            "val_tpl": f"{{{{ none if value_json.withheld or not {total} else (100 * {rows} / {total}) | round(1) }}}}",
-            "stat_cla": "measurement",
-            "unit_of_meas": "%",
-            "en": False,
+            "value_template": f"{{{{ none if {empty} else (100 * {rows} / {total}) | round(1) }}}}",
+            "state_class": "measurement",
+            "unit_of_measurement": "%",
+            "enabled_by_default": False,
         }
     return entities
 
