@@ -129,11 +129,11 @@ export function renderRun(list, status, pictureFps) {
     ["Latency, median", measure(latency.p50, "ms", 0)],
     ["Latency, 95 of 100 below", measure(latency.p95, "ms", 0)],
     ["Processor", status.temperature_c == null ? "no sensor" : `${Math.round(status.temperature_c)} °C`],
-    ["Pictures here", pictureFps === null ? "none" : `${pictureFps.toFixed(1)} per s`],
     ["Watching", counted(status.viewers ?? 1, "viewer")],
     ["Up for", duration(status.uptime_s ?? 0)],
     ["Reconnects", String(status.reconnects ?? 0)],
   ];
+  if (!status.aggregate) facts.push(["Pictures here", pictureFps === null ? "none" : `${pictureFps.toFixed(1)} per s`]);
   if (typeof status.progress === "number") facts.push(["Played", percent(status.progress)]);
   else if (status.progress) facts.push(["Played", String(status.progress)]);
   if (frames.errors) facts.push(["Unreadable", counted(frames.errors, "frame")]);
@@ -214,7 +214,10 @@ function intervalRow(interval, palette) {
 
 /** @param {any} interval */
 function intervalTime(interval) {
-  const length = `${duration(interval.interval_s)}${interval.partial ? ", partly watched" : ""}`;
-  if (interval.start_time) return `${new Date(interval.start_time).toLocaleTimeString("en-GB")}, ${length}`;
-  return `after ${duration(interval.start_t)}, ${length}`;
+  const partly = interval.partial ? ", partly watched" : "";
+  const seconds = interval.interval_s;
+  if (!interval.start_time) return `${duration(interval.start_t)} to ${duration(interval.start_t + seconds)}${partly}`;
+  const start = new Date(interval.start_time);
+  const [from, to] = [start, new Date(start.getTime() + 1000 * seconds)].map((time) => time.toLocaleTimeString("en-GB"));
+  return `${from} to ${to}${partly}`;
 }

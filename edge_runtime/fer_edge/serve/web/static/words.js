@@ -39,7 +39,7 @@ export function banner(state) {
   if (state.link === "lost") return { tone: "bad", camera: "Connection lost", source };
   const noun = sourceNoun(status);
   if (status.state === "starting") return { tone: "busy", camera: "Starting", source };
-  if (status.state === "reconnecting") return { tone: "bad", camera: `${noun} lost, reconnecting …`, source };
+  if (status.state === "reconnecting") return { tone: "bad", camera: `${noun} lost`, source };
   if (status.state === "ended") return { tone: "quiet", camera: noun === "Camera" ? "Camera off" : "Ended", source };
   return { tone: "live", camera: noun === "Camera" ? "Camera on" : `${noun} on`, source };
 }
