@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+STATIC_NAME = "fer_edge/serve/web/static"  # the dashboard
+STATIC = ROOT / "edge_runtime" / STATIC_NAME
 MAX_WHEEL_BYTES = 8_000_000
 
 
@@ -35,6 +37,8 @@ def test_the_wheel_holds_the_four_packages_and_the_models_and_nothing_else(wheel
     }  # fmt: skip
     assert {f"fer_models/{entry['file']}" for entry in manifest["models"].values()} <= set(names)
     assert {f"{top}/py.typed" for top in tops if top.startswith("fer_") and "-" not in top} <= set(names)
+    static = {path.relative_to(ROOT / "edge_runtime").as_posix() for path in STATIC.iterdir()}
+    assert {f"{STATIC_NAME}/index.html", f"{STATIC_NAME}/main.js"} <= static <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert wheel.stat().st_size < MAX_WHEEL_BYTES
 

@@ -1,5 +1,7 @@
 // Draws a picture with the boxes and labels of its own result.
 
+import { percent } from "./words.js";
+
 /** @import {Face, Result} from "./state.js" */
 /** @import {Palette} from "./palette.js" */
 
@@ -7,9 +9,6 @@ const TEXT_PX = 14; // CSS pixels
 const FEW_FACES = 4; // so many labels have room for every word
 const LEAST_PX = 72; // room of a label of one of many faces
 const DARK = "#00000099";
-
-/** @param {number} share */
-export const percent = (share) => `${Math.round(100 * share)} %`;
 
 /** The label of a face in words: "happy 87 %", or "unsure (happy 31 %)".
  * @param {Face} face */

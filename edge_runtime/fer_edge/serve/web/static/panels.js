@@ -1,8 +1,7 @@
 // The cards with figures: legend, shares so far, latest changes, the run, the model, and intervals.
 
-import { percent } from "./overlay.js";
 import { UNSURE } from "./state.js";
-import { counted, duration, measure } from "./words.js";
+import { counted, duration, measure, percent } from "./words.js";
 
 /** @import {Change, State, Status} from "./state.js" */
 /** @import {Palette} from "./palette.js" */

@@ -1,8 +1,7 @@
 // Who is there now: a row per face, and a sentence for screen readers.
 
-import { percent } from "./overlay.js";
 import { shownLabel, UNSURE } from "./state.js";
-import { counted, duration } from "./words.js";
+import { counted, duration, percent } from "./words.js";
 
 /** @import {Face, State} from "./state.js" */
 /** @import {Palette} from "./palette.js" */

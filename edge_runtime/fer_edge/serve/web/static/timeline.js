@@ -1,6 +1,6 @@
 // The timeline: stacked shares of the group, and a strip of labels per face. A second is a step of both.
 
-import { percent } from "./overlay.js";
+import { percent } from "./words.js";
 
 /** @import {History, Step} from "./history.js" */
 /** @import {Palette} from "./palette.js" */

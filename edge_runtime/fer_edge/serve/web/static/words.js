@@ -2,6 +2,9 @@
 
 /** @import {State, Status} from "./state.js" */
 
+/** @param {number} share 0 to 1 */
+export const percent = (share) => `${Math.round(100 * share)} %`;
+
 /** @param {number} count @param {string} noun */
 export const counted = (count, noun) => `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
 
