@@ -22,6 +22,7 @@ TESTS = {
     "benchmarks": "tests/benchmarks",
     "models": "tests/edge/test_recognizer.py",
     "deploy": "tests/packaging/test_deployment.py",
+    "examples": "tests/examples",
 }
 ALWAYS = "tests/packaging/test_structure.py"
 
