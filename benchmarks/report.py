@@ -1,4 +1,4 @@
-"""Write docs/benchmarks.md from the results files and plots of a folder: scorecard, tables, plots, machine, versions.
+"""Write docs/benchmarks.md, a scorecard, and a page per benchmark from the results files and plots of a folder.
 
 Reads the form that benchmarks/README.md describes; of other JSON files it shows lists of figures and of records. With
 --again it compares the median ratios with those of a second run of the same benchmarks.
@@ -37,6 +37,7 @@ ORDER = (
     "soak",
     "framing",
 )
+REPEATED = "two-runs"  # name of the page that compares two runs
 WITHIN = 0.15  # two medians that differ less agree
 MACHINE_KEYS = ("cpu", "cores", "dot_product", "python", "onnxruntime", "opencv", "numpy", "torch")
 MAX_CELL_CHARS, MAX_LIST_VALUES = 100, 4
@@ -164,7 +165,7 @@ def module_of(benchmark: str) -> str:
 def section(name: str, content: Mapping[str, Any], plot: str | None) -> str:
     """One benchmark: question, command, conditions, plot, tables, what was left out."""
     title = content.get("benchmark", name)
-    parts = [f"## {name}" if title == name else f"## {name} ({title})"]
+    parts = [f"# {name}" if title == name else f"# {name} ({title})"]
     if content.get("question"):
         parts.append(f"*{content['question']}*")
     arguments = content.get("arguments")
@@ -192,7 +193,7 @@ def scorecard(runs: Runs) -> str:
     """The main figures, for the top of the page."""
     parts = [
         "## Scorecard",
-        "All figures of fer-edge come from the benchmarks below; – was not measured in these runs.",
+        "All figures of fer-edge come from the benchmarks listed below; – was not measured in these runs.",
         markdown_table(("fer-edge", "int8 (default)", "fp32"), our_rows(runs)),
         markdown_table(("end to end, start, memory, disk", ""), run_rows(runs)),
         *two_truths(runs),
@@ -245,7 +246,7 @@ def repeat_section(runs: Runs, again: Runs) -> str:
     ]
     return "\n\n".join(
         [
-            "## Two runs compared",
+            "# Two runs compared",
             f"Of {len(pairs)} ratios, {within} have medians within {WITHIN:.0%} of each other in two runs.",
             markdown_table(("ratio, largest difference first", "first run", "second run", "difference"), rows),
         ]
@@ -290,25 +291,35 @@ def noisy_runs(runs: Runs) -> list[str]:
     ]
 
 
-def document(runs: Runs, plots: Mapping[str, str], again: Runs | None) -> str:
-    """The whole page."""
+def document(runs: Runs, again: Runs | None, folder: str) -> str:
+    """The scorecard, with links to the pages in `folder`."""
     machines = machines_of(runs)
     missing = [name for name in BENCHMARKS if not any(place(run) == place(name) for run in runs)]
     head = [
         "# Benchmarks",
-        "Made by `make report` from the results of `make bench DATA=fer2013.csv` (without DATA, the parts that need "
-        "FER2013 are left out or use drawn faces, and say so). Each benchmark is a module under "
-        "[benchmarks/](../benchmarks/README.md) with more options and larger sizes. Contestants take turns in one "
-        "process, a first round warms up, and figures are medians over rounds. Ratios carry over to other machines "
-        "better than times.",
+        "Made by `make report` from the results of `make bench` ([how to run it](../benchmarks/README.md)). "
+        "Contestants take turns in one process, a first round warms up, and figures are medians over rounds. Ratios "
+        "carry over to other machines better than times.",
         "Measured on: " + "; and ".join(machines) + ".",
         *([f"Not in these runs: {', '.join(missing)}."] if missing else []),
         *noisy_runs(runs),
         scorecard(runs),
     ]
-    sections = [section(name, content, plots.get(name)) for name, content in runs.items()]
-    repeated = [repeat_section(runs, again)] if again else []
-    return "\n\n".join([*head, *sections, *repeated]) + "\n"
+    rows = [(f"[{name}]({folder}/{name}.md)", str(content.get("question") or "")) for name, content in runs.items()]
+    details = ["## Details", markdown_table(("benchmark", "question"), rows)]
+    if again:
+        details.append(f"[Two runs compared]({folder}/{REPEATED}.md)")
+    return "\n\n".join([*head, *details]) + "\n"
+
+
+def pages(runs: Runs, plots: Mapping[str, str], again: Runs | None, out: Path) -> dict[Path, str]:
+    """Path and content of every page: the scorecard `out`, and a page per benchmark in the folder of its name."""
+    folder = out.with_suffix("")
+    found = {out: document(runs, again, folder.name)}
+    found |= {folder / f"{name}.md": section(name, content, plots.get(name)) + "\n" for name, content in runs.items()}
+    if again:
+        found[folder / f"{REPEATED}.md"] = repeat_section(runs, again) + "\n"
+    return found
 
 
 @click.command(help=__doc__)
@@ -319,13 +330,15 @@ def document(runs: Runs, plots: Mapping[str, str], again: Runs | None) -> str:
               help="Folder for its plots.  [default: docs/images/bench]")  # fmt: skip
 @click.option("--again", type=click.Path(path_type=Path), metavar="DIR", help="A second run to compare with.")
 def main(folder: Path, out: Path, images: Path, again: Path | None) -> None:
-    """Write the page and log how two runs compare."""
+    """Write the pages and log how two runs compare."""
     runs = read_runs(folder)
     second = read_runs(again) if again is not None else None
-    plots = copied_plots(folder, list(runs), images, out)
-    with atomic_write(out) as part:
-        part.write_text(document(runs, plots, second), encoding="utf-8")
-    click.echo(f"wrote {out} from {', '.join(runs)}", err=True)
+    plots = copied_plots(folder, list(runs), images, out.with_suffix("") / "page.md")
+    for page, content in pages(runs, plots, second, out).items():
+        page.parent.mkdir(exist_ok=True)
+        with atomic_write(page) as part:
+            part.write_text(content, encoding="utf-8")
+    click.echo(f"wrote {out} and {len(runs)} pages in {out.with_suffix('')} from {', '.join(runs)}", err=True)
     if second is not None:
         pairs = changes(runs, second)
         worst = max((difference(first, again_median) for *_, first, again_median in pairs), default=0.0)

@@ -13,12 +13,12 @@ from benchmarks.harness.tables import Table
 from benchmarks.report import (
     changes,
     difference,
-    document,
     figures_of,
     main,
     markdown_table,
     module_of,
     other_tables,
+    pages,
     read_runs,
 )
 from benchmarks.run_all import BENCHMARKS, command, missing_input
@@ -50,6 +50,11 @@ def write(folder: Path, **runs: Any) -> Path:
     return folder
 
 
+def document(runs: dict[str, Any], plots: dict[str, str], again: dict[str, Any] | None) -> str:
+    """All pages, one below the other."""
+    return "\n".join(pages(runs, plots, again, Path("docs/benchmarks.md")).values())
+
+
 def test_the_page_holds_scorecard_tables_conditions_and_what_was_left_out(tmp_path: Path) -> None:
     runs = read_runs(write(tmp_path, latency=a_run(), runtime=old_runtime()))
     page = document(runs, {"latency": "images/latency.png"}, None)
@@ -61,7 +66,17 @@ def test_the_page_holds_scorecard_tables_conditions_and_what_was_left_out(tmp_pa
     ):  # fmt: skip
         assert part in page
     assert page.count("Some CPU") == 1
-    assert page.index("## latency") < page.index("## runtime")
+    assert page.index("# latency") < page.index("# runtime")
+
+
+def test_the_first_page_is_a_scorecard_that_links_to_a_page_per_benchmark() -> None:
+    found = pages({"latency": a_run(), "runtime": old_runtime()}, {}, {"latency": a_run()}, Path("docs/benchmarks.md"))
+    names = ("benchmarks.md", "benchmarks/latency.md", "benchmarks/runtime.md", "benchmarks/two-runs.md")
+    assert [str(path.relative_to("docs")) for path in found] == list(names)
+    first = found[Path("docs/benchmarks.md")]
+    assert "| [latency](benchmarks/latency.md) | How long? |" in first
+    assert "A note." not in first
+    assert found[Path("docs/benchmarks/latency.md")].startswith("# latency\n\n*How long?*")
 
 
 def test_the_page_begins_with_a_warning_if_the_machine_was_noisy() -> None:
@@ -122,7 +137,7 @@ def test_the_command_writes_the_page_and_copies_the_plots(tmp_path: Path) -> Non
     )
     assert result.exit_code == 0
     assert "1 ratios in both runs; medians differ by at most 0.0%" in result.output
-    assert "![latency](images/bench/latency.png)" in out.read_text()
+    assert "![latency](../images/bench/latency.png)" in (tmp_path / "docs" / "page" / "latency.md").read_text()
     assert (images / "latency.png").read_bytes() == b"plot"
 
 
