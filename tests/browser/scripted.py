@@ -73,7 +73,8 @@ class ScriptedServer:
     """Serves the page and what a test has put into the attributes.
 
     status, labels, report, history, result: the JSON answers. token: what login asks for. error: (status, sentence) to
-    answer everything but the page with. requests: how often each path was asked for. most_open: requests at once.
+    answer everything but the page with. delay_s: before a JSON answer. requests: how often each path was asked for.
+    most_open: requests at once, the page's own files aside.
     """
 
     def __init__(self) -> None:
@@ -84,6 +85,7 @@ class ScriptedServer:
         self.result: dict[str, Any] = {}
         self.token: str | None = None
         self.error: tuple[int, str] | None = None
+        self.delay_s = 0.0
         self.requests = Counter[str]()
         self.open = self.most_open = 0
         self.clients: set[asyncio.Queue[str | None]] = set()
@@ -163,7 +165,8 @@ class ScriptedServer:
         self._loop = asyncio.get_running_loop()
         request = Request(scope, receive)
         self.requests[request.url.path] += 1
-        self.open += 1
+        counted = request.url.path != "/" and not request.url.path.startswith("/static/")
+        self.open += counted
         self.most_open = max(self.most_open, self.open)
         try:
             response = await self._respond(request)
@@ -171,7 +174,7 @@ class ScriptedServer:
             response.headers["Cache-Control"] = "no-store"
             await response(scope, receive, send)
         finally:
-            self.open -= 1
+            self.open -= counted
 
     async def _respond(self, request: Any) -> Any:
         from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -194,6 +197,7 @@ class ScriptedServer:
             return StreamingResponse(self._events(), media_type="text/event-stream")
         if path == "/frame.jpg":
             return await self._frame(request.query_params.get("after"))
+        await asyncio.sleep(self.delay_s)
         return JSONResponse(getattr(self, path.rpartition("/")[2]))
 
     async def _events(self) -> AsyncIterator[str]:

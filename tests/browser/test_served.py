@@ -16,6 +16,7 @@ from tests.browser.test_dashboard import NOTICE, ROWS, wait_until
 
 pytestmark = pytest.mark.slow
 
+TOKEN = "a-token-of-enough-letters"
 START_S, END_S = 60, 30
 DEMO = ("demo:320x240,endless", "--realtime")
 
@@ -35,7 +36,7 @@ class Run:
                 self.url = found[1]
                 break
         assert self.url, "it did not start"
-        self.port = int(self.url.rstrip("/").rpartition(":")[2])
+        self.port = int(re.split(r"[:/]", self.url)[4])
 
     def status(self) -> dict[str, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -92,6 +93,26 @@ def test_a_browser_closed_in_mid_stream_leaves_no_viewer(serve: Serve, visit: Op
     assert run.status()["viewers"] == 2
     page.close()
     wait_until(other, lambda: run.status()["viewers"] == 1)
+    assert run.end() == 130
+
+
+def test_a_token_opens_a_session_of_the_browser(serve: Serve, visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_EDGE_TOKEN", TOKEN)
+    run = serve(*DEMO)
+    page = visit(f"{run.url.partition('#')[0]}#token={TOKEN}")
+    page.locator(ROWS).wait_for(timeout=1000 * START_S)
+    wait_until(page, lambda: page.locator("#picture").get_attribute("data-frame") not in ("", None))
+    assert "token" not in page.url
+    (cookie,) = page.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    page.reload()  # the session stays
+    page.locator(ROWS).wait_for()
+    page.context.clear_cookies()
+    page.reload()
+    page.locator("#login").wait_for()
+    page.locator("#token").fill("wrong, " + TOKEN)
+    page.locator("#login-form button").click()
+    page.locator("#login-error", has_text="This token is wrong.").wait_for()
     assert run.end() == 130
 
 

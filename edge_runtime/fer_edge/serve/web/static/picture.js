@@ -67,7 +67,7 @@ export class Picture {
       try {
         /** @type {Awaited<ReturnType<typeof getPicture>>} */
         const picture = this.state.status?.aggregate ? null : await getPicture(after, signal);
-        after = picture?.frame ?? null;
+        after = picture?.frame ?? after;
         if (picture) await this.show(picture, signal);
         else await pause(signal, this.state.status?.aggregate ? RETRY_MS : 0);
       } catch (error) {
