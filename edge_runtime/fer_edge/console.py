@@ -19,7 +19,7 @@ from fer_edge.guards.early_signals import ENDINGS, handled
 from fer_edge.guards.names import expand_home
 from fer_edge.guards.secrets import redact_text
 from fer_edge.guards.shortages import shortage
-from fer_edge.guards.signals import second_came, second_signal_ends
+from fer_edge.guards.signals import claim_last_line, second_came, second_signal_ends
 from fer_edge.guards.text import printable
 
 CLEAR_LINE = "\r\x1b[K"  # erases a status line on a terminal
@@ -316,7 +316,7 @@ def _exit_code(job: Callable[[], object], prog_name: str) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return 0
     except (KeyboardInterrupt, click.Abort):
-        return _fail(prog_name, Interrupted.word, Interrupted.exit_code)
+        return _stop(prog_name, Interrupted())
     except Exception as error:
         if (cause := shortage(error)) is not None:
             return _fail(prog_name, cause, FerError.exit_code)
@@ -326,8 +326,12 @@ def _exit_code(job: Callable[[], object], prog_name: str) -> int:
         reason = error.strerror or str(error)
         return _fail(prog_name, f"{error.filename}: {reason}" if error.filename else reason, FerError.exit_code)
     except Stopped as stopped:
-        return _fail(prog_name, stopped.word, stopped.exit_code)
+        return _stop(prog_name, stopped)
     return result if isinstance(result, int) else 0
+
+
+def _stop(prog_name: str, stopped: Stopped) -> int:
+    return _fail(prog_name, stopped.word, stopped.exit_code) if claim_last_line() else stopped.exit_code
 
 
 def _fail(prog_name: str, message: str, code: int) -> int:

@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import logging
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -151,7 +152,7 @@ class _Job:
         self._number = 0  # of the current source
         self._parts: dict[int, dict[str, Any]] = {}  # of the report: the sources that have ended, by number
         self._errors: list[FerError] = []
-        self._reported = False
+        self._report_due = threading.Lock()  # held by the thread that makes the final report
 
     def run_sources(self, report_if_requested: Callable[[], None]) -> None:
         """Run all sources. One of several that can't be read is logged and counted."""
@@ -285,8 +286,7 @@ class _Job:
             self._outputs.close(discard=not read and (bool(self._errors) or not self._opened))
             if self._outputs.connections is not None:
                 self._outputs.connections.close()
-            report = self.report()
-            self._reported = True
+            report = self.report() if self._report_due.acquire(blocking=False) else None
             if report is not None and self._outputs.results is not None:
                 self._analyze(report, self._outputs.results)
         finally:
@@ -300,7 +300,7 @@ class _Job:
         if self._current is not None:
             self._current.pipeline.stop(reason)
         self._outputs.close_until(until - REPORT_S)
-        if not self._reported:
+        if self._report_due.acquire(blocking=False):
             self.report(reason)
         self._outputs.unlock()
 

@@ -28,6 +28,7 @@ LastWords = Callable[[str, float], object]
 _last_words: list[LastWords] = []
 _watches = False  # this process, and not the one that it is a fork of
 second_came = threading.Event()
+_line = threading.Lock()  # held by the thread that prints the last line
 
 
 @contextlib.contextmanager
@@ -68,7 +69,7 @@ def second_signal_ends(prog_name: str) -> Iterator[None]:
 
     Signals that our parent ignores don't count. Call it in the main thread.
     """
-    global _watches
+    global _watches, _line
     if not PIPES_WAKE:
         yield
         return
@@ -83,6 +84,7 @@ def second_signal_ends(prog_name: str) -> Iterator[None]:
     before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     _watches = True
     second_came.clear()
+    _line = threading.Lock()
     try:
         yield
     finally:
@@ -90,6 +92,11 @@ def second_signal_ends(prog_name: str) -> Iterator[None]:
         _watches = False
         signal.set_wakeup_fd(before)
         os.close(writer)
+
+
+def claim_last_line() -> bool:
+    """Whether the caller is the first to ask, and so prints the line that says which signal ended the command."""
+    return _line.acquire(blocking=False)
 
 
 def _watch(reader: int, prog_name: str, over: threading.Event) -> None:
@@ -118,7 +125,8 @@ def _speak(ending: type[Stopped], prog_name: str) -> None:
     for say in reversed(_last_words):
         with contextlib.suppress(Exception):  # the process ends anyway
             say(ending.word, until)
-    os.write(2, f"{prog_name}: {ending.word}\n".encode())
+    if claim_last_line():
+        os.write(2, f"{prog_name}: {ending.word}\n".encode())
 
 
 def _forget_in_child() -> None:

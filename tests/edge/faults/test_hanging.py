@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -120,23 +121,13 @@ def test_a_second_signal_ends_a_run_whose_sink_hangs_and_completes_the_others(st
     assert len(written.splitlines()) > 100
 
 
-def test_one_signal_ends_a_run_whose_source_does_not_open(start: Start, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "in.mp4")
-    process = start("in.mp4")
-    writer: list[int] = []
-
-    def is_opened() -> bool:
-        try:
-            writer.append(os.open(tmp_path / "in.mp4", os.O_WRONLY | os.O_NONBLOCK))
-        except OSError:  # nobody reads it yet
-            return False
-        return True
-
-    wait_for(is_opened)
-    try:
-        assert end(process, 1) == (143, ["fer-edge: terminated"])
-    finally:
-        os.close(writer[0])
+def test_one_signal_ends_a_run_whose_source_does_not_answer(start: Start, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(TIMEOUT_S)
+        process = start(f"http://127.0.0.1:{server.getsockname()[1]}/video.mjpg")
+        connection, _ = server.accept()
+        with connection:
+            assert end(process, 1) == (143, ["fer-edge: terminated"])
     assert not (tmp_path / "r.json").exists()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fer_edge.errors import Terminated
+from fer_edge.guards import signals
 from fer_edge.guards.signals import signals_deferred
 
 ENDINGS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"), (signal.SIGHUP, 129, "hung up")]
@@ -111,6 +112,12 @@ def test_signals_of_a_forked_child_do_not_count(start) -> None:
         "    in_c()"
     )
     assert twice(start(forks), signal.SIGTERM) == (143, "job: terminated\n")
+
+
+def test_only_one_thread_prints_the_last_line() -> None:
+    for _ in range(2):
+        with signals.second_signal_ends("job"):
+            assert [signals.claim_last_line() for _ in range(3)] == [True, False, False]
 
 
 def test_a_signal_that_is_handled_is_one_line_without_a_wait(start) -> None:
