@@ -13,7 +13,12 @@ import pytest
 
 import fer_models
 from fer_edge.demo.scene import draw_scene
+from fer_edge.network.classifier import Classifier
 from fer_edge.network.contract import METADATA_KEY
+from fer_edge.results import Face, FrameResult
+from fer_edge.serve.changes import ChangeDetector
+from fer_edge.serve.mqtt.state import StateFeed
+from fer_edge.serve.run_state import RunState
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 
@@ -85,6 +90,20 @@ def test_counts_per_interval_fit_their_schema(outputs: Path) -> None:
     for wrong in (withheld | {"faces": 2}, withheld | {"withheld": False}, withheld | {"start_time": "noon"}):
         with pytest.raises(jsonschema.ValidationError):
             check(wrong, "aggregate")
+
+
+def test_messages_fit_their_schemas() -> None:
+    classifier = Classifier(fer_models.default_model())
+    feed, detector = StateFeed(RunState(classifier)), ChangeDetector()
+    face = Face((0, 0, 9, 9), 0.9, "happy", 0.8, {"happy": 0.8}, track_id=3)
+    results = [FrameResult(0, 0.0, True, (face,)), FrameResult(9, 9.0, True, (), "b.mp4", "2026-05-01T12:00:00.000Z")]
+    for number, result in enumerate(results):
+        feed.update(result)
+        check(feed.due(100.0 * (number + 1)), "state")
+        for change in detector.update(result):
+            check(change.to_dict(), "change")
+    with pytest.raises(jsonschema.ValidationError):
+        check(change.to_dict() | {"change": "gone"}, "change")
 
 
 @pytest.mark.parametrize("name", ["demo", "two", "counts"])

@@ -16,7 +16,7 @@ class Change:
 
     kind: appeared, changed or left. id: of the face. emotion: its label now, or "unsure"; the last one of a face that
     left. before: its label until now; None of a face that appeared. t: seconds since the first frame. time: time of
-    day, or None.
+    day, or None. file: the image, or the source if there are several.
     """
 
     kind: str
@@ -26,9 +26,10 @@ class Change:
     confidence: float
     t: float
     time: str | None
+    file: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The change as JSON knows it; without a time of day if there is none."""
+        """The change as JSON knows it; without a time of day and a file if there is none."""
         value = {
             "change": self.kind,
             "id": self.id,
@@ -37,7 +38,8 @@ class Change:
             "confidence": round(self.confidence, 4),
             "t": round(self.t, 3),
         }
-        return value if self.time is None else value | {"time": self.time}
+        optional = {"time": self.time, "file": self.file}
+        return value | {name: text for name, text in optional.items() if text is not None}
 
 
 class ChangeDetector:
@@ -88,4 +90,4 @@ def _label(face: Face) -> str:
 
 def _change(kind: str, face: Face, before: str | None, result: FrameResult) -> Change:
     assert face.track_id is not None
-    return Change(kind, face.track_id, _label(face), before, face.confidence, result.t, result.time)
+    return Change(kind, face.track_id, _label(face), before, face.confidence, result.t, result.time, result.file)

@@ -96,6 +96,7 @@ def test_a_command_is_a_path_or_words_and_no_shell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert parse_command("sh -c 'exit 3'")[1:] == ["-c", "exit 3"]
+    assert parse_command(f"echo {'a' * 5000}")[1:] == ["a" * 5000], "longer than a file's name may be"
     odd = tmp_path / "my script;x"
     odd.write_text("#!/bin/sh\n")
     odd.chmod(0o755)

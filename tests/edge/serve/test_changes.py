@@ -60,3 +60,12 @@ def test_the_same_number_in_another_source_is_another_face() -> None:
 
 def test_faces_without_an_id_are_ignored() -> None:
     assert kinds(ChangeDetector(), result(0.0, (None, "happy", False))) == []
+
+
+def test_a_change_names_its_file_and_time_if_there_are_any() -> None:
+    detector = ChangeDetector()
+    (plain,) = detector.update(result(0.0, (1, "sad", False)))
+    assert set(plain.to_dict()) == {"change", "id", "emotion", "before", "confidence", "t"}
+    left, came = detector.update(replace(result(0.0, (1, "sad", False)), file="b.mp4", time="2026-05-01T12:00:00.000Z"))
+    assert "file" not in left.to_dict(), "it belongs to the source before"
+    assert (came.to_dict()["file"], came.to_dict()["time"]) == ("b.mp4", "2026-05-01T12:00:00.000Z")

@@ -310,3 +310,18 @@ def test_topics_may_hold_any_label(broker, listen, open_sink, make_face) -> None
     wait_for(lambda: connected(sink), "the connection")
     sink.flush()
     assert json.loads(listener.wait("/face"))["emotion"] == '<b>"é\u202e'
+
+
+def test_a_broker_that_confirms_nothing_gets_no_more_than_it_may_lose_and_the_status_first_thing(
+    broker, listen, open_sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "MAX_UNACKNOWLEDGED", 3)
+    sink = open_sink(broker)
+    wait_for(lambda: connected(sink), "the connection")
+    own = sink._client
+    monkeypatch.setattr(client.paho.MQTTMessageInfo, "is_published", lambda _self: False)
+    assert [own.publish("a", "b", qos=1) for _ in range(5)] == [True] * 3 + [False] * 2
+    monkeypatch.undo()
+    own._say_online()
+    assert own.publish("a", "b", qos=1)
+    listen(broker).wait("/status", "online")

@@ -157,7 +157,7 @@ def test_a_state_comes_on_change_but_not_more_often_than_homes_can_take(run_stat
     assert feed.due(100.0 + MIN_INTERVAL_S)["emotion"] == "sad", "the newest, as soon as it may"
     assert feed.due(150.0) is None, "nothing has changed"
     feed.update(result("sad", "sad"))
-    assert feed.due(150.0)["faces"] == 2
+    assert feed.due(150.5)["faces"] == 2
     feed.forget()
     assert feed.due(151.0)["faces"] == 2, "somebody new listens"
     assert feed.due(151.0 + REFRESH_S - 1) is None

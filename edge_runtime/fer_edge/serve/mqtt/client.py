@@ -7,6 +7,7 @@ import ssl
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ class BrokerClient:
         self._losses = 0
         self._online_at = -math.inf  # when we said so last
         # Another client with our id would make the broker close our connection, and ours close its, without end.
+        self._unacknowledged: deque[paho.MQTTMessageInfo] = deque()
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id=f"fer-edge-{topics.id[:32]}-{os.urandom(4).hex()}",
             protocol=paho.MQTTv311,
@@ -65,7 +67,7 @@ class BrokerClient:
         client.will_set(topics.status, OFFLINE, qos=1, retain=True)
         client.reconnect_delay_set(1, MAX_RETRY_S)
         client.connect_timeout = CONNECT_TIMEOUT_S
-        client.max_queued_messages_set(MAX_UNACKNOWLEDGED)
+        client.max_queued_messages_set(0)  # no limit: `publish` has one, which our status must not reach
         client.on_connect, client.on_disconnect = self._connected, self._disconnected
         client.on_connect_fail, client.on_message = self._unreachable, self._message
 
@@ -92,11 +94,19 @@ class BrokerClient:
         """Wait for the first attempt to connect, if it is still under way."""
         self._settled.wait(CLOSE_TIMEOUT_S)
 
-    def publish(self, topic: str, payload: str, qos: int = 0, retain: bool = False) -> bool:
+    def publish(self, topic: str, payload: str, qos: int = 0) -> bool:
         """Hand a message over; False if we are not connected, or the broker confirms nothing."""
-        if not self.connected:
+        sent = self._unacknowledged
+        while sent and sent[0].is_published():
+            sent.popleft()
+        if not self.connected or len(sent) >= MAX_UNACKNOWLEDGED:
             return False
-        return self._client.publish(topic, payload, qos, retain).rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+        message = self._client.publish(topic, payload, qos)
+        if message.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return False
+        if qos:
+            sent.append(message)
+        return True
 
     def stop(self) -> None:
         """Say offline and leave, within a few seconds."""

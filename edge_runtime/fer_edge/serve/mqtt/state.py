@@ -8,6 +8,7 @@ from fer_edge.serve.changes import UNSURE
 from fer_edge.serve.run_state import RUNNING, RunState
 
 MIN_INTERVAL_S = 5.0  # each state is a row in a home's data base
+LOOK_INTERVAL_S = 0.2  # results come more often than anybody needs to know
 REFRESH_S = 60.0  # for those who came later: the state is not retained
 MIN_FPS_CHANGE, MIN_TEMPERATURE_CHANGE = 0.1, 1.0  # a part of the value before; degrees
 
@@ -19,7 +20,7 @@ class StateFeed:
         self._state = state
         self._result: FrameResult | None = None
         self._last: dict[str, Any] | None = None
-        self._last_at = 0.0
+        self._last_at = self._looked_at = 0.0
 
     def update(self, result: FrameResult) -> None:
         """The newest result."""
@@ -34,6 +35,9 @@ class StateFeed:
         waited_s = now - self._last_at
         if self._last is not None and waited_s < MIN_INTERVAL_S:
             return None
+        if self._last is not None and now - self._looked_at < LOOK_INTERVAL_S:
+            return None
+        self._looked_at = now
         message = self._message()
         if self._last is not None and waited_s < REFRESH_S and not _differs(self._last, message):
             return None
