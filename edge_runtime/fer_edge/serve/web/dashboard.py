@@ -101,7 +101,9 @@ class Dashboard:
         self._server = WebServer(Guard(app, self._access, self._hosts), self._socket, self._hub)
         self._server.start()
         verb = "watch" if self._state.camera else "ready"
-        log.info("%s at http://%s:%d/%s", verb, self._host, self.port, "" if self._access.is_open else "#token=…")
+        log.info(
+            "%s at http://%s:%d/%s", verb, self._host, self.port, "" if self._access.is_open else " with the token"
+        )
 
     @property
     def is_alive(self) -> bool:
