@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fer_edge.errors import ContractError, DataError
+from fer_edge.guards.text import printable
 from fer_edge.network.classifier import Classifier
 from fer_edge.system import machine_info
 from fer_export.checks.measure import Latency, agreement, measure_latency, predict
@@ -139,7 +140,7 @@ class Comparison:
         assert ratio is not None  # since there are two files
         lines = [
             *(_title(name, each) for name, each in zip("AB", self.detailed.classifiers, strict=True)),
-            f"on {accuracy.metrics['images']} {accuracy.split} faces of {self.data}",
+            f"on {accuracy.metrics['images']} {accuracy.split} faces of {printable(str(self.data))}",
             "",
             *self._head_table(),
             *aligned(self._score_rows()),
@@ -197,7 +198,7 @@ class Comparison:
 
 def _title(name: str, classifier: Classifier) -> str:
     head = f", head {classifier.head}" if classifier.head else ""
-    return f"{name} {classifier.path} ({classifier.precision}{head})"
+    return printable(f"{name} {classifier.path} ({classifier.precision}{head})")
 
 
 def _figures(accuracy: Accuracy) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # no stubs
 
 from fer_edge.errors import ContractError, ModelError
+from fer_edge.guards.text import printable
 from fer_edge.network.contract import METADATA_KEY, parse_contract
 from fer_edge.network.session import open_session
 from fer_export.graph.operators import running_operators, stored_operators
@@ -36,7 +37,7 @@ def describe(path: Path) -> str:
         ("stored", _listed(stored_operators(model))),
         ("running", _listed(running_operators(data))),
     ]
-    lines = [str(path), *(f"{name:10}{value}" for name, value in facts)]
+    lines = map(printable, [str(path), *(f"{name:10}{value}" for name, value in facts)])
     return "\n".join([*lines, *_head_lines(contract, path.name), *_contract_lines(contract)])
 
 
@@ -67,7 +68,7 @@ def _contract_lines(text: str | None) -> list[str]:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
-        return [f"contract  not JSON: {text[:MAX_GARBLED_SHOWN]}"]
+        return [printable(f"contract  not JSON: {text[:MAX_GARBLED_SHOWN]}")]
     failed = values.get("failed_gates") if isinstance(values, dict) else None
-    marked = [f"FAILED    {', '.join(map(str, failed))} (exported with --force)"] if failed else []
+    marked = [printable(f"FAILED    {', '.join(map(str, failed))} (exported with --force)")] if failed else []
     return [*marked, f"contract  {json.dumps(values, indent=2, sort_keys=True)}"]

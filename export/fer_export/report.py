@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fer_edge.guards.text import printable
 from fer_edge.system import dot_product_flag, machine_info
 from fer_export.checks.gates import Gate
 from fer_export.checks.measure import Latency
@@ -63,7 +64,7 @@ class Report:
         for gate in self.gates:
             verdict = "passed" if gate.passed else "FAILED"
             gates.append((gate.name, f"{gate.value:.4g}", f"{gate.limit} {gate.bound:g}", verdict))
-        wrote = f"wrote {', '.join(map(str, written))}"
+        wrote = f"wrote {', '.join(printable(str(path)) for path in written)}"
         return "\n".join([*aligned(list(self.rows)), *self.lines, "", *aligned(gates), "", wrote])
 
 

@@ -21,6 +21,14 @@ def expand_home(word: str) -> str:
     return (found[1] or "") + os.path.expanduser(found[2])  # noqa: PTH111 - pathlib takes 10 ms to import
 
 
+def utf8_name(path: str | os.PathLike[str]) -> str | None:
+    """The bytes of a path as UTF-8 text, whatever the locale makes of them; None if they are none."""
+    try:
+        return os.fsencode(path).decode("utf-8")
+    except UnicodeError:
+        return None
+
+
 def local_name(source: str) -> str:
     """The path that a file:// URL or a name with ~ means; every other source as it is.
 

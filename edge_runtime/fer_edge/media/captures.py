@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fer_edge.errors import OutputError, SourceError
+from fer_edge.guards.names import utf8_name
 from fer_edge.opencv import cv2
 
 VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"  # OpenCV reads it whenever it opens a video
@@ -119,7 +120,7 @@ def plain_name(path: Path) -> Iterator[str]:
     It is absolute, because FFmpeg takes the colon of a relative name for the end of a protocol. OpenCV crashes on a
     name that is not UTF-8; such a file gets a link with a plain name in a private folder. SourceError if that fails.
     """
-    name = _utf8(path.absolute())
+    name = utf8_name(path.absolute())  # OpenCV hands on UTF-8
     if name is not None:
         yield name
         return
@@ -129,7 +130,7 @@ def plain_name(path: Path) -> Iterator[str]:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fer-")))
             link = folder / f"video{suffix}"
             link.symlink_to(path.absolute())
-            name = _utf8(link)
+            name = utf8_name(link)
         except OSError as error:
             raise _no_link(path, error.strerror or "no link can be made") from error
         if name is None:
@@ -139,14 +140,6 @@ def plain_name(path: Path) -> Iterator[str]:
 
 def _no_link(path: Path, why: str) -> SourceError:
     return SourceError(f"{path} can't be opened: its name is not UTF-8, and {why}: rename it, or set TMPDIR")
-
-
-def _utf8(path: Path) -> str | None:
-    """The bytes of a path as UTF-8 text, as OpenCV hands them on, whatever the locale says; None if they are none."""
-    try:
-        return os.fsencode(path).decode("utf-8")
-    except UnicodeError:
-        return None
 
 
 def _escaped(text: str) -> str:

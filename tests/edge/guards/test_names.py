@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fer_edge.errors import SourceError
-from fer_edge.guards.names import local_name
+from fer_edge.guards.names import expand_home, local_name
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,24 @@ def test_a_file_whose_own_name_has_an_escape_is_found(tmp_path: Path) -> None:
 def test_a_file_of_another_machine_is_refused() -> None:
     with pytest.raises(SourceError, match="file://nas/ is a file of another machine"):
         local_name("file://nas/a.mp4")
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("~", "/home/me"),
+        ("~/a b", "/home/me/a b"),
+        ("--json=~/a", "/home/me/a"),
+        ("--json=~", "/home/me"),
+        ("--rotate-output=~no-such-user/a", "~no-such-user/a"),
+        ("~backup.mp4", "~backup.mp4"),
+        ("--json=a~/b", "a~/b"),
+        ("./~/a", "./~/a"),
+        ("--name==~/a", "=~/a"),
+    ],
+)
+def test_a_word_of_the_command_line_may_start_with_the_home_folder(
+    word: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expand_home(word) == word.partition("=")[0] * word.startswith("--") + "=" * word.startswith("--") + meant

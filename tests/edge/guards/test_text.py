@@ -4,11 +4,20 @@ import csv
 import io
 import logging
 import os
+from pathlib import Path
 
 import pytest
 
 from fer_edge.console import LogFormatter, echo_lines
-from fer_edge.guards.text import MAX_LABEL_CHARS, label_fault, printable, same_label, text_cell, text_of_cell
+from fer_edge.guards.text import (
+    MAX_LABEL_CHARS,
+    command_line,
+    label_fault,
+    printable,
+    same_label,
+    text_cell,
+    text_of_cell,
+)
 from fer_edge.results import Face, FrameResult
 from fer_edge.sinks.text import CsvSink
 
@@ -81,3 +90,8 @@ def test_the_csv_defuses_labels_and_files_but_not_numbers() -> None:
     (row,) = csv.reader(io.StringIO(line))
     assert row[3] == "-1.0" and row[8] == "'=evil" and row[-1] == r"'@\n.jpg"
     sink.close()
+
+
+def test_a_command_can_be_pasted_whatever_the_names_in_it() -> None:
+    assert command_line(["a b", Path("c'd\n"), 1]) == r"'a b' $'c\'d\n' 1"
+    assert command_line(["\x1b[1m\u202eb\udce9\\"]) == r"$'\x1b[1m\u202eb\xe9\\'"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from fer_edge.errors import DataError
+from fer_edge.guards.names import utf8_name
 from fer_edge.guards.text import label_fault, printable, same_label
 from fer_train.class_choice import ClassChoice
 from fer_train.data.faces import FER2013_CLASSES, FaceData
@@ -33,7 +34,8 @@ def ordered_classes(names: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in names:
         if fault := label_fault(name):
-            raise DataError(f"{printable(name[:MAX_SHOWN_CHARS])!r} can't be the name of a class: {fault}: rename it")
+            advice = "rename it" if utf8_name(name) == name else "rename it, or set PYTHONUTF8=1 if it is UTF-8"
+            raise DataError(f"{printable(name[:MAX_SHOWN_CHARS])!r} can't be the name of a class: {fault}: {advice}")
         plain = canonical(name)
         found.setdefault(plain, plain if plain in FER2013_CLASSES else unicodedata.normalize("NFC", name.strip()))
     known = [name for name in FER2013_CLASSES if name in found]

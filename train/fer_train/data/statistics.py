@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fer_edge.guards.text import printable
 from fer_train.data import FaceData, fingerprints, majority_labels
 from fer_train.tables import aligned
 
@@ -56,7 +57,7 @@ class DataStatistics:
                 (name, *(_with_percentage(counts[name], totals[split]) for split, counts in self.counts.items()))
             )
         rows.append(("all", *(f"{total:,}         " for total in totals.values())))
-        lines = [self.title, "", *aligned(rows), ""]
+        lines = [printable(self.title), "", *aligned(rows), ""]
         lines += [f"{count:,} copies within {split}" for split, count in self.within.items()]
         for (first, second), count in self.across.items():
             lines.append(f"{_with_percentage(count, totals[second]).strip()} of {second} are also in {first}")

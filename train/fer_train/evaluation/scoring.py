@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_edge.errors import DataError
+from fer_edge.guards.text import printable
 from fer_train.data import TRAINING, FaceData, align_classes, also_in, majority_labels
 from fer_train.evaluation.metrics import cross_fitted_probabilities, expected_calibration_error, score
 from fer_train.evaluation.predictors import Predictor, Probabilities, logits_from, uncalibrated
@@ -70,7 +71,7 @@ class Evaluation:
         metrics = self.accuracy.metrics
         where = f"{self.accuracy.split} faces" if self.accuracy.split != ALL else "faces"
         network = f"{self.precision}, head {self.head}" if self.head else self.precision
-        lines = [f"{self.file} ({network}) on {metrics['images']} {where} of {self.faces.path}"]
+        lines = [printable(f"{self.file} ({network}) on {metrics['images']} {where} of {self.faces.path}")]
         lines += [f"{name:16}{value}" for name, value in self._figures()]
         rows = [("", "precision", "recall", "F1", "faces")]
         for label, row in metrics["per_class"].items():

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
 from fer_edge.files import atomic_write
 from fer_train.data import PRIVATE_TEST, PUBLIC_TEST, TRAINING
@@ -27,8 +29,10 @@ def open_frame(axes: Axes) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `figure` as a PNG to `path`, atomically; OutputError on failure."""
-    with atomic_write(path) as part:
+    """Write `figure` as a PNG to `path`, atomically; OutputError on failure. A $ in a name is no formula."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # type: ignore[attr-defined] - findobj gives Artists
+    with atomic_write(path) as part, rc_context({"text.parse_math": False}):  # ticks are made while it is drawn
         figure.savefig(part, dpi=DOTS_PER_INCH)
 
 
