@@ -31,7 +31,8 @@ def open_frame(axes: Axes) -> None:
 def save(figure: Figure, path: Path) -> None:
     """Write `figure` as a PNG to `path`, atomically; OutputError on failure. A $ in a name is no formula."""
     for text in figure.findobj(Text):
-        text.set_parse_math(False)  # type: ignore[attr-defined] - findobj gives Artists
+        assert isinstance(text, Text)
+        text.set_parse_math(False)
     with atomic_write(path) as part, rc_context({"text.parse_math": False}):  # ticks are made while it is drawn
         figure.savefig(part, dpi=DOTS_PER_INCH)
 
