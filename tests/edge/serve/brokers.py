@@ -33,6 +33,10 @@ class Broker:
     """A broker without persistence; `start` again after `kill` forgets everything retained."""
 
     def __init__(self, folder: Path, *settings: str) -> None:
+        program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+        if program is None:
+            pytest.skip("mosquitto is not installed (Debian's package mosquitto)")
+        self._program = program
         self.port, self._config = free_port(), folder / "mosquitto.conf"
         lines = [f"listener {self.port} 127.0.0.1", "user root", *(settings or ["allow_anonymous true"])]
         self._config.write_text("\n".join([*lines, ""]))
@@ -40,10 +44,7 @@ class Broker:
         self.url = f"mqtt://127.0.0.1:{self.port}"
 
     def start(self) -> "Broker":
-        program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-        if program is None:
-            pytest.skip("mosquitto is not installed (Debian's package mosquitto)")
-        self._process = subprocess.Popen([program, "-c", self._config], stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen([self._program, "-c", self._config], stderr=subprocess.DEVNULL)
         wait_for(self._answers, "the broker")
         return self
 

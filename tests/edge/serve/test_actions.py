@@ -27,6 +27,14 @@ from tests.edge.serve.brokers import free_port, wait_for
 pytestmark = pytest.mark.usefixtures("no_threads_left")
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests may run on a busy machine."""
+    monkeypatch.setattr(command_module, "CLOSE_TIMEOUT_S", 20.0)
+    monkeypatch.setattr(command_module, "TIMEOUT_S", 60.0)
+    monkeypatch.setattr(webhook, "CLOSE_TIMEOUT_S", 20.0)
+
+
 @pytest.fixture
 def script(tmp_path: Path) -> Callable[[str], list[str]]:
     """A command that runs this shell code."""
