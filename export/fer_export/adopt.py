@@ -14,9 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fer_edge.errors import FerError, ModelError
 from fer_edge.files import atomic_write, check_writable
+from fer_edge.network import timed
 from fer_edge.network.classifier import Classifier
 from fer_edge.network.contract import Contract, Head
-from fer_edge.network.session import IN_MEMORY, load_model
+from fer_edge.network.session import IN_MEMORY, RunError, load_model
 from fer_export.adopted_heads import AdoptedHead, check_heads
 from fer_export.graph.classifier import INPUT, OUTPUT, head_output
 from fer_export.graph.onnx_file import drop_unused_nodes, strip_metadata, to_bytes, with_contract
@@ -158,6 +159,8 @@ def _named(source: Path, what: str = "") -> Iterator[None]:
     """Name the file `source` in an error about a model in memory that was made from it; `what` was to be done."""
     try:
         yield
+    except RunError:
+        raise  # `probe` says what may be wrong
     except FerError as error:
         text = str(error).replace(IN_MEMORY, source.name if what else str(source))
         raise ModelError(f"{source} {what}{text}" if what else text) from error
@@ -308,18 +311,18 @@ def probe(model: onnx.ModelProto, source: Path, adoption: Adoption) -> list[npt.
             onnx.checker.check_model(model)
         with _named(source):
             opened = load_model(to_bytes(model))
-            runs = [opened.run(None, {INPUT: face[None]}) for face in faces]
+            runs = timed.first_run(lambda: [opened.run(None, {INPUT: face[None]}) for face in faces], str(source))
         alone: list[npt.NDArray[np.float32]] = [np.concatenate(rows) for rows in zip(*runs, strict=True)]
-    except ModelError:
-        raise
-    except Exception as error:  # onnx and onnxruntime have many kinds
-        reason = " ".join(str(error).split())[:160]
+    except Exception as error:  # the onnx package has many kinds
+        if isinstance(error, ModelError) and not isinstance(error, RunError):
+            raise
+        reason = " ".join(str(getattr(error, "reason", error)).split())[:160]
         raise ModelError(f"{source} can't be run on uint8 faces ({reason}): check the options against it") from error
     if not all(np.isfinite(rows).all() for rows in alone):
         raise ModelError(f"{source} gives values that are no numbers (such as NaN): check --mean and --std")
     try:
         together: list[npt.NDArray[np.float32]] = opened.run(None, {INPUT: faces})
-    except Exception:  # noqa: BLE001 - one face works, so the batch is the cause
+    except RunError:  # one face works, so the batch is the cause
         together = [np.empty(0, np.float32)] * len(alone)
     if not all(map(_are_close, together, alone)):
         raise ModelError(

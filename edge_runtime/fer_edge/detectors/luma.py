@@ -15,7 +15,7 @@ from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Framing, Image, Square, crop, iou_matrix_xyxy, to_gray
 from fer_edge.network import timed
 from fer_edge.network.contract import SecondLook
-from fer_edge.network.session import IN_MEMORY, load_model, read_contract, run_in_batches
+from fer_edge.network.session import IN_MEMORY, RunError, load_model, read_contract, run_in_batches
 from fer_edge.opencv import cv2
 
 log = logging.getLogger(__name__)
@@ -91,11 +91,8 @@ class LumaDetector:
         for count, height, width in shapes:
             try:
                 outputs = timed.first_run(partial(self._run, _ramp(count, height, width)), str(self.path))
-            except ModelError:
-                raise
-            except Exception as error:  # onnxruntime's exceptions share no other base
-                reason = " ".join(str(error).split())[:160]
-                raise ModelError(f"{self.path} can't be run on an image ({reason}): export it again") from error
+            except RunError as error:
+                raise ModelError(f"{self.path} can't be run on an image ({error.reason}): export it again") from error
             cells = len(self._grid(height, width))
             if outputs.shape != (count, 5, cells):
                 raise ContractError(

@@ -69,9 +69,14 @@ class YunetDetector:
         bottom, right = (max(0, self.MIN_SIDE_PX - side) for side in bgr.shape[:2])
         if bottom or right:
             bgr = np.asarray(cv2.copyMakeBorder(bgr, 0, bottom, 0, right, cv2.BORDER_CONSTANT), dtype=np.uint8)
+        try:
+            rows = self._run(bgr)
+        except cv2.error as error:
+            reason = " ".join(str(error).split())[:160]
+            raise ModelError(f"{self.path} can't be run on an image ({reason}): use another detector") from error
         return [
             Detection((x * factor, y * factor, width * factor, height * factor), score)
-            for x, y, width, height, *_landmarks, score in self._run(bgr)
+            for x, y, width, height, *_landmarks, score in rows
         ]
 
     def _open(self, data: bytes) -> cv2.FaceDetectorYN:

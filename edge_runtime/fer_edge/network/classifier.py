@@ -13,7 +13,7 @@ from fer_edge import framing
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Image, Square, crop, to_gray
 from fer_edge.network import timed
-from fer_edge.network.session import IN_MEMORY, load_model, read_contract
+from fer_edge.network.session import IN_MEMORY, RunError, load_model, read_contract
 
 log = logging.getLogger(__name__)
 
@@ -80,11 +80,10 @@ class Classifier:
         batch[0] = 0
         try:
             probabilities = timed.first_run(lambda: self._run(batch), str(self.path))
-        except ModelError:
-            raise
-        except Exception as error:  # onnxruntime's exceptions share no other base
-            reason = " ".join(str(error).split())[:160]
-            raise ModelError(f"{self.path} can't be run on a batch of faces ({reason}): export it again") from error
+        except RunError as error:
+            raise ModelError(
+                f"{self.path} can't be run on a batch of faces ({error.reason}): export it again"
+            ) from error
         self._check_numbers(probabilities, 2)
 
     def _check_numbers(self, probabilities: object, faces: int) -> None:

@@ -39,6 +39,14 @@ class Runnable(Protocol):
         ...
 
 
+class RunError(ModelError):
+    """A network that onnxruntime can't run on an input. reason: in onnxruntime's words, short."""
+
+    def __init__(self, name: str, error: Exception) -> None:
+        self.reason = " ".join(str(error).split())[:160]
+        super().__init__(f"{name} can't be run on an image ({self.reason}): use another network")
+
+
 class OnnxModel:
     """An opened ONNX model.
 
@@ -67,9 +75,17 @@ class OnnxModel:
         return inputs
 
     def run(self, outputs: Sequence[str] | None, inputs: Mapping[str, Any]) -> list[Any]:
-        """As the session's run; ModelError if it takes more time or memory than fer_edge.guards.limits allows."""
-        with contextlib.nullcontext() if self._shipped else bounded_memory(self.name):
-            return timed.run(self.session, outputs, inputs, self.name)
+        """As the session's run; RunError if it fails.
+
+        Raises ModelError if it takes more time or memory than fer_edge.guards.limits allows.
+        """
+        try:
+            with contextlib.nullcontext() if self._shipped else bounded_memory(self.name):
+                return timed.run(self.session, outputs, inputs, self.name)
+        except ModelError:
+            raise
+        except Exception as error:  # onnxruntime's exceptions share no other base
+            raise RunError(self.name, error) from error
 
 
 class _Opening(threading.Thread):

@@ -224,6 +224,22 @@ def test_answers_that_are_no_numbers_later_are_an_error(contract: Contract, valu
         classifier.predict(faces)
 
 
+def test_a_network_that_fails_on_some_faces_is_one_error(contract: Contract) -> None:
+    """Bright faces make it read behind the end of a table."""
+    nodes = [
+        helper.make_node("Cast", ["faces"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["float", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Cast", ["mean"], ["row"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["table", "row"], ["out"], axis=0),
+    ]
+    table = np.full((200, 7), 1 / 7, np.float32)
+    tensors = [numpy_helper.from_array(table, "table"), numpy_helper.from_array(np.array([1, 2, 3]), "axes")]
+    classifier = Classifier(model_bytes(nodes, tensors, contract.to_json()))
+    faces = np.full((1, 1, 48, 48), 250, np.uint8)
+    with pytest.raises(ModelError, match=r"^the model in memory can't be run on an image \(.*\): use another network$"):
+        classifier.predict(faces)
+
+
 def test_a_crowd_is_classified_in_parts(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     faces = np.random.default_rng(0).integers(0, 256, (5, 1, 48, 48), dtype=np.uint8)
     expected = classifier.predict(faces)
