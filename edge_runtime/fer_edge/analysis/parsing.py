@@ -18,7 +18,9 @@ BLOCK_ROWS = 20_000
 CSV_COLUMNS = ("frame", "t", "id", "x", "y", "w", "h", "score", "emotion", "confidence")
 PIXEL_CSV_COLUMNS = ("row", "emotion", "confidence")  # from a CSV of face pixels, and from fer-train predict
 CSV_EXTRA_COLUMNS = ("unsure", "time", "file")
-MAX_NUMBER = 1e15  # no frame number, second or pixel of a run is larger
+MAX_NUMBER = 1e15  # no frame number or pixel of a run is larger
+MAX_T_S = 1e9  # 31 years: a time axis needs an end
+RESERVED_LABEL = "unsure"  # the class of the faces whose emotion is unsure
 HINT = "give a file that fer-edge --json or --csv wrote"
 FACE_FIELDS = ("frame_row", "id", "x", "y", "w", "h", "score", "emotion", "confidence", "unsure")
 FRAME_FIELDS = ("frame", "t", "time", "file")
@@ -46,6 +48,7 @@ class FileNotes:
     """What one file lacks.
 
     bad_lines: numbers of the lines that are not results. cut: its last line is incomplete. results: it holds some.
+    bad_times: how many of its frames have a time of day that is none.
     """
 
     path: Path
@@ -54,6 +57,7 @@ class FileNotes:
     cut: bool = False
     results: bool = False
     empty: bool = False
+    bad_times: int = 0
 
 
 def blocks_of(path: Path, notes: FileNotes) -> Iterator[Block]:
@@ -64,7 +68,8 @@ def blocks_of(path: Path, notes: FileNotes) -> Iterator[Block]:
     with open_results(path) as file:
         lines = lines_of(path, file)
         first = next(lines, None)
-        if first is None:
+        if first is None or not first[1].strip():  # a gzip file that was cut in its head has a line without content
+            notes.cut = first is not None
             return
         started = _chain(first, lines)
         if first[1].lstrip(b"\xef\xbb\xbf \t").startswith(b"{"):
@@ -143,6 +148,8 @@ def _check_schema(path: Path, number: int, value: dict[str, Any], labels: tuple[
 
 def _check_labels(where: str, labels: tuple[str, ...]) -> None:
     for label in labels:
+        if label == RESERVED_LABEL:
+            raise DataError(f"{where} has the label {label!r}, which stands for uncertain faces here: {HINT}")
         if (fault := label_fault(label)) is not None:
             raise DataError(f"{where} has the label {printable(label)!r}, but {fault}: {HINT}")
 
@@ -158,7 +165,7 @@ def other_labels(where: str, found: tuple[str, ...], known: tuple[str, ...]) -> 
 def _add_frame(block: Block, value: dict[str, Any], labels: tuple[str, ...]) -> bool:
     """Append one JSON line to `block`; False, and nothing appended, if a value is missing or of the wrong type."""
     try:
-        frame = (_whole(value["frame"]), _finite(value["t"]), _text(value.get("time")), _text(value.get("file")))
+        frame = (_whole(value["frame"]), _seconds(value["t"]), _text(value.get("time")), _text(value.get("file")))
         rows, probabilities = [], []
         for face in value["faces"]:
             x, y, width, height = map(_finite, face["box"])
@@ -195,7 +202,7 @@ def _csv_blocks(path: Path, lines: Iterator[Line], notes: FileNotes) -> Iterator
     header = _cells(line.removeprefix(b"\xef\xbb\xbf"))
     labels, is_pixels = _csv_labels(path, header)
     columns = {name: header.index(name) for name in header}
-    block, last = Block(labels), None
+    block, last, good = Block(labels), None, 0
     for number, line, complete in lines:
         cells = _cells(line)
         if cells == header:  # every piece of a rotated output, and every appended run, starts with it
@@ -208,6 +215,7 @@ def _csv_blocks(path: Path, lines: Iterator[Line], notes: FileNotes) -> Iterator
         except (ValueError, OverflowError):
             _note_bad(notes, number, complete)
             continue
+        good += 1
         if frame != last:
             if len(block) >= BLOCK_ROWS:
                 yield block
@@ -219,6 +227,8 @@ def _csv_blocks(path: Path, lines: Iterator[Line], notes: FileNotes) -> Iterator
         for name, item in zip(FACE_FIELDS[1:], row, strict=True):
             block.faces[name].append(item)
         block.probabilities.append(probabilities)
+    if notes.bad_lines and not good:
+        raise DataError(f"{path}, line {notes.bad_lines[0]} is not a row of fer-edge: {HINT}")
     if len(block):
         yield block
 
@@ -239,8 +249,22 @@ def _csv_labels(path: Path, header: list[str]) -> tuple[tuple[str, ...], bool]:
                 _check_labels(str(path), names)
                 return names, is_pixels
     missing = [name for name in CSV_COLUMNS if name not in header]
-    lacks = f"it lacks the columns {', '.join(missing)}" if missing else "its columns are in another order"
+    if len(missing) == len(CSV_COLUMNS) and not _is_header(header):
+        raise DataError(f"{path} holds neither JSON lines nor a CSV of fer-edge: {HINT}")
+    if missing:
+        lacks = f"it lacks the columns {', '.join(missing)}"
+    elif len(set(header)) < len(header):
+        lacks = "it has a column twice"
+    elif len(header) == len(CSV_COLUMNS):
+        lacks = "it lacks the columns of the emotions"
+    else:
+        lacks = "its columns are in another order"
     raise DataError(f"{path} is not a CSV of fer-edge, {lacks}: {HINT}")
+
+
+def _is_header(cells: list[str]) -> bool:
+    """Whether a first line may be the header of somebody's CSV: several printable words."""
+    return len(cells) > 1 and all(cell.isprintable() and not set(cell) & set("[]{}") for cell in cells)
 
 
 def _csv_row(
@@ -264,13 +288,24 @@ def _csv_row(
     box = (number("x"), number("y"), number("w"), number("h"))
     unsure = "unsure" in columns and cells[columns["unsure"]] not in ("0", "")
     row = (identity, *box, number("score"), shown, confidence, unsure)
-    return (_whole(cells[columns["frame"]]), number("t"), text("time"), text("file")), row, probabilities
+    return (
+        (_whole(cells[columns["frame"]]), _seconds(cells[columns["t"]]), text("time"), text("file")),
+        row,
+        probabilities,
+    )
 
 
 def _finite(value: Any) -> float:
     """A number; ValueError for NaN, infinity and what no run can reach."""
     number = float(value)
     if not abs(number) < MAX_NUMBER:
+        raise ValueError
+    return number
+
+
+def _seconds(value: Any) -> float:
+    number = _finite(value)
+    if abs(number) > MAX_T_S:
         raise ValueError
     return number
 

@@ -33,6 +33,11 @@ class RunReport:
         """The network's labels."""
         return tuple(self.values["summary"]["emotions"])
 
+    @property
+    def is_aggregate(self) -> bool:
+        """Whether it is of a run with --aggregate, which tells nothing about faces."""
+        return self.values["summary"] is None
+
     def confusion(self, labels: Sequence[str]) -> list[list[int]] | None:
         """How often each true label (row) got each label (column), in the order of `labels`; None if unknown."""
         found, own = self.model.get("confusion"), self.labels
@@ -58,6 +63,11 @@ def find_run_report(files: Sequence[Path], given: Path | None, labels: Sequence[
         report = _read(given)
         if report is None:
             raise DataError(f"--run-report {given} is not what fer-edge --report wrote: name that file")
+        if report.is_aggregate:
+            raise DataError(
+                f"--run-report {given} is of a run with --aggregate, which wrote no results of single faces: name the "
+                "report of the run that wrote these"
+            )
         if labels and set(report.labels) != set(labels):
             raise DataError(
                 f"--run-report {given} is of a network with the labels {', '.join(report.labels)}, but the results "
@@ -73,7 +83,7 @@ def find_run_report(files: Sequence[Path], given: Path | None, labels: Sequence[
                 continue
             searched.add(path)
             report = _read(path)
-            if report is not None and (not labels or set(report.labels) == set(labels)):
+            if report is not None and not report.is_aggregate and (not labels or set(report.labels) == set(labels)):
                 return report, ""
     return None, "The run's report was not found: --run-report names the file that --report wrote."
 
@@ -93,6 +103,11 @@ def _read(path: Path) -> RunReport | None:
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         return None
     model, summary = values.get("model"), values.get("summary")
-    if not isinstance(model, dict) or not isinstance(summary, dict) or not isinstance(summary.get("emotions"), dict):
+    aggregates = "summary" in values and summary is None
+    if not isinstance(model, dict) or not (aggregates or _has_emotions(summary)):
         return None
     return RunReport(str(path), values)
+
+
+def _has_emotions(summary: Any) -> bool:
+    return isinstance(summary, dict) and isinstance(summary.get("emotions"), dict)

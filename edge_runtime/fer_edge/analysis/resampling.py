@@ -10,6 +10,7 @@ from fer_edge.errors import DataError
 MIN_INTERVAL_S = 0.001
 MEANS = ("x", "y", "w", "h", "score", "confidence")
 FIRSTS = {"time": "min", "t": "min", "frame": "min", "file": "first"}
+LASTS = {"seconds": "sum", "faces": "max", "frames": "sum", "frames_with_faces": "sum", "last_t": "max"}  # of frames
 
 
 def interval_seconds(text: str) -> float:
@@ -42,7 +43,8 @@ class Merger:
         if len(faces):
             faces = self._with_interval(faces).assign(rows=1)
         if len(frames):
-            frames = self._with_interval(frames).assign(frames=1)
+            seen = (frames["faces"] > 0).astype("int64")
+            frames = self._with_interval(frames).assign(frames=1, frames_with_faces=seen, last_t=frames["t"])
         return self._sum_faces(faces), self._sum_frames(frames)
 
     def finish(self, faces: pd.DataFrame, frames: pd.DataFrame, labels: Sequence[str]) -> Tables:
@@ -72,4 +74,4 @@ class Merger:
         if not len(frames):
             return frames
         groups = frames.groupby(["run", "interval"], sort=False)
-        return groups.agg(FIRSTS | {"seconds": "sum", "faces": "max", "frames": "sum"}).reset_index()
+        return groups.agg(FIRSTS | LASTS).reset_index()

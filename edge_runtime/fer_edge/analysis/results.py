@@ -11,7 +11,7 @@ from fer_edge.analysis.parsing import FileNotes, blocks_of, other_labels
 from fer_edge.analysis.resampling import Merger, interval_seconds
 from fer_edge.analysis.tables import Runs, face_table, frame_table, joined
 from fer_edge.errors import DataError
-from fer_edge.sentences import duration
+from fer_edge.sentences import counted, duration
 
 MAX_LINES_NAMED = 3
 MAX_DRIFT_S = 2.0  # between the time of day and t; a steady clock drifts less in a day
@@ -97,12 +97,15 @@ def load_results(paths: Iterable[Path | str] | Path | str, resample: str | None 
             if block.labels and set(block.labels) != set(labels or block.labels):
                 raise other_labels(str(path), block.labels, labels)
             labels = labels or block.labels
-            done = runs.add(frame_table(block), face_table(block, labels), notes.is_csv)
+            frames = frame_table(block)
+            notes.bad_times += sum(time is not None for time in block.frames["time"]) - int(frames["time"].count())
+            done = runs.add(frames, face_table(block, labels), notes.is_csv)
             tables.append(done if merger is None else merger.merge(*done))
         if not notes.results:
             notes.empty = True
     if all(notes.empty and not notes.is_csv for notes in all_notes):
-        raise DataError(f"{files[0]} holds no result: the run that wrote it processed no frame")
+        why = "its only line is incomplete" if all_notes[0].cut else "the run that wrote it processed no frame"
+        raise DataError(f"{files[0]} holds no result: {why}")
     tables.append(runs.rest() if merger is None else merger.merge(*runs.rest()))
     faces, frames = joined(tables, labels)
     if merger is not None:
@@ -122,9 +125,11 @@ def _sentences(all_notes: list[FileNotes], left_out: list[Path]) -> tuple[str, .
             lines.append(f"{notes.path} holds no result")
         if notes.cut:
             lines.append(f"{notes.path} ends within a line, as after a power cut: that line is left out")
+        if notes.bad_times:
+            lines.append(f"{notes.path}: left out {counted(notes.bad_times, 'time')} of day that could not be read")
         if bad := notes.bad_lines:
             named = ", ".join(map(str, bad[:MAX_LINES_NAMED])) + (", ..." if len(bad) > MAX_LINES_NAMED else "")
-            lines.append(f"{notes.path}: {len(bad):,} lines could not be read and are left out (line {named})")
+            lines.append(f"{notes.path}: left out {counted(len(bad), 'line')} that could not be read (line {named})")
     if left_out:
         names = ", ".join(path.name for path in left_out[:MAX_LINES_NAMED])
         more = f" and {len(left_out) - MAX_LINES_NAMED} more" if len(left_out) > MAX_LINES_NAMED else ""

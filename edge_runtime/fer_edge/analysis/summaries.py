@@ -61,7 +61,7 @@ def summarize(results: Results | pd.DataFrame) -> dict[str, Any]:
         "labels": list(labels),
         "runs": int((faces if frames is None else frames)["run"].nunique()),
         "frames": _frame_count(faces, frames),
-        "frames_with_faces": _frame_count(faces, None),
+        "frames_with_faces": _frame_count_with_faces(faces, frames),
         "faces": len(faces) if still else identities.ngroups,
         "rows": int(weights.sum()),
         "seconds": None if still else round(float(faces["seconds"].sum()), 3),
@@ -117,10 +117,10 @@ def time_bins(faces: pd.DataFrame) -> tuple[npt.NDArray[np.int64], int]:
 def changes_per_minute(faces: pd.DataFrame) -> float | None:
     """How often the emotion shown by a face changed, per minute that faces were seen; unsure rows are passed over.
 
-    None if no time passed.
+    None if no time passed, or rows were merged: they don't tell how often an emotion came back.
     """
     minutes = float(faces["seconds"].sum()) / 60
-    if not minutes:
+    if not minutes or "rows" in faces:
         return None
     sure = faces[~faces["unsure"]]
     ordered = sure.sort_values(["run", "id"], kind="stable")
@@ -159,6 +159,12 @@ def _emotions(
 def _frame_count(faces: pd.DataFrame, frames: pd.DataFrame | None) -> int:
     if frames is not None:
         return int(frames["frames"].sum()) if "frames" in frames else len(frames)
+    return _frame_count_with_faces(faces, None)
+
+
+def _frame_count_with_faces(faces: pd.DataFrame, frames: pd.DataFrame | None) -> int:
+    if frames is not None and "frames_with_faces" in frames:  # merged rows
+        return int(frames["frames_with_faces"].sum())
     return len(faces[["run", "frame"]].drop_duplicates())
 
 
@@ -166,7 +172,8 @@ def _span(table: pd.DataFrame) -> dict[str, Any]:
     """First and last time of day, and the seconds from the first to the last result of every run."""
     if not len(table):
         return {"first_time": None, "last_time": None, "watched_seconds": 0.0}
-    t = table.groupby("run", observed=True)["t"].agg(["min", "max"])
+    last = "last_t" if "last_t" in table else "t"
+    t = table.groupby("run", observed=True).agg(min=("t", "min"), max=(last, "max"))
     return {
         "first_time": _clock(table["time"].min()),
         "last_time": _clock(table["time"].max()),

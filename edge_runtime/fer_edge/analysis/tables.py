@@ -13,6 +13,7 @@ CSV_MAX_FRAME_TIMES = 3.0  # a longer gap in a CSV, which leaves out frames with
 FRAME_COLUMNS = ("run", "frame", "t", "time", "file", "seconds", "faces")
 FACE_COLUMNS = ("time", "t", "frame", "file", "id", "x", "y", "w", "h", "score", "emotion", "confidence", "unsure")
 BOX_TYPES = dict.fromkeys(("x", "y", "w", "h", "score", "confidence"), np.float32)
+YEARS = (1970, 2200)  # of a time of day; pandas calculates with those until 2262
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 """Faces, frames."""
 
@@ -21,7 +22,7 @@ def frame_table(block: Block) -> pd.DataFrame:
     """A row per frame of `block`: frame, t, time, file and the number of faces."""
     frames = pd.DataFrame(block.frames).astype({"frame": np.int64, "t": np.float64, "file": object})
     times = pd.to_datetime(pd.Series(block.frames["time"], dtype=object), utc=True, errors="coerce", format="ISO8601")
-    frames["time"] = times.dt.as_unit("ms")
+    frames["time"] = times.dt.as_unit("ms").where(times.dt.year.between(*YEARS))
     frames["faces"] = np.bincount(np.asarray(block.faces["frame_row"], np.int64), minlength=len(frames))
     return frames
 

@@ -35,6 +35,8 @@ def sentences(summary: Mapping[str, Any]) -> list[str]:
     still = summary["seconds"] is None
     noun = "image" if still else "frame"
     over = "" if still else f" over {duration(summary['watched_seconds'])}"
+    if not summary["frames"]:
+        return ["No face was seen."]  # a CSV has no rows for frames without a face
     if not summary["rows"]:
         return [f"No face was seen in {counted(summary['frames'], noun)}{over}."]
     lines = [_seen(summary, noun, still), _called(summary)]
@@ -43,8 +45,8 @@ def sentences(summary: Mapping[str, Any]) -> list[str]:
         lines.append(f"The emotion shown by a face changed {per_minute:.1f} times per minute that the face was seen.")
     if not summary["intervals_reliable"]:
         lines.append(
-            "The material is short: it holds fewer than "
-            f"{MIN_BLOCKS} stretches of time that are independent of each other, so the intervals are too narrow."
+            f"The material holds fewer than {MIN_BLOCKS} stretches of time that are independent of each other, "
+            "so the intervals may be too narrow."
         )
     return lines
 
@@ -82,6 +84,8 @@ def clock(time: str) -> str:
 def lines(summary: Mapping[str, Any]) -> list[str]:
     """The sentences, then a table of the emotions, for a terminal."""
     found = sentences(summary)
+    if not summary["frames"]:
+        return ["No face was seen."]  # a CSV has no rows for frames without a face
     if not summary["rows"]:
         return found
     width = max(len(name) for name, _ in by_share(summary))

@@ -115,6 +115,11 @@ def test_a_long_run_has_a_heat_map(analyze, results, tmp_path: Path) -> None:
     assert len(page) < 1_000_000
 
 
+def test_a_run_of_years_has_a_heat_map_by_days(analyze, results, tmp_path: Path) -> None:
+    analyze(str(results(lines=[line(0, 0.0, ["happy"]), line(1, 9e8, ["sad"])])), "--out", "report.html")
+    assert "Shares by 70 days" in (tmp_path / "report.html").read_text()
+
+
 def test_foreign_names_are_text(analyze, results, tmp_path: Path) -> None:
     name = "<script>alert(1)</script>.jsonl".replace("/", "_")
     bad = "<img src=x onerror=alert(2)>\udcff.mp4"
@@ -205,7 +210,7 @@ def test_damaged_lines_fail_after_the_report_is_written(analyze, results, tmp_pa
     results(lines=[line(0, 0.0, ["happy"]), "oops\n", line(1, 0.1, ["sad"])])
     with pytest.raises(DataError, match="could not be read"):
         analyze("faces.jsonl", "--out", "report.html")
-    assert "1 lines could not be read" in (tmp_path / "report.html").read_text()
+    assert "left out 1 line that could not be read (line 2)" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -244,6 +249,14 @@ def test_a_report_of_another_network_or_program_is_refused(analyze, results, tmp
         analyze("faces.jsonl", "--run-report", "faces.jsonl")
     with pytest.raises(DataError, match="is a folder"):
         analyze("faces.jsonl", "--run-report", tmp_path)
+
+
+def test_the_report_of_a_run_with_aggregate_is_refused_as_such(analyze, results, tmp_path: Path) -> None:
+    (tmp_path / "faces.report.json").write_text('{"schema": 1, "model": {}, "summary": null}')
+    with pytest.raises(DataError, match="is of a run with --aggregate"):
+        analyze(str(results()), "--run-report", "faces.report.json")
+    analyze(str(results()), "--out", "report.html")  # found beside the results, but not theirs
+    assert "The run&#x27;s report was not found" in (tmp_path / "report.html").read_text()
 
 
 def test_a_missing_package_names_the_extra(analyze, results, monkeypatch: pytest.MonkeyPatch) -> None:

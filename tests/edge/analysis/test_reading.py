@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_edge.analysis import load_results, read_results
+from fer_edge.analysis import load_results, read_results, summarize
 from fer_edge.errors import DataError
 from fer_edge.results import Face, FrameResult
 from fer_edge.sinks.base import Published
 from fer_edge.sinks.text import CsvSink
 
 from .conftest import LABELS, line
+
+HEADER = "frame,t,id,x,y,w,h,score,emotion,confidence"
 
 
 def test_a_row_per_face_per_frame(results) -> None:
@@ -87,7 +89,14 @@ def test_a_csv_gives_the_same_table(results, tmp_path) -> None:
         (['{"schema":2,"faces":[]}\n'], "schema 2"),
         (['{"loss": 0.5}\n'], "line 1 is not a result"),
         (["{\n", '  "schema": 1\n', "}\n"], "--run-report"),
-        (["hello\n"], "is not a CSV of fer-edge"),
+        (["hello\n"], "holds neither JSON lines nor a CSV"),
+        (['[{"schema": 1, "faces": []}]\n'], "holds neither JSON lines nor a CSV"),
+        (["\x89PNG\x00,\x01\n"], "holds neither JSON lines nor a CSV"),
+        ([f"{HEADER}\n"], "lacks the columns of the emotions"),
+        ([f"{HEADER},happy,happy\n"], "has a column twice"),
+        ([f"{HEADER},sad,happy\n", '0,0,0,1,1,5,5,"0,9",happy,"0,9",0,1\n'], "line 2 is not a row of fer-edge"),
+        (['{"schema":1,"fra'], "its only line is incomplete"),
+        ([line(0, 0.0, ["happy"]).replace("sad", "unsure")], "stands for uncertain faces"),
         (['{"schema":1,"interval_s":60,"start_t":0,"withheld":true}\n'], "holds counts per interval"),
     ],
 )
@@ -109,6 +118,24 @@ def test_a_folder_holds_runs_but_not_their_reports_nor_the_same_run_twice(result
     assert len(read_results(tmp_path)) == 1
 
 
+def test_half_a_head_of_gzip_is_half_a_line(tmp_path) -> None:
+    (tmp_path / "faces.jsonl.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(DataError, match="its only line is incomplete"):
+        read_results(tmp_path / "faces.jsonl.gz")
+
+
+@pytest.mark.parametrize("time", ["yesterday", "9999-12-31T23:59:59.000Z", "0001-01-01T00:00:00.000Z"])
+def test_times_that_are_none_are_noted_and_left_out(results, time: str) -> None:
+    found = load_results(results(lines=[line(n, n / 2, ["happy"], time=time) for n in range(3)]))
+    assert found.faces["time"].isna().all()
+    assert found.notes == (f"{found.files[0]}: left out 3 times of day that could not be read",)
+
+
+def test_seconds_that_no_run_reaches_are_damage(results) -> None:
+    found = load_results(results(lines=[line(0, 0.0, ["happy"]), line(1, 1e12, ["happy"]), line(2, 1.0, ["happy"])]))
+    assert found.damaged and found.faces["frame"].to_list() == [0, 2]
+
+
 def test_a_clock_that_was_set_is_noted_and_durations_stay(results) -> None:
     times = ["2026-05-01T12:00:00.000Z", "2026-05-01T12:00:00.500Z", "2026-05-01T09:00:01.000Z"]
     found = load_results(results(lines=[line(n, n / 2, ["happy"], time=time) for n, time in enumerate(times)]))
@@ -128,4 +155,8 @@ def test_resampling_keeps_rows_and_seconds(results) -> None:
     assert len(merged) < len(plain) / 10
     assert merged["rows"].sum() == len(plain)
     assert merged["seconds"].sum() == pytest.approx(plain["seconds"].sum())
+    whole, summary = summarize(load_results(path)), summarize(load_results(path, resample="2s"))
+    for name in ("frames", "frames_with_faces", "rows", "seconds", "watched_seconds", "faces"):
+        assert summary[name] == whole[name]
+    assert summary["changes_per_minute"] is None  # merged rows don't tell
     assert np.allclose(merged[[f"p_{label}" for label in LABELS]].sum(axis=1), 1.0, atol=1e-5)

@@ -6,6 +6,7 @@ import pytest
 
 from fer_edge.analysis import load_results, read_results, summarize, timeline
 from fer_edge.analysis.bootstrap import share_intervals
+from fer_edge.analysis.comparison import share_differences
 from fer_edge.analysis.correction import corrected_shares
 from fer_edge.errors import DataError
 
@@ -36,22 +37,45 @@ def test_seconds_changes_and_faces(results) -> None:
     assert (face["first_t"], face["last_t"], face["emotion_seconds"]) == (0.0, 9.9, {"happy": 4.0, "sad": 4.0})
 
 
-def autocorrelated(rng: np.random.Generator, bins: int, keep: float) -> np.ndarray:
-    """A state that stays with probability `keep` and is 1 in 30 % of all draws: [bins, 2]."""
-    draws, stays = rng.random(bins) < 0.3, rng.random(bins) < keep
+def autocorrelated(rng: np.random.Generator, bins: int, keep: float, share: float = 0.3) -> np.ndarray:
+    """A state that stays with probability `keep` and is 1 in `share` of all draws: [bins, 2]."""
+    draws, stays = rng.random(bins) < share, rng.random(bins) < keep
     last = np.maximum.accumulate(np.where(stays, 0, np.arange(bins)))
     state = draws[last].astype(float)
     return np.stack([state, 1 - state], axis=1)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.3])
 @pytest.mark.parametrize("keep", [0.0, 0.9, 0.97])
-def test_intervals_cover_the_truth_about_as_often_as_they_say(keep: float) -> None:
+def test_intervals_cover_the_truth_about_as_often_as_they_say(keep: float, share: float) -> None:
     rng = np.random.default_rng(1)
     covered = 0
-    for seed in range(120):
-        found = share_intervals(autocorrelated(rng, 3000, keep), seed)
-        covered += found.low[0] <= 0.3 <= found.high[0]
-    assert 0.86 <= covered / 120 <= 1.0
+    for seed in range(80):
+        found = share_intervals(autocorrelated(rng, 3000, keep, share), seed)
+        covered += found.low[0] <= share <= found.high[0]
+    assert 0.88 <= covered / 80 <= 1.0
+
+
+def test_a_series_that_never_changes_says_nothing_about_chance() -> None:
+    found = share_intervals(np.tile([1.0, 0.0], (500, 1)))
+    assert not found.is_reliable
+    assert found.low[0] < 0.5 and found.high[0] == 1.0
+    assert found.low[1] == 0.0 and found.high[1] > 0.5
+
+
+def test_a_rare_emotion_that_was_not_seen_has_an_interval() -> None:
+    found = share_intervals(np.append(autocorrelated(np.random.default_rng(1), 3000, 0.9), np.zeros((3000, 1)), axis=1))
+    assert 0.003 < found.high[2] < 0.05
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.95])
+def test_equal_runs_rarely_differ_clearly(keep: float) -> None:
+    rng, clear = np.random.default_rng(4), 0
+    for _ in range(60):
+        pair = [share_intervals(autocorrelated(rng, 2000, keep)) for _ in range(2)]
+        low, high = share_differences(*pair)[1:]
+        clear += bool(((low > 0) | (high < 0)).any())
+    assert clear <= 6
 
 
 def test_the_interval_of_an_autocorrelated_series_is_wider() -> None:

@@ -8,6 +8,7 @@ from fer_edge.guards.text import printable
 
 VOID = {"meta", "br", "img"}
 UNIT = re.compile(r"(?<=\d) (?=%|(?:s|min|h|d)\b)")  # no line ends between a number and its unit
+OPTION = re.compile(r"--[a-z][a-z-]*")
 
 
 class Markup(str):
@@ -41,6 +42,11 @@ def element(name: str, /, *children: object, **attributes: str | None) -> Markup
     if name in VOID:
         return Markup(f"<{name}{given}>")
     return Markup(f"<{name}{given}>{''.join(map(escape, children))}</{name}>")
+
+
+def with_options(text: str) -> Markup:
+    """Text in which names such as --report stay on one line."""
+    return Markup(OPTION.sub(r'<span class="option">\g<0></span>', escape(text)))
 
 
 def joined(parts: Iterable[object]) -> Markup:

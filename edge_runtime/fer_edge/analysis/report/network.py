@@ -36,7 +36,7 @@ def errors_section(found: Findings) -> Markup:
     """The network's known error rates, what they mean here, and corrected shares."""
     title = "How often the network is wrong"
     if found.report is None:
-        return html.section(title, element("p", f"Not known here. {found.report_missing}"))
+        return html.section(title, element("p", html.with_options(f"Not known here. {found.report_missing}")))
     if found.confusion is None:
         said = "The network's file holds no confusion matrix, so its errors per emotion are not known here."
         return html.section(title, element("p", said + _accuracy(found.report.model)))
@@ -121,7 +121,9 @@ def _meaning(found: Findings) -> list[Markup]:
 def settings_section(found: Findings) -> Markup:
     """The network, the detector and the settings of the run."""
     if found.report is None:
-        return html.section("Network and settings", element("p", f"Not known here. {found.report_missing}"))
+        return html.section(
+            "Network and settings", element("p", html.with_options(f"Not known here. {found.report_missing}"))
+        )
     values, model = found.report.values, found.report.model
     head = model.get("head")
     rows: list[tuple[str, object]] = [

@@ -38,6 +38,7 @@ th, td { text-align: left; padding: .25rem .9rem .25rem 0; border-bottom: 1px so
 th { font-weight: 600; } tbody th { font-weight: 500; min-width: 4.5rem; }
 th.n, td.n { text-align: right; white-space: nowrap; }
 td:not(.n) { overflow-wrap: anywhere; }
+.option { white-space: nowrap; font-family: ui-monospace, monospace; font-size: .95em; }
 td .right { font-weight: 700; background: var(--tint); padding: 0 .25rem; }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; padding: 0; margin: .5rem 0; }
 .legend li { display: flex; align-items: center; gap: .4rem; font-size: .9rem; }
@@ -51,8 +52,9 @@ summary { cursor: pointer; font-size: .9rem; color: var(--soft); }
   :root { --paper: #fff; --ink: #000; --soft: #444; --line: #bbb; --tint: #eee; --mark: #000; color-scheme: light; }
   @page { margin: 15mm; }
   main { max-width: none; padding: 0; } body { font-size: 10pt; }
-  .wide { overflow: visible; break-inside: avoid; } h2, h3, figcaption, .legend { break-after: avoid; }
-  summary { display: none; }
+  .wide { overflow: visible; } figure > .wide { break-inside: avoid; }
+  h2, h3, figcaption, .legend { break-after: avoid; }
+  summary { display: none; } caption { break-after: avoid; } thead { display: table-header-group; }
   tr { break-inside: avoid; } table { font-size: 8pt; } th, td { padding-right: .5rem; }
   * { print-color-adjust: exact; }
   details::details-content { content-visibility: visible; block-size: auto; }

@@ -1,8 +1,10 @@
 """The sections about what was seen: in words, shares, over time, face by face."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fer_edge.analysis.findings import Findings
@@ -22,8 +24,8 @@ LONG_S = 600.0  # longer runs get a heat map
 MAX_IMAGES_IN_TABLE = 200
 MAX_RUNS_IN_TABLE = 50
 CAUTION = (
-    "These are names that a network gave to facial expressions. They do not say what a person felt, and the figures "
-    "below show how often the network is wrong."
+    "These are names that a network gave to facial expressions. They do not say what a person felt, and the network is "
+    "often wrong."
 )
 
 
@@ -117,8 +119,10 @@ def _runs_table(found: Findings, axis: Axis) -> Markup:
 
 def _heat_map(found: Findings, axis: Axis, title: str) -> Markup:
     labels = found.results.labels
-    every_s = next(nice for nice in (60.0, 3600.0, 86400.0) if axis.length_s / nice <= MAP_POINTS or nice == 86400.0)
-    unit = {60.0: "minute", 3600.0: "hour", 86400.0: "day"}[every_s]
+    day = 86400.0
+    days = max(1, math.ceil(axis.length_s / MAP_POINTS / day))
+    every_s = next((nice for nice in (60.0, 3600.0) if axis.length_s / nice <= MAP_POINTS), days * day)
+    unit = {60.0: "minute", 3600.0: "hour", day: "day"}.get(every_s, f"{days} days")
     part = timeline(found.results, every=every_s, faces=0)
     what = f"Shares by {unit}: the stronger the color, the larger the share; {title}"
     drawing = charts.heat_map(part, labels, every_s, time_marks(axis), axis.length_s, what)
@@ -137,12 +141,18 @@ def _faces_section(found: Findings, axis: Axis, key: Markup) -> Markup:
         part = parts[parts["who"] == who]
         what = f"{who[0].upper()}{who[1:]}, seen for {duration(float(part['seconds'].sum()))}"
         drawing = charts.share_timeline(part, labels, every, marks, axis.length_s, axis.starts_s, what)
-        numbers = _share_table(coarse[coarse["who"] == who], labels, axis, f"Shares of {who} over time")
+        numbers = _share_table(_while_seen(coarse[coarse["who"] == who]), labels, axis, f"Shares of {who} over time")
         figures.append(html.figure(drawing, what, numbers))
     about = "A face that was lost and found again may count as a new one."
     if found.summary["faces"] > MAX_FACES_DRAWN:
         about += f" Drawings are of the {MAX_FACES_DRAWN} faces seen longest, of {found.summary['faces']:,}."
     return html.section("Face by face", element("p", about), _tracks_table(found), key, *figures)
+
+
+def _while_seen(part: pd.DataFrame) -> pd.DataFrame:
+    """The rows from the first to the last in which the face was seen."""
+    seen = np.flatnonzero(part[SHARE + UNSURE].notna())
+    return part.iloc[seen[0] : seen[-1] + 1] if len(seen) else part
 
 
 def _tracks_table(found: Findings) -> Markup:
