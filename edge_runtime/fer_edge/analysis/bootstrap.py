@@ -96,7 +96,8 @@ def _draws(block_sums: Floats, shares: Floats, count: int, seed: int) -> Floats:
     for column in starts.T:  # one block of all replicates at a time: memory stays small
         sums += block_sums[column]
     totals = sums.sum(axis=1, keepdims=True)
-    return np.divide(sums, totals, out=np.repeat(shares[None], REPLICATES, axis=0), where=totals > 0)
+    drawn: Floats = np.divide(sums, totals, out=np.repeat(shares[None], REPLICATES, axis=0), where=totals > 0)
+    return drawn
 
 
 def _worth(shares: Floats, variance: Floats, block_sums: Floats, blocks: float) -> Floats:
@@ -109,7 +110,8 @@ def _worth(shares: Floats, variance: Floats, block_sums: Floats, blocks: float) 
     own = np.divide(spread, variance, out=np.full(len(shares), together), where=variance > 0)
     squares = np.square(block_sums).mean(axis=0)
     holders = blocks * np.divide(np.square(block_sums.mean(axis=0)), squares, out=np.zeros_like(own), where=squares > 0)
-    return np.where(holders >= MIN_BLOCKS, own, np.minimum(own, together))
+    worth: Floats = np.where(holders >= MIN_BLOCKS, own, np.minimum(own, together))
+    return worth
 
 
 def _wilson(shares: Floats, worth: Floats, quantile: float) -> tuple[Floats, Floats]:
