@@ -15,10 +15,18 @@ from typing import Any
 
 import click
 import numpy as np
+import numpy.typing as npt
 
-from benchmarks.harness.heads import head_of_labels_option, labels_classifier
-from benchmarks.harness.inputs import public_test
-from benchmarks.harness.options import data_option, luma_option, model_option, results_command, yunet_option
+from benchmarks.accuracy.classifier import own_faces
+from benchmarks.harness.heads import EMOTIONS, Head, as_emotions, head_of_labels_option, labels_classifier
+from benchmarks.harness.options import (
+    data_option,
+    ferplus_option,
+    luma_option,
+    model_option,
+    results_command,
+    yunet_option,
+)
 from benchmarks.harness.plots import COLORS, new_figure
 from benchmarks.harness.results import Results, quartiles
 from benchmarks.harness.streams import open_detectors
@@ -32,7 +40,7 @@ from fer_edge.errors import FerError
 from fer_edge.framing import Image, Square
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
-from fer_train.data import FaceData
+from fer_train.data import PUBLIC_TEST, FaceData, load_faces
 from fer_train.evaluation.metrics import score
 
 DEFAULT_SIDE_PX = 192  # FER2013's 48 pixels, four times enlarged
@@ -79,13 +87,14 @@ def through_detector(
     if not found:
         raise FerError(f"{detector.name} finds none of {len(faces)} faces at {side} px: give a larger --side")
     direct = classifier.predict(faces.images[found][:, None])
+    direct, given = (in_order(rows, classifier, faces.classes) for rows in (direct, np.stack(probabilities)))
     labels = faces.labels[found]
     sides, right, down = offsets(squares, side)
     figures = {
         "found": len(found) / len(faces),
-        "accuracy": score(np.stack(probabilities), labels, faces.classes)["accuracy"],
+        "accuracy": score(given, labels, faces.classes)["accuracy"],
         "accuracy_untouched": score(direct, labels, faces.classes)["accuracy"],
-        "agreement": float((np.stack(probabilities).argmax(1) == direct.argmax(1)).mean()),
+        "agreement": float((given.argmax(1) == direct.argmax(1)).mean()),
         "side": quartiles(sides),
         "right": quartiles(right),
         "down": quartiles(down),
@@ -97,7 +106,13 @@ def with_exact_square(classifier: Classifier, faces: FaceData, side: int) -> flo
     """Accuracy when the square is known exactly: the cost of enlarging and downscaling alone."""
     square = Square(CANVAS_PX / 2, CANVAS_PX / 2, side)
     rows = [classifier.classify(canvas_of(face, side, "repeat"), [square])[0] for face in faces.images]
-    return float(score(np.stack(rows), faces.labels, faces.classes)["accuracy"])
+    given = in_order(np.stack(rows), classifier, faces.classes)
+    return float(score(given, faces.labels, faces.classes)["accuracy"])
+
+
+def in_order(rows: npt.NDArray[Any], classifier: Classifier, classes: Sequence[str]) -> npt.NDArray[Any]:
+    """Probabilities [N, labels] in the order of the truth's `classes`; FER+'s have contempt, which a head may lack."""
+    return as_emotions(rows, classifier.labels) if tuple(classes) == EMOTIONS else rows
 
 
 def table(detectors: Mapping[str, Mapping[str, Any]], title: str) -> Table:
@@ -158,6 +173,7 @@ def draw_accuracies(axes: Any, detectors: Mapping[str, Mapping[str, Any]], exact
 
 @click.command(help=__doc__)
 @data_option
+@ferplus_option
 @model_option
 @head_of_labels_option
 @yunet_option()
@@ -169,15 +185,17 @@ def draw_accuracies(axes: Any, detectors: Mapping[str, Mapping[str, Any]], exact
               metavar="PX", help=f"Side of the image on the canvas of {CANVAS_PX} pixels; even.")  # fmt: skip
 @results_command(plot)
 def main(
-    data: Path, model: Path | None, head: str | None, yunet: Path | None, luma: Path | None, every: int, border: str,
-    side: int,
+    data: Path, ferplus: Path | None, model: Path | None, head: str | None, yunet: Path | None, luma: Path | None,
+    every: int, border: str, side: int,
 ) -> Results:  # fmt: skip
     """Measure, print, write, draw."""
     if side % 2:
         raise click.BadParameter(f"{side} is odd: the image lies in the middle", param_hint="--side")
     results = Results("framing", "Does a detector's framing give the network the same crop as FER2013?")
     classifier = labels_classifier(model, head)
-    faces = public_test(data)
+    test = load_faces(data, ferplus).split(PUBLIC_TEST)
+    opened_head = Head(classifier.head, classifier)
+    faces, truth = own_faces(opened_head, test, results.skip)
     faces = faces.rows(np.arange(len(faces)) % every == 0)
     min_face_px = min(DEFAULT_MIN_FACE_PX, side // 2)
     opened = open_detectors(yunet, luma, min_face_px, DEFAULT_DETECT_SIZE_PX)
@@ -185,7 +203,7 @@ def main(
     measured = {name: through_detector(each, classifier, faces, side, border) for name, each in detectors.items()}
     figures = {name: found for name, (found, _) in measured.items()}
     exact = with_exact_square(classifier, faces, side)
-    title = f"{classifier.path.name}, {len(faces)} faces at {side} px; exact square: {exact:.2%}"
+    title = f"{opened_head.title}, {truth}, {len(faces)} faces at {side} px; exact square: {exact:.2%}"
     results.tables.append(table(figures, title))
     results.plotted = {name: squares for name, (_, squares) in measured.items()}
     results.extra = {"side": side, "edge": border, "exact": exact, "detectors": figures}

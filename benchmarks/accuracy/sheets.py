@@ -32,6 +32,7 @@ from fer_edge.results import Face, FrameResult
 from fer_train.data.classes import canonical
 
 TILE_PX, LINE_PX, COLUMNS = 112, 14, 8
+WEBP_QUALITY = 80
 AROUND = 1.5  # side of the square shown, in heights of the face
 INK, FAINT = (20, 20, 20), (130, 130, 130)
 
@@ -124,13 +125,15 @@ def counts_table(counts: dict[tuple[str, str], Counter[str]]) -> Table:
               help="Emotion network.  Repeatable.  [default: the shipped int8 one]")  # fmt: skip
 @click.option("--head", metavar="NAME", help="Head of the last network.  [default: its first]")
 @click.option("--out", type=FILE, required=True, metavar="DIR", help="Folder for CLIP.png.")
+@click.option("--webp", is_flag=True, help="Write CLIP.webp instead, a tenth of the size.")
 @click.option("--frames", type=click.IntRange(1), default=24, show_default=True, help="Frames of each clip.")
 @click.option(
     "--min-face", type=click.IntRange(1), default=MIN_FACE_PX, show_default=True, help="Smallest face, pixels."
 )
 @results_command()
 def main(
-    clips: tuple[Path, ...], models: tuple[Path, ...], head: str | None, out: Path, frames: int, min_face: int
+    clips: tuple[Path, ...], models: tuple[Path, ...], head: str | None, out: Path, webp: bool, frames: int,
+    min_face: int,
 ) -> Results:  # fmt: skip
     """Run every clip with every network, draw the sheets, count the labels."""
     results = Results("sheets", "What do networks call the faces of real clips?", pin_threads(1))
@@ -146,10 +149,11 @@ def main(
         for title, ran in zip(titles, runs, strict=True):
             faces = [face for result in ran for face in result.faces]
             counts[clip.name, title] = Counter("unsure" if f.unsure else canonical(f.emotion) for f in faces)
-        written = out / f"{clip.stem}.png"
+        written = out / f"{clip.stem}{'.webp' if webp else '.png'}"
         image = sheet(tiles(clip, detector, heads, runs, frames), titles)
+        settings = [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY] if webp else []
         with atomic_write(written) as part:
-            part.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+            part.write_bytes(cv2.imencode(written.suffix, image, settings)[1].tobytes())
         click.echo(f"wrote {written}", err=True)
     results.tables = [counts_table(counts)]
     results.values = {f"{clip}, {title}": dict(seen) for (clip, title), seen in counts.items()}

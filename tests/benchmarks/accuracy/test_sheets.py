@@ -43,3 +43,5 @@ def test_the_drawn_person_on_a_sheet(tmp_path: Path) -> None:
     (row,) = [line.split() for line in done.output.splitlines() if line.startswith("drawn.mkv")]
     assert int(row[row.index("people)") + 1]) >= 85
     assert "happy" in done.output
+    done = CliRunner().invoke(main, [str(clip), "--out", str(tmp_path / "sheets"), "--frames", "3", "--webp"])
+    assert done.exit_code == 0 and cv2.imread(str(tmp_path / "sheets/drawn.webp")).shape == image.shape
