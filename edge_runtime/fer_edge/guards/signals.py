@@ -20,6 +20,9 @@ from fer_edge.guards.early_signals import ENDINGS, handled
 from fer_edge.guards.portable import PIPES_WAKE
 
 GRACE_S = 0.4
+# timeout(1) and some shells send a signal to the process and to its group: two at once are one wish, which gets more
+# time. A further one later does not wait for that.
+TWIN_S, TWIN_GRACE_S = 0.1, 3.0
 LAST_WORDS_S = 0.8
 
 LastWords = Callable[[str, float], object]
@@ -100,18 +103,26 @@ def claim_last_line() -> bool:
 
 
 def _watch(reader: int, prog_name: str, over: threading.Event) -> None:
-    count = 0
+    first_at: float | None = None
+    graces: set[float] = set()  # that have begun
     while numbers := os.read(reader, 64):
-        for number in numbers:
-            count += number in ENDINGS
-            if count == 2:
-                second_came.set()
-                if not over.wait(GRACE_S):
-                    _end(ENDINGS[number], prog_name, over)
+        for number in filter(ENDINGS.__contains__, numbers):
+            now = time.monotonic()
+            if first_at is None:
+                first_at = now
+                continue
+            second_came.set()
+            grace_s = TWIN_GRACE_S if now - first_at < TWIN_S else GRACE_S
+            if grace_s not in graces:
+                graces.add(grace_s)
+                arguments = (grace_s, ENDINGS[number], prog_name, over)
+                threading.Thread(target=_end, args=arguments, name="last-signal", daemon=True).start()
     os.close(reader)
 
 
-def _end(ending: type[Stopped], prog_name: str, over: threading.Event) -> None:
+def _end(grace_s: float, ending: type[Stopped], prog_name: str, over: threading.Event) -> None:
+    if over.wait(grace_s):
+        return
     speaker = threading.Thread(target=_speak, args=(ending, prog_name), daemon=True)
     with contextlib.suppress(RuntimeError):  # no thread is left
         speaker.start()

@@ -86,7 +86,7 @@ def end(process: "subprocess.Popen[str]", signals: int) -> tuple[int, list[str]]
     """Send SIGTERM so many times; the exit code and the lines on stderr."""
     for _ in range(signals):
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.1)
+        time.sleep(0.2)
     return process.wait(TIMEOUT_S), process.communicate()[1].splitlines()
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def start() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
 def twice(process: "subprocess.Popen[str]", number: int, then: int | None = None) -> tuple[int, str]:
     process.send_signal(number)
     with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(0.1)
+        process.wait(0.2)
     process.send_signal(number if then is None else then)
     return process.wait(TIMEOUT_S), process.communicate()[1]
 
@@ -79,6 +80,26 @@ def test_two_different_signals_count_as_two(start) -> None:
 def test_the_second_signal_ends_a_command_that_defers_signals(start) -> None:
     deferring = "with signals.signals_deferred():\n        in_c()"
     assert twice(start(deferring), signal.SIGTERM) == (143, "job: terminated\n")
+
+
+def twice_at_once(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """As timeout(1) does: to the process, and to its group."""
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    return process.wait(TIMEOUT_S), process.communicate()[1]
+
+
+def test_a_signal_that_comes_twice_at_once_gets_more_time(start) -> None:
+    job = (
+        "with signals.signals_deferred():\n        print('ready', flush=True); threading.Event().wait(1.5)\n"
+        "        print('completed', file=sys.stderr)"
+    )
+    assert twice_at_once(start(job)) == (143, "completed\njob: terminated\n")
+
+
+def test_a_signal_that_comes_twice_at_once_ends_the_command_all_the_same(start) -> None:
+    assert twice_at_once(start("signals.TWIN_GRACE_S = 0.2; in_c()")) == (143, "job: terminated\n")
 
 
 def test_last_words_are_said_before_the_end(start) -> None:
