@@ -181,7 +181,7 @@ def keep_one_input(model: onnx.ModelProto, source: Path, adoption: Adoption) -> 
     fits = len(sides) == 4 and all(side in (0, wanted) for side, wanted in zip(sides[1:], adoption.shape, strict=True))
     if not fits:
         wanted = ", ".join(map(str, adoption.shape))
-        shown = ", ".join(str(side) if side else "?" for side in sides)
+        shown = _shown(inputs[0])
         raise ModelError(f"{source} takes [{shown}], not [N, {wanted}]: check --input-size, --color and --layout")
     del model.graph.input[:]
     model.graph.input.append(inputs[0])
@@ -214,19 +214,31 @@ def _output_for(head: AdoptedHead, given: Mapping[str, onnx.ValueInfoProto], sou
             f"{source} has no output {head.output!r} for the head {head.name}: choose one of {', '.join(given)}"
         )
     possible = {head.output: given[head.output]} if head.output else given
-    for name, value in possible.items():
-        if math.prod(side or count for side in _sides(value)[1:]) != count:
-            continue
-        kind = value.type.tensor_type.elem_type
-        if kind != TensorProto.FLOAT:
-            held = TensorProto.DataType.Name(kind).lower()
-            raise ModelError(f"{source} gives {held} values in {name}, but only float outputs can be adopted")
-        return name
-    sizes = "; ".join(", ".join(str(side) if side else "?" for side in _sides(value)) for value in possible.values())
-    asked = f"in {head.output}, but the head {head.name}" if head.output else "but --labels"
-    raise ModelError(
-        f"{source} gives [{sizes}]{' ' if head.output else ', '}{asked} names {count} emotions: name one per value"
-    )
+    unknown = [name for name, value in possible.items() if not value.type.tensor_type.HasField("shape")]
+    fitting = [name for name, value in possible.items() if name not in unknown and _holds(value, count)]
+    if not fitting and not unknown:
+        raise _misfit(source, head, "; ".join(map(_shown, possible.values())))
+    name = [*fitting, *unknown][0]
+    kind = given[name].type.tensor_type.elem_type
+    if kind != TensorProto.FLOAT:
+        held = TensorProto.DataType.Name(kind).lower()
+        raise ModelError(f"{source} gives {held} values in {name}, but only float outputs can be adopted")
+    return name
+
+
+def _holds(value: onnx.ValueInfoProto, count: int) -> bool:
+    """Whether the tensor has `count` values per face, or may have."""
+    return math.prod(side or count for side in _sides(value)[1:]) == count
+
+
+def _shown(value: onnx.ValueInfoProto) -> str:
+    return ", ".join(str(side) if side else "?" for side in _sides(value))
+
+
+def _misfit(source: Path, head: AdoptedHead, sizes: str) -> ModelError:
+    """What to say where outputs of `sizes` don't have a value per label of the head."""
+    asked = f" in {head.output}, but the head {head.name}" if head.output else ", but --labels"
+    return ModelError(f"{source} gives [{sizes}]{asked} names {len(head.labels)} emotions: name one per value")
 
 
 def free_batch(model: onnx.ModelProto) -> bool:
@@ -302,7 +314,8 @@ def add_softmax(model: onnx.ModelProto, output: str) -> None:
 def probe(model: onnx.ModelProto, source: Path, adoption: Adoption) -> list[npt.NDArray[np.float32]]:
     """The model's outputs for random faces, each float32 [PROBE_FACES, labels].
 
-    Raises ModelError if it can't be run, or if a face alone and the same face in a batch have different outputs.
+    Raises ModelError if it can't be run, gives other than a value per label, or if a face alone and the same face in a
+    batch have different outputs.
     """
     shape = (PROBE_FACES, adoption.channels, *adoption.input_size)
     faces = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -328,6 +341,9 @@ def probe(model: onnx.ModelProto, source: Path, adoption: Adoption) -> list[npt.
         raise ModelError(
             f"{source} takes one face at a time, and can't be made to take several: export it with a free batch size"
         )
+    for head, rows in zip(adoption.heads, together, strict=True):
+        if rows.shape[1] != len(head.labels):  # the graph did not say how many values it gives
+            raise _misfit(source, head, f"?, {rows.shape[1]}")
     return together
 
 

@@ -139,6 +139,32 @@ def test_an_output_of_other_numbers_is_refused(fer_export: Callable, tmp_path: P
         assert result.code == 1 and "gives int64 values in answer, but only float outputs" in result.stderr
 
 
+@pytest.mark.parametrize("sides", [["n", "k"], None])
+def test_an_output_of_unknown_width_is_measured(
+    fer_export: Callable, tmp_path: Path, sides: list[object] | None
+) -> None:
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["mean"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["mean", "w3"], ["answer"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "theirs", [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, 48, 48])],
+        [helper.make_tensor_value_info("answer", TensorProto.FLOAT, sides)],
+        [numpy_helper.from_array(weights(3), "w3")],
+    )  # fmt: skip
+    source, out = tmp_path / "theirs.onnx", tmp_path / "ours.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), source)
+    for head, asked in (
+        (["--head", "a=answer:x,y"], " in answer, but the head a"),
+        (["--labels", "x,y"], ", but --labels"),
+    ):
+        result = fer_export(*adopting(source, out), *head)
+        assert result.code == 1 and not out.exists()
+        assert f"gives [?, 3]{asked} names 2 emotions" in result.stderr
+    assert fer_export(*adopting(source, out), "--head", "a=answer:x,y,z").code == 0
+    assert Classifier(out, head="a").predict(FACES).shape == (4, 3)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
