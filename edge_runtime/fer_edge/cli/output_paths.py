@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 from fer_edge.cli.options import OutputOptions
 from fer_edge.errors import OutputError
 from fer_edge.files import check_writable
+from fer_edge.guards.names import MAX_NAME_BYTES, fitting
 from fer_edge.sources import Source
 
 if TYPE_CHECKING:
     from fer_edge.sinks.rotation import Rotation
+
+
+LONGER_BY = 10  # bytes that rotation adds to the names of pieces and of their record
 
 
 class OutputFolder:
@@ -35,10 +39,10 @@ class OutputFolder:
         except OSError as error:
             raise OutputError(f"{self._folder} can't be created: {error.strerror}") from error
         stem, suffix = _output_name(source)
-        name, number = stem + suffix, 1
+        name, number = fitting(stem, suffix), 1
         while name.casefold() in self._taken:
             number += 1
-            name = f"{stem}-{number}{suffix}"
+            name = fitting(stem, f"-{number}{suffix}")
         self._taken.add(name.casefold())
         path = self._folder / name
         if os.path.realpath(path) in self._sources:
@@ -59,8 +63,7 @@ def _output_name(source: Source) -> tuple[str, str]:
     path = Path(source.name.partition("://")[2].strip("/*@") or source.name)  # of a URL, only the host is shown
     if source.image_count is not None and not path.is_file():  # a folder or a pattern
         return re.sub(r"[^\w -]", "_", path.name or path.resolve().name) or "images", ""
-    wrong = "[\ud800-\udfff]" if path.is_file() else r"[^\w .-]"  # OpenCV can't write a name that is not UTF-8
-    name = re.sub(wrong, "_", path.name)
+    name = path.name if path.is_file() else re.sub(r"[^\w .-]", "_", path.name)
     suffixes, added = ({".mp4"}, ".mp4") if source.image_count is None else (COLOR_SUFFIXES, ".png")
     suffix = Path(name).suffix
     return (name.removesuffix(suffix), suffix) if suffix.lower() in suffixes else (name, added)
@@ -113,6 +116,10 @@ def check_outputs(options: OutputOptions) -> None:
         if options.rotate_output is not None and options.output.suffix.lower() not in FOURCC:
             raise OutputError(f"{options.output}: --rotate-output applies to --json, --csv and video, not to images")
         check_image_output(options.output, may_exist)
+    if options.rotate_output is not None:
+        for file in files_of(options):
+            if len(os.fsencode(file.name)) > MAX_NAME_BYTES - LONGER_BY:
+                raise OutputError(f"{file}: its name is too long for --rotate-output, which adds numbers: shorten it")
 
 
 def rotation_of(options: OutputOptions) -> "Rotation | None":

@@ -9,6 +9,7 @@ from fer_edge.detectors.base import Detection, DetectorOptions, downscale
 from fer_edge.detectors.defaults import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX
 from fer_edge.errors import FerError, ModelError
 from fer_edge.framing import Framing, Image, to_gray
+from fer_edge.media.captures import plain_name
 from fer_edge.opencv import cv2
 
 
@@ -45,7 +46,8 @@ class HaarDetector:
             raise ModelError(f"{path} is not a file: name a Haar cascade (.xml)")
         self._cascade = cv2.CascadeClassifier()
         try:
-            loaded = self._cascade.load(str(path))
+            with plain_name(path) as name:
+                loaded = self._cascade.load(name)
         except cv2.error:
             loaded = False
         if not loaded:

@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 from fer_edge.errors import SourceError
 
 HOME = re.compile(r"(--[\w-]+=)?(~(?:[^/]*/.*)?)", re.DOTALL)
+MAX_NAME_BYTES = 255  # of Linux's and macOS's file systems
 FILE_URL = re.compile(r"file:(?://([^/]*))?(/.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -27,6 +28,17 @@ def utf8_name(path: str | os.PathLike[str]) -> str | None:
         return os.fsencode(path).decode("utf-8")
     except UnicodeError:
         return None
+
+
+def fitting(stem: str, suffix: str) -> str:
+    """A file's name from a stem and a suffix, the stem shortened where both have more bytes than a name may have.
+
+    >>> fitting("photo", ".png"), len(fitting(300 * "x", ".png"))
+    ('photo.png', 255)
+    """
+    while len(os.fsencode(stem + suffix)) > MAX_NAME_BYTES and stem:
+        stem = stem[:-1].rstrip(".")
+    return stem + suffix
 
 
 def local_name(source: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from fer_edge.errors import OutputError
 from fer_edge.files import atomic_write, check_writable
 from fer_edge.framing import Image
+from fer_edge.guards.names import fitting
 from fer_edge.media.suffixes import WRITTEN_SUFFIXES
 from fer_edge.opencv import cv2
 from fer_edge.sinks import animation
@@ -125,9 +126,10 @@ class FolderSink(Sink):
             return f"frame_{frame:06}.jpg"
         name = Path(file).name if self._root is None else str(Path(file).relative_to(self._root))
         if Path(name).suffix.lower() not in COLOR_SUFFIXES:
-            name += ".png"
+            name = str(Path(name).with_name(fitting(Path(name).name, ".png")))
         if name in self._taken:  # images from two folders
-            name = str(Path(name).with_stem(f"{Path(name).stem}_{frame:06}"))
+            path = Path(name)
+            name = str(path.with_name(fitting(path.stem, f"_{frame:06}{path.suffix}")))
         self._taken.add(name)
         return name
 

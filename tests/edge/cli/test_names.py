@@ -76,3 +76,22 @@ def test_a_file_url_is_the_file(fer_edge, video: Path, tmp_path: Path) -> None:
     assert ran.returncode == 2
     assert "can't share" in ran.stderr
     assert film.read_bytes() == before
+
+
+def test_outputs_of_long_names_are_shortened(fer_edge, video: Path, tmp_path: Path) -> None:
+    long, umlauts = "x" * 251, "ü" * 125  # with their suffixes, 255 bytes
+    video.rename(tmp_path / f"{long}.mkv")
+    for name in (f"{long}.gif", f"{umlauts}.jfif"):
+        (tmp_path / name).write_bytes(cv2.imencode(".jpg", draw_scene(0.5))[1].tobytes())
+    ran = fer_edge(f"{long}.mkv", f"{umlauts}.jfif", "--headless", "--output", "out")
+    assert ran.returncode == 0, ran.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{long}.mp4", "ü" * 125 + ".png"}
+
+
+def test_a_name_too_long_for_rotation_is_refused_before_the_run(fer_edge, tmp_path: Path) -> None:
+    for option, name in (("--json", "x" * 246), ("--output", "ü" * 122 + ".mp4")):
+        ran = fer_edge("demo:160x120", "--headless", option, name, "--rotate-output", "1kB")
+        assert ran.returncode == 1
+        assert "its name is too long for --rotate-output" in ran.stderr
+        assert len(ran.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []

@@ -3,13 +3,15 @@
 import csv
 import io
 import json
+import os
 import shlex
 from pathlib import Path
 
 import click
 import pytest
 
-from fer_train.commands.search import Range, parse_range, with_values
+from fer_edge.errors import FerError
+from fer_train.commands.search import Range, _open_study, _sqlite_url, parse_range, with_values
 from fer_train.networks.checkpoint import load_checkpoint
 
 from ..conftest import CsvWriter, face_rows, one_line
@@ -103,3 +105,22 @@ def test_an_unusable_storage_is_reported(
     for url in ("nonsense", f"sqlite:///{tmp_path / 'none' / 'study.db'}"):
         assert fer_train("search", "--data", data, "--out", tmp_path / "s", "--storage", url, *QUICK) == 1
         assert f"--storage {url} can't be used" in one_line(capsys)
+
+
+@pytest.mark.parametrize("name", ["plain", "a#b", "a:b@c", "ä b", "a\x1b"])
+def test_a_study_lies_in_its_folder_whatever_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("optuna")
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path(name), tmp_path / f"{name}2"):
+        folder.mkdir()
+        _open_study(_sqlite_url(folder / "study.db"), "name", 0)
+        assert (folder / "study.db").is_file()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["a?b=c", "100%41", os.fsdecode(b"caf\xe9")])
+def test_a_study_lies_in_no_other_folder_than_its_own(name: str) -> None:
+    with pytest.raises(FerError, match="can't hold a study: name an --out of UTF-8"):
+        _sqlite_url(Path(name, "study.db"))

@@ -15,6 +15,7 @@ import click
 from fer_edge.console import echo_line, extra_required
 from fer_edge.errors import FerError, ModelError
 from fer_edge.files import write_json
+from fer_edge.guards.names import utf8_name
 from fer_edge.guards.text import command_line
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options
@@ -133,7 +134,7 @@ def search(
     data_options.log_notes(faces.notes)
     train_options(given)  # report a wrong command line now instead of in every trial
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # we log one line per trial ourselves
-    study = _open_study(storage or f"sqlite:///{out / 'study.db'}", name, given["seed"])
+    study = _open_study(storage or _sqlite_url(out / "study.db"), name, given["seed"])
     params = click.get_current_context().command.params
     source = {"data": data, "classes": classes, "ferplus": ferplus, "skip_bad_rows": skip_bad_rows, "crop": crop}
 
@@ -147,6 +148,13 @@ def search(
         study.optimize(train, n_trials=trials, catch=(ModelError,))
     finally:
         _write_results(study, out)
+
+
+def _sqlite_url(path: Path) -> str:
+    """The URL of a SQLite file; FerError for a name that SQLAlchemy's URLs would take for another one."""
+    if utf8_name(path) != str(path) or not {"?", "%"}.isdisjoint(str(path)):
+        raise FerError(f"{path} can't hold a study: name an --out of UTF-8 without ? and %, or give --storage")
+    return f"sqlite:///{path}"
 
 
 def _open_study(storage: str, name: str, seed: int) -> "optuna.Study":

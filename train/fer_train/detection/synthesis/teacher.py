@@ -32,7 +32,8 @@ def load_yunet(file: Path, min_score: float) -> cv2.FaceDetectorYN:
     if not file.is_file():
         raise ModelError(f"{file} is not a file: name YuNet's, face_detection_yunet_2023mar.onnx of OpenCV's zoo")
     try:
-        return cv2.FaceDetectorYN.create(str(file), "", (320, 320), min_score, NMS_THRESHOLD, MAX_CANDIDATES)
+        data, none = np.frombuffer(file.read_bytes(), np.uint8), np.empty(0, np.uint8)
+        return cv2.FaceDetectorYN.create("onnx", data, none, (320, 320), min_score, NMS_THRESHOLD, MAX_CANDIDATES)
     except cv2.error as error:
         raise ModelError(f"{file} is not YuNet's ONNX file: get it from OpenCV's zoo again") from error
 

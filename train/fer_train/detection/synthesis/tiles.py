@@ -113,7 +113,8 @@ def how_turned(
 
 def _read_sheet(file: Path) -> Pixels:
     """The tiles of one file, uint8 [tiles, 128, 128]."""
-    sheet = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) if file.is_file() else None
+    data = np.frombuffer(file.read_bytes() if file.is_file() else b"", dtype=np.uint8)
+    sheet = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
     if sheet is None:
         raise DataError(f"{file} is missing or not an image: --faces names the folder of tiles_NN.jpg and boxes.csv")
     height, width = sheet.shape
