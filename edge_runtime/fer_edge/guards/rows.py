@@ -19,6 +19,7 @@ class BoundedRows(Iterator[list[str]]):
     `next` raises RowTooLongError, and csv.Error for a row that is no CSV.
 
     >>> import io
+    >>> from fer_edge.guards.limits import MAX_ROW_CHARS
     >>> list(BoundedRows(io.StringIO("a,b\\n1,2\\n"), MAX_ROW_CHARS))
     [['a', 'b'], ['1', '2']]
     """
