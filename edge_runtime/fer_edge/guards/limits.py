@@ -36,10 +36,10 @@ class Limit(NamedTuple):
         return int(text)
 
 
-MAX_PIXELS = Limit("FER_EDGE_MAX_PIXELS", 40_000_000, "pixels of an image")
+MAX_PIXELS = Limit("FER_EDGE_MAX_PIXELS", 35_000_000, "pixels of an image")
 MAX_IMAGE_BYTES = Limit("FER_EDGE_MAX_IMAGE_BYTES", 64_000_000, "bytes of an image's file")
 MAX_DECODING_BYTES = Limit(
-    "FER_EDGE_MAX_DECODING_BYTES", 240_000_000, "bytes of memory that an image takes while it is decoded"
+    "FER_EDGE_MAX_DECODING_BYTES", 210_000_000, "bytes of memory that an image takes while it is decoded"
 )
 MAX_FRAME_PIXELS = Limit("FER_EDGE_MAX_FRAME_PIXELS", 10_000_000, "pixels of a frame of a video or stream")
 MAX_PART_BYTES = Limit(

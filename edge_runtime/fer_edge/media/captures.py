@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from fer_edge.errors import OutputError, SourceError
 from fer_edge.guards.names import utf8_name
+from fer_edge.media.ffmpeg_memory import bound_ffmpeg, decoder_threads
 from fer_edge.opencv import cv2
 
 VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"  # OpenCV reads it whenever it opens a video
@@ -158,8 +159,10 @@ def _own_options() -> dict[str, str]:
 
 
 def _open(name: str, options: Mapping[str, str], parameters: list[int] | None = None) -> cv2.VideoCapture:
+    bound_ffmpeg()
+    given = [*(parameters or ()), cv2.CAP_PROP_N_THREADS, decoder_threads()]
     with _variable.set("|".join(f"{key};{_escaped_pair(value)}" for key, value in options.items())):
-        return cv2.VideoCapture(name, cv2.CAP_FFMPEG, parameters or [])
+        return cv2.VideoCapture(name, cv2.CAP_FFMPEG, given)
 
 
 def _escaped_pair(value: str) -> str:

@@ -18,7 +18,7 @@ JPEG_2000_SIZE = re.compile(rb"\xff\x4f\xff\x51")  # the start of a codestream
 MAX_STRIPS = 100_000  # of a TIFF; more are not looked at
 # Bytes of memory that OpenCV's decoder takes per pixel at most, as benchmarks.speed.limits measures: pixels in BGR, and
 # a copy of them for numpy. Others keep coefficients, wide integers or several canvases.
-PLAIN, ANIMATED, AVIF_BYTES = 6.0, 16.0, 17.0
+PLAIN, ANIMATED, AVIF_BYTES = 6.0, 16.0, 16.8
 
 
 class Layout(NamedTuple):

@@ -220,6 +220,7 @@ class Pipeline:
                     self.stop("duration")
                     break
                 self._put(grabbed, at - first_t)
+                del grabbed  # not kept while the next one is decoded
         finally:
             self._captured.close()
             self.source.close()
@@ -304,6 +305,7 @@ class Pipeline:
                 self.stats.tracks = tracker.count
                 hidden = self._hidden_boxes(frame, left_out, detected, hidden_tracker)
                 self._tracked.put(TrackedFrame(frame, tracks, detected, left_out, hidden))
+                del frame  # not kept while the next one is waited for
         finally:
             self._captured.abort()
             self._tracked.close()

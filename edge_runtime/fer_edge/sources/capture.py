@@ -9,7 +9,9 @@ import numpy as np
 
 from fer_edge.errors import SourceError
 from fer_edge.framing import Image
+from fer_edge.guards.limits import MAX_PART_BYTES
 from fer_edge.media.captures import Stream
+from fer_edge.media.ffmpeg_memory import frame_fault, size_fault
 from fer_edge.media.interlaced import has_interlaced_frames, open_deinterlaced
 from fer_edge.opencv import cv2
 from fer_edge.sources.base import Source, SourceFrame
@@ -36,6 +38,9 @@ class CaptureSource(Source):
         if not capture.isOpened():
             capture.release()
             raise SourceError(f"{name} can't be opened: {advice}")
+        if fault := frame_fault(capture):
+            capture.release()
+            raise SourceError(f"{name} can't be used: {fault}")
         fps = capture.get(cv2.CAP_PROP_FPS)
         self.fps = float(fps) if 0 < fps <= 1000 else None
         count = 0.0 if live else capture.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -45,7 +50,7 @@ class CaptureSource(Source):
         self._first = self._next_frame()
         if self._first is None:
             capture.release()
-            raise SourceError(f"{name} opens but gives no frame: {advice}")
+            raise SourceError(f"{name} opens but gives no frame: {advice}{_on_parts() if live else ''}")
         self.properties = {"size": self._size(), "format": fourcc_of(capture), "fps": self.fps}
 
     def _size(self) -> list[int] | None:
@@ -184,10 +189,14 @@ def _unreadable(frame: SourceFrame) -> SourceFrame:
     return replace(frame, image=None, problem=INTERLACED)
 
 
+def _on_parts() -> str:
+    return f"; its parts may have {MAX_PART_BYTES.value:,} bytes ({MAX_PART_BYTES.variable})"
+
+
 def _with_square_pixels(image: Image, aspect: float) -> Image:
     """`image`, whose pixels are `aspect` times as wide as high, scaled to square ones: its width changes."""
     width = max(1, round(image.shape[1] * aspect))
-    if width == image.shape[1]:
+    if width == image.shape[1] or size_fault(width, image.shape[0]):
         return image
     return np.asarray(cv2.resize(image, (width, image.shape[0]), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 

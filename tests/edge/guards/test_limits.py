@@ -10,11 +10,11 @@ from fer_edge.guards.limits import LIMITS, MAX_PIXELS
 
 
 def test_a_limit_has_its_default_and_obeys_its_variable(monkeypatch):
-    assert MAX_PIXELS.value == MAX_PIXELS.default == 40_000_000
+    assert MAX_PIXELS.value == MAX_PIXELS.default == 35_000_000
     monkeypatch.setenv("FER_EDGE_MAX_PIXELS", "200_000_000")
     assert MAX_PIXELS.value == 200_000_000
     monkeypatch.setenv("FER_EDGE_MAX_PIXELS", "")
-    assert MAX_PIXELS.value == 40_000_000
+    assert MAX_PIXELS.value == 35_000_000
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1e9", "٣", "9" * 5000, "1.5", " 7"])
