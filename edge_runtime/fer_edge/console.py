@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -21,6 +21,9 @@ from fer_edge.guards.secrets import redact_text
 from fer_edge.guards.shortages import shortage
 from fer_edge.guards.signals import claim_last_line, second_came, second_signal_ends
 from fer_edge.guards.text import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CLEAR_LINE = "\r\x1b[K"  # erases a status line on a terminal
 LOADING_AFTER_S = 1.0  # a longer silence looks like a hang
@@ -214,6 +217,22 @@ def extra_required(command: str, extra: str) -> Iterator[None]:
         if module.startswith("fer_"):
             raise
         raise MissingExtraError(command, extra, module) from error
+
+
+def hold_output(path: "Path") -> None:
+    """Lock an output, a file or folder, until the command ends; OutputError if another process writes it.
+
+    Outside of a command, nothing is locked. A folder whose parent is missing is locked by a later call.
+    """
+    context = click.get_current_context(silent=True)
+    if context is None or not path.parent.is_dir():
+        return
+    from fer_edge.guards.locks import OutputLock
+
+    held: dict[str, OutputLock] = context.meta.setdefault("fer_edge.outputs", {})
+    if (real := os.path.realpath(path)) not in held:
+        held[real] = OutputLock(path)
+        context.find_root().call_on_close(held[real].release)
 
 
 @contextlib.contextmanager

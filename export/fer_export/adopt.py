@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from fer_edge.console import hold_output
 from fer_edge.errors import FerError, ModelError
 from fer_edge.files import atomic_write, check_writable
 from fer_edge.network import timed
@@ -127,6 +128,7 @@ def adopt(source: Path, adoption: Adoption, out: Path, overwrite: bool = False) 
     `adoption` says, or can't take more than one face at a time.
     """
     check_writable(out, overwrite)
+    hold_output(out)
     model, read = read_third_party(source)
     with _named(source):
         load_model(to_bytes(model))  # its error says what is wrong with a file that is not a usable model

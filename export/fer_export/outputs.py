@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fer_edge.console import hold_output
 from fer_edge.files import atomic_write, check_writable, write_json
 
 
@@ -31,6 +32,7 @@ class Outputs:
         """OutputError if one of them can't or must not be written."""
         for path in self.paths:
             check_writable(path, overwrite)
+            hold_output(path)
 
     def write(self, files: Mapping[str, bytes], report: Mapping[str, Any]) -> None:
         """Write `files` (the models' content by precision) and `report`.

@@ -73,3 +73,9 @@ def test_throttling_is_none_on_another_machine(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PATH", str(tmp_path))
     assert system.throttling() is None
     assert set(system.readings()) == {"temperature_c", "clock_mhz", "throttling"}
+
+
+def test_free_memory_is_returned_where_the_system_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    system.return_free_memory()
+    monkeypatch.setattr("ctypes.CDLL", lambda _name: object())  # no malloc_trim, as in other C libraries
+    system.return_free_memory()

@@ -13,6 +13,7 @@ import onnx
 import pytest
 import torch
 
+from fer_edge.guards.locks import OutputLock
 from fer_edge.network.contract import parse_contract
 from fer_export import classifier as classifier_export
 from fer_export.graph.onnx_file import save, with_contract
@@ -118,6 +119,17 @@ def test_few_faces_calibrate_with_a_note(
 
 def test_a_missing_folder_is_one_line(fer_export, checkpoint_file: Path, tmp_path: Path) -> None:
     one_line(fer_export(checkpoint_file, "--out", tmp_path / "no" / "m.onnx"), 1, "is not a folder")
+
+
+@pytest.mark.parametrize("name", ["m.onnx", "m.export.json"])
+def test_files_that_another_process_writes_are_refused(
+    fer_export, checkpoint_file: Path, tmp_path: Path, name: str
+) -> None:
+    lock = OutputLock(tmp_path / name)
+    message = f"{name} is being written by process {os.getpid()}"
+    one_line(fer_export(checkpoint_file, "--out", tmp_path / "m.onnx"), 1, message)
+    lock.release()
+    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

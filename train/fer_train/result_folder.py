@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from fer_edge.console import hold_output
 from fer_edge.errors import OutputError
 from fer_edge.files import check_writable
 
@@ -26,12 +27,14 @@ def check_folder(out: Path, results: Sequence[str], resume: bool, overwrite: boo
             pass
     except OSError as error:
         raise OutputError(f"{out} can't be written: {error.strerror}") from error
+    hold_output(out)
 
 
 def clear_folder(out: Path, results: Sequence[str]) -> None:
     """Create `out` and delete an earlier run's `results`, so that none of them is taken for one of this run."""
     try:
         out.mkdir(parents=True, exist_ok=True)
+        hold_output(out)
         for name in results:
             (out / name).unlink(missing_ok=True)
     except OSError as error:
@@ -45,6 +48,7 @@ def create_folder(out: Path, results: Sequence[str] = (), overwrite: bool = Fals
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{out} can't be created: {error.strerror}") from error
+    hold_output(out)
     for name in results:
         check_writable(out / name, overwrite)
 

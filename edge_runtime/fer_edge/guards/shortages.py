@@ -2,9 +2,9 @@
 
 import errno
 
-_MEMORY = (  # of OpenCV, C++, onnxruntime and the loader of shared libraries
+_MEMORY = (  # of OpenCV, C++, onnxruntime, the loader of shared libraries, and imports of C modules
     "insufficient memory", "failed to allocate", "bad_alloc", "bad alloc", "out of memory", "cannot allocate memory",
-    "failed to map segment", "unable to allocate",
+    "failed to map segment", "unable to allocate", "without exception set", "without setting an exception",
 )  # fmt: skip
 _THREADS = ("start new thread", "pthread_create", "thread constructor failed", "failed to create thread")
 _TEMPORARILY = "resource temporarily unavailable"  # what C++ says where a thread can't be started

@@ -24,6 +24,7 @@ OPEN_TIMEOUT_MS = 10_000
 READ_TIMEOUT_MS = 10_000
 AVFORMAT_WITH_MAX_REDIRECTS = 62  # of FFmpeg 8, in pip's OpenCV 4.13 and newer
 HOLD_S = 2.0  # OpenCV reads the variable as soon as it opens a video; what follows may take much longer
+STDERR, TAG_WARNING = 2, b"is not supported with codec id"
 SUFFIX = re.compile(r"\.\w{1,16}", re.ASCII)
 
 # Demuxers of single files. Left out: those of playlists (hls, dash, concat, sdp, imf), which open what a stranger
@@ -108,10 +109,32 @@ def open_filtered(source: Path | Stream, filters: str, seek_s: float = 0.0) -> c
 def open_writer(path: Path, fourcc: int, fps: float, size: tuple[int, int]) -> cv2.VideoWriter:
     """A writer of the video file `path`, which exists. size: (width, height). OutputError if its name can't be used."""
     try:
-        with plain_name(path) as name:
+        with plain_name(path) as name, _without_tag_warning():
             return cv2.VideoWriter(name, cv2.CAP_FFMPEG, fourcc, fps, size)
     except SourceError as error:
         raise OutputError(str(error)) from error
+
+
+@contextlib.contextmanager
+def _without_tag_warning() -> Iterator[None]:
+    """Leave out a line that OpenCV writes to C's stderr for every WebM, whatever its log level says; others pass."""
+    with contextlib.ExitStack() as stack:
+        try:
+            held = stack.enter_context(tempfile.TemporaryFile())
+            stderr = os.dup(STDERR)
+        except OSError:  # no temporary folder, or no stderr
+            yield
+            return
+        stack.callback(os.close, stderr)
+        os.dup2(held.fileno(), STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, STDERR)
+            held.seek(0)
+            for line in held:
+                if TAG_WARNING not in line:
+                    os.write(STDERR, line)
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from fer_edge.privacy.blur import Blur
 from fer_edge.results import FrameResult, LeftOut
 from fer_edge.sources.base import Source, SourceFrame
 from fer_edge.summary import RunSummary
+from fer_edge.system import return_free_memory
 from fer_edge.tracking.labels import EmotionLabeler
 from fer_edge.tracking.tracker import FaceTracker
 
@@ -268,6 +269,8 @@ class Pipeline:
             most = max(1, IN_FLIGHT_BYTES // max(1, grabbed.image.nbytes))
             while self.in_flight >= most and not self._stop.wait(POLL_S):
                 pass
+            if most == 1:
+                return_free_memory()
 
     def oriented(self, image: Image) -> Image:
         """`image` rotated and mirrored, read-only."""

@@ -19,6 +19,8 @@ from fer_edge.guards.shortages import shortage
         RuntimeError("OpenCV(4.12.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 48 bytes"),
         RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Failed to allocate memory for requested buffer"),
         ImportError("libopenblas.so: failed to map segment from shared object"),
+        SystemError("error return without exception set"),
+        SystemError("<function _find_and_load at 0x7f> returned NULL without setting an exception"),
     ],
 )
 def test_used_up_memory_is_named(error: Exception) -> None:
@@ -43,16 +45,23 @@ def test_other_errors_are_no_shortage(error: Exception) -> None:
     assert shortage(error) is None
 
 
-@pytest.mark.parametrize("command", [["-m", "fer_edge", "demo:160x160", "--headless", "--max-frames", "3"]])
-@pytest.mark.parametrize("kib", [60_000, 160_000, 300_000, 500_000])
-def test_a_run_with_too_little_memory_ends_with_the_true_cause(tmp_path: Path, command: list[str], kib: int) -> None:
-    shell = f'ulimit -v {kib}; exec "$@"'
+RUNS = [
+    *((["fer_edge", "demo:160x160", "--headless", "--max-frames", "3"], mib) for mib in (60, 160, 300, 500)),
+    (["fer_train", "--data", "no.csv", "--out", "run"], 400),
+    (["fer_export", "no.pt", "--out", "x.onnx"], 400),
+]
+
+
+@pytest.mark.parametrize(("command", "mib"), RUNS)
+def test_a_run_with_too_little_memory_ends_with_the_true_cause(tmp_path: Path, command: list[str], mib: int) -> None:
+    shell = f'ulimit -v {mib * 1000}; exec "$@"'
     ran = subprocess.run(
-        ["bash", "-c", shell, "-", sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False,
-        timeout=120,
+        ["bash", "-c", shell, "-", sys.executable, "-m", *command], cwd=tmp_path, capture_output=True, text=True,
+        check=False, timeout=120,
     )  # fmt: skip
     assert ran.returncode == 1
     last = ran.stderr.splitlines()[-1]
-    assert last.startswith("fer-edge: ")
+    assert last.startswith(f"{command[0].replace('_', '-')}: ")
     assert "memory" in last
     assert "Traceback" not in ran.stderr
+    assert not list(tmp_path.iterdir())

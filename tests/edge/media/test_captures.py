@@ -178,3 +178,20 @@ def test_a_capture_that_hangs_while_it_opens_holds_up_no_other(
     hanging.set()
     thread.join()
     assert os.environ[VARIABLE] == "mine;1"
+
+
+def test_a_webm_is_opened_without_a_line_of_opencv_and_other_lines_pass(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = cv2.VideoWriter
+
+    def opened(*arguments: object) -> cv2.VideoWriter:
+        os.write(2, b"another line\n")
+        return real(*arguments)
+
+    monkeypatch.setattr(cv2, "VideoWriter", opened)
+    writer = open_writer(tmp_path / "a.webm", real.fourcc(*"VP80"), 25, (64, 48))
+    assert writer.isOpened()
+    writer.release()
+    os.write(2, b"the end\n")
+    assert capfd.readouterr().err == "another line\nthe end\n"

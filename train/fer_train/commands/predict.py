@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fer_edge.console import echo_line, extra_required
+from fer_edge.console import echo_line, extra_required, hold_output
 from fer_edge.files import check_writable
 from fer_edge.guards.text import text_cell
 from fer_train.commands import data_options
@@ -54,6 +54,7 @@ def predict(
         from fer_train.evaluation.predictors import open_predictor
 
     check_writable(out, overwrite)
+    hold_output(out)
     predictor = open_predictor(model, threads, head)
     faces = load_unlabeled(data, skip_bad_rows, crop)
     data_options.log_notes(faces.notes)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from fer_edge.console import echo_line, extra_required
+from fer_edge.console import echo_line, extra_required, hold_output
 from fer_train.commands.data_options import SETTINGS, PathType
 from fer_train.result_folder import check_is_folder
 
@@ -39,6 +39,7 @@ def scenes(faces: Path, teacher: Path, fer: Path | None, out: Path, count: int, 
         from fer_train.detection.synthesis.pool import PARTS, PoolInputs, alter_heads, find_close_ups, make_pool
 
     check_is_folder(out)
+    hold_output(out)
     shards, workers = -(-count // SHARD_SIZE), workers or os.cpu_count() or 1
     inputs = PoolInputs(faces, fer, teacher)
     with tqdm(total=PARTS, desc="heads", unit="part", disable=None) as bar:

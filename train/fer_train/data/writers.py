@@ -10,6 +10,7 @@ from typing import TextIO, cast
 import numpy as np
 from tqdm import tqdm
 
+from fer_edge.console import hold_output
 from fer_edge.errors import DataError, OutputError
 from fer_edge.files import atomic_write, check_writable
 from fer_edge.opencv import cv2
@@ -27,6 +28,7 @@ def check_target(out: Path, overwrite: bool) -> None:
         raise OutputError(f"{out} exists and is not an empty folder: name a new one")
     elif not out.absolute().parent.is_dir():
         raise OutputError(f"{out.parent} is not a folder, so {out.name} can't be made there: create it first")
+    hold_output(out)
 
 
 def write_csv(data: FaceData, path: Path) -> None:
