@@ -4,6 +4,7 @@ Such a file may come from a stranger. No code in it is executed, and neither its
 how much memory is taken.
 """
 
+import errno
 import io
 import math
 import warnings
@@ -57,9 +58,9 @@ def load_tensors(path: Path, hint: str) -> dict[str, Any]:
         _check_values(values, MAX_CHECKPOINT_BYTES.value)
     except ModelError:
         raise
-    except OSError as error:
-        raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
     except Exception as error:  # torch and pickle raise a dozen unrelated types on damaged files
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: a place before the start
+            raise ModelError(f"{path} can't be read: {error.strerror}") from error
         if (cause := shortage(error)) is not None:
             raise ModelError(f"{path} can't be read: {cause}") from error
         raise ModelError(f"{path} is not a checkpoint, or is damaged: {hint}") from error

@@ -223,7 +223,9 @@ def refuse_external_data(data: bytes, name: str) -> None:
     except ModelError as error:
         raise ModelError(f"{name} is not a usable ONNX file ({error}): export it again") from error
     if external:
-        raise ModelError(f"{name} keeps tensors in other files, which fer-edge never reads: make one file of it")
+        raise ModelError(
+            f"{name} keeps tensors in other files, which fer-edge never reads: make one file of it, as fer-export adopt does"
+        )
 
 
 def _open(model: Path | bytes, options: onnxruntime.SessionOptions, name: str) -> OnnxModel:

@@ -128,6 +128,14 @@ def test_a_damaged_state_is_one_line(copy: Path, faces_csv: Path, capsys: pytest
     assert "last.pt is not the state of a training run, or is damaged: start over with --overwrite" in one_line(capsys)
 
 
+def test_a_damaged_best_network_is_told_before_training(
+    copy: Path, faces_csv: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copy / "best.pt").write_bytes((copy / "best.pt").read_bytes()[:5000])
+    assert fer_train("--data", faces_csv, "--out", copy, "--resume", "--epochs", 3) == 1
+    assert "best.pt is not a checkpoint, or is damaged" in one_line(capsys)
+
+
 DAMAGES: dict[str, tuple[list[object], object]] = {  # what is set, and to what
     "weights without numbers": (["network", "classifier.bias"], torch.full((3,), torch.nan)),
     "weights of another shape": (["average", "classifier.bias"], torch.zeros(4)),

@@ -77,6 +77,7 @@ def train(**given: Any) -> None:
 def _train(given: Given, data: Path, out: Path, resume: bool, overwrite: bool, tensorboard: bool) -> None:
     with extra_required("fer-train", "train"):
         from fer_train.data import check_trainable, load_faces
+        from fer_train.networks.checkpoint import load_checkpoint
         from fer_train.training import distributed
 
     if tensorboard:
@@ -103,6 +104,7 @@ def _train(given: Given, data: Path, out: Path, resume: bool, overwrite: bool, t
         trainer = make_trainer(faces, options, given, out, rank, others)
         if resume:
             trainer.resume()
+            load_checkpoint(out / "best.pt")  # the reports need it at the end: better to know now that it is damaged
         elif rank.is_first:
             clear_folder(out, RESULT_FILES)
         rank.barrier()
