@@ -223,9 +223,8 @@ def refuse_external_data(data: bytes, name: str) -> None:
     except ModelError as error:
         raise ModelError(f"{name} is not a usable ONNX file ({error}): export it again") from error
     if external:
-        raise ModelError(
-            f"{name} keeps tensors in other files, which fer-edge never reads: make one file of it, as fer-export adopt does"
-        )
+        advice = "make one file of it, as fer-export adopt does"
+        raise ModelError(f"{name} keeps tensors in other files, which fer-edge never reads: {advice}")
 
 
 def _open(model: Path | bytes, options: onnxruntime.SessionOptions, name: str) -> OnnxModel:

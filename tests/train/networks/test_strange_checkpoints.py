@@ -190,6 +190,15 @@ def damaged(path: Path) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.parametrize("keep", [0, 1, 3, 100, 5000, 0.3, 0.7, 0.999])
+def test_a_file_that_is_cut_short_is_damaged(keep: float, tmp_path: Path) -> None:
+    torch.save(VALUES, tmp_path / "x.pt")
+    content = (tmp_path / "x.pt").read_bytes()
+    (tmp_path / "x.pt").write_bytes(content[: int(keep if keep >= 1 else keep * len(content))])
+    with pytest.raises(ModelError, match=r"x\.pt is not a checkpoint, or is damaged: name another"):
+        load_tensors(tmp_path / "x.pt", "name another")
+
+
 @pytest.mark.parametrize("make", [compressed, repeated, other_objects, damaged])
 def test_a_file_that_is_made_to_harm_is_refused(make: Callable[[Path], None], tmp_path: Path) -> None:
     make(tmp_path / "x.pt")
