@@ -25,7 +25,7 @@ from fer_train.cli import train
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     *ROOT.glob("*.md"),
-    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("docs/**/*.md"),
     ROOT / "models" / "README.md",
     ROOT / "benchmarks" / "README.md",
 ]
