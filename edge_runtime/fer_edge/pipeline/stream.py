@@ -8,6 +8,7 @@ from typing import Self
 from fer_edge.channel import Channel, Closed
 from fer_edge.detectors.base import FramedDetector
 from fer_edge.guards.exit_guard import close_at_exit, native_calls, seconds_left
+from fer_edge.network import timed
 from fer_edge.network.classifier import Classifier
 from fer_edge.pipeline.frame import Frame
 from fer_edge.pipeline.options import StreamOptions
@@ -62,6 +63,8 @@ class ResultStream(Iterator[FrameResult]):
             try:
                 return self._results.get(timeout_s=POLL_S)
             except TimeoutError:
+                if (stuck := timed.stuck_network()) is not None:
+                    raise stuck from None
                 if self._pipeline.wait(0) and not len(self._results):
                     break
             except Closed:
@@ -89,7 +92,7 @@ class ResultStream(Iterator[FrameResult]):
         self._closed = True
         self._pipeline.stop("closed")
         self._results.abort()
-        self._pipeline.release(limit_s=seconds_left())
+        self._pipeline.release(gives_up=lambda: timed.stuck_network() is not None, limit_s=seconds_left())
 
     def __enter__(self) -> Self:
         return self

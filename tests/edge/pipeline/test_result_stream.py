@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_edge import EmotionRecognizer, SourceError, StreamOptions
+from fer_edge import EmotionRecognizer, ModelError, SourceError, StreamOptions
 from fer_edge.framing import Image
+from fer_edge.network import timed
 
 pytestmark = pytest.mark.usefixtures("no_threads_left")
 ENDLESS = "demo:160x160,endless"
@@ -172,3 +173,23 @@ def test_a_thread_that_waits_for_a_closed_stream_goes_on(recognizer: EmotionReco
     thread.join(20)
     assert not thread.is_alive()
     assert seen == [0]
+
+
+def test_a_network_that_does_not_stop_is_an_error_and_is_left_behind(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, reached = threading.Event(), threading.Event()
+
+    class Stuck:
+        def detect(self, image: Image) -> list[tuple[float, float, float, float]]:
+            if image.shape[:2] == (160, 160):
+                reached.set()
+                released.wait(30)
+            return []
+
+    monkeypatch.setattr(timed, "stuck_network", lambda: ModelError("m.onnx does not end") if reached.is_set() else None)
+    try:
+        with pytest.raises(ModelError, match="does not end"):
+            next(EmotionRecognizer(model, detector=Stuck()).stream(ENDLESS))
+    finally:
+        released.set()
