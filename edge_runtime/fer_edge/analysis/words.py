@@ -43,7 +43,9 @@ def sentences(summary: Mapping[str, Any]) -> list[str]:
     if summary["changes_per_minute"] is not None:
         per_minute = summary["changes_per_minute"]
         lines.append(f"The emotion shown by a face changed {per_minute:.1f} times per minute that the face was seen.")
-    if not summary["intervals_reliable"]:
+    if not summary["intervals_reliable"] and still:
+        lines.append("There are so few images that the intervals may be too narrow.")
+    elif not summary["intervals_reliable"]:
         lines.append(
             f"The material holds fewer than {MIN_BLOCKS} stretches of time that are independent of each other, "
             "so the intervals may be too narrow."

@@ -179,6 +179,17 @@ def test_results_without_a_face_have_a_report(analyze, results, tmp_path: Path) 
     assert json.loads((tmp_path / "summary.json").read_text())["rows"] == 0
 
 
+def test_a_csv_without_a_row_says_that_nobody_was_seen(analyze, results, capsys: pytest.CaptureFixture[str]) -> None:
+    header = "frame,t,id,x,y,w,h,score,emotion,confidence,happy,sad,neutral\n"
+    analyze(str(results("faces.csv", [header])))
+    assert capsys.readouterr().out == "No face was seen.\n"
+
+
+def test_few_images_are_said_to_be_few(analyze, results, capsys: pytest.CaptureFixture[str]) -> None:
+    analyze(str(results(lines=[line(n, 0.0, ["happy"], file=f"{n}.jpg") for n in range(4)])))
+    assert "so few images that the intervals may be too narrow" in capsys.readouterr().out
+
+
 def test_images_have_no_timeline(analyze, results, tmp_path: Path) -> None:
     results(lines=[line(n, 0.0, ["happy", "sad"], file=f"{n}.jpg") for n in range(5)])
     analyze("faces.jsonl", "--out", "report.html")

@@ -53,7 +53,7 @@ summary { cursor: pointer; font-size: .9rem; color: var(--soft); }
   @page { margin: 15mm; }
   main { max-width: none; padding: 0; } body { font-size: 10pt; }
   .wide { overflow: visible; } figure > .wide { break-inside: avoid; }
-  h2, h3, figcaption, .legend { break-after: avoid; }
+  h2, h3, figcaption, .legend { break-after: avoid; } .legend { break-inside: avoid; }
   summary { display: none; } caption { break-after: avoid; } thead { display: table-header-group; }
   tr { break-inside: avoid; } table { font-size: 8pt; } th, td { padding-right: .5rem; }
   * { print-color-adjust: exact; }
