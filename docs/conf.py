@@ -44,11 +44,13 @@ def read_page(_app: object, document: str, content: list[str]) -> None:
         content[0] = source.read_text(encoding="utf-8")
     if document.startswith("benchmarks/"):  # its own page links to it, no table of contents does
         content[0] = f"---\norphan: true\n---\n{content[0]}"
-    targets = {str(ROOT / path): f"{page}.md" for page, path in PAGES.items()}
+    docs = ROOT / "docs"
+    targets = {str(ROOT / path): str(docs / f"{page}.md") for page, path in PAGES.items()}
 
     def moved(found: re.Match[str]) -> str:
         target = os.path.normpath(source.parent / found["path"])
-        return f"]({targets.get(target) or os.path.relpath(target, ROOT / 'docs')}{found['heading']})"
+        relative = os.path.relpath(targets.get(target, target), (docs / document).parent)
+        return f"]({relative}{found['heading']})"
 
     content[0] = re.sub(r"\]\((?!https?:|#)(?P<path>[^)#\s]+)(?P<heading>(?:#[^)\s]*)?)\)", moved, content[0])
 
