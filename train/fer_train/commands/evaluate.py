@@ -62,9 +62,9 @@ def evaluate(
     if out is not None:
         write_json(out / METRICS, evaluation.to_json())
         plot_evaluation(evaluation, out)
-        scores = Scores(head or "default", f"labels of {split}", evaluation.to_json())
+        scores = Scores(predictor.head or "default", f"labels of {split}", evaluation.to_json())
         source = {"file": model.name, "sha256": predictor.sha256, "precision": predictor.precision,
-                  "temperature": predictor.temperature}  # fmt: skip
+                  "head": predictor.head, "temperature": predictor.temperature}  # fmt: skip
         sections = [("Faces", data_section(evaluation.faces)), ("Test faces", pictures(out, PLOTS)),
                     ("Network", options_section(source))]  # fmt: skip
         write_report(out / REPORT, f"{model.name} on {faces.title}", [scores], sections)
