@@ -25,19 +25,27 @@ JOIN_S = 2.5
 SILENT_PEER_MS = 30_000  # after which a peer that acknowledges nothing is gone
 
 
-class Connection(H11Protocol):
-    """One connection of a client, bounded in number and in the time that the head of a request may take."""
+Parser: Any = H11Protocol
+with contextlib.suppress(ImportError):  # its parser is in C: a request takes half the time
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    Parser = HttpToolsProtocol
+
+
+class Connection(Parser):  # type: ignore[misc]
+    """One connection of a client, bounded in number and in the time and size that the head of a request may take."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._late: asyncio.TimerHandle | None = None
-        app = self.app
+        self._head_bytes = 0
+        app: Any = self.app
 
         async def with_abort(scope: Any, receive: Any, send: Any) -> None:
             scope[ABORT] = self.transport.abort
             await app(scope, receive, send)
 
-        self.app = with_abort
+        self.app: Any = with_abort
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -54,23 +62,32 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
+        if not self._is_idle:
             self._stop_waiting()
+        elif self._head_bytes > 2 * MAX_HEADER_BYTES:  # and the head is not complete; guard.py refuses a complete one
+            self.transport.abort()
         elif self._late is None:
             self._expect_head()
+
+    @property
+    def _is_idle(self) -> bool:
+        """True while no request is answered."""
+        return self.cycle is None or self.cycle.response_complete
 
     def _expect_head(self) -> None:
         self._late = self.loop.call_later(HEADERS_S, self._end)
 
     def _stop_waiting(self) -> None:
+        self._head_bytes = 0
         if self._late is not None:
             self._late.cancel()
             self._late = None
 
     def _end(self) -> None:
         self._late = None
-        if self.cycle is None or self.cycle.response_complete:
+        if self._is_idle:
             self.transport.abort()
 
 

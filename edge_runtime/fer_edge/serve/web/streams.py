@@ -121,6 +121,8 @@ async def _stream(scope: Scope, receive: Receive, send: Send, kind: str, parts: 
         for task in (sending, leaving):
             task.cancel()
         await asyncio.gather(sending, leaving, return_exceptions=True)
+    if not sending.cancelled() and (error := sending.exception()) is not None:
+        raise error
 
 
 async def _send_all(scope: Scope, send: Send, parts: AsyncIterator[bytes]) -> None:

@@ -1,5 +1,6 @@
 """How watching begins and ends, what viewers see meanwhile, and what --blur and --aggregate keep from them."""
 
+import asyncio
 import json
 import re
 import signal
@@ -24,6 +25,8 @@ from fer_edge.pipeline.pipeline import Pipeline
 from fer_edge.privacy.modes import Aggregation
 from fer_edge.recognizer import EmotionRecognizer
 from fer_edge.results import Face
+from fer_edge.serve.web.live.hub import Hub
+from fer_edge.serve.web.live.pace import TICK_S, Pace
 from fer_edge.sinks.base import Published
 from fer_edge.sources.iterable import IterableSource
 from tests.edge.serve.web.conftest import TOKEN, Server
@@ -128,17 +131,48 @@ def test_a_jpeg_is_made_once_for_all_and_only_while_somebody_watches(
     assert made == [77]
 
 
-def test_no_more_than_ten_ticks_a_second_are_made(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_than_ten_ticks_a_second_are_made_and_none_for_a_client_that_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch, make_result: Callable[..., Any]
+) -> None:
     now = [1000.0]
     monkeypatch.setattr("fer_edge.serve.web.live.hub.time.monotonic", lambda: now[0])
-    hub = server.dashboard._hub
-    hub._wanted["result"] = float("inf")
-    numbers = set()
-    for _ in range(90):  # three seconds at 30 frames per second
-        now[0] += 1 / 30
-        server.feed()
-        numbers.add(hub._tick.number if hub._tick else None)
-    assert len(numbers) == 30
+    monkeypatch.setattr(Pace, "look", lambda _pace, _now: None)  # a test costs nothing but serving
+
+    async def run() -> tuple[set[int], set[int]]:
+        hub, reading, stuck = Hub(), set(), set()
+        hub.attach(asyncio.get_running_loop())
+        with hub.watch("result") as mailbox:
+            for number in range(180):  # six seconds at 30 frames per second
+                now[0] += 1 / 30
+                hub.publish(None, make_result(number))
+                await asyncio.sleep(0)
+                tick = hub._tick
+                if tick is not None:
+                    (reading if number < 90 else stuck).add(tick.number)
+                if number < 90:
+                    mailbox.take()
+        return reading, stuck
+
+    reading, stuck = asyncio.run(run())
+    assert len(reading) == 30
+    assert len(stuck - reading) <= 1
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0])
+def test_serving_that_costs_too_much_slows_down_and_recovers(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    used = {"process": 0.0}
+    monkeypatch.setattr("fer_edge.serve.web.live.pace.time.process_time", lambda: used["process"])
+    pace = Pace()
+    for second in range(8):
+        used["process"] += 1.0
+        pace.made(seconds / 4 * TICK_S / pace.interval_s)  # half or all of what a tenth of a second may cost
+        pace.look(float(second) * 1.01)
+    slowed = pace.interval_s
+    assert TICK_S < slowed < 1.0
+    for second in range(8, 30):
+        used["process"] += 1.0
+        pace.look(float(second) * 1.01)
+    assert pace.interval_s == TICK_S
 
 
 def test_viewers_see_that_the_source_is_lost_and_comes_back(server: Server, fakes: Any) -> None:

@@ -1,12 +1,13 @@
 """Hands the newest result to every client: each has a mailbox for one tick, so a slow client delays nobody.
 
 Results come in the thread of the run's sink, clients live in the server's event loop. While somebody watches, at most
-ten results a second become a `Tick`, whose JSON and JPEG are made once for all clients.
+ten results a second become a `Tick`, whose JSON and JPEG are made once for all clients, and only if one waits for it.
 """
 
 import asyncio
 import contextlib
 import json
+import math
 import threading
 import time
 from collections import deque
@@ -18,8 +19,8 @@ from fer_edge.results import FrameResult
 from fer_edge.serve.changes import ChangeDetector
 from fer_edge.serve.web.live.history import History
 from fer_edge.serve.web.live.images import Picture, draw, encode
+from fer_edge.serve.web.live.pace import Pace
 
-TICK_S = 0.1  # between two ticks
 MAX_NOTES = 100  # changes and intervals that wait for one client, and intervals that a new one gets
 RESULT, PICTURE, DRAWN = "result", "picture", "drawn"  # what a client may want of a tick
 LINGER_S = 1.0  # who asked for one image will soon ask for the next
@@ -63,6 +64,11 @@ class Mailbox:
         self._notes.extend(notes)
         self._filled.set()
 
+    @property
+    def has_tick(self) -> bool:
+        """True if the client has not taken its last tick."""
+        return self._tick is not None
+
     def close(self) -> None:
         """Wake the client: nothing comes any more."""
         self.closed = True
@@ -101,10 +107,8 @@ class Hub:
         self._frame: Frame | None = None  # of `newest`
         self._changes = ChangeDetector()
         self._mailboxes: set[Mailbox] = set()
-        self._wanted: dict[
-            str, float
-        ] = {}  # until which monotonic time someone wants it; infinite while someone watches
-        self._due = 0.0
+        self._wanted: dict[str, float] = {}  # until which monotonic time; infinite while someone watches
+        self._pace = Pace()
         self._lock, self._making = threading.Lock(), threading.Lock()
         self._tick: Tick | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -132,9 +136,8 @@ class Hub:
         if changes:
             self._post(lambda: self._deliver(notes=changes))
         now = time.monotonic()
-        if now >= self._due:
-            late_s = now - self._due  # made up for if small: ten a second on average, whatever the frames' rate
-            self._due = now + TICK_S - (late_s if late_s < TICK_S else 0.0)
+        self._pace.look(now)
+        if self._pace.is_due(now):
             self._make_tick()
 
     def publish_interval(self, line: str) -> None:
@@ -149,18 +152,25 @@ class Hub:
                 frame, result = self._frame, self.newest
             if result is None:
                 return
-            now = time.monotonic()
-            wanted = {name for name, until in tuple(self._wanted.items()) if now < until}
-            before = self._tick
+            now, before = time.monotonic(), self._tick
+            wanted = self._asked_for(now)
+            if not wanted:
+                return
             if before is not None and before.number == result.frame and _has(before, wanted):
                 return
-            picture = drawn = None
+            picture, drawn, spent_s = None, None, time.thread_time()
             if frame is not None and PICTURE in wanted:
                 picture = encode(frame.image)
             if frame is not None and DRAWN in wanted:
                 drawn = draw(frame.image, result.faces)
             tick = self._tick = Tick(result.frame, now, json.dumps(result.to_dict()), picture, drawn)
+            self._pace.made(time.thread_time() - spent_s)
         self._post(lambda: self._deliver(tick))
+
+    def _asked_for(self, now: float) -> set[str]:
+        """What somebody waits for: a client that has not taken its last tick waits for nothing."""
+        waiting = {mailbox.wants for mailbox in tuple(self._mailboxes) if not mailbox.has_tick}
+        return {name for name, until in tuple(self._wanted.items()) if now < until < math.inf or name in waiting}
 
     def _post(self, call: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the server has ended
@@ -170,6 +180,7 @@ class Hub:
     # In the event loop
 
     def _deliver(self, tick: Tick | None = None, notes: Sequence[Note] = ()) -> None:
+        self._pace.served()
         for mailbox in self._mailboxes:
             mailbox.put(tick, notes)
 
@@ -197,7 +208,7 @@ class Hub:
         """Note until when someone needs `wants`; make a tick at once if the newest one lacks it."""
         watched = any(mailbox.wants == wants for mailbox in self._mailboxes)
         now = time.monotonic()
-        self._wanted[wants] = float("inf") if watched else now + LINGER_S
+        self._wanted[wants] = math.inf if watched else now + LINGER_S
         if not watched:
             asyncio.get_running_loop().call_later(LINGER_S, self._forget, wants)
 
@@ -231,7 +242,7 @@ class Hub:
         tick, newest = self._tick, self.newest
         if tick is None or newest is None or not _has(tick, {wants}):
             return None
-        return tick if tick.number == newest.frame or time.monotonic() - tick.at < 2 * TICK_S else None
+        return tick if tick.number == newest.frame or time.monotonic() - tick.at < 2 * self._pace.interval_s else None
 
     def close(self) -> None:
         """End every client's wait."""

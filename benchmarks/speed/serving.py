@@ -1,0 +1,155 @@
+"""What does --serve cost the run: without a viewer, with one, and with ten of which one never reads?
+
+A clip of the drawn face runs through the pipeline, as fast as it can and at 30 frames per second. The contestants take
+turns. Processor time of this process per processed frame is measured; the viewers, which do what the dashboard does,
+are another process. Each watches at most ten frames per second.
+
+    python -m benchmarks.speed.serving --json serving.json
+"""
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from unittest import mock
+
+import click
+
+from benchmarks.harness.inputs import draw_clip
+from benchmarks.harness.options import FILE, results_command, rounds_option
+from benchmarks.harness.processes import resident_mb
+from benchmarks.harness.results import Results, figure
+from benchmarks.harness.streams import ignore_result
+from benchmarks.harness.tables import Table
+from benchmarks.harness.timing import interleave, pin_threads, ratios
+from fer_edge.console import run_main
+from fer_edge.detectors import open_detector
+from fer_edge.detectors.base import FramedDetector
+from fer_edge.errors import SourceError
+from fer_edge.network.classifier import Classifier
+from fer_edge.pipeline.options import StreamOptions
+from fer_edge.pipeline.pipeline import Pipeline, Publish
+from fer_edge.serve.run_state import RunState
+from fer_edge.serve.web.dashboard import Dashboard
+from fer_edge.serve.web.live import hub, images
+from fer_edge.sinks.base import SinkRunner
+from fer_edge.sources import open_source
+from fer_models import default_model
+
+BASELINE, ALONE, ONE, TEN = "without --serve", "--serve, nobody watches", "one viewer", "ten viewers, one never reads"
+VIEWERS = {ALONE: (0, 0), ONE: (1, 0), TEN: (9, 1)}  # those that read, and those that do not
+WARM_UP_FRAMES = 30
+SPEEDS = {"at full speed": None, "at 30 frames per second": False}  # values of `lossless`
+
+
+@dataclass(frozen=True)
+class Served:
+    """One pass: processor ms per frame, JPEGs per second (plain and drawn), resident memory in MB at the end."""
+
+    cpu_ms: float
+    jpegs_per_s: float
+    memory_mb: float
+
+
+@contextlib.contextmanager
+def watched(dashboard: Dashboard, reading: int, silent: int) -> Iterator[None]:
+    """Viewers of `dashboard` during the block."""
+    dashboard.start(lambda: None)
+    command = [sys.executable, "-m", "benchmarks.speed.viewers", *map(str, (dashboard.port, reading, silent))]
+    viewers = None
+    try:
+        if reading or silent:
+            viewers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            assert viewers.stdout is not None
+            viewers.stdout.readline()
+        yield
+    finally:
+        dashboard.stop()
+        if viewers is not None:
+            viewers.communicate()
+
+
+def one_pass(
+    clip: Path, detector: FramedDetector, classifier: Classifier, lossless: bool | None, viewers: tuple[int, int] | None
+) -> Served:
+    """The clip from its WARM_UP_FRAMES on; without a server if `viewers` is None."""
+    options = StreamOptions(lossless=lossless)
+    with contextlib.ExitStack() as stack:
+        encodes = stack.enter_context(mock.patch.object(hub, "encode", wraps=images.encode))
+        draws = stack.enter_context(mock.patch.object(hub, "draw", wraps=images.draw))
+        publish: Publish = ignore_result
+        if viewers is not None:
+            state = RunState(classifier)
+            dashboard = Dashboard(("127.0.0.1", 0), None, (), state)
+            runner = SinkRunner(dashboard.sink, live=True)
+            stack.callback(runner.close)
+            publish = runner.offer
+            stack.enter_context(watched(dashboard, *viewers))
+        pipeline = Pipeline(open_source(clip), detector, classifier, publish, options)
+        if viewers is not None:
+            state.begin(pipeline)
+        pipeline.start()
+        stats = pipeline.stats
+        while stats.processed < WARM_UP_FRAMES and not pipeline.wait(0.01):
+            pass
+        encodes.reset_mock()
+        draws.reset_mock()
+        frames, cpu_s, started = stats.processed, time.process_time(), time.perf_counter()
+        while not pipeline.wait(60):
+            pass
+        cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - started
+        pipeline.release()
+        frames = stats.processed - frames
+        jpegs = (encodes.call_count + draws.call_count) / wall_s
+        memory_mb = resident_mb()
+    if frames < 1:
+        raise SourceError(f"{clip} has too few frames: name a longer video")
+    return Served(1000 * cpu_s / frames, jpegs, memory_mb)
+
+
+@click.command(help=__doc__)
+@click.option("--video", type=FILE, metavar="FILE", help="Use this video.  [default: the drawn face]")
+@click.option("--frames", type=click.IntRange(60), default=210, show_default=True, help="Frames of the drawn clip.")
+@rounds_option(7)
+@results_command()
+def main(video: Path | None, frames: int, rounds: int) -> Results:
+    """Measure, print, write."""
+    results = Results("serving", "What does --serve cost the run?", pin_threads(1))
+    detector, classifier = open_detector("luma"), Classifier(default_model())
+    contestants = {BASELINE: None, **VIEWERS}
+    with tempfile.TemporaryDirectory() as folder:
+        clip = video or draw_clip(Path(folder) / "clip.mkv", frames)
+        for speed, lossless in SPEEDS.items():
+            jobs: dict[str, Callable[[], Served]] = {
+                name: partial(one_pass, clip, detector, classifier, lossless, viewers)
+                for name, viewers in contestants.items()
+            }
+            add_results(results, speed, interleave(jobs, rounds, results.probe))
+    return results
+
+
+def add_results(results: Results, speed: str, measured: dict[str, list[Served]]) -> None:
+    """The figures and the table of one speed."""
+    baseline = [one.cpu_ms for one in measured[BASELINE]]
+    rows = []
+    for name, passes in measured.items():
+        cpu = figure(f"{name}, {speed}", [one.cpu_ms for one in passes], "ms per frame")
+        ratio = figure(f"{name} / {BASELINE}, {speed}", ratios([one.cpu_ms for one in passes], baseline), ratio=True)
+        if name != BASELINE:
+            results.figures += [cpu, ratio]
+        jpegs = figure(name, [one.jpegs_per_s for one in passes])
+        rows.append([
+            name, f"{cpu.median:.2f} ms", f"{ratio.median:.3f} ({ratio.quartiles[0]:.3f} to {ratio.quartiles[1]:.3f})",
+            f"{jpegs.median:.1f}", f"{passes[0].memory_mb:.0f} to {passes[-1].memory_mb:.0f} MB",
+        ])  # fmt: skip
+    columns = ["", "processor time per frame", "ratio (quartiles)", "JPEGs per second", "memory, first to last pass"]
+    results.tables.append(Table(f"A clip {speed}", columns, rows, "Each JPEG is made once for all viewers."))
+
+
+if __name__ == "__main__":
+    run_main(main, "python -m benchmarks.speed.serving")
