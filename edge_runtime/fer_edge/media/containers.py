@@ -18,6 +18,7 @@ ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 MAX_INDEX_BYTES = 64_000_000  # a larger index is not read
 MAX_AVI_BYTES = 1_000_000_000  # larger files have an index of another kind
 MAX_BOXES = 1_000_000
+MAX_RUNS = 1_000_000  # of an index; each takes 100 bytes or more
 MAX_FRAMES = 10_000_000  # 46 hours at 60 per second; an index of more is not believed
 DV_FRAME_BYTES = (120_000, 144_000)  # of 525 and 625 lines, 25 Mbit/s
 EDIT_TOLERANCE = 2  # frames by which FFmpeg and we may disagree at the ends of an edit
@@ -74,7 +75,7 @@ def owed_frames(path: Path) -> int | None:
             if kind == b"moov" and end <= size and end - start <= MAX_INDEX_BYTES:
                 file.seek(start)
                 try:
-                    return _owed(file.read(end - start))
+                    return _owed(memoryview(file.read(end - start)))
                 except (struct.error, IndexError):
                     return None
     return None
@@ -97,10 +98,10 @@ def _boxes(file: BinaryIO, start: int, size: int) -> Iterator[tuple[bytes, int, 
         start = end
 
 
-def _children(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _children(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     start = 0
     while start + 8 <= len(data):
-        length, kind = int.from_bytes(data[start : start + 4], "big"), data[start + 4 : start + 8]
+        length, kind = int.from_bytes(data[start : start + 4], "big"), bytes(data[start + 4 : start + 8])
         begin = start + 8
         if length == 1:
             length, begin = int.from_bytes(data[start + 8 : start + 16], "big"), start + 16
@@ -111,7 +112,7 @@ def _children(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         start = end
 
 
-def _box(data: bytes, *path: bytes) -> bytes | None:
+def _box(data: memoryview, *path: bytes) -> memoryview | None:
     """The content of the first box below `data` at `path`."""
     for kind in path:
         found = next((content for name, content in _children(data) if name == kind), None)
@@ -121,7 +122,7 @@ def _box(data: bytes, *path: bytes) -> bytes | None:
     return data
 
 
-def _owed(moov: bytes) -> int | None:
+def _owed(moov: memoryview) -> int | None:
     header = _box(moov, b"mvhd")
     if header is None or _box(moov, b"mvex") is not None:  # fragments have their own indexes
         return None
@@ -133,7 +134,7 @@ def _owed(moov: bytes) -> int | None:
     return None
 
 
-def _track_frames(track: bytes, movie_scale: int) -> int | None:
+def _track_frames(track: memoryview, movie_scale: int) -> int | None:
     header, table = _box(track, b"mdia", b"mdhd"), _box(track, b"mdia", b"minf", b"stbl")
     durations = None if table is None else _box(table, b"stts")
     if header is None or table is None or durations is None:
@@ -156,15 +157,17 @@ def _track_frames(track: bytes, movie_scale: int) -> int | None:
     return total if shown == total else max(0, shown - EDIT_TOLERANCE)
 
 
-def _runs(box: bytes | None) -> list[tuple[int, int]]:
-    """The (count, value) pairs of an stts or ctts box; offsets of ctts may be negative."""
+def _runs(box: memoryview | None) -> list[tuple[int, int]]:
+    """The (count, value) pairs of an stts or ctts box; offsets of ctts may be negative. IndexError for too many."""
     if box is None:
         return []
     count = min(struct.unpack_from(">I", box, 4)[0], (len(box) - 8) // 8)
+    if count > MAX_RUNS:
+        raise IndexError(count)
     return [struct.unpack_from(">Ii", box, 8 + 8 * index) for index in range(count)]
 
 
-def _edits(box: bytes | None, to_media: float) -> list[tuple[float, float]]:
+def _edits(box: memoryview | None, to_media: float) -> list[tuple[float, float]]:
     """The parts of the media that an edit list shows, in its time units."""
     if box is None:
         return []

@@ -10,6 +10,7 @@ import pytest
 
 from fer_edge.errors import SourceError
 from fer_edge.media import ffmpeg_memory
+from fer_edge.media.containers import owed_frames
 from fer_edge.media.ffmpeg_memory import bound_ffmpeg, decoder_threads, size_fault
 from fer_edge.sources import open_source
 from fer_edge.sources.capture import _with_square_pixels
@@ -88,3 +89,20 @@ def test_wide_pixels_do_not_make_frames_larger_than_allowed() -> None:
 def test_4k_is_allowed() -> None:
     assert size_fault(4096, 2304) == ""
     assert size_fault(7680, 4320) != ""
+
+
+def test_an_index_of_millions_of_entries_is_not_listed(tmp_path: Path) -> None:
+    def box(kind: bytes, *contents: bytes) -> bytes:
+        content = b"".join(contents)
+        return (len(content) + 8).to_bytes(4, "big") + kind + content
+
+    def movie(runs: int) -> bytes:
+        table = box(b"stbl", box(b"stts", bytes(4) + runs.to_bytes(4, "big") + (b"\0\0\0\1" + bytes(4)) * runs))
+        header = bytes(12) + (25).to_bytes(4, "big") + bytes(8)
+        media = box(b"mdia", box(b"mdhd", header), box(b"hdlr", bytes(8) + b"vide"), box(b"minf", table))
+        return box(b"ftyp", b"isom") + box(b"moov", box(b"mvhd", header), box(b"trak", media))
+
+    (tmp_path / "a.mp4").write_bytes(movie(1000))
+    assert owed_frames(tmp_path / "a.mp4") == 1000
+    (tmp_path / "a.mp4").write_bytes(movie(1_000_001))
+    assert owed_frames(tmp_path / "a.mp4") is None
