@@ -129,7 +129,7 @@ def _owed(moov: memoryview) -> int | None:
     movie_scale = struct.unpack_from(">I", header, 20 if header[0] else 12)[0]
     for kind, track in _children(moov):
         handler = _box(track, b"mdia", b"hdlr") if kind == b"trak" else None
-        if handler is not None and handler[8:12] == b"vide":
+        if handler is not None and bytes(handler[8:12]) == b"vide":
             return _track_frames(track, movie_scale)
     return None
 
