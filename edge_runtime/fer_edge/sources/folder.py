@@ -53,16 +53,13 @@ def chosen(paths: Iterable[Path], where: Path | str) -> list[Path]:
             where, len(unread), _named(unread, where),
         )  # fmt: skip
     if no_files:
-        log.warning(
-            "%s: %d entries are passed over, because they are no files: %s (%s)",
-            where, len(no_files), _named(no_files, where), kind_of(min(no_files, key=natural_order)),
-        )  # fmt: skip
+        log.warning("%s: passed over, because no files: %d: %s", where, len(no_files), _named(no_files, where, True))
     return sorted(found, key=natural_order)
 
 
-def _named(paths: list[Path], where: Path | str) -> str:
+def _named(paths: list[Path], where: Path | str, with_kind: bool = False) -> str:
     shown = [
-        str(path.relative_to(where) if path.is_relative_to(where) else path)
+        str(path.relative_to(where) if path.is_relative_to(where) else path) + f" ({kind_of(path)})" * with_kind
         for path in sorted(paths, key=natural_order)[: MAX_NAMED + 1]
     ]
     return ", ".join(shown[:MAX_NAMED]) + (", ..." if len(shown) > MAX_NAMED else "")
