@@ -138,7 +138,7 @@ def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ModelError, match=r"detector\.pt"):
             load_detector(tmp_path / name)
     torch.save({"schema": 1, "detector": "luma", "state_dict": {}, "options": {}}, tmp_path / "empty.pt")
-    with pytest.raises(ModelError, match="other weights"):
+    with pytest.raises(ModelError, match="the weights are not those of luma"):
         load_detector(tmp_path / "empty.pt")
 
 
