@@ -18,14 +18,15 @@ def open_deinterlaced(source: Path | Stream) -> cv2.VideoCapture:
     return open_filtered(source, "scale=interl=-1,yadif=deint=interlaced")
 
 
-def has_interlaced_frames(source: Path | Stream, near_s: float, frames: int = LOOK_FRAMES) -> bool:
+def has_interlaced_frames(source: Path | Stream, near_s: float, frames: int = LOOK_FRAMES) -> bool | None:
     """True if a video, from the key frame before `near_s` seconds on, has interlaced frames among so many.
 
-    False also if FFmpeg has no filters: then OpenCV is older than the fault.
+    None if it can't be looked at: a server takes no second connection, or FFmpeg has no filters, and is then older than
+    the fault.
     """
     kinds = "select='not(eq(interlace_type,PROGRESSIVE))'"
     capture = open_filtered(source, f"trim=end_frame={frames},{kinds}", near_s)
     try:
-        return bool(capture.isOpened() and capture.grab())
+        return bool(capture.grab()) if capture.isOpened() else None
     finally:
         capture.release()

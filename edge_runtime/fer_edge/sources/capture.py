@@ -151,7 +151,10 @@ class ProgressiveSource(CaptureSource):
     def _look(self, near_s: float = 0.0) -> bool:
         """Search for interlaced frames near `near_s`; if there are any, continue through FFmpeg's filters."""
         self._looks += 1
-        if not has_interlaced_frames(self._origin, near_s - 1.0, self.look_frames):
+        found = has_interlaced_frames(self._origin, near_s - 1.0, self.look_frames)
+        if found is None:
+            self._look_failed()
+        if not found:
             return False
         capture = open_deinterlaced(self._origin)
         if not capture.isOpened():
@@ -170,6 +173,9 @@ class ProgressiveSource(CaptureSource):
             for _ in range(self._decoded - 1):
                 capture.grab()
         return True
+
+    def _look_failed(self) -> None:
+        """Called when a look was not possible."""
 
     def _restart(self) -> None:
         self._timestamp_s, self._offset_s, self._decoded, self._breaks = -math.inf, 0.0, 0, 0

@@ -1,5 +1,6 @@
 """Network streams: RTSP, HTTP and others, which lead nowhere but to their own host."""
 
+import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from fer_edge.errors import SourceError
@@ -13,6 +14,9 @@ from fer_edge.sources.capture import ProgressiveSource, fourcc_of
 if TYPE_CHECKING:
     from fer_edge.media.gate import Gate
 
+log = logging.getLogger(__name__)
+
+ADVICE = "if it is interlaced, OpenCV can't convert it: let the camera send progressive frames"
 STILL_FORMATS = {"MJPG", "MPNG", "PNG", "WEBP", "BMP", "TIFF", "JP2K", "PPM", "PGM"}  # codecs of images
 
 
@@ -47,6 +51,10 @@ class UrlSource(ProgressiveSource):
         if self._gate is None:
             return "check the address, the network and the credentials"
         return self._gate.refused or "its playlist names nothing that can be read: only videos of its own server are"
+
+    def _look_failed(self) -> None:
+        if self._looks == self.max_looks and not ffmpeg_follows_redirects():  # an older FFmpeg converts all frames
+            log.warning("%s: many of its frames are equal, and it takes no second connection: %s", self.name, ADVICE)
 
     def is_one_image(self) -> bool:
         """True if the URL gave one image; to know that of an image's format, this waits for a second frame."""

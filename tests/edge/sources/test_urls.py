@@ -322,3 +322,17 @@ def test_an_interlaced_stream_that_no_filter_reads_is_unreadable(
     frames = list(iter(source.read, None))
     source.close()
     assert [(frame.image, frame.problem) for frame in frames] == [(None, INTERLACED)] * FRAMES
+
+
+def test_equal_frames_of_a_server_that_takes_no_second_connection_are_warned_about(
+    camera: Site, clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("fer_edge.sources.url.ffmpeg_follows_redirects", lambda: False)
+    monkeypatch.setattr("fer_edge.sources.capture.has_interlaced_frames", lambda *_: None)
+    monkeypatch.setattr(UrlSource, "look_factor", 2)
+    camera.pages = {"/i.mkv": clips["gray.mkv"].read_bytes()}
+    source = UrlSource(f"{camera.url}/i.mkv")
+    assert len(list(iter(source.read, None))) == FRAMES
+    source.close()
+    assert len(caplog.records) == 1
+    assert "many of its frames are equal, and it takes no second connection" in caplog.text
