@@ -5,8 +5,18 @@
 PYTHON ?= python3
 SOURCES := pyproject.toml $(shell find edge_runtime models/fer_models train export -type f -not -path '*/__pycache__/*')
 DEV := .venv-dev/bin
+# The virtual environment $(1), or one line that says what is missing: Debian's python3 comes without venv.
+VENV_PACKAGE = $(notdir $(PYTHON))-venv
+define make_venv
+	@command -v $(PYTHON) > /dev/null || { echo '$(PYTHON) is not installed: sudo apt-get install $(VENV_PACKAGE)'; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$$($(PYTHON) --version) is too old: name a Python of 3.11 or newer, as in make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
+		echo '$(PYTHON) has no venv: sudo apt-get install $(VENV_PACKAGE)'; exit 1; }
+	$(PYTHON) -m venv $(1)
+endef
 
-.PHONY: demo docs release-check test check test-slow test-opencv5 audit lint format bench report pi clean
+.PHONY: demo docs release-check test check test-slow container-check test-opencv5 audit lint format bench report pi clean
 
 # An animation of it: make demo ARGS='--output demo.webp'
 demo: .venv/installed
@@ -15,7 +25,7 @@ demo: .venv/installed
 
 # The whole suite without the tests marked slow.
 test: lint
-	@echo 'The suite takes about 5 minutes on two idle cores.'
+	@echo 'The suite takes about 7 minutes on two idle cores.'
 	$(DEV)/python -m pytest
 
 # Lint, types and the tests of what changed since this branch left main; BASE=COMMIT compares with another commit.
@@ -28,7 +38,7 @@ test-slow: .venv-dev/installed
 # Known faults of the installed packages, where the package index serves advisories. The tool has its own environment.
 AUDIT_UNAVAILABLE = the package index serves no advisories here: run make audit with another one (PIP_INDEX_URL)
 audit: .venv-dev/installed
-	$(PYTHON) -m venv build/audit
+	$(call make_venv,build/audit)
 	build/audit/bin/pip install --quiet --disable-pip-version-check pip-audit || { echo 'pip-audit: not in this package index'; exit 1; }
 	$(DEV)/python -m pip freeze --exclude-editable > build/audit/packages.txt
 	@build/audit/bin/pip-audit --no-deps --disable-pip -r build/audit/packages.txt \
@@ -36,6 +46,11 @@ audit: .venv-dev/installed
 		if grep -qE 'ConnectionError|HTTPError|ServiceError|Max retries|Failed to|could not be audited' \
 			build/audit/found.txt build/audit/errors.txt; then echo 'audit: $(AUDIT_UNAVAILABLE)'; exit 1; fi; \
 		cat build/audit/found.txt build/audit/errors.txt; exit $$code
+
+# deploy/Containerfile without a container engine: its steps run in a throw-away Debian (needs root, apt's debootstrap and
+# a network; about four minutes). `make test-slow` does the same where it can.
+container-check: .venv-dev/installed
+	$(DEV)/python -m pytest -m slow -rP tests/packaging/test_container.py
 
 # The runtime with OpenCV 5. Everything else is tested with OpenCV 4, which still has the Haar cascades.
 test-opencv5: .venv-opencv5/installed
@@ -52,6 +67,7 @@ docs: .venv-dev/installed
 	@echo 'Open build/docs/index.html.'
 
 lint: .venv-dev/installed
+	@echo 'Lint takes seconds; types take about a minute at first.'
 	$(DEV)/ruff check .
 	$(DEV)/ruff format --check .
 	$(DEV)/mypy
@@ -82,19 +98,21 @@ pi: .venv-dev/installed
 # The light runtime, as on a device: reinstalled when a source file changes.
 .venv/installed: $(SOURCES)
 	@echo 'Installing the runtime into .venv: about a minute.'
-	$(PYTHON) -m venv .venv
+	$(call make_venv,.venv)
 	.venv/bin/pip install --quiet --disable-pip-version-check .
 	touch $@
 
 # Everything, editable: reinstalled when a dependency changes.
 .venv-dev/installed: pyproject.toml
 	@echo 'Installing everything into .venv-dev, torch too: some minutes, 2 GB of disk.'
-	$(PYTHON) -m venv .venv-dev
+	$(call make_venv,.venv-dev)
 	.venv-dev/bin/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(DEV)/python -c 'import cv2' 2> /dev/null || { \
+		echo "OpenCV can't be loaded, most often for want of: sudo apt-get install libgl1 libglib2.0-0"; exit 1; }
 	touch $@
 
 .venv-opencv5/installed: pyproject.toml
-	$(PYTHON) -m venv .venv-opencv5
+	$(call make_venv,.venv-opencv5)
 	.venv-opencv5/bin/pip install --quiet --disable-pip-version-check -e '.[analysis]' 'opencv-python>=5' 'tqdm>=4.66' 'pytest>=8.3' 'hypothesis>=6.100' 'onnx>=1.18'
 	touch $@
 

@@ -111,12 +111,3 @@ def test_the_command_line_of_the_container_is_understood(monkeypatch: pytest.Mon
     assert parameters["mqtt"] == "mqtt://mosquitto"
     assert parameters["serve"] == ("0.0.0.0", 8080)
     assert parameters["serve_token"] == Path("/run/secrets/token")
-
-
-def test_the_image_copies_what_there_is_and_its_user_is_not_root() -> None:
-    text = (DEPLOY / "Containerfile").read_text(encoding="utf-8")
-    assert re.search(r"^USER (?!0|root)\d+:\d+$", text, re.MULTILINE)
-    copied = [word for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE) for word in line.split()[:-1]]
-    assert len(copied) > 3
-    assert [name for name in copied if not (DEPLOY.parent / name).exists()] == []
-    assert re.search(r"^FROM \S+:\d", text, re.MULTILINE)
