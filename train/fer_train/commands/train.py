@@ -1,5 +1,6 @@
 """The main command of fer-train: train a network and write its results."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,8 @@ def train(**given: Any) -> None:
     with extra_required("fer-train", "train"):
         import torch
     if given["resume"]:
-        _check_out(given["out"], resume=True, overwrite=False)
+        if int(os.environ.get("RANK", "0")) == 0:  # of several processes, which torchrun numbers, one holds the folder
+            _check_out(given["out"], resume=True, overwrite=False)
         given = continued(click.get_current_context(), given)
     try:
         _train(given, **{name: given[name] for name in ("data", "out", "resume", "overwrite", "tensorboard")})
