@@ -55,7 +55,7 @@ MAX_MODEL_SECONDS = Limit("FER_EDGE_MAX_MODEL_SECONDS", 30, "seconds that a netw
 MAX_UPLOAD_BYTES = Limit("FER_EDGE_MAX_UPLOAD_BYTES", 10_000_000, "bytes of an image that a client sends to --serve")
 MAX_UPLOAD_PIXELS = Limit("FER_EDGE_MAX_UPLOAD_PIXELS", 20_000_000, "pixels of such an image")
 MAX_UPLOAD_DECODING_BYTES = Limit(
-    "FER_EDGE_MAX_UPLOAD_DECODING_BYTES", 120_000_000, "bytes of memory that such an image takes while it is decoded"
+    "FER_EDGE_MAX_UPLOAD_DECODING_BYTES", 130_000_000, "bytes of memory that such an image takes while it is decoded"
 )
 
 # Of data sets, which fer-train and fer-export read.

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fer_edge.errors import ConnectError, FerError
+from fer_edge.guards.secrets import redact_text
 from fer_edge.privacy.modes import Aggregation
 from fer_edge.results import FrameResult
 from fer_edge.serve.actions import command as command_module
@@ -362,8 +363,9 @@ def test_an_end_without_the_server_comes_soon_and_says_what_is_lost(
     ],
 )
 def test_what_is_no_address_is_refused(value: str) -> None:
-    with pytest.raises(ConnectError, match="is no address: write https://HOST"):
+    with pytest.raises(ConnectError, match="is no address: write https://HOST") as refused:
         given_url(value)
+    assert redact_text(str(refused.value)) == str(refused.value)  # or the hint would not be shown as it is
 
 
 def test_a_login_in_the_address_is_refused_and_not_repeated() -> None:

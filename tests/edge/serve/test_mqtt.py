@@ -4,8 +4,10 @@ import json
 import os
 import shutil
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +39,22 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 
 @pytest.fixture
+def hangs_up() -> Iterator[int]:
+    """The port of a server that ends each connection after the first bytes, as TLS does with what is no TLS."""
+
+    class HangUp(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), HangUp) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
 def listen() -> Iterator[Callable[[Broker], Listener]]:
     listeners: list[Listener] = []
 
@@ -54,8 +72,10 @@ def open_sink(run_state) -> Iterator[Callable[..., MqttSink]]:
     """A sink with the id door, connected or about to be."""
     sinks: list[MqttSink] = []
 
-    def start(broker: Broker, url: str | None = None, aggregation: Aggregation | None = None, **options) -> MqttSink:
-        given = ConnectOptions(mqtt=url or broker.url, **{"mqtt_id": "door", **options})
+    def start(
+        broker: Broker | None, url: str | None = None, aggregation: Aggregation | None = None, **options
+    ) -> MqttSink:
+        given = ConnectOptions(mqtt=url or (broker and broker.url), **{"mqtt_id": "door", **options})
         sinks.append(open_mqtt(given, run_state(1, aggregation=aggregation)))
         sinks[-1].flush()
         return sinks[-1]
@@ -175,6 +195,16 @@ def test_a_broker_that_comes_later_is_said_once_and_gets_everything(
     assert [record.getMessage() for record in caplog.records] == [
         f"--mqtt {broker.url} can't be reached (Connection refused): the run goes on and tries again",
         f"--mqtt {broker.url} is back",
+    ]
+
+
+def test_a_port_that_hangs_up_is_said(open_sink, hangs_up: int, caplog: pytest.LogCaptureFixture) -> None:
+    sink = open_sink(None, f"mqtt://127.0.0.1:{hangs_up}")
+    wait_for(lambda: caplog.records, "a message")
+    sink.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"--mqtt mqtt://127.0.0.1:{hangs_up} ends the connection at once: check the port, which may want mqtts instead "
+        "of mqtt; the run goes on and tries again"
     ]
 
 

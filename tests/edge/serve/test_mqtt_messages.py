@@ -10,6 +10,7 @@ import jinja2
 import pytest
 
 from fer_edge.errors import ConnectError, FerError, MissingExtraError
+from fer_edge.guards.secrets import redact_text
 from fer_edge.privacy.intervals import IntervalAggregator
 from fer_edge.privacy.modes import Aggregation
 from fer_edge.results import FrameResult
@@ -63,6 +64,7 @@ def test_a_wrong_address_is_refused(command, value: str, message: str) -> None:
     assert isinstance(error, ConnectError)
     assert message in str(error)
     assert "s3cret" not in str(error)
+    assert redact_text(str(error)) == str(error)  # or the hint would not be shown as it is
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_a_wrong_address_is_refused(command, value: str, message: str) -> None:
     [
         (["--mqtt-id", "a/b"], "--mqtt-id 'a/b' is no id"),
         (["--mqtt-id", ""], "is no id"),
-        (["--mqtt-ca", "ca.pem"], "write mqtts:// in --mqtt"),
+        (["--mqtt-ca", "ca.pem"], "write mqtts instead of mqtt in --mqtt"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(command, options: list[str], message: str) -> None:

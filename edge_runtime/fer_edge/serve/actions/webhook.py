@@ -29,6 +29,7 @@ FIRST_RETRY_S, MAX_RETRY_S = 1.0, 60.0
 MAX_ATTEMPTS = 10  # per record: about six minutes
 CLOSE_TIMEOUT_S = 2.0
 MAX_WARNINGS = 10
+ADDRESS_HINT = "write https://HOST, with :PORT and /PATH if it has them"
 BUSY = (408, 425, 429)  # and every 5xx: the same may work later
 HEADER = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([\x20-\x7e]+)", re.ASCII)
 URL_TEXT = re.compile(r"[\x21-\x7e]+", re.ASCII)
@@ -45,14 +46,14 @@ def given_url(text: str) -> str:
         url = urlsplit(text)
         host, user, _port = url.hostname, url.username, url.port
     except ValueError:
-        raise ConnectError("--webhook is no address: write https://HOST[:PORT]/PATH") from None
+        raise ConnectError(f"--webhook is no address: {ADDRESS_HINT}") from None
     if "@" in url.netloc or user is not None:
         raise ConnectError(
             "--webhook must not hold a user or a password, which every user of this machine could read: put a header "
             f"into --webhook-header-file, or a token into {SECRET_VARIABLE}"
         )
     if url.scheme.lower() not in ("http", "https") or not host or not URL_TEXT.fullmatch(text) or url.fragment:
-        raise ConnectError(f"--webhook {redact(text)} is no address: write https://HOST[:PORT]/PATH")
+        raise ConnectError(f"--webhook {redact(text)} is no address: {ADDRESS_HINT}")
     if url.scheme.lower() == "http" and not is_local(host):
         log.warning("--webhook %s: what is sent can be read on its way; use https", redact(text))
     return text

@@ -59,7 +59,7 @@ def given_broker(options: ConnectOptions) -> Broker:
     if password is not None and user is None:
         raise ConnectError("MQTT has no password without a user: give --mqtt-user")
     if options.mqtt_ca is not None and not broker.tls:
-        raise ConnectError("--mqtt-ca is for an encrypted connection: write mqtts:// in --mqtt")
+        raise ConnectError("--mqtt-ca is for an encrypted connection: write mqtts instead of mqtt in --mqtt")
     return Broker(broker.host, broker.port, broker.tls, broker.base, user, password)
 
 
@@ -78,7 +78,10 @@ def parse_broker(text: str) -> Broker:
     """
     found = ADDRESS.fullmatch(text)
     if found is None:
-        raise ValueError(f"{redact(text)} is no address of a broker: write mqtt://HOST or mqtts://HOST:PORT/BASE-TOPIC")
+        raise ValueError(
+            f"{redact(text)} is no address of a broker: write mqtt://HOST or mqtts://HOST, with :PORT and /BASE-TOPIC "
+            "if you need them"
+        )
     scheme, login, host, port, path = found.groups()
     scheme = scheme.lower()
     number = PORTS[scheme] if port is None else int(port)

@@ -174,7 +174,11 @@ class BrokerClient:
         self._greeted = True
 
     def _disconnected(self, *_details: Any) -> None:
-        if self._stopping or not self._was_connected or self._said_down:
+        if self._stopping or self._said_down:
+            return
+        if not self._was_connected:
+            hint = "the port" if self._broker.tls else "the port, which may want mqtts instead of mqtt"
+            self._say_down(f"ends the connection at once: check {hint}; the run goes on and tries again")
             return
         self._losses += 1
         if self._losses <= MAX_WARNINGS:

@@ -71,7 +71,9 @@ def _hidden(paths: list[Route], sentence: str) -> list[Route]:
 
 def build_app(paths: list[Route]) -> Starlette:
     """The application of those routes."""
-    return Starlette(routes=paths, exception_handlers={HTTPException: _refuse, Exception: _failed})
+    app = Starlette(routes=paths, exception_handlers={HTTPException: _refuse, Exception: _failed})
+    app.router.redirect_slashes = False  # an absolute address, which is wrong behind a proxy
+    return app
 
 
 async def _refuse(_request: Request, error: Exception) -> Response:

@@ -21,7 +21,8 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+?)\.?(?::\d{1,5})?")
 ORIGIN = re.compile(rb"https?://([^/]+)")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-OPEN_PATHS = ("/", "/api/v1/health", "/api/v1/login")  # without a token; the page itself shows nothing of the run
+HEALTH = "/api/v1/health"  # answers even if viewers have taken every place: a watchdog must not restart the run
+OPEN_PATHS = ("/", HEALTH, "/api/v1/login")  # without a token; the page itself shows nothing of the run
 OPEN_FOLDER = "/static/"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -105,7 +106,7 @@ class Guard:
         path, method = scope["path"], scope["method"]
         if not self._hosts.allow(headers.get(b"host", b"")):
             raise Refusal(403, "this host name is not allowed: start fer-edge with --serve-host NAME")
-        if self._requests > MAX_REQUESTS:
+        if self._requests > MAX_REQUESTS and path != HEALTH:
             raise Refusal(503, f"{MAX_REQUESTS} requests are open: close a viewer or try again", 2, close=True)
         if not _is_own_page(headers, path, method, self._hosts):
             raise Refusal(403, "a page of another site asked: use the dashboard's own address")

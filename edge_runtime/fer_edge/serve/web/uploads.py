@@ -16,7 +16,7 @@ from starlette.responses import Response
 from fer_edge.framing import Image
 from fer_edge.guards.exit_guard import native_calls
 from fer_edge.guards.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_DECODING_BYTES, MAX_UPLOAD_PIXELS
-from fer_edge.media.door import decode_image
+from fer_edge.media.door import decode_image, decoding_bytes
 from fer_edge.media.formats import layout_of
 from fer_edge.recognizer import EmotionRecognizer
 from fer_edge.results import JSON_SCHEMA
@@ -99,6 +99,12 @@ def decoded(data: bytes) -> Image:
     pixels, limit = layout.width * layout.height, MAX_UPLOAD_PIXELS.value
     if pixels > limit:
         raise Refusal(413, f"the {layout.format} has {pixels:,} pixels, more than {limit:,}: send a smaller one")
+    needed, memory = decoding_bytes(layout, len(data)), MAX_UPLOAD_DECODING_BYTES.value
+    if layout.complete and needed > memory:
+        raise Refusal(
+            413,
+            f"decoding the {layout.format} takes {needed:,} bytes of memory, more than {memory:,}: send a smaller one",
+        )
     try:
         return decode_image(data, memory=MAX_UPLOAD_DECODING_BYTES).image
     except ValueError as error:

@@ -97,5 +97,7 @@ def test_wrong_parameters_paths_and_methods_say_what_is_right(server: Server) ->
         found = server.get(path)
         assert found.status == 400
         assert "whole number" in found.json["error"]
-    assert server.get("/nothing").json["error"] == "there is no such path: see /api/v1/openapi.json"
+    for path in ("/nothing", "/api/v1/status/"):
+        found = server.get(path)
+        assert (found.status, found.json["error"]) == (404, "there is no such path: see /api/v1/openapi.json")
     assert server.request("POST", "/api/v1/status").status == 405

@@ -193,6 +193,7 @@ def test_requests_beyond_the_bound_are_refused_and_served_again_later(server: Se
     assert [stream.status for stream in streams] == [200] * MAX_REQUESTS
     refused = server.get(STATUS)
     assert (refused.status, refused.headers["retry-after"]) == (503, "2")
+    assert server.get("/api/v1/health").status == 200
     for stream in streams:
         stream.close()
     deadline = time.monotonic() + 10

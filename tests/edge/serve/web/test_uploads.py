@@ -73,6 +73,21 @@ def test_a_bomb_is_refused_before_it_is_decoded(server: Server, monkeypatch: pyt
     assert send(server, png_that_claims(50_000, 50_000), "image/png").status == 413
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_an_image_of_as_many_pixels_as_are_allowed_is_decoded(suffix: str) -> None:
+    data = encoded(np.zeros((4472, 4472), np.uint8), suffix)
+    assert uploads.decoded(data).shape == (4472, 4472, 3)
+
+
+def test_an_image_that_takes_too_much_memory_is_refused_with_what_the_client_can_do(
+    server: Server, face_image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_EDGE_MAX_UPLOAD_DECODING_BYTES", "300000")
+    found = send(server, encoded(face_image, ".png"), "image/png")
+    assert found.status == 413
+    assert found.json["error"].endswith("bytes of memory, more than 300,000: send a smaller one")
+
+
 def test_a_huge_body_is_refused_by_its_announced_or_its_real_size(server: Server, monkeypatch: Any) -> None:
     monkeypatch.setenv("FER_EDGE_MAX_UPLOAD_BYTES", "100000")
     for body in (bytes(300_000), iter([bytes(50_000)] * 6)):  # an iterator is sent in chunks, without a length
