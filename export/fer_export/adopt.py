@@ -334,7 +334,7 @@ def probe(model: onnx.ModelProto, source: Path, adoption: Adoption) -> list[npt.
         reason = " ".join(str(getattr(error, "reason", error)).split())[:160]
         raise ModelError(f"{source} can't be run on uint8 faces ({reason}): check the options against it") from error
     if not all(np.isfinite(rows).all() for rows in alone):
-        raise ModelError(f"{source} gives values that are no numbers (such as NaN): check --mean and --std")
+        raise ModelError(f"{source} gives values that are not numbers (such as NaN): check --mean and --std")
     try:
         together: list[npt.NDArray[np.float32]] = opened.run(None, {INPUT: faces})
     except RunError:  # one face works, so the batch is the cause

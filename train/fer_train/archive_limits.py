@@ -45,13 +45,13 @@ class Growth:
             )
         if total > max(FREE_BYTES, MAX_RATIO.value * self._packed):
             raise DataError(
-                f"{self._path} grows to more than {MAX_RATIO.value:,} times its size: it is no data set, or set "
+                f"{self._path} grows to more than {MAX_RATIO.value:,} times its size: it is not a data set, or set "
                 f"{MAX_RATIO.variable}"
             )
 
     def too_large_part(self, size: int) -> DataError:
         """The error for a part of `size` bytes that would be read in one piece."""
-        return DataError(f"{self._path} has a header of {size:,} bytes: it is damaged, or no data set")
+        return DataError(f"{self._path} has a header of {size:,} bytes: it is damaged, or not a data set")
 
 
 class BoundedStream(io.RawIOBase):

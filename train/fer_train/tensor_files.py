@@ -105,7 +105,7 @@ def _leaves(values: object) -> Iterator[object]:
             raise ValueError("it holds too much")
         if isinstance(value, Mapping):
             if not all(isinstance(key, str | int) for key in value):
-                raise ValueError("a key is no text")
+                raise ValueError("a key is not text")
             pending += [(item, depth + 1) for item in value.values()]
         elif isinstance(value, list | tuple):
             pending += [(item, depth + 1) for item in value]

@@ -97,7 +97,7 @@ def _json_blocks(path: Path, lines: Iterator[Line], notes: FileNotes) -> Iterato
             value = None
         if not isinstance(value, dict):
             if number == 1 and line.strip() == b"{":  # indented JSON, as reports have
-                raise DataError(f"{path} is no list of results: {HINT}; a file of --report goes to --run-report")
+                raise DataError(f"{path} is not a list of results: {HINT}; a file of --report goes to --run-report")
             _note_bad(notes, number, complete)
             continue
         labels = _check_schema(path, number, value, labels)

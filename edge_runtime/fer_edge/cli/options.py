@@ -270,7 +270,7 @@ def _check_aggregate(ctx: click.Context, values: dict[str, Any]) -> None:
     for option in ("json", "csv", "output", "analyze"):
         if values[option] is not None:
             raise click.UsageError(
-                f"--{option} is about single faces and --aggregate lets nothing about them out: leave one out", ctx
+                f"--{option} is about single faces, which --aggregate never reports: leave one out", ctx
             )
     if all(values[option] is None for option in ("aggregate_out", "serve", "mqtt", "on_change", "webhook")):
         raise click.UsageError(

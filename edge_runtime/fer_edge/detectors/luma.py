@@ -195,7 +195,7 @@ class LumaDetector:
         """Outputs float32 [N, 5, cells] for uint8 [N, H, W], whose sides are multiples of the contract's."""
         outputs = run_in_batches(self._model, images[:, None], BATCH, [self._output])[0]
         if outputs.size and not max(outputs.max(), -outputs.min()) < MAX_OUTPUT:  # of a NaN, too
-            raise ModelError(f"{self.path} gives values that are no numbers (such as NaN): use another detector")
+            raise ModelError(f"{self.path} gives values that are not numbers (such as NaN): use another detector")
         return outputs
 
     def _grid(self, height: int, width: int) -> Floats:

@@ -101,6 +101,6 @@ class YunetDetector:
             return []
         rows = np.asarray(faces)
         if not (np.abs(rows) < MAX_OUTPUT).all():  # of a NaN, too
-            raise ModelError(f"{self.path} gives values that are no numbers (such as NaN): use another detector")
+            raise ModelError(f"{self.path} gives values that are not numbers (such as NaN): use another detector")
         found: list[list[float]] = rows.tolist()
         return found

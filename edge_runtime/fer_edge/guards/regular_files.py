@@ -32,7 +32,7 @@ def open_regular(path: Path) -> BinaryIO:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is no file any more", str(path))
+        raise OSError(errno.EINVAL, "it is no longer a file", str(path))
     return os.fdopen(descriptor, "rb")
 
 

@@ -102,7 +102,7 @@ def read_secret(path: Path, where: str, what: str, fault: type[FerError]) -> str
                 raise fault(f"{where} can be changed by every user: chmod 600 it")
             content = file.read(MAX_SECRET_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "its name is no file name"
+        reason = getattr(error, "strerror", None) or "its name is not a valid file name"
         raise fault(f"{where} can't be read: {reason}") from error
     try:
         lines = content.decode("utf-8-sig").strip().splitlines()

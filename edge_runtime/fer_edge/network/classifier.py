@@ -93,7 +93,7 @@ class Classifier:
             sums = probabilities.sum(axis=1)  # of a row with a NaN: NaN, which compares as false
             if (np.abs(sums - 1) <= MAX_SUM_ERROR).all() and probabilities.min() >= -MAX_SUM_ERROR:
                 return
-            shown = "holds values that are no probabilities (such as NaN), and"
+            shown = "holds values that are not probabilities (such as NaN), and"
         else:
             shown = f"{list(probabilities.shape)}" if isinstance(probabilities, np.ndarray) else "(no array)"
         raise ContractError(

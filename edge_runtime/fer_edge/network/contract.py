@@ -204,7 +204,7 @@ def parse_contract(text: str, file: str) -> Contract:
     try:
         for name in ("labels", "input_size", "failed_gates", "heads"):
             if not isinstance(values.get(name, []), list):
-                raise TypeError(f"{name} is no list")
+                raise TypeError(f"{name} is not a list")
         (*labels,), (height, width) = values["labels"], values["input_size"]
         failed = tuple(values.get("failed_gates", ()))
         values |= {"labels": tuple(labels), "input_size": (height, width), "failed_gates": failed}
@@ -244,7 +244,7 @@ def _parse_head(values: Mapping[str, Any]) -> Head:
 def _parse_detector(values: Any) -> DetectorContract:
     """A detector's part; KeyError, TypeError or ValueError if something in it is missing or malformed."""
     if not isinstance(values["strides"], list):
-        raise TypeError("strides is no list")
+        raise TypeError("strides is not a list")
     (*strides,) = values["strides"]
     framing = {name: float(values["framing"][name]) for name in FRAMING_KEYS}
     look = values.get("second_look")

@@ -90,7 +90,7 @@ def find_truths(
     for head in checkpoint.heads:
         if head.truth.startswith(VOTES):
             if data.votes is None:
-                notes.append(f"accuracy of {head.name} not measured: its truth are FER+'s votes, give --ferplus")
+                notes.append(f"accuracy of {head.name} not measured: it needs FER+'s votes: give --ferplus")
             else:
                 truth = _truth(f"{VOTES} of {PUBLIC_TEST}", labeled_by_votes(data, head.classes))
                 if head.name == PEOPLE and people is not None:

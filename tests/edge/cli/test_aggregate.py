@@ -75,9 +75,7 @@ def test_a_wrong_number_of_faces_is_a_usage_error(value: str) -> None:
     [("--json", "x.jsonl"), ("--json", "-"), ("--csv", "x.csv"), ("--output", "x.mp4"), ("--analyze", "x.html")],
 )
 def test_outputs_about_single_faces_are_refused(other: tuple[str, str]) -> None:
-    assert f"{other[0]} is about single faces and --aggregate lets nothing about them out" in refused(
-        "demo:", *AGGREGATE, *other
-    )
+    assert f"{other[0]} is about single faces, which --aggregate never reports" in refused("demo:", *AGGREGATE, *other)
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_a_yunet_that_gives_no_numbers_is_an_error(value: float, face_image: Ima
     detector = YunetDetector.__new__(YunetDetector)
     detector.path, detector.detect_size_px = Path("theirs.onnx"), 320
     detector._network, detector._lock = Network(), threading.Lock()
-    with pytest.raises(ModelError, match=r"theirs\.onnx gives values that are no numbers"):
+    with pytest.raises(ModelError, match=r"theirs\.onnx gives values that are not numbers"):
         detector.detect(face_image)
 
 

@@ -46,7 +46,7 @@ def test_a_file_that_a_pipe_replaces_after_the_look_is_not_waited_for(
     odd_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(regular_files, "kind_of", lambda _path: "")
-    with pytest.raises(OSError, match="it is no file any more"):
+    with pytest.raises(OSError, match="it is no longer a file"):
         open_regular(odd_files / "pipe.png")
     with pytest.raises(OSError, match=r"No such device|no file"):
         open_regular(odd_files / "socket.png")

@@ -122,8 +122,8 @@ def test_a_command_is_a_path_or_words_and_no_shell(
     [
         ("", ConnectError, "--on-change is empty"),
         ("echo 'a", ConnectError, "has a quote that does not end"),
-        ("no-such-program-here --x", FerError, "no-such-program-here is no program that can be run: name"),
-        ("plain.txt", FerError, "plain.txt is no program that can be run: chmod"),
+        ("no-such-program-here --x", FerError, "no-such-program-here is not a program that can be run: name"),
+        ("plain.txt", FerError, "plain.txt is not a program that can be run: chmod"),
     ],
 )
 def test_a_wrong_command_is_refused_at_the_start(
@@ -363,7 +363,7 @@ def test_an_end_without_the_server_comes_soon_and_says_what_is_lost(
     ],
 )
 def test_what_is_no_address_is_refused(value: str) -> None:
-    with pytest.raises(ConnectError, match="is no address: write https://HOST") as refused:
+    with pytest.raises(ConnectError, match="is not an address: write https://HOST") as refused:
         given_url(value)
     assert redact_text(str(refused.value)) == str(refused.value)  # or the hint would not be shown as it is
 
@@ -398,10 +398,10 @@ def test_the_secret_header_comes_from_a_file_or_the_environment(
     assert given_header(file) == ("X-Token", "abc def")
     for wrong in ("no header", "A b: c", ": x", "X: \x01"):
         file.write_text(wrong)
-        with pytest.raises(FerError, match="is no header: write one line"):
+        with pytest.raises(FerError, match="is not a header: write one line"):
             given_header(file)
     monkeypatch.setenv("FER_EDGE_WEBHOOK_SECRET", "a\r\nX: b")
-    with pytest.raises(FerError, match="is no header"):
+    with pytest.raises(FerError, match="is not a header"):
         given_header(None)
 
 

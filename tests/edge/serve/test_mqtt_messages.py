@@ -45,12 +45,12 @@ def test_an_address_is_read(text: str, expected: Broker) -> None:
     [
         ("mqtt://cam:s3cret@broker", "--mqtt must not hold a user or a password"),
         ("mqtt://s3cret@broker", "FER_EDGE_MQTT_PASSWORD or --mqtt-password-file"),
-        ("http://broker", "http://broker is no address of a broker: write mqtt://HOST"),
-        ("broker:1883", "is no address of a broker"),
-        ("mqtt://", "is no address of a broker"),
+        ("http://broker", "http://broker is not the address of a broker: write mqtt://HOST"),
+        ("broker:1883", "is not the address of a broker"),
+        ("mqtt://", "is not the address of a broker"),
         ("mqtt://broker:0", "has no port from 1 to 65535"),
         ("mqtt://broker:70000", "has no port from 1 to 65535"),
-        ("mqtt://broker:x", "is no address of a broker"),
+        ("mqtt://broker:x", "is not the address of a broker"),
         ("mqtt://broker/a/#", "has an impossible base topic"),
         ("mqtt://broker/a+", "has an impossible base topic"),
         ("mqtt://broker/a//b", "has an impossible base topic"),
@@ -70,8 +70,8 @@ def test_a_wrong_address_is_refused(command, value: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--mqtt-id", "a/b"], "--mqtt-id 'a/b' is no id"),
-        (["--mqtt-id", ""], "is no id"),
+        (["--mqtt-id", "a/b"], "--mqtt-id 'a/b' is not a valid id"),
+        (["--mqtt-id", ""], "is not a valid id"),
         (["--mqtt-ca", "ca.pem"], "write mqtts instead of mqtt in --mqtt"),
     ],
 )

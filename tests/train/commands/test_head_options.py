@@ -41,9 +41,9 @@ def test_heads_are_read_with_their_weights() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "'' is no name for a head"),
-        ("People", "'People' is no name for a head: use a-z, 0-9, _ and -"),
-        ("a,,people", "'' is no name"),
+        ("", "'' is not a valid head name"),
+        ("People", "'People' is not a valid head name: use a-z, 0-9, _ and -"),
+        ("a,,people", "'' is not a valid"),
         ("people,people", "the head people is given twice"),
         ("a,people,b", "a and b would be heads on the same labels"),
         ("people=", "'' is not a weight above 0, as in people=1.5"),

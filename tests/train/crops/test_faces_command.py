@@ -67,8 +67,9 @@ def test_sorted_faces_train_and_unsorted_ones_are_named(photos: Path, tmp_path: 
         (out / "unsorted" / f"{name}.png").rename(out / label / f"{name}.png")
     data = read_faces(out)
     assert data.counts() == {"calm": 2, "glad": 2}
-    assert "1 images in unsorted/ are not used: move them into class folders" in data.notes
+    assert "not used: 1 image in unsorted/: move them into class folders" in data.notes
     assert not any("outside of class folders" in note for note in data.notes), "the contact sheet is no face"
+    assert not any("not an image" in note for note in data.notes), "the table is ours"
 
 
 def test_faces_that_nobody_sorted_are_refused_by_training(

@@ -69,7 +69,7 @@ BLANK = table(1) + (b" " * 90_000 + b"\n") * 60
 @pytest.mark.usefixtures("small_free_part")
 def test_a_bomb_is_told_by_its_growth(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
     (tmp_path / name).write_bytes(pack(BLANK))
-    with pytest.raises(DataError, match=r"grows to more than 100 times its size: it is no data set, or set"):
+    with pytest.raises(DataError, match=r"grows to more than 100 times its size: it is not a data set, or set"):
         read_faces(tmp_path / name)
 
 
@@ -102,7 +102,7 @@ def test_a_long_header_of_a_tar_is_not_read(tmp_path: Path, kind: bytes) -> None
     member = tarfile.TarInfo("x")
     member.type, member.size = kind, 40_000_000
     (tmp_path / "a.tar.gz").write_bytes(gzip.compress(member.tobuf() + bytes(40_000_000), 1))
-    with pytest.raises(DataError, match="has a header of 40,000,000 bytes: it is damaged, or no data set"):
+    with pytest.raises(DataError, match="has a header of 40,000,000 bytes: it is damaged, or not a data set"):
         read_faces(tmp_path / "a.tar.gz")
 
 

@@ -66,7 +66,7 @@ def test_images_without_a_known_suffix_are_read_and_other_files_are_named(tmp_pa
     (root / "sad" / "film.mp4").write_bytes(b"no image")
     data = read_faces(root)
     assert data.counts() == {"happy": 4, "sad": 4}
-    assert "1 files are not images and are not used (1 .mp4): sad/film.mp4" in data.notes
+    assert "1 file is not an image and is not used (1 .mp4): sad/film.mp4" in data.notes
 
 
 def test_an_image_that_nobody_can_decode_is_a_fault_and_not_passed_over(tmp_path: Path) -> None:

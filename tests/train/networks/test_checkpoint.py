@@ -123,7 +123,7 @@ def test_a_checkpoint_from_before_heads_has_one(checkpoint: Checkpoint, tmp_path
 
 @pytest.mark.parametrize("name", ["", "People", "a b", "x" * 33])
 def test_a_head_has_a_plain_name(name: str) -> None:
-    with pytest.raises(ValueError, match="is no name for a head"):
+    with pytest.raises(ValueError, match="is not a valid head name"):
         Head(name, ("a", "b"))
 
 

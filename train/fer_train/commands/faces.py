@@ -150,7 +150,7 @@ def _cuts_of(source: str, name: str, cutter: "FaceCutter", every_s: float, label
         with contextlib.closing(opened):
             if opened.live or opened.image_count is not None or opened.is_cropped:
                 raise SourceError(
-                    f"{source} is no video, photo or folder: record a video first, for example with a phone or with "
+                    f"{source} is not a video, photo or folder: record a video first, for example with a phone or with "
                     "fer-edge --camera 0 --output clip.mp4"
                 )
             with tqdm(total=opened.frame_count, desc=name, unit=" frames", leave=False, disable=None) as bar:

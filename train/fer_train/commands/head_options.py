@@ -29,7 +29,7 @@ def parse_heads(text: str) -> Heads:
     for item in text.split(","):
         name, equals, weight = (part.strip() for part in item.partition("="))
         if not NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no name for a head: use a-z, 0-9, _ and -, 32 characters at most")
+            raise ValueError(f"{name!r} is not a valid head name: use a-z, 0-9, _ and -, 32 characters at most")
         if name in heads:
             raise ValueError(f"the head {name} is given twice")
         try:

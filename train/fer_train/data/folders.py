@@ -26,6 +26,7 @@ SPLIT_FOLDERS = {
 EMOTIONS = frozenset((*SPELLINGS.values(), "contempt"))
 UNSORTED = "unsorted"  # faces that `fer-train faces` cut and that have no label yet
 CONTACT_SHEET = "contact-sheet-"  # its sheets: the start of their names
+FACES_TABLE = "faces.csv"  # its table, beside the sheets
 ADVICE = "put images into one folder per class, and these into train/ and test/ if there are splits"
 MAX_NAMES_SHOWN = 8
 # Words around a split's name ("train_set", "FER2013Test", "val-images"), which say nothing about it.
@@ -107,7 +108,7 @@ def find_layout(files: Sequence[PurePosixPath], folders: Sequence[PurePosixPath]
         if split == TEST and usage_of[top] == PUBLIC_TEST
     )
     if unsorted:
-        notes += (f"{unsorted:,} images in {UNSORTED}/ are not used: move them into class folders",)
+        notes += (f"not used: {unsorted:,} image{'s' * (unsorted > 1)} in {UNSORTED}/: move them into class folders",)
     return Layout(
         [name for _, _, name in rows], [order[usage] for usage, _, _ in rows], [label for _, label, _ in rows],
         tuple(classes.values()), len(images) - len(members), notes,
@@ -136,13 +137,15 @@ def read_folders(container: Container, skip_bad: bool, crop: Crop = "auto") -> F
 
 
 def _passed_over(container: Container, images: Sequence[PurePosixPath]) -> tuple[str, ...]:
-    """Notes that count and name what was not read: files that are no images, and what can't be opened."""
-    others = sorted(set(container.files) - set(images))
+    """Notes that count and name what was not read: files that are not images, and what can't be opened."""
+    beside = {name.parent / FACES_TABLE for name in container.files if name.name.startswith(CONTACT_SHEET)}
+    others = sorted(set(container.files) - set(images) - beside)
     notes = []
     if others:
         kinds = Counter(name.suffix.casefold() or "no suffix" for name in others).most_common(MAX_NAMES_SHOWN)
         counts = ", ".join(f"{count:,} {printable(kind)}" for kind, count in kinds)
-        notes.append(f"{len(others):,} files are not images and are not used ({counts}): {others[0]}")
+        what = "1 file is not an image and is" if len(others) == 1 else f"{len(others):,} files are not images and are"
+        notes.append(f"{what} not used ({counts}): {others[0]}")
     if container.passed_over:
         notes.append(
             f"{len(container.passed_over):,} entries are not read, because they are pipes, devices, broken links or "

@@ -109,7 +109,7 @@ class DetectorTrainer:
         try:
             self.load_state_dict(state)
             if not_finite(state) or type(self.step) is not int:
-                raise ValueError("a value is no number")
+                raise ValueError("a value is not a number")
         except (AttributeError, IndexError, KeyError, TypeError, RuntimeError, ValueError) as error:
             raise ModelError(f"{path} is not the state of a detector's training: train without --resume") from error
 
@@ -209,7 +209,7 @@ def load_detector(path: Path) -> tuple[Luma, dict[str, Any]]:
     try:
         check_weights(values.get("state_dict"), network.state_dict(), "luma")
         if not is_plain(options):
-            raise ValueError("its options are no values by name")
+            raise ValueError("its options are not values by name")
     except ValueError as error:
         raise ModelError(f"{path} is not a detector of fer-train ({error}): {hint}") from error
     except ModelError as error:

@@ -122,7 +122,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         if schema == ONE_HEAD_SCHEMA:
             values = _with_one_head(values)
         if not all(isinstance(head["classes"], list | tuple) for head in values["heads"]):
-            raise TypeError("a head's classes are no list")
+            raise TypeError("a head's classes are not a list")
         heads = tuple(Head(**head | {"classes": tuple(head["classes"])}) for head in values["heads"])
         checkpoint = Checkpoint(**values | {"heads": heads})
         with _named(path):
@@ -162,14 +162,14 @@ def _faults(checkpoint: Checkpoint) -> Iterator[str]:
     if not _is_number(checkpoint.mean, 0, 255) or not _is_number(checkpoint.std, MIN_FACTOR, MAX_FACTOR):
         yield f"its normalization is {checkpoint.mean!r:.80}, {checkpoint.std!r:.80}"
     if not is_plain(checkpoint.options):
-        yield "its options are no values by name"
+        yield "its options are not values by name"
 
 
 def _faults_of_head(head: Head) -> Iterator[str]:
     classes = head.classes
     for name in classes:
         if not isinstance(name, str) or (fault := label_fault(name)) is not None:
-            yield f"{name!r:.80} is no class" + (f": {fault}" if isinstance(name, str) else "")
+            yield f"{name!r:.80} is not a class name" + (f": {fault}" if isinstance(name, str) else "")
             return
     if not 2 <= len(set(map(same_label, classes))) == len(classes) <= MAX_LABELS:
         yield f"the classes are not 2 to {MAX_LABELS} different ones"
@@ -178,9 +178,9 @@ def _faults_of_head(head: Head) -> Iterator[str]:
     if not _is_number(head.min_confidence, 0, 1) or head.min_confidence == 1:
         yield f"min_confidence is {head.min_confidence!r:.80}, not a number from 0 to below 1"
     if not all(isinstance(text, str) and len(text) <= MAX_NAME for text in (head.dataset, head.truth)):
-        yield "the data set or the truth is no name"
+        yield "the data set or the truth is not a name"
     if not is_plain(head.metrics):
-        yield "the metrics are no values by name"
+        yield "the metrics are not values by name"
     mapping = head.class_mapping
     if not is_plain(mapping) or not all(to is None or to in classes for to in mapping.values()):
         yield "the class mapping names other classes"

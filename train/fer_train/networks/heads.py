@@ -42,7 +42,7 @@ class Head:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            raise ValueError(f"{self.name!r} is no name for a head: use a-z, 0-9, _ and -, 32 characters at most")
+            raise ValueError(f"{self.name!r} is not a valid head name: use a-z, 0-9, _ and -, 32 characters at most")
 
 
 def head_name(dataset: str) -> str:

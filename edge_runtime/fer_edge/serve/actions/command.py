@@ -44,7 +44,7 @@ def parse_command(text: str) -> list[str]:
     if program is None:
         exists = os.path.isfile(words[0])  # noqa: PTH113
         hint = "chmod +x it" if exists else "name an executable file, or a program on the PATH"
-        raise FerError(f"--on-change {words[0]} is no program that can be run: {hint}")
+        raise FerError(f"--on-change {words[0]} is not a program that can be run: {hint}")
     for word in SHELL_WORDS.intersection(words):
         log.warning("--on-change runs no shell: %s is an argument like any other; use a script for it", word)
     return [program, *words[1:]]

@@ -72,7 +72,7 @@ def given_header(file: Path | None) -> tuple[str, str] | None:
     found = HEADER.fullmatch(line)
     if found is None:
         what = "a secret of printable ASCII characters" if file is None else "one line, such as X-Token: SECRET"
-        raise FerError(f"{where} is no header: write {what}")
+        raise FerError(f"{where} is not a header: write {what}")
     return found[1], found[2].rstrip()
 
 

@@ -58,7 +58,7 @@ def device_id(given: str | None) -> str:
     if given is None:
         return _derived_id()
     if not ID.fullmatch(given):
-        raise ConnectError(f"--mqtt-id {given!r} is no id: use 1 to 64 of A-Z, a-z, 0-9, _ and -")
+        raise ConnectError(f"--mqtt-id {given!r} is not a valid id: use 1 to 64 of A-Z, a-z, 0-9, _ and -")
     return given
 
 

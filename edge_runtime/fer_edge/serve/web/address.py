@@ -31,7 +31,7 @@ def resolve(host: str, port: int) -> Address:
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no host name"
+        reason = getattr(error, "strerror", None) or "it is not a host name"
         raise ConnectError(
             f"--serve: the host {host} can't be used ({reason}): name an address of this machine"
         ) from error
@@ -61,7 +61,7 @@ def _reason(error: OSError, address: Address) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"{where} is taken by another program: choose another port"
     if error.errno == errno.EACCES:
-        return f"{where} is for the administrator: choose a port of 1024 or more"
+        return f"{where} needs administrator rights: choose a port of 1024 or more"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"{address.host} is no address of this machine: name one, or 127.0.0.1"
+        return f"{address.host} is not an address of this machine: name one, or 127.0.0.1"
     return f"{where} can't be used: {os.strerror(error.errno or 0)}"

@@ -54,7 +54,7 @@ def routes(api: Api, streams: Streams, pages: Pages, uploads: Uploads, state: Ru
         hidden = [*of_a_run, *of_faces, *of_intervals]
         return [*always, *of_uploads, *_hidden(hidden, "this server has no camera: POST an image to /api/v1/recognize")]
     if state.aggregate:
-        sentence = "--aggregate lets nothing about single faces out: see /api/v1/intervals"
+        sentence = "--aggregate reports nothing about single faces: see /api/v1/intervals"
         return [*always, *of_a_run, *of_intervals, *_hidden([*of_faces, *of_uploads], sentence)]
     sentence = "the run counts no intervals: start it with --aggregate"
     return [*always, *of_a_run, *of_faces, *of_uploads, *_hidden(of_intervals, sentence)]

@@ -95,7 +95,7 @@ def decoded(data: bytes) -> Image:
     """The image of an upload, upright. Refusal, before anything is decoded, if its header claims too many pixels."""
     layout = layout_of(data)
     if layout is None or layout.format not in FORMATS:
-        raise Refusal(415, f"the body is no image that is read here: send {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+        raise Refusal(415, f"the body is not a supported image: send {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
     pixels, limit = layout.width * layout.height, MAX_UPLOAD_PIXELS.value
     if pixels > limit:
         raise Refusal(413, f"the {layout.format} has {pixels:,} pixels, more than {limit:,}: send a smaller one")

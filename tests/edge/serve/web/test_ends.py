@@ -303,7 +303,7 @@ def test_the_command_serves_counts_beside_aggregate(command: Command) -> None:
     ("arguments", "sentence"),
     [
         (("--serve", "0.0.0.0:0"), "can be reached from other machines: set FER_EDGE_TOKEN or give --serve-token FILE"),
-        (("--serve", "192.0.2.1:8080", "--serve-token", "{token}"), "192.0.2.1 is no address of this machine"),
+        (("--serve", "192.0.2.1:8080", "--serve-token", "{token}"), "192.0.2.1 is not an address of this machine"),
         (("--serve", "{taken}"), "is taken by another program: choose another port"),
         (("--serve", "nothing.invalid:80"), "the host nothing.invalid can't be used"),
         (("--serve", "0", "--serve-token", "missing"), "--serve-token missing can't be read"),

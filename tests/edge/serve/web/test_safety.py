@@ -331,7 +331,7 @@ def test_a_port_that_is_taken_is_named_and_two_servers_run_beside_each_other(ser
 
 
 def test_addresses_that_are_not_ours_are_refused() -> None:
-    with pytest.raises(ConnectError, match=r"192\.0\.2\.1 is no address of this machine"):
+    with pytest.raises(ConnectError, match=r"192\.0\.2\.1 is not an address of this machine"):
         listen(resolve("192.0.2.1", 0))
     with pytest.raises(ConnectError, match=r"the host nothing\.invalid can't be used"):
         resolve("nothing.invalid", 80)

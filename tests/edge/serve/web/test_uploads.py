@@ -50,8 +50,8 @@ def test_the_faces_of_an_image_come_back(server: Server, face_image: Image, suff
     ("body", "kind", "status", "sentence"),
     [
         (b"hello", "image/jpeg", 415, "send JPEG, PNG or WebP"),
-        (b"", "image/png", 415, "no image"),
-        (b"GIF89a" + bytes(20), "image/gif", 415, "no image that is read here"),
+        (b"", "image/png", 415, "not a supported image"),
+        (b"GIF89a" + bytes(20), "image/gif", 415, "not a supported image"),
         (b"hello", "text/plain", 415, "Content-Type"),
         (b"hello", "application/x-www-form-urlencoded", 415, "Content-Type"),
         (png_that_claims(50_000, 50_000), "image/png", 413, "2,500,000,000 pixels, more than 20,000,000"),
