@@ -46,14 +46,14 @@ def given_url(text: str) -> str:
         url = urlsplit(text)
         host, user, _port = url.hostname, url.username, url.port
     except ValueError:
-        raise ConnectError(f"--webhook is no address: {ADDRESS_HINT}") from None
+        raise ConnectError(f"--webhook is not an address: {ADDRESS_HINT}") from None
     if "@" in url.netloc or user is not None:
         raise ConnectError(
             "--webhook must not hold a user or a password, which every user of this machine could read: put a header "
             f"into --webhook-header-file, or a token into {SECRET_VARIABLE}"
         )
     if url.scheme.lower() not in ("http", "https") or not host or not URL_TEXT.fullmatch(text) or url.fragment:
-        raise ConnectError(f"--webhook {redact(text)} is no address: {ADDRESS_HINT}")
+        raise ConnectError(f"--webhook {redact(text)} is not an address: {ADDRESS_HINT}")
     if url.scheme.lower() == "http" and not is_local(host):
         log.warning("--webhook %s: what is sent can be read on its way; use https", redact(text))
     return text
@@ -62,7 +62,7 @@ def given_url(text: str) -> str:
 def given_header(file: Path | None) -> tuple[str, str] | None:
     """The header of --webhook-header-file, else a bearer token from FER_EDGE_WEBHOOK_SECRET; None without either.
 
-    Raises FerError if it is no header.
+    Raises FerError if it is not a header.
     """
     secret = os.environ.get(SECRET_VARIABLE)
     if file is None and not secret:

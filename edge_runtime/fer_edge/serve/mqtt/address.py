@@ -79,8 +79,8 @@ def parse_broker(text: str) -> Broker:
     found = ADDRESS.fullmatch(text)
     if found is None:
         raise ValueError(
-            f"{redact(text)} is not the address of a broker: write mqtt://HOST or mqtts://HOST, with :PORT and /BASE-TOPIC "
-            "if you need them"
+            f"{redact(text)} is not the address of a broker: write mqtt://HOST or mqtts://HOST, with :PORT and "
+            "/BASE-TOPIC if you need them"
         )
     scheme, login, host, port, path = found.groups()
     scheme = scheme.lower()
