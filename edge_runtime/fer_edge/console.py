@@ -277,7 +277,8 @@ def _take_every_text() -> None:
 def reserve_standard_streams() -> None:
     """Point closed standard streams to /dev/null: a file that we open must not get their number.
 
-    A library's message to stderr would land in that file. Python has set its own objects for them to None before.
+    A library's message to stderr would land in that file. Python has set its own objects for them to None before; its
+    stderr becomes the null device, too, stdout stays None, so that results are not lost in silence.
     """
     for number in range(3):
         try:
@@ -288,6 +289,8 @@ def reserve_standard_streams() -> None:
                 os.dup2(opened, number)
                 os.close(opened)
             os.set_inheritable(number, True)
+    if sys.stderr is None:  # progress bars of other packages write to it without asking
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - until the process ends
 
 
 def _ignore_signals() -> None:
