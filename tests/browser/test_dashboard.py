@@ -439,6 +439,12 @@ def test_the_help_opens_and_closes_by_keyboard(page: Any) -> None:
     assert page.locator("#span input[value='60']").is_checked()
 
 
+def test_a_young_run_says_why_its_timeline_is_shorter_than_chosen(page: Any) -> None:
+    page.get_by_text("Nothing is older than 1 min yet.").wait_for()
+    page.keyboard.press("1")
+    page.get_by_text("Nothing is older than 1 min yet.").wait_for(state="detached")
+
+
 def test_shortcuts_can_be_switched_off(page: Any) -> None:
     page.locator("#help").click()
     page.locator("#shortcuts").uncheck()

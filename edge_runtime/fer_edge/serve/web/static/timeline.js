@@ -38,7 +38,10 @@ export class Timeline {
     const shown = rows.slice(-MAX_ROWS);
     this.drawFaces(steps, shown, first, palette);
     const hidden = rows.length - shown.length;
-    this.note.textContent = hidden ? `The ${MAX_ROWS} newest of ${rows.length} faces are drawn.` : "";
+    const notes = [];
+    if (this.span < this.chosen) notes.push(`Nothing is older than ${this.span / 60} min yet.`);
+    if (hidden) notes.push(`The ${MAX_ROWS} newest of ${rows.length} faces are drawn.`);
+    this.note.textContent = notes.join(" ");
     this.group.setAttribute("aria-label", groupWords(steps, this.span));
     this.faces.setAttribute("aria-label", shown.length ? faceWords(steps, shown) : "No face in this time");
   }
