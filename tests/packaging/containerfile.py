@@ -21,7 +21,7 @@ import pytest
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = "python3,python3-venv,ca-certificates"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-BASE = re.compile(r"python:(\d+\.\d+)(?:\.\d+)?-slim-(\w+)")
+BASE = re.compile(r"docker\.io/library/python:(\d+\.\d+)(?:\.\d+)?-slim-(\w+)")
 # What pip is told here about the package index; its other settings name files that the root lacks.
 PIP_SETTINGS = {"index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "default-timeout"}
 NETWORK = {"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
@@ -176,7 +176,7 @@ def copy(source: Path, root: Path, target: str) -> None:
 def base_root(base: str, cache: Path) -> Path:
     """A Debian in place of the image `base`, made once; skips the test where there is no archive."""
     match = BASE.fullmatch(base)
-    assert match, f"{base}: this builder replaces python:3.N-slim-RELEASE only"
+    assert match, f"{base}: this builder replaces docker.io/library/python:3.N-slim-RELEASE only"
     python, suite = match.groups()
     root = cache / f"{suite}-{platform.machine()}"
     if not root.exists():

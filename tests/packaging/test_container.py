@@ -40,7 +40,7 @@ MAX_INSTALLED_BYTES = 400_000_000
 
 
 def test_the_base_is_named_with_its_releases() -> None:
-    assert {stage.base for stage in STAGES} == {"python:3.13-slim-trixie"}
+    assert {stage.base for stage in STAGES} == {"docker.io/library/python:3.13-slim-trixie"}
 
 
 def test_the_user_is_a_number_that_is_not_root_s() -> None:

@@ -90,10 +90,14 @@ def test_throttling_is_reported(fakes) -> None:
 
 
 def test_a_machine_without_proc_is_described_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(_path: Path, *_args: object, **_kwargs: object) -> str:
-        raise FileNotFoundError
+    read_text = Path.read_text
 
-    monkeypatch.setattr(Path, "read_text", missing)
+    def without_proc(path: Path, encoding: str | None = None, errors: str | None = None) -> str:
+        if path.is_relative_to("/proc") or path.is_relative_to("/sys"):
+            raise FileNotFoundError(path)
+        return read_text(path, encoding, errors)
+
+    monkeypatch.setattr(Path, "read_text", without_proc)
     info = machine_info()
     assert info["cpu"]
     assert info["cores"] >= 1
