@@ -1,4 +1,4 @@
-"""Light an LED while somebody is happy.
+"""Light an LED while a face is happy.
 
 python examples/led.py          # camera 0, LED at GPIO 17
 GPIOZERO_PIN_FACTORY=mock python examples/led.py demo:   # without a Raspberry Pi

@@ -1,6 +1,6 @@
 """How much memory do hostile inputs take: images, videos, tables and archives that claim gigabytes?
 
-Each input is read by the command in a process of its own, whose peak memory is measured. fer-train's is counted above a
+Each input is read by the command in a separate process, whose peak memory is measured. fer-train's is counted above a
 run on a small table, which has the same imports.
 
     python -m benchmarks.speed.limits --json limits.json

@@ -127,7 +127,7 @@ class EmotionRecognizer:
         image: an array, uint8 BGR [H, W, 3] or gray [H, W]; the path of an image file; a PIL image of any mode; or a
         list or other iterable of these. Files and PIL images are turned upright by their Exif orientation.
 
-        Raises SourceError for a file that can't be read; TypeError or ValueError for something that is no image; of an
+        Raises SourceError for a file that can't be read; TypeError or ValueError for what is not an image; of an
         iterable they name the item. ValueError after `close`.
         """
         if is_image(image) or not isinstance(image, Iterable):

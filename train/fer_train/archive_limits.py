@@ -1,4 +1,4 @@
-"""Archives and compressed files within limits: members are counted before they are read, and bombs are told by growth.
+"""Archives and compressed files within limits: members are counted before they are read, and bombs are known by growth.
 
 Sources: APPNOTE 6.3.10 (zip), POSIX.1-2001 (tar). The modules zipfile and tarfile trust what an archive says: the size
 of its directory, and of the headers that hold long names.
@@ -55,7 +55,7 @@ class Growth:
 
 
 class BoundedStream(io.RawIOBase):
-    """An unpacked stream: counts how far it is read, and gives only so many bytes at once. Closes `stream`."""
+    """An unpacked stream: counts how far it is read, and bounds the bytes of one read. Closes `stream`."""
 
     def __init__(self, stream: IO[bytes], growth: Growth) -> None:
         self._stream, self._growth = stream, growth

@@ -96,7 +96,7 @@ def _check_values(values: object, most_bytes: int) -> None:
 
 
 def _leaves(values: object) -> Iterator[object]:
-    """What is no list or dictionary in `values`; ValueError if they are too many or too deep in each other."""
+    """What is not a list or dictionary in `values`; ValueError if they are too many or too deep in each other."""
     pending, count = [(values, 0)], 0
     while pending:
         value, depth = pending.pop()
@@ -147,7 +147,7 @@ def _keys(values: object) -> Iterator[object]:
 def check_weights(weights: object, expected: Mapping[str, Tensor], owner: str) -> None:
     """ValueError if `weights` are not those of a network whose state_dict has the names and shapes of `expected`.
 
-    owner: the network in messages. Raises ModelError for weights that are no numbers, whose training has failed.
+    owner: the network in messages. Raises ModelError for weights that are not numbers, whose training has failed.
     """
     if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise ValueError("its weights are not tensors by name")

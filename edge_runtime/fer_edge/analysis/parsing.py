@@ -263,7 +263,7 @@ def _csv_labels(path: Path, header: list[str]) -> tuple[tuple[str, ...], bool]:
 
 
 def _is_header(cells: list[str]) -> bool:
-    """Whether a first line may be the header of somebody's CSV: several printable words."""
+    """Whether a first line may be the header of a CSV from elsewhere: several printable words."""
     return len(cells) > 1 and all(cell.isprintable() and not set(cell) & set("[]{}") for cell in cells)
 
 

@@ -35,7 +35,7 @@ class RunReport:
 
     @property
     def is_aggregate(self) -> bool:
-        """Whether it is of a run with --aggregate, which tells nothing about faces."""
+        """Whether it is of a run with --aggregate, which says nothing about faces."""
         return self.values["summary"] is None
 
     def confusion(self, labels: Sequence[str]) -> list[list[int]] | None:

@@ -47,7 +47,7 @@ TOKEN_OPTIONS: list[Decorator] = [  # of `serve`, too
     option("--serve-token", type=FILE, metavar="FILE",
            help="File with the token that clients of --serve must send.  [default: $FER_EDGE_TOKEN]"),
     option("--serve-host", type=HostName(), multiple=True, metavar="NAME",
-           help="A further name by which the server is reached, such as a proxy's; may be repeated."),
+           help="Another host name of the server, such as a proxy's; repeatable."),
 ]
 CONNECT_OPTIONS: list[Decorator] = [
     option("--serve", type=Listen(), metavar="[HOST:]PORT",
@@ -66,7 +66,7 @@ CONNECT_OPTIONS: list[Decorator] = [
            help="Certificates that mqtts:// trusts.  [default: the system's]"),
     option("--mqtt-id", metavar="ID", help="Name of this device in topics.  [default: from the machine's id]"),
     option("--on-change", metavar="CMD",
-           help="Run CMD, without a shell, whenever a face comes, goes or changes its emotion; JSON on its stdin."),
+           help="Run CMD, without a shell, whenever a face appears, leaves or changes its emotion; JSON on its stdin."),
     option("--webhook", metavar="URL",
            help="POST the same JSON to URL; @FILE reads the address from a file."),
     option("--webhook-header-file", type=FILE, metavar="FILE",

@@ -135,7 +135,7 @@ NETWORK_OPTIONS: list[Decorator] = [  # this and what follows: of `serve`, too
     option("--precision", type=click.Choice(PRECISIONS),
            help="Shipped network to use without --model.  [default: int8]"),
     option("--head", metavar="NAME",
-           help="Which answer of a network with several heads to use.  [default: its first]"),
+           help="Head of the network to use.  [default: its first]"),
 ]
 DETECTION_OPTIONS: list[Decorator] = [
     option("--min-face", "min_face_px", type=Number(int, SMALLEST_FACE_PX, 10_000), default=DEFAULT_MIN_FACE_PX,

@@ -148,7 +148,7 @@ def _with_run(
     }
 
 
-OF_A_RUN = (  # keys of a report that tell nothing about faces
+OF_A_RUN = (  # keys of a report that say nothing about faces
     "schema", "source", "detector", "model", "settings", "seconds", "frames", "fps", "latency_ms", "reconnects",
     "gaps_s", "warmup_frames", "exit_reason", "error", "failed_sources", "not_started", "sources", "sinks",
     "peak_rss_mb", "machine", "properties", "output",

@@ -89,7 +89,7 @@ def _open_connections(options: RunOptions, classifier: Classifier) -> "Connectio
 
 
 def _recognizer(options: RunOptions) -> "EmotionRecognizer":
-    """A recognizer of its own, for images that clients send, with the run's settings."""
+    """A separate recognizer, for images that clients send, with the run's settings."""
     from fer_edge.recognizer import EmotionRecognizer
 
     return EmotionRecognizer(

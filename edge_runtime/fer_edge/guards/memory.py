@@ -1,6 +1,6 @@
 """Bound the memory that a network takes: a graph of 700 bytes can ask for any amount.
 
-onnxruntime has no bound of its own for what it allocates while it opens a graph. So the process's limit of writable
+onnxruntime has no bound for what it allocates while it opens a graph. So the process's limit of writable
 memory (RLIMIT_DATA) is lowered meanwhile to what it has now and MAX_MODEL_MEMORY more. Beyond it an allocation fails,
 which is an error instead of a machine without memory. Other threads may allocate from the same reserve. Linux enforces
 this limit; elsewhere nothing is bounded.

@@ -15,7 +15,7 @@ KINDS = (
 
 
 def kind_of(path: Path) -> str:
-    """What `path` is if it is no regular file: "a pipe", "a link to nothing"; "" for a regular file."""
+    """What `path` is if it is not a regular file: "a pipe", "a link to nothing"; "" for a regular file."""
     try:
         mode = path.stat().st_mode
     except OSError as error:

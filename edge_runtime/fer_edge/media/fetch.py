@@ -1,4 +1,4 @@
-"""Fetch the image behind a URL, within the limits. Streams and videos are told by their first bytes and left to FFmpeg.
+"""Fetch the image behind a URL, within the limits. FFmpeg gets streams and videos, by their first bytes.
 
 FFmpeg would decode an image, too, but without its Exif orientation, and whatever size its header claims.
 """

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 MAPS = Path("/proc/self/maps")  # the libraries of this process, on Linux
 BGRA_BYTES = 4  # of a pixel: the widest packed format of ordinary videos
-MAX_THREADS = 4  # of a decoder: each has frames of its own
+MAX_THREADS = 4  # of a decoder: each has its own frames
 
 
 def bound_ffmpeg() -> None:

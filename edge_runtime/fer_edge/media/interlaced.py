@@ -19,7 +19,7 @@ def open_deinterlaced(source: Path | Stream) -> cv2.VideoCapture:
 
 
 def has_interlaced_frames(source: Path | Stream, near_s: float, frames: int = LOOK_FRAMES) -> bool | None:
-    """True if a video, from the key frame before `near_s` seconds on, has interlaced frames among so many.
+    """True if a video, from the key frame before `near_s` seconds on, has interlaced ones among `frames`.
 
     None if it can't be looked at: a server takes no second connection, or FFmpeg has no filters, and is then older than
     the fault.

@@ -1,4 +1,4 @@
-"""Playlists and descriptions of streams, told by their first bytes: FFmpeg would open whatever they name."""
+"""Playlists and descriptions of streams, recognized by their first bytes: FFmpeg would open whatever they name."""
 
 import re
 

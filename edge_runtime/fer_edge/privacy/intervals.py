@@ -62,7 +62,7 @@ class Interval:
 
     @property
     def partial(self) -> bool:
-        """True if more than a tenth, or more than a second, has no frames; False if withheld, which tells nothing."""
+        """True if more than a tenth, or more than a second, has no frames; False if withheld, which reveals nothing."""
         missing_s = min(MAX_MISSING * self.interval_s, MAX_RESULT_S)
         return self.counts is not None and self.counts.watched_s < self.interval_s - missing_s
 

@@ -40,7 +40,7 @@ def _registry(state: RunState) -> CollectorRegistry:
 
 
 class RunCollector(Collector):
-    """Reads a run's state whenever somebody asks.
+    """Reads a run's state on request.
 
     No metric has a label per face. With --aggregate nothing is said about faces: not even how often one was classified.
     """

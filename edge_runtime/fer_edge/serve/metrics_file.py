@@ -24,8 +24,8 @@ class MetricsFileSink(Sink):
     The file is replaced as a whole, so a reader never sees half of it. A disk that is full is reported once, and the
     next attempt may succeed. written: results that the file's numbers include.
 
-    Raises OutputError if the file can't be written, is no metrics file of ours (unless `overwrite`), or another process
-    writes it.
+    Raises OutputError if the file can't be written, is not a metrics file of ours (unless `overwrite`), or another
+    process writes it.
     """
 
     name, option, needs_image = "metrics-file", "--metrics-file", False

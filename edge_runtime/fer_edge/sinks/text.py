@@ -112,7 +112,7 @@ class TextSink(Sink):
         self.add_lines(self.lines_of(item.result))
 
     def add_lines(self, lines: str) -> None:
-        """Queue lines, or write them at once where somebody may wait for them."""
+        """Queue lines, or write them at once where a reader may wait for them."""
         self._queued.append(lines.encode(errors="surrogateescape"))  # file names are bytes
         if self._at_once or len(self._queued) >= MAX_QUEUED:
             self._write_queued()

@@ -22,7 +22,7 @@ def find_images(folder: Path, recursive: bool = True, exclude: Path | None = Non
 
     Hidden files and folders are skipped, and so is the folder `exclude`. A folder that several links lead to is
     searched once, so links in a circle are no danger. Logged: a folder below that can't be listed, images of formats
-    that can't be read, and what is no file. OSError if `folder` itself can't be listed, SourceError for more images
+    that can't be read, and what is not a file. OSError if `folder` itself can't be listed, SourceError for more images
     than the limit allows.
     """
     return chosen(_walk(folder, recursive, exclude), folder)

@@ -69,7 +69,7 @@ def drop_unused_nodes(graph: onnx.GraphProto) -> None:
 
 
 def drop_unused_initializers(graph: onnx.GraphProto) -> None:
-    """Remove, in place, the constants that are no output, and that no node reads."""
+    """Remove, in place, the constants that are not outputs, and that no node reads."""
     used = {name for node in graph.node for name in _read_by(node)} | {output.name for output in graph.output}
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]

@@ -27,7 +27,7 @@ def read_third_party(path: Path) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     """The model in `path`, and what was changed in it.
 
     Weights in files beside it are read, its nodes are sorted, and Reshape nodes read a 0 as the size of the input.
-    Raises ModelError if the file can't be read, is too large, is no model, names a file elsewhere, or if its nodes
+    Raises ModelError if the file can't be read, is too large, is not a model, names a file elsewhere, or if its nodes
     form a circle.
     """
     try:

@@ -1,4 +1,4 @@
-"""What is no regular file is never opened, and reading is bounded."""
+"""What is not a regular file is never opened, and reading is bounded."""
 
 import contextlib
 import os

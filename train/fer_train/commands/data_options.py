@@ -22,8 +22,8 @@ skip_bad_rows = click.option(
 )
 crop = click.option(
     "--crop", type=click.Choice(["auto", "always", "never"]), default="auto",
-    help="Photographs: auto cuts out the face if there is one, or one that dominates, and it is small in the image. "
-    "always cuts out the largest face of any image, never none.",
+    help="How to use photographs. auto: cut out a face that is small in the image, if it is the only or dominant one; "
+    "always: cut out the largest face of any image; never: use images whole.",
 )  # fmt: skip
 ferplus = click.option(
     "--ferplus", type=PathType, metavar="CSV", help="FER+ votes (fer2013new.csv) for the faces of fer2013.csv."

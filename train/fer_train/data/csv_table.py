@@ -15,7 +15,7 @@ from fer_train.data.containers import DAMAGED, Container, damaged, open_text
 BLOCK_ROWS = 1000
 BLOCK_CHARS = 10_000_000  # in which a block ends, whatever its rows
 MAX_COLUMNS_SHOWN = 80  # characters
-MAX_SURPLUS_CELLS = 10  # per row; with more of them the file is no table
+MAX_SURPLUS_CELLS = 10  # per row; with more of them the file is not a table
 SURPLUS = ""  # the column of the cells beyond the header's
 
 

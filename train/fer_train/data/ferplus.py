@@ -19,7 +19,7 @@ from fer_train.data.faces import FER2013_CLASSES, FaceData
 FERPLUS_COLUMNS = (
     "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF",
 )  # fmt: skip
-FERPLUS_CLASSES = (*FER2013_CLASSES, "contempt")  # of a head on the votes; unknown and NF (no face) are no classes
+FERPLUS_CLASSES = (*FER2013_CLASSES, "contempt")  # of a head on the votes; unknown and NF (no face) are not classes
 HINT = "--ferplus names FER+'s fer2013new.csv"
 IMAGE_NAME = re.compile(r"fer(\d{7})\.")  # FER+'s "Image name": the row in fer2013.csv, from 0
 

@@ -142,7 +142,7 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def _check(checkpoint: Checkpoint) -> None:
-    """ValueError for the first value of the wrong type or out of range, ModelError for weights that are no numbers."""
+    """ValueError for the first value of the wrong type or out of range, ModelError for weights that are not numbers."""
     for fault in _faults(checkpoint):
         raise ValueError(fault)
     outputs = sum(len(head.classes) for head in checkpoint.heads)

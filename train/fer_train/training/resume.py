@@ -87,7 +87,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _epoch(record: Mapping[str, Any]) -> int:
-    """The number of an epoch; -1 for a record that is no row of history.csv."""
+    """The number of an epoch; -1 for a record that is not a row of history.csv."""
     numbers = {name: type(value) in (int, float) for name, value in record.items()}
     known = numbers.keys() == {field.name for field in fields(EpochRecord)}
     return record["epoch"] if known and all(numbers.values()) and type(record["epoch"]) is int else -1

@@ -32,8 +32,8 @@ class Schedule:
     """The learning rate of each step.
 
     A run follows one cycle (Smith and Topin 2018): up to the recipe's rate, then a cosine to nearly 0. Epochs that
-    are added to it, as `options.extended` tells, follow a cosine from ADDED_RATE of that rate to 0, each time anew
-    (Loshchilov and Hutter 2017, without the return to the full rate).
+    are added to it (`options.extended`) follow another cosine, from ADDED_RATE of that rate to 0 (Loshchilov and
+    Hutter 2017, without the return to the full rate).
 
     steps: how many steps of the optimizer are done.
     """

@@ -54,7 +54,7 @@ class CommandWorker:
     """Runs a program with a record on its stdin.
 
     While it runs, the newest record waits; those before it are lost. A run that takes longer than TIMEOUT_S is ended.
-    The program's output goes to the log. Failures are counted and logged; they are no failure of the run.
+    The program's output goes to the log. Failures are counted and logged; the run doesn't fail.
     """
 
     name = "on-change"

@@ -19,7 +19,7 @@ def run_program(
 ) -> tuple[str, str]:
     """Run `command` and return what became of it, in words, and the start of its output.
 
-    It gets `text` as a line on stdin, and a process group of its own, which a Ctrl-C at our terminal does not reach.
+    It gets `text` as a line on stdin, and its own process group, which a Ctrl-C at our terminal does not reach.
     deadline: the monotonic time at which the group is ended; asked again and again, because it may come closer.
     """
     try:
@@ -74,7 +74,7 @@ def _talk(process: "subprocess.Popen[bytes]", data: bytes, deadline: Callable[[]
 
 
 def _write(descriptor: int, data: bytes) -> bytes:
-    """Write what fits; returns the rest, nothing if nobody reads it."""
+    """Write what fits; returns the rest, or nothing if the reader is gone."""
     try:
         return data[os.write(descriptor, data) :]
     except BlockingIOError:

@@ -8,7 +8,7 @@ from fer_edge.sinks.base import Published, Sink
 
 
 class Worker(Protocol):
-    """Does something with records, in a thread of its own.
+    """Does something with records, in its own thread.
 
     name: of the option, without dashes. target: what it acts on, without secrets. done, lost: records so far.
     """

@@ -27,7 +27,7 @@ class StateFeed:
         self._result = result
 
     def forget(self) -> None:
-        """Somebody new listens: the next state is due at once."""
+        """A new subscriber listens: the next state is due at once."""
         self._last = None
 
     def due(self, now: float) -> dict[str, Any] | None:

@@ -132,7 +132,7 @@ def _by_tls(request: Request) -> bool:
 
 
 def whole_number(request: Request, name: str, least: int = 0, most: int = 10**15) -> int | None:
-    """A parameter of a request; None if it is not given, Refusal if it is no number in that range."""
+    """A parameter of a request; None if it is not given, Refusal if it is not a number in that range."""
     text = request.query_params.get(name)
     if text is None:
         return None

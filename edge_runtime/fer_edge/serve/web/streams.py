@@ -85,7 +85,7 @@ class Streams:
             self._events_open -= 1
 
     async def _watch_state(self) -> None:
-        """Announce the run's state every STATUS_S and whenever it changes, while somebody listens to events."""
+        """Announce the run's state every STATUS_S and whenever it changes, while a client listens to events."""
         word, announced = self._state.word, time.monotonic()
         while self._events_open and not self._hub.closed:
             await asyncio.sleep(LOOK_S)

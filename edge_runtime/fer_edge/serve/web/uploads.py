@@ -1,4 +1,4 @@
-"""Recognize the faces of an image that a client sends, with networks of its own: uploads can't stall the camera."""
+"""Recognize the faces of an image that a client sends, with separate networks: uploads can't stall the camera."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ NICE = 10  # of the worker's thread beside a camera, whose threads go first
 
 
 class Rate(NamedTuple):
-    """How many uploads are taken: `burst` at once, then so many per second."""
+    """How many uploads are taken: `burst` at once, then `per_s` per second."""
 
     per_s: float
     burst: int

@@ -1,4 +1,4 @@
-"""Hands the newest result to every client: each has a mailbox for one tick, so a slow client delays nobody.
+"""Hands the newest result to every client: each has a mailbox for one tick, so a slow client delays no other.
 
 Results come in the thread of the run's sink, clients live in the server's event loop. While somebody watches, at most
 ten results a second become a `Tick`, whose JSON and JPEG are made once for all clients, and only if one waits for it.
@@ -168,7 +168,7 @@ class Hub:
         self._post(lambda: self._deliver(tick))
 
     def _asked_for(self, now: float) -> set[str]:
-        """What somebody waits for: a client that has not taken its last tick waits for nothing."""
+        """What clients wait for: a client that has not taken its last tick waits for nothing."""
         waiting = {mailbox.wants for mailbox in tuple(self._mailboxes) if not mailbox.has_tick}
         return {name for name, until in tuple(self._wanted.items()) if now < until < math.inf or name in waiting}
 
@@ -238,7 +238,7 @@ class Hub:
         return None
 
     def _fresh(self, wants: str) -> Tick | None:
-        """The newest tick, unless it lacks what is wanted or was made when nobody watched."""
+        """The newest tick, unless it lacks what is wanted or was made when no client watched."""
         tick, newest = self._tick, self.newest
         if tick is None or newest is None or not _has(tick, {wants}):
             return None

@@ -24,7 +24,7 @@ class Pace:
         """True if a tick should be made now, monotonic seconds; the next one is due later."""
         if now < self._due:
             return False
-        late_s = now - self._due  # made up for if small: so many a second on average, whatever the frames' rate
+        late_s = now - self._due  # made up for if small: keeps the average rate, whatever the frames' rate
         self._due = now + self.interval_s - (late_s if late_s < self.interval_s else 0.0)
         return True
 

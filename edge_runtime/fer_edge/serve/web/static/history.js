@@ -6,7 +6,7 @@ export const MAX_STEPS = 600;
 const MAX_FACES = 200; // in one step
 
 /**
- * faces: the label of each face that has an id. group: share of each label, empty if nobody was there.
+ * faces: the label of each face that has an id. group: share of each label, empty if there was no face.
  * @typedef {{faces: Map<number, string>, group: Map<string, number>, count: number}} Step
  */
 

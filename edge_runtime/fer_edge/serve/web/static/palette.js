@@ -1,4 +1,4 @@
-// What a label looks like: color, pattern and letters, so that nobody has to tell colors apart.
+// What a label looks like: color, pattern and letters, so that colors need not be told apart.
 
 import { UNSURE } from "./state.js";
 
