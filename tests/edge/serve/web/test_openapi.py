@@ -49,6 +49,24 @@ def test_every_reference_leads_somewhere() -> None:
             node = node[part]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/frame.jpg?after=x", b""),
+        ("GET", "/api/v1/result?after=x", b""),
+        ("GET", "/api/v1/history?seconds=0", b""),
+        ("GET", "/api/v1/intervals", b""),
+        ("POST", "/api/v1/login", b"{}"),
+        ("POST", "/api/v1/login", bytes(20_000)),
+        ("POST", "/api/v1/recognize", b"GIF89a"),
+    ],
+)
+def test_what_a_route_refuses_is_described(shared: Server, method: str, path: str, body: bytes) -> None:
+    status = shared.request(method, path, body).status
+    assert status >= 400
+    assert str(status) in DOCUMENT["paths"][path.partition("?")[0]][method.lower()]["responses"]
+
+
 def fits(value: Any, name: str) -> None:
     """`value` fits the schema `name`, and the schema names all its keys."""
     schema = {"$ref": f"#/components/schemas/{name}", "components": closed(DOCUMENT["components"])}
