@@ -1,4 +1,4 @@
-"""Where a camera or server may lead: nowhere but to its own host and port, unless the user allows more.
+"""Where a camera or server may lead: only to its own host and port, unless the user allows more.
 
 Redirects and playlists name addresses. Followed blindly, they would let a camera reach whatever this machine reaches.
 """

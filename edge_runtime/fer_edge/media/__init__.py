@@ -1,4 +1,4 @@
-"""The bytes of images and videos: their formats, whether they are complete, and how to decode them rightly.
+"""The bytes of images and videos: their formats, whether they are complete, and how to decode them correctly.
 
 `door` decodes every image of fer-edge and fer-train, `formats` reads image headers and ends. `captures` is the only way
 to OpenCV's FFmpeg. `containers` reads the indexes and ends of videos, `structure` finds damage in them, `ends` counts

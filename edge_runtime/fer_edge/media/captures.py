@@ -139,7 +139,7 @@ def _without_tag_warning() -> Iterator[None]:
 
 @contextlib.contextmanager
 def plain_name(path: Path) -> Iterator[str]:
-    """A name for the existing file `path` that OpenCV can take, valid inside of the block.
+    """A name for the existing file `path` that OpenCV can take, valid inside the block.
 
     It is absolute, because FFmpeg takes the colon of a relative name for the end of a protocol. OpenCV crashes on a
     name that is not UTF-8; such a file gets a link with a plain name in a private folder. SourceError if that fails.
@@ -204,7 +204,7 @@ class _Variable:
         self._openers, self._before = 0, os.environ.get(VARIABLE)
 
     def users_value(self) -> str:
-        """The value outside of our own openings."""
+        """The value outside our own openings."""
         with self._state:
             return (self._before if self._openers else os.environ.get(VARIABLE)) or ""
 

@@ -1,4 +1,4 @@
-"""Video containers that consist of small parts, one behind the other: where their chain of parts breaks.
+"""Video containers that consist of small parts, one after another: where their chain of parts breaks.
 
 A walk from part to part ends at the file's end if the file is healthy, behind it if the last part is cut, and before it
 where bytes are damaged or lost. Sources: RFC 9559 (mkv, webm), ISO/IEC 13818-1 (ts, mpg), RFC 3533 (ogg), FLV 10.

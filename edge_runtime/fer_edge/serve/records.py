@@ -1,4 +1,4 @@
-"""What of the results concerns others: label changes, or with --aggregate complete intervals."""
+"""What connections publish of the results: label changes, or with --aggregate complete intervals."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""--mqtt: what of the results is published, and when."""
+"""--mqtt: which results are published, and when."""
 
 import time
 from collections import deque

@@ -1,4 +1,4 @@
-"""The routes that go on: events, single images that a client waits for, and an endless one."""
+"""The routes that stream: events, single images that a client waits for, and an endless one."""
 
 import asyncio
 import json
