@@ -26,7 +26,7 @@ html_css_files = ["style.css"]
 html_show_sourcelink = False
 html_copy_source = False
 
-PAGES = {  # files outside of docs/ that are pages of the site; those of docs/ only hold their title
+PAGES = {  # files outside docs/ that are pages of the site; those of docs/ only hold their title
     "model-card": "models/README.md",
     "running-benchmarks": "benchmarks/README.md",
     "contributing": "CONTRIBUTING.md",
@@ -37,7 +37,7 @@ PAGES = {  # files outside of docs/ that are pages of the site; those of docs/ o
 
 
 def read_page(_app: object, document: str, content: list[str]) -> None:
-    """Put the text of a file outside of docs/ into its page, and let all links lead to pages of the site."""
+    """Put the text of a file outside docs/ into its page, and let all links lead to pages of the site."""
     source = ROOT / "docs" / f"{document}.md"
     if document in PAGES and document != "index":
         source = ROOT / PAGES[document]

@@ -93,7 +93,7 @@ def _has_box(faces: Sequence[Detection], side_px: float) -> bool:
 
 
 def _merge(close_ups: Sequence[Detection], faces: Sequence[Detection]) -> list[Detection]:
-    """The close-ups, and the faces that lie outside of them."""
+    """The close-ups, and the faces that lie outside them."""
     others = [face for face in faces if all(_inside(face.box, each.box) <= MAX_INSIDE for each in close_ups)]
     return [*close_ups, *others]
 

@@ -19,7 +19,7 @@ DATA_FIELD = 5  # of /proc/self/statm: pages of data and stacks
 
 _lock = threading.Lock()
 _users = 0
-_before = (0, 0)  # the limits outside of all blocks
+_before = (0, 0)  # the limits outside all blocks
 _statm: int | None = None
 
 

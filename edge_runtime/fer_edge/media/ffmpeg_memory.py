@@ -24,7 +24,7 @@ def bound_ffmpeg() -> None:
     """Let OpenCV's FFmpeg allocate no larger blocks than MAX_PART_BYTES, or than a frame needs.
 
     Needed before a video is opened. It counts for the whole process, also for captures of others. Where FFmpeg is not
-    found, as outside of Linux, nothing is bounded.
+    found, as outside Linux, nothing is bounded.
     """
     most = max(MAX_PART_BYTES.value, BGRA_BYTES * MAX_FRAME_PIXELS.value)
     for library in _libraries():

@@ -1,4 +1,4 @@
-"""Find tensors of an ONNX model that are stored outside of it, without the onnx package.
+"""Find tensors of an ONNX model that are stored outside it, without the onnx package.
 
 An ONNX model may say that a tensor is in another file. That may be any file of ours, such as /etc/passwd, whose bytes
 would then show in the results, so the runtime refuses such models. The tensor may also be the constant of a node, or

@@ -103,7 +103,7 @@ class _Zip:
 class _Tar:
     """A .tar archive, unpacked to a temporary folder because a compressed tar has no random access.
 
-    Files are unpacked under numbers, so that no member's name can lead outside of the folder.
+    Files are unpacked under numbers, so that no member's name can lead outside the folder.
     """
 
     def __init__(self, path: Path, archive: tarfile.TarFile, unpacked: Path, growth: Growth) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from fer_edge.files import atomic_write
 from fer_edge.guards.text import printable
 
-# Only the page's own style and pictures inside of the file are allowed, whatever a class or a file is called.
+# Only the page's own style and pictures inside the file are allowed, whatever a class or a file is called.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1c2128; --faint: #59636e; --line: #d1d9e0; --card: #f6f8fa }
@@ -102,7 +102,7 @@ def cards(figures: Sequence[tuple[str, str]]) -> Html:
 
 
 def picture(path: Path, caption: str) -> Html:
-    """The PNG at `path`, inside of the page; nothing if the file is missing."""
+    """The PNG at `path`, inside the page; nothing if the file is missing."""
     if not path.is_file():
         return Html("")
     data = base64.b64encode(path.read_bytes()).decode("ascii")
