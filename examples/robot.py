@@ -3,7 +3,7 @@
     python examples/robot.py        # camera 0
     python examples/robot.py demo:  # without a camera
 
-To drive a real one, replace `print` by your motors, such as gpiozero's Robot.
+To drive a real one, replace `print` with your motors, such as gpiozero's Robot.
 """
 
 import sys

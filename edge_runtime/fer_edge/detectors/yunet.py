@@ -44,7 +44,7 @@ class YunetDetector:
         if model is None:
             raise FerError(
                 "the detector yunet needs its file: "
-                "give face_detection_yunet_2023mar.onnx from OpenCV's zoo as the detector model"
+                "give face_detection_yunet_2023mar.onnx from OpenCV's zoo (--detector-model)"
             )
         if not model.is_file():
             raise ModelError(f"{model} is not a file: name YuNet's, face_detection_yunet_2023mar.onnx")
