@@ -117,7 +117,7 @@ def server(serve: Callable[..., Server]) -> Server:
     return serve()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def shared(classifier: Classifier) -> Iterator[Server]:
     """A server for requests that change nothing."""
     state = RunState(classifier)
@@ -127,7 +127,7 @@ def shared(classifier: Classifier) -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def locked(classifier: Classifier) -> Iterator[Server]:
     """The same with a token; too many wrong tokens would change it."""
     state = RunState(classifier)
