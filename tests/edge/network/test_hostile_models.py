@@ -210,7 +210,7 @@ def no_numbers(contract: Contract, value: float, bright_only: bool) -> bytes:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, 1e30, -1.0])
 def test_a_network_that_gives_no_probabilities_is_refused(contract: Contract, value: float) -> None:
-    with pytest.raises(ContractError, match="no probabilities"):
+    with pytest.raises(ContractError, match="not probabilities"):
         Classifier(no_numbers(contract, value, bright_only=False))
 
 
@@ -220,7 +220,7 @@ def test_answers_that_are_no_numbers_later_are_an_error(contract: Contract, valu
     faces = np.full((2, 1, 48, 48), 100, np.uint8)
     np.testing.assert_allclose(classifier.predict(faces), 1 / 7, rtol=1e-6)
     faces[1] = 255
-    with pytest.raises(ContractError, match="no probabilities"):
+    with pytest.raises(ContractError, match="not probabilities"):
         classifier.predict(faces)
 
 
