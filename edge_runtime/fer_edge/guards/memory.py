@@ -29,6 +29,9 @@ def bounded_memory(name: str) -> Iterator[None]:
 
     Raises ModelError, which names the file `name` of the network, if more was needed.
     """
+    if not _has_limits():
+        yield
+        return
     _lower()
     try:
         yield
@@ -47,14 +50,23 @@ def memory_limit() -> int:
     """The bytes that a network may take: MAX_MODEL_MEMORY, by default at most half of the machine's memory."""
     limit = MAX_MODEL_MEMORY.value
     if limit == MAX_MODEL_MEMORY.default:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             limit = min(limit, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
     return limit
 
 
+def _has_limits() -> bool:
+    """False on Windows."""
+    try:
+        import resource  # noqa: F401 - only Unix has it, and only networks need it
+    except ImportError:
+        return False
+    return hasattr(os, "pread")
+
+
 def _lower() -> None:
     global _users, _before
-    import resource  # only Unix has it, and only networks need it
+    import resource
 
     with _lock:
         if not _users:

@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from fer_edge.guards import portable
 from fer_edge.guards.limits import Limit
 
 KINDS = (
@@ -29,7 +30,7 @@ def open_regular(path: Path) -> BinaryIO:
     """Open a regular file for reading; OSError for anything else, also if it took the file's place just now."""
     if kind := kind_of(path):
         raise OSError(errno.EINVAL, f"it is {kind}", str(path))
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | portable.O_NONBLOCK | portable.O_CLOEXEC | portable.O_BINARY)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no longer a file", str(path))

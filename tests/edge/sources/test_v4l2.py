@@ -59,6 +59,7 @@ class Capture:
         given = {
             cv2.CAP_PROP_FOURCC: cv2.VideoWriter.fourcc(*self.letters),
             cv2.CAP_PROP_FPS: 30.0,
+            cv2.CAP_PROP_FRAME_WIDTH: SIZE[0],
             cv2.CAP_PROP_FRAME_HEIGHT: SIZE[1],
         }
         return given[key]

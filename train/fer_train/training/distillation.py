@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fer_edge.console import option_named
 from fer_edge.errors import ModelError
 from fer_train.data import FACE_SIZE
 from fer_train.networks import Network
@@ -78,15 +79,12 @@ def load_teachers(paths: Sequence[Path], heads: Sequence[HeadTargets]) -> list[C
     """
     checkpoints = []
     for path in paths:
-        checkpoint = load_checkpoint(path)
+        with option_named("--teacher", path):
+            checkpoint = load_checkpoint(path)
         if all(taught_by(checkpoint, head) is None for head in heads):
             raise ModelError(f"--teacher {path} {_difference(checkpoint, heads)}")
         if (checkpoint.input_size, checkpoint.mean, checkpoint.std) != (FACE_SIZE, MEAN, STD):
             raise ModelError(f"--teacher {path} takes another input size or normalization: train it again")
-        try:
-            checkpoint.network()
-        except ModelError as error:
-            raise ModelError(f"--teacher {path}: {error}") from error
         checkpoints.append(checkpoint)
     return checkpoints
 
