@@ -144,5 +144,8 @@ def test_a_row_without_an_end_is_one_error(tmp_path: Path, text: str, monkeypatc
     monkeypatch.setenv("FER_EDGE_MAX_ROW_CHARS", "2000")
     path = tmp_path / "faces.csv"
     path.write_text(text + "0 " * 10_000)
-    with pytest.raises(SourceError, match=r"a row has more than 2,000 characters: correct it, or set FER_EDGE_MAX_ROW"):
-        open_source(path).read()
+    message = r"a row has more than 2,000 characters: correct it, or set FER_EDGE_MAX_ROW"
+    with pytest.raises(SourceError, match=message), contextlib.ExitStack() as stack:
+        source = open_source(path)
+        stack.callback(source.close)
+        source.read()
