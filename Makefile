@@ -113,7 +113,8 @@ pi: .venv-dev/installed
 
 .venv-opencv5/installed: pyproject.toml
 	$(call make_venv,.venv-opencv5)
-	.venv-opencv5/bin/pip install --quiet --disable-pip-version-check -e '.[analysis]' 'opencv-python>=5' 'tqdm>=4.66' 'pytest>=8.3' 'hypothesis>=6.100' 'onnx>=1.18'
+	.venv-opencv5/bin/pip install --quiet --disable-pip-version-check -e '.[analysis,mqtt,web]' 'opencv-python>=5' 'tqdm>=4.66' 'pytest>=8.3' 'hypothesis>=6.100' 'onnx>=1.18' \
+		'jsonschema>=4.20' 'pyyaml>=6' 'jinja2>=3' 'gpiozero>=2'
 	touch $@
 
 clean:
