@@ -43,7 +43,8 @@ class YunetDetector:
     def __init__(self, model: Path | None = None, detect_size_px: int = DEFAULT_DETECT_SIZE_PX) -> None:
         if model is None:
             raise FerError(
-                "the detector yunet needs its file: give face_detection_yunet_2023mar.onnx from OpenCV's zoo"
+                "the detector yunet needs its file: "
+                "give face_detection_yunet_2023mar.onnx from OpenCV's zoo as the detector model"
             )
         if not model.is_file():
             raise ModelError(f"{model} is not a file: name YuNet's, face_detection_yunet_2023mar.onnx")

@@ -187,7 +187,7 @@ def test_a_yunet_that_gives_no_numbers_is_an_error(value: float, face_image: Ima
 
 
 def test_yunet_without_a_file_says_where_to_get_it() -> None:
-    with pytest.raises(FerError, match="--detector-model"):
+    with pytest.raises(FerError, match="as the detector model"):
         open_detector("yunet")
 
 

@@ -45,8 +45,13 @@ def never_reads(port: int, path: str) -> socket.socket:
     return connection
 
 
-def test_ctrl_c_ends_a_run_with_open_streams(model: Path) -> None:
-    command = [sys.executable, "-m", "fer_edge", "demo:320x240", "--headless", "--realtime", "--model", str(model)]
+def test_ctrl_c_ends_a_run_with_open_streams(model: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "minute.avi"  # longer than a busy machine takes to show its first frame
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 10, (160, 120))
+    for _ in range(600):
+        writer.write(np.zeros((120, 160, 3), np.uint8))
+    writer.release()
+    command = [sys.executable, "-m", "fer_edge", str(clip), "--headless", "--realtime", "--model", str(model)]
     run = subprocess.Popen([*command, "--serve", "0"], stderr=subprocess.PIPE, text=True)
     assert run.stderr is not None
     try:
@@ -54,8 +59,10 @@ def test_ctrl_c_ends_a_run_with_open_streams(model: Path) -> None:
         stuck = [never_reads(port, path) for path in ("/stream.mjpg", "/api/v1/events")]
         reading = socket.create_connection(("127.0.0.1", port))
         reading.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        while b"event: result" not in reading.recv(65536):
-            pass
+        received = b""
+        while b"event: result" not in received:
+            received += (part := reading.recv(65536))
+            assert part, "the stream ended"
         run.send_signal(signal.SIGINT)
         _, written = run.communicate(timeout=20)
     finally:
