@@ -28,7 +28,10 @@ class Run:
 
     def __init__(self, *arguments: str, port: int = 0) -> None:
         command = [sys.executable, "-m", "fer_edge", *arguments, "--headless", "--serve", str(port)]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+        )  # fmt: skip
         self.url = ""
         assert self.process.stderr is not None
         for line in self.process.stderr:

@@ -52,7 +52,10 @@ def test_ctrl_c_ends_a_run_with_open_streams(model: Path, tmp_path: Path) -> Non
         writer.write(np.zeros((120, 160, 3), np.uint8))
     writer.release()
     command = [sys.executable, "-m", "fer_edge", str(clip), "--headless", "--realtime", "--model", str(model)]
-    run = subprocess.Popen([*command, "--serve", "0"], stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        [*command, "--serve", "0"], stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    )  # fmt: skip
     assert run.stderr is not None
     try:
         port = int(re.search(r"http://127\.0\.0\.1:(\d+)/", run.stderr.readline())[1])  # type: ignore[index]
