@@ -3,6 +3,7 @@
 import errno
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -45,10 +46,14 @@ def test_other_errors_are_no_shortage(error: Exception) -> None:
     assert shortage(error) is None
 
 
+def needs(package: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(find_spec(package) is None, reason=f"{package} is not installed")
+
+
 RUNS = [
     *((["fer_edge", "demo:160x160", "--headless", "--max-frames", "3"], mib) for mib in (60, 160, 300, 500)),
-    (["fer_train", "--data", "no.csv", "--out", "run"], 400),
-    (["fer_export", "no.pt", "--out", "x.onnx"], 400),
+    pytest.param(["fer_train", "--data", "no.csv", "--out", "run"], 400, marks=needs("torch")),
+    pytest.param(["fer_export", "no.pt", "--out", "x.onnx"], 400, marks=needs("onnxscript")),
 ]
 
 
