@@ -41,7 +41,7 @@ from fer_edge.sinks.base import SinkRunner
 from fer_edge.sources import open_source
 from fer_models import default_model
 
-BASELINE, ALONE, ONE, TEN = "without --serve", "--serve, nobody watches", "one viewer", "ten viewers, one never reads"
+BASELINE, ALONE, ONE, TEN = "without --serve", "--serve, no viewer", "one viewer", "ten viewers, one never reads"
 VIEWERS = {ALONE: (0, 0), ONE: (1, 0), TEN: (9, 1)}  # those that read, and those that do not
 WARM_UP_FRAMES = 30
 SPEEDS = {"at full speed": None, "at 30 frames per second": False}  # values of `lossless`

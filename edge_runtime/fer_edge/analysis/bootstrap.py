@@ -3,7 +3,7 @@
 Two frames a thirtieth of a second apart say nearly the same, so intervals that take rows as independent are far too
 narrow. Whole stretches of time are drawn instead (circular block bootstrap, Politis and Romano 1992), long enough that
 what happens in one says little about the next. Their variance says how many independent rows the series is worth, and
-Wilson's interval (1927) is that of a share of so many rows: unlike percentiles of the draws it also holds for rare
+Wilson's interval (1927) is that of a share of that many rows: unlike percentiles of the draws it also holds for rare
 emotions and few stretches.
 """
 

@@ -1,6 +1,6 @@
 """Signals that end a command: the first one in order, the second one within about a second.
 
-Python calls a signal's handler in the main thread, between two of its own instructions: not while that thread is in
+Python calls a signal's handler in the main thread, between two Python instructions: not while that thread is in
 OpenCV, onnxruntime or PyTorch, or opens a file. But the part of the handler that is written in C runs at once. It
 writes the signal's number to a pipe (signal.set_wakeup_fd), which a thread reads. At the second number, this thread
 gives the main thread GRACE_S to end. Then it gives `last_words` LAST_WORDS_S to complete and report what there is,

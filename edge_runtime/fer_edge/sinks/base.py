@@ -31,7 +31,7 @@ class Sink:
     name: as in the report. option: as in messages. target: the file or folder.
     needs_image: True if it needs the frames.
     written: number of results that are certainly in the output.
-    lost_records: what is lost, where the output has records of its own, which `written` counts, instead of results.
+    lost_records: what is lost, where the output has other records, which `written` counts, instead of results.
     frames_in_file: frames of the output; None if there is one per result, which `written` counts.
     extra_call_s: seconds that a call may take beyond CLOSE_TIMEOUT_S, such as to complete a long video.
     """

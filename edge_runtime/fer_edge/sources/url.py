@@ -50,7 +50,7 @@ class UrlSource(ProgressiveSource):
         """What to do if it can't be opened."""
         if self._gate is None:
             return "check the address, the network and the credentials"
-        return self._gate.refused or "its playlist names nothing that can be read: only videos of its own server are"
+        return self._gate.refused or "its playlist names nothing that can be read: only videos of its server are"
 
     def _look_failed(self) -> None:
         if self._looks == self.max_looks and not ffmpeg_follows_redirects():  # an older FFmpeg converts all frames

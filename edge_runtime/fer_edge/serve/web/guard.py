@@ -40,8 +40,8 @@ NO_STORE = (b"cache-control", b"no-store")
 class Hosts:
     """The names under which the server may be asked for.
 
-    A page of a foreign site can make a browser reach this server by a name of its own ("DNS rebinding"), and that name
-    is what the request says. names: further ones that the user allows.
+    A foreign page can make a browser reach this server by a name of that page's site ("DNS rebinding"), and the request
+    then says that name. names: further ones that the user allows.
     """
 
     def __init__(self, address: Address, names: Iterable[str]) -> None:

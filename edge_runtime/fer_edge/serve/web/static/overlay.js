@@ -1,4 +1,4 @@
-// Draws a picture with the boxes and labels of its own result.
+// Draws a picture with the boxes and labels of its result.
 
 import { percent } from "./words.js";
 
@@ -6,7 +6,7 @@ import { percent } from "./words.js";
 /** @import {Palette} from "./palette.js" */
 
 const TEXT_PX = 14; // CSS pixels
-const FEW_FACES = 4; // so many labels have room for every word
+const FEW_FACES = 4; // up to this many labels have room for every word
 const LEAST_PX = 72; // room of a label of one of many faces
 const DARK = "#00000099";
 
