@@ -1,25 +1,29 @@
 """Write docs/benchmarks.md, a scorecard, and a page per benchmark from the results files and plots of a folder.
 
-Reads the form that benchmarks/README.md describes; of other JSON files it shows lists of figures and of records. With
---again it compares the median ratios with those of a second run of the same benchmarks.
+Reads the form that benchmarks/README.md describes. With --again it compares the median ratios with those of a second
+run of the same benchmarks.
 
     python -m benchmarks.report build/bench --out docs/benchmarks.md --again build/bench-2
 """
 
 import json
 import os
+import re
+import shlex
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from benchmarks.harness.results import Figure, figure_table, machine_line
-from benchmarks.harness.scorecard import TRUTH_COLUMNS, Runs, our_rows, peer_rows, run_rows, truth_rows
 from benchmarks.harness.tables import number
 from benchmarks.harness.timing import noise_line
 from benchmarks.run_all import BENCHMARKS
+from benchmarks.scorecard.figures import ABSENT, TRUTH_COLUMNS, Runs, our_rows, peer_rows, run_rows, truth_rows
+from benchmarks.scorecard.recognizers import markdown, to_json
 from fer_edge.console import run_main
 from fer_edge.errors import DataError
 from fer_edge.files import atomic_write
@@ -37,10 +41,9 @@ ORDER = (
     "soak",
     "framing",
 )
-REPEATED = "two-runs"  # name of the page that compares two runs
+REPEATED, OTHERS = "two-runs", "others"  # names of pages that are not one benchmark's
 WITHIN = 0.15  # two medians that differ less agree
 MACHINE_KEYS = ("cpu", "cores", "dot_product", "python", "onnxruntime", "opencv", "numpy", "torch")
-MAX_CELL_CHARS, MAX_LIST_VALUES = 100, 4
 ROOT = Path(__file__).parents[1]
 
 
@@ -80,24 +83,14 @@ def numeric(rows: Sequence[Sequence[str]], index: int) -> bool:
 
 
 def figures_of(content: Mapping[str, Any]) -> list[Figure]:
-    """The figures of a run, under any key."""
-    lists = [value for value in content.values() if isinstance(value, list)]
-    return [to_figure(item) for items in lists for item in items if is_figure(item)]
-
-
-def is_figure(item: Any) -> bool:
-    """Whether a record has a name and a median, and so is a figure."""
-    return isinstance(item, Mapping) and "name" in item and isinstance(item.get("median"), (int, float))
-
-
-def to_figure(item: Mapping[str, Any]) -> Figure:
-    """A record as a figure. Old records have no "ratio": it is one if its name has " / ", or it has only a target."""
-    low, high = (*item.get("quartiles", ()), item["median"], item["median"])[:2]
-    ratio = bool(item.get("ratio", " / " in item["name"] or ("target" in item and "bound" not in item)))
-    return Figure(
-        str(item["name"]), float(item["median"]), (low, high), int(item.get("samples", 0)), ratio,
-        str(item.get("unit", "")), str(item.get("note", "")), str(item.get("bound", ">=")), item.get("target"),
-    )  # fmt: skip
+    """The figures of a run."""
+    return [
+        Figure(
+            item["name"], item["median"], tuple(item["quartiles"]), item["samples"], item["ratio"], item["unit"],
+            item["note"], item.get("bound", ">="), item.get("target"),
+        )
+        for item in content.get("figures", [])
+    ]  # fmt: skip
 
 
 def figure_lines(figures: Sequence[Figure]) -> str:
@@ -109,51 +102,6 @@ def figure_lines(figures: Sequence[Figure]) -> str:
     return markdown_table([table.columns[index] for index in keep], rows)
 
 
-def other_tables(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Title and table of other content: lists of records (a row each) and records of records (a column each)."""
-    for key, value in content.items():
-        if key in ("machine", "noise", "values"):
-            continue
-        if isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
-            columns = [name for name, cell in value[0].items() if shown(cell)]
-            if columns and not is_figure(value[0]) and "columns" not in value[0]:
-                yield key, markdown_table(columns, [[cell_of(each.get(name)) for name in columns] for each in value])
-        if isinstance(value, Mapping) and value and all(isinstance(each, Mapping) for each in value.values()):
-            flat = {name: flattened(each) for name, each in value.items()}
-            names = dict.fromkeys(name for each in flat.values() for name in each)
-            rows = [[name, *(cell_of(each.get(name)) for each in flat.values())] for name in names]
-            yield key, markdown_table(["", *flat], rows)
-
-
-def flattened(record: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Nested records as one, with joined names; long lists are left out."""
-    found: dict[str, Any] = {}
-    for name, value in record.items():
-        if isinstance(value, Mapping):
-            found |= flattened(value, f"{above}{name}, ")
-        elif not isinstance(value, list) or len(value) <= MAX_LIST_VALUES:
-            found[f"{above}{name}"] = value
-    return found
-
-
-def shown(cell: Any) -> bool:
-    """Whether a value of a record fits a cell."""
-    return not isinstance(cell, list) and len(cell_of(cell)) <= MAX_CELL_CHARS
-
-
-def cell_of(value: Any) -> str:
-    """A value as a cell."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return number(value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {cell_of(each)}" for key, each in value.items())
-    if isinstance(value, list):
-        return ", ".join(cell_of(each) for each in value)
-    return "–" if value is None else str(value)
-
-
 def module_of(benchmark: str) -> str:
     """The module of a benchmark, by the name in its results: "latency" is benchmarks.speed.latency."""
     if benchmark in BENCHMARKS:
@@ -163,45 +111,64 @@ def module_of(benchmark: str) -> str:
 
 
 def section(name: str, content: Mapping[str, Any], plot: str | None) -> str:
-    """One benchmark: question, command, conditions, plot, tables, what was left out."""
+    """One benchmark: question, command, machine, conditions, plot, tables, spread, what was left out."""
     title = content.get("benchmark", name)
     parts = [f"# {name}" if title == name else f"# {name} ({title})"]
     if content.get("question"):
         parts.append(f"*{content['question']}*")
     arguments = content.get("arguments")
     if arguments is not None:
-        parts.append(f"`python -m {module_of(title)} {arguments}`".replace(" `", "`"))
-    conditions = [str(content["threads"])] if content.get("threads") else []
+        parts.append(f"```sh\n{command_line(module_of(title), arguments)}\n```")
+    conditions = [f"Measured on {machine}." for machine in machines_of({name: content})]
+    conditions += [str(content["threads"])] if content.get("threads") else []
     conditions += [noise_line(content["noise"])] if content.get("noise") else []
-    if conditions:
-        parts.append(" ".join(conditions))
+    parts.append(" ".join(conditions))
     if plot is not None:
         parts.append(f"![{name}]({plot})")
-    tables = content.get("tables")
-    for table in tables if isinstance(tables, list) else []:
+    for table in content.get("tables", []):
         body = markdown_table(table["columns"], table["rows"])
-        parts.append("\n\n".join(filter(None, [f"**{table['title']}**", body, table.get("note")])))
-    parts += [f"**{title}**\n\n{body}" for title, body in other_tables(content)]
+        parts.append("\n\n".join(filter(None, [f"## {table['title']}", body, table.get("note")])))
     figures = figures_of(content)
     if figures:
-        parts.append(f"<details><summary>Medians and quartiles</summary>\n\n{figure_lines(figures)}\n\n</details>")
-    parts += ["\n".join(f"- Left out: {sentence}" for sentence in content.get("skipped") or [])]
+        parts.append(f"## Medians and quartiles\n\n{figure_lines(figures)}")
+    skipped = content.get("skipped") or []
+    if skipped:
+        parts.append("\n".join(["## Left out", "", *(f"- {sentence}" for sentence in skipped)]))
     return "\n\n".join(filter(None, parts))
 
 
+def command_line(module: str, arguments: str) -> str:
+    """The command of a run, without where its outputs went, wrapped for a page."""
+    words = re.sub(r" ?--(json|plot) \S+", "", arguments).split()
+    lines = textwrap.wrap(
+        shlex.join(["python", "-m", module, *words]), 90, break_long_words=False, break_on_hyphens=False
+    )
+    return " \\\n    ".join(lines)
+
+
 def scorecard(runs: Runs) -> str:
-    """The main figures, for the top of the page."""
+    """The main figures, for the top of the page: about one screen."""
     parts = [
         "## Scorecard",
-        "All figures of fer-edge come from the benchmarks listed below; – was not measured in these runs.",
+        markdown(to_json(runs)),
         markdown_table(("fer-edge", "int8 (default)", "fp32"), our_rows(runs)),
-        markdown_table(("end to end, start, memory, disk", ""), run_rows(runs)),
-        *two_truths(runs),
-        "Others: what could be run was measured here on the same faces. † marks figures that the authors published, on "
-        "their own data and machines: they are not directly comparable.",
-        markdown_table(("who", "what", "value", "where from"), peer_rows(runs)),
+        markdown_table(("a whole run", "int8"), run_rows(runs)),
+        f"{ABSENT}: not measured in these runs.",
     ]
     return "\n\n".join(parts)
+
+
+def others(runs: Runs) -> str:
+    """All that is known of other people's recognizers, and each head beside them with intervals."""
+    return "\n\n".join(
+        [
+            "# Other people's recognizers",
+            *two_truths(runs),
+            "What could be run was measured here on the same faces. † marks figures that the authors published, on "
+            "their own data and machines: they are not directly comparable.",
+            markdown_table(("who", "what", "value", "where from"), peer_rows(runs)),
+        ]
+    )
 
 
 def two_truths(runs: Runs) -> list[str]:
@@ -306,10 +273,10 @@ def document(runs: Runs, again: Runs | None, folder: str) -> str:
         scorecard(runs),
     ]
     rows = [(f"[{name}]({folder}/{name}.md)", str(content.get("question") or "")) for name, content in runs.items()]
-    details = ["## Details", markdown_table(("benchmark", "question"), rows)]
+    rows.append((f"[{OTHERS}]({folder}/{OTHERS}.md)", "How right are other people's recognizers, with intervals?"))
     if again:
-        details.append(f"[Two runs compared]({folder}/{REPEATED}.md)")
-    return "\n\n".join([*head, *details]) + "\n"
+        rows.append((f"[{REPEATED}]({folder}/{REPEATED}.md)", "How much do two runs differ?"))
+    return "\n\n".join([*head, "## Details", markdown_table(("page", "question"), rows)]) + "\n"
 
 
 def pages(runs: Runs, plots: Mapping[str, str], again: Runs | None, out: Path) -> dict[Path, str]:
@@ -317,6 +284,7 @@ def pages(runs: Runs, plots: Mapping[str, str], again: Runs | None, out: Path) -
     folder = out.with_suffix("")
     found = {out: document(runs, again, folder.name)}
     found |= {folder / f"{name}.md": section(name, content, plots.get(name)) + "\n" for name, content in runs.items()}
+    found[folder / f"{OTHERS}.md"] = others(runs) + "\n"
     if again:
         found[folder / f"{REPEATED}.md"] = repeat_section(runs, again) + "\n"
     return found

@@ -42,9 +42,9 @@ def read_page(_app: object, document: str, content: list[str]) -> None:
     if document in PAGES and document != "index":
         source = ROOT / PAGES[document]
         content[0] = source.read_text(encoding="utf-8")
-    if document.startswith("benchmarks/"):  # its own page links to it, no table of contents does
-        content[0] = f"---\norphan: true\n---\n{content[0]}"
     docs = ROOT / "docs"
+    if document == "benchmarks" and any((docs / "benchmarks").glob("*.md")):
+        content[0] += "\n```{toctree}\n:hidden:\n:glob:\n\nbenchmarks/*\n```\n"  # a page per benchmark
     targets = {str(ROOT / path): str(docs / f"{page}.md") for page, path in PAGES.items()}
 
     def moved(found: re.Match[str]) -> str:

@@ -14,7 +14,8 @@ class Contestant:
     """A recognizer: predict takes faces uint8 [N, 48, 48] to probabilities of EMOTIONS [N, 8].
 
     detail: what it is, in a word or two. head: of our file, None if it has one only. ours: whether it is a file of
-    ours. preprocessing: how a peer prepares a face for its network.
+    ours. preprocessing: how a peer prepares a face for its network. file_mb:
+    size of its file in 10^6 bytes, None if unknown.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Contestant:
     head: str | None = None
     ours: bool = False
     preprocessing: str = ""
+    file_mb: float | None = None
 
 
 def contestants(
@@ -39,12 +41,13 @@ def contestants(
                     f"{head.title}: its labels {', '.join(head.classifier.labels)} are not among {', '.join(EMOTIONS)}"
                 )
                 continue
-            detail = f"{head.classifier.precision}, {path.stat().st_size / 1e6:.2f} MB"
-            yield Contestant(head.title, head.predict, detail, head.name, True)
+            file_mb = path.stat().st_size / 1e6
+            detail = f"{head.classifier.precision}, {file_mb:.2f} MB"
+            yield Contestant(head.title, head.predict, detail, head.name, True, file_mb=file_mb)
     for peer in open_all(peers, skip):
         size = "" if peer.file_mb is None else f", {peer.file_mb:.2f} MB"
         # The default argument binds this peer; a bare closure would see the last one.
         yield Contestant(
             peer.name, lambda faces, peer=peer: peer.predict(faces, EMOTIONS), peer.version + size,  # type: ignore[misc]
-            preprocessing=peer.preprocessing,
+            preprocessing=peer.preprocessing, file_mb=peer.file_mb,
         )  # fmt: skip

@@ -132,11 +132,11 @@ def plot(results: Results) -> Any:
     """Left the accuracies, then the centers and the sides of each detector's squares."""
     canvas = new_figure(11, 4.6)
     left, middle, right = canvas.subplots(1, 3, width_ratios=[1.2, 1, 1])
-    draw_accuracies(left, results.extra["detectors"], results.extra["exact"])
+    draw_accuracies(left, results.values["detectors"], results.values["exact"])
     squares: Mapping[str, Sequence[Square]] = results.plotted
     sides = {}
     for (name, of), color in zip(squares.items(), COLORS, strict=False):
-        sides[name], to_right, down = offsets(of, results.extra["side"])
+        sides[name], to_right, down = offsets(of, results.values["side"])
         middle.scatter(to_right, down, s=2, alpha=0.25, color=color, linewidths=0)
         middle.scatter([], [], s=20, color=color, label=name)
     middle.axhline(0, color="#888888", linewidth=0.8)
@@ -206,7 +206,7 @@ def main(
     title = f"{opened_head.title}, {truth}, {len(faces)} faces at {side} px; exact square: {exact:.2%}"
     results.tables.append(table(figures, title))
     results.plotted = {name: squares for name, (_, squares) in measured.items()}
-    results.extra = {"side": side, "edge": border, "exact": exact, "detectors": figures}
+    results.values = {"side": side, "edge": border, "exact": exact, "detectors": figures}
     return results
 
 

@@ -1,4 +1,4 @@
-"""Is it right about everybody alike? People kept aside and PublicTest, split by what can be read off a photograph.
+"""Is it equally right about all groups? People kept aside and PublicTest, split by what can be read off a photograph.
 
 Light (mean gray level), contrast (its standard deviation) and sharpness (variance of the Laplacian) of each face; with
 --tiles also the size of people's faces in their photographs and how far heads are turned. Each is split into thirds.
@@ -135,22 +135,29 @@ def group_records(head: Head, sets: Mapping[str, FaceSet], groups: Sequence[Grou
     return records
 
 
-def table(records: Sequence[Mapping[str, Any]]) -> Table:
-    """A row per group, two columns per head."""
+def tables(records: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """Per set how often each head is right, and how often it calls calm faces neutral: a row per group."""
+    found = []
+    for truth in dict.fromkeys(record["truth"] for record in records):
+        of_truth = [record for record in records if record["truth"] == truth]
+        found.append(table(f"Right, {truth}", of_truth, "accuracy"))
+        found.append(table(f"Calm faces called neutral, {truth}", of_truth, "neutral"))
+    return found
+
+
+def table(title: str, records: Sequence[Mapping[str, Any]], measure: str) -> Table:
+    """A row per group with the `measure` of each head."""
     heads = list(dict.fromkeys(record["head"] for record in records))
-    by_group: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for record in records:
-        by_group.setdefault((record["truth"], record["attribute"], record["third"]), []).append(record)
-    rows = []
-    for (truth, attribute, _), of in by_group.items():
-        first = of[0]
-        cells = [cell for record in of for cell in (str(record["accuracy"]), str(record["neutral"] or "–"))]
-        values = f"{number(first['low'])} to {number(first['high'])}"
-        rows.append([truth, attribute, values, str(first["accuracy"].count), *cells])
-    columns = ["", "by", "from, to", "faces"]
-    columns += [column for head in heads for column in (f"{head}: right", "neutral named so")]
+        groups.setdefault((record["attribute"], record["third"]), []).append(record)
+    rows = [
+        [attribute, f"{number(of[0]['low'])} to {number(of[0]['high'])}", str(of[0]["accuracy"].count),
+         *(str(record[measure] or "–") for record in of)]
+        for (attribute, _), of in groups.items()
+    ]  # fmt: skip
     note = f"In %, with 95 % intervals; thirds of the faces by each attribute. Not measured: {NOT_MEASURED}."
-    return Table("By group", columns, rows, note)
+    return Table(title, ["", "from, to", "faces", *heads], rows, note)
 
 
 def measure(
@@ -158,7 +165,9 @@ def measure(
     tiles: Path | None, count: int,
 ) -> Results:  # fmt: skip
     """Score every head on every group."""
-    results = Results("groups", "Is it right about everybody alike?", pin_threads(1))
+    results = Results(
+        "groups", "Is it equally right about all groups: by size, turn, light, contrast, sharpness?", pin_threads(1)
+    )
     results.skip(NOT_MEASURED)
     sets = load_sets(data, ferplus, people, results.skip)
     sets = {truth: sampled(faces, count) for truth, faces in sets.items() if truth != UNIQUE_TOP}
@@ -169,7 +178,7 @@ def measure(
     records = []
     for head in progress([head for head in open_heads(model, heads) if head.is_emotional], "heads"):
         records += group_records(head, sets, groups)
-    results.tables = [table(records)]
+    results.tables = tables(records)
     results.values = {
         "groups": [
             {key: value.to_json() if isinstance(value, Measure) else value for key, value in record.items()}

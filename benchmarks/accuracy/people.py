@@ -162,6 +162,7 @@ def measure(
         "scores": {
             each.name: {
                 "head": each.head, "ours": each.ours, "detail": each.detail, "preprocessing": each.preprocessing,
+                "file_mb": each.file_mb,
                 "own_truths": own_truths(each.head) if each.ours else (),
                 "all": {truth: scores.to_json() for truth, scores in found[each.name].items()},
                 "without_copies": {truth: scores.to_json() for truth, scores in without[each.name].items()},

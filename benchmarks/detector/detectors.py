@@ -128,7 +128,7 @@ def plot(results: Results) -> Any:
     panels = canvas.subplots(1, len(titles), squeeze=False)[0]
     for axes, title in zip(panels, titles, strict=True):
         for color, (name, by_set) in zip(COLORS, by_detector.items(), strict=False):
-            scores, threshold = by_set[title], results.extra["tables"][name]["threshold"]
+            scores, threshold = by_set[title], results.values["detectors"][name]["threshold"]
             axes.plot(*scores.curve(), color=color, label=name)
             axes.plot(max(scores.false_boxes(threshold), 0.7), scores.recall(threshold), "o", color=color)
         axes.set(title=title, xlabel="boxes that touch no label", ylabel="recall")
@@ -173,7 +173,7 @@ def measure(contestants: Contestants, media: Path, step: int, rounds: int) -> Re
         share, faces = same_emotion(contestants["luma"], contestants["yunet"], media, Classifier(default_model()))
         figures["luma"] |= {"same_emotion_as_yunet": round(share, 4), "same_emotion_faces": faces}
     results.tables.append(table(figures))
-    results.extra = {"tables": figures}
+    results.values = {"detectors": figures}
     return results
 
 

@@ -90,8 +90,7 @@ class Results:
     """What a benchmark measured, under which conditions, and what it left out.
 
     threads: what was pinned, in words. skipped: a sentence per part that could not be measured. values: figures for
-    programs, such as the report's scorecard. extra: further keys of the results file, which may replace the others.
-    plotted: what only the plot needs; it is not written.
+    programs, such as the report's scorecard. plotted: what only the plot needs; it is not written.
     """
 
     benchmark: str
@@ -103,7 +102,6 @@ class Results:
     values: Any = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     probe: NoiseProbe = field(default_factory=NoiseProbe)
-    extra: dict[str, Any] = field(default_factory=dict)
     plotted: Any = None
 
     def skip(self, sentence: str) -> None:
@@ -135,7 +133,7 @@ class Results:
             "values": self.values,
             "noise": self.probe.noise(),
             "machine": machine_info() | self.versions,
-        } | self.extra
+        }
 
     def write(self, path: Path | None) -> None:
         """Write the results file, if a path is given."""

@@ -27,8 +27,7 @@ from benchmarks.harness.results import Figure, Results, figure
 from benchmarks.harness.tables import Table, number
 from benchmarks.harness.timing import Job, interleave, median_time, pin_threads, ratios
 from benchmarks.peers import one_line, open_all
-from benchmarks.speed.float_front import normalized, without_front
-from benchmarks.speed.one_head import default_head_alone
+from benchmarks.speed.model_variants import default_head_alone, normalized, without_front
 from fer_edge.console import run_main
 from fer_edge.network.classifier import Classifier
 from fer_edge.network.session import open_session

@@ -26,7 +26,7 @@ from benchmarks.harness.results import Figure, Results, figure
 from benchmarks.harness.streams import Pass, loop_over, one_thread, run_pipeline
 from benchmarks.harness.tables import Table, number
 from benchmarks.harness.timing import interleave, pin_threads, ratios
-from benchmarks.speed.float_front import INPUT, normalized, without_front
+from benchmarks.speed.model_variants import INPUT, normalized, without_front
 from fer_edge.console import run_main
 from fer_edge.detectors import detector_names, open_detector
 from fer_edge.detectors.base import FramedDetector

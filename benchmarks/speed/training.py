@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.harness.options import results_command, rounds_option
 from benchmarks.harness.plots import COLORS, new_figure
 from benchmarks.harness.processes import processor_s
-from benchmarks.harness.results import Results, figure
+from benchmarks.harness.results import Figure, Results, figure
 from benchmarks.harness.tables import Table, number
 from benchmarks.harness.timing import interleave, ratios
 from fer_edge.console import run_main
@@ -179,22 +179,17 @@ def make_jobs(model: str, count: int, steps: int) -> dict[str, Callable[[], Rate
     }
 
 
-def compare(rates: Mapping[str, Sequence[Rates]]) -> list[dict[str, Any]]:
-    """The ratios of PAIRS, of time and of processor time, for the results file."""
-    found = []
+def compare(rates: Mapping[str, Sequence[Rates]]) -> tuple[list[Figure], list[Figure]]:
+    """The ratios of PAIRS, by time and by processor time."""
+    by_time, by_processor = [], []
     for name, (above, below) in PAIRS.items():
         of_time, of_processor = (
             ratios([rate[which] for rate in rates[above]], [rate[which] for rate in rates[below]]) for which in (0, 1)
         )
         note = f"{median_rate(rates[above]):,.0f} / {median_rate(rates[below]):,.0f} images/s"
-        item, processor = (
-            figure(name, values, ratio=True, note=note, target=TARGETS.get(name)) for values in (of_time, of_processor)
-        )
-        found.append(
-            {"target": None, "met": None} | item.to_json()
-            | {"processor_median": processor.median, "processor_quartiles": list(processor.quartiles)}
-        )  # fmt: skip
-    return found
+        by_time.append(figure(name, of_time, ratio=True, note=note, target=TARGETS.get(name)))
+        by_processor.append(figure(name, of_processor))  # no ratio of the report: it compares times of two runs
+    return by_time, by_processor
 
 
 def median_rate(rates: Sequence[Rates]) -> float:
@@ -202,20 +197,15 @@ def median_rate(rates: Sequence[Rates]) -> float:
     return statistics.median(rate for rate, _ in rates)
 
 
-def table(compared: Sequence[Mapping[str, Any]], note: str) -> Table:
-    """A row per ratio."""
-    rows = []
-    for item in compared:
-        numbers = [item["median"], *item["quartiles"], item["processor_median"], *item["processor_quartiles"]]
-        aim = "" if item["target"] is None else f">= {item['target']:g}: {'met' if item['met'] else 'missed'}"
-        rows.append([item["name"], *map(number, numbers), item["note"], aim])
-    columns = ["", "median", "25 %", "75 %", "processor time", "25 %", "75 %", "", "aim"]
-    return Table("Ratios", columns, rows, note)
+def table(by_processor: Sequence[Figure], note: str) -> Table:
+    """A row per ratio of processor times."""
+    rows = [[item.name, number(item.median), *map(number, item.quartiles)] for item in by_processor]
+    return Table("Ratios by processor time", ["", "median", "25 %", "75 %"], rows, note)
 
 
 def plot(results: Results) -> Any:
     """Images per second of each way: a bar at the median, a dot per round."""
-    rates: dict[str, list[Rates]] = results.extra["images_per_s"]
+    rates: dict[str, list[Rates]] = results.values["images_per_s"]
     canvas = new_figure(9, 3.6)
     axes = canvas.subplots()
     for row, (name, values) in enumerate(reversed(rates.items())):
@@ -231,7 +221,7 @@ def plot(results: Results) -> Any:
     axes.set_xscale("log")
     axes.margins(x=0.12)
     axes.set_xlabel("images per second (logarithmic)")
-    axes.set_title(results.extra["told"].replace("; ", "\n"), fontsize=9)
+    axes.set_title(results.values["conditions"].replace("; ", "\n"), fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     return canvas
 
@@ -255,9 +245,9 @@ def main(model: str, count: int, steps: int, rounds: int, threads: int | None) -
         f"{model}, {count:,} faces, {steps} steps, {rounds} rounds; {where}, {os.cpu_count()} cores, "
         f"{torch.get_num_threads()} threads, torch {torch.__version__}; load at the end {os.getloadavg()[0]:.1f}"
     )
-    compared = compare(rates)
-    results.tables.append(table(compared, conditions))
-    results.extra = {"ratios": compared, "images_per_s": rates, "told": conditions}  # keys as earlier results have them
+    results.figures, by_processor = compare(rates)
+    results.tables.append(table(by_processor, conditions))
+    results.values = {"images_per_s": rates, "conditions": conditions}
     return results
 
 

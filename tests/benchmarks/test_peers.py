@@ -180,19 +180,22 @@ def test_face_api_gets_the_pixels_and_its_labels_are_put_in_order(
 ) -> None:
     node = tmp_path / "node"
     node.write_text(
-        f"#!{sys.executable}\nimport json, sys\npixels = open(sys.argv[3], 'rb').read()\nside = int(sys.argv[4])\n"
-        "rows = [[0.1, 0.7, 0, 0.1, 0, 0, 0.1]] * (len(pixels) // side**2)\n"
+        f"#!{sys.executable}\nimport json, sys\nside, faces = int(sys.argv[3]), sys.stdin.buffer\n"
         "labels = ['neutral', 'happy', 'sad', 'angry', 'fearful', 'disgusted', 'surprised']\n"
-        "print(json.dumps({'labels': labels, 'scores': rows}))\n"
+        "while head := faces.read(4):\n"
+        "    count = int.from_bytes(head, 'little')\n"
+        "    assert len(faces.read(count * side**2)) == count * side**2\n"
+        "    print(json.dumps({'labels': labels, 'scores': [[0.1, 0.7, 0, 0.1, 0, 0, 0.1]] * count}), flush=True)\n"
     )
     node.chmod(0o755)
     modules = a_node_modules(tmp_path)
     monkeypatch.setattr("shutil.which", lambda _name: str(node))
     peer = open_peer(f"face-api={modules}")
     assert (peer.version, peer.file_mb) == ("1.7.15", 5e-6)
-    found = peer.predict(FACES)
-    assert found.shape == (len(FACES), 7)
-    assert [FER2013_CLASSES[index] for index in found.argmax(axis=1)] == ["happy"] * len(FACES)
+    for faces in (FACES, FACES[:2], np.zeros((3, 64, 64), np.uint8)):
+        found = peer.predict(faces)
+        assert found.shape == (len(faces), 7)
+        assert [FER2013_CLASSES[index] for index in found.argmax(axis=1)] == ["happy"] * len(faces)
     assert open_peer(f"face-api={tmp_path}").version == "1.7.15"  # the folder above node_modules
     monkeypatch.setattr("shutil.which", lambda _name: None)
     with pytest.raises(PeerMissingError, match="needs node"):

@@ -41,7 +41,8 @@ ORDER = {
     ],
     "fer_export": ["graph", "checks", "int8", "*", "__init__", "cli", "__main__"],
     "benchmarks": [
-        "__init__", "peers", "harness", "accuracy", "detector", "speed", "raspberry_pi", "*", "run_all", "report",
+        "__init__", "peers", "harness", "accuracy", "detector", "speed", "raspberry_pi", "scorecard", "*", "run_all",
+        "report",
     ],
 }  # fmt: skip
 MAX_MODULES = 14  # in one folder, its __init__ aside

@@ -46,7 +46,7 @@ def test_size_and_turn_are_those_of_the_face_in_the_middle(photographs: tuple[Pa
         size_and_turn(tmp_path)
 
 
-def test_the_command_prints_one_table_and_says_what_is_not_measured(
+def test_the_command_prints_tables_per_set_and_says_what_is_not_measured(
     photographs: tuple[Path, Path], people_folder: Path, faces_csv: Path, ferplus_csv: Path, tmp_path: Path
 ) -> None:
     inputs = ["--data", str(faces_csv), "--ferplus", str(ferplus_csv), "--people", str(people_folder)]
@@ -60,7 +60,16 @@ def test_the_command_prints_one_table_and_says_what_is_not_measured(
     head = people[0]["head"]
     light = [each for each in people if each["head"] == head and each["attribute"].startswith("light")]
     assert sum(each["accuracy"]["faces"] for each in light) == 8
-    assert len(content["tables"]) == 1
+    measures = ("Right", "Calm faces called neutral")
+    truths = ("FER2013 labels", "FER+ majority", "people kept aside")
+    assert [table["title"] for table in content["tables"]] == [
+        f"{measure}, {truth}" for truth in truths for measure in measures
+    ]
+    right, calm = content["tables"][-2:]
+    row = next(row for row in right["rows"] if row[0] == light[0]["attribute"])
+    assert int(row[2]) == light[0]["accuracy"]["faces"]
+    assert row[3].startswith(f"{100 * light[0]['accuracy']['value']:.1f} (")
+    assert [cells[:3] for cells in calm["rows"]] == [cells[:3] for cells in right["rows"]]
     assert is_png(tmp_path / "groups.png")
     without = CliRunner().invoke(groups.main, ["--people", str(people_folder)], catch_exceptions=False)
     assert "size and turn of their faces, which need --tiles" in without.output

@@ -12,8 +12,8 @@ from benchmarks.accuracy.contestants import Contestant
 from benchmarks.accuracy.people import target_rows, verdict
 from benchmarks.accuracy.people_scores import Measure, score_set
 from benchmarks.harness.heads import EMOTIONS
-from benchmarks.harness.scorecard import truth_rows
 from benchmarks.harness.truths import LABELS, MAJORITY, PEOPLE, FaceSet
+from benchmarks.scorecard.figures import truth_rows
 from fer_train.evaluation.metrics import expected_calibration_error
 
 from ..conftest import is_png

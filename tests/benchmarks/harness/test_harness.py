@@ -146,7 +146,7 @@ def test_a_results_command_prints_writes_and_draws(tmp_path: Path) -> None:
     @yunet_option()
     @results_command(lambda results: new_figure(len(results.tables), 1))
     def measure(yunet: Path | None) -> Results:
-        return Results("x", "Why?", tables=[Table("T", ("",), [(str(yunet),)])], extra={"side": 1, "tables": "own"})
+        return Results("x", "Why?", tables=[Table("T", ("",), [(str(yunet),)])], values={"side": 1})
 
     json_file, plot = tmp_path / "x.json", tmp_path / "x.png"
     options = ["--json", str(json_file), "--plot", str(plot)]
@@ -154,7 +154,7 @@ def test_a_results_command_prints_writes_and_draws(tmp_path: Path) -> None:
     assert ran.exit_code == 0
     assert ran.output.startswith("Why?") and "yunet.onnx" in ran.output
     content = json.loads(json_file.read_text())
-    assert (content["benchmark"], content["side"], content["tables"]) == ("x", 1, "own")
+    assert (content["benchmark"], content["values"], content["tables"][0]["title"]) == ("x", {"side": 1}, "T")
     assert is_png(plot, 100)
     refused = CliRunner().invoke(measure, ["--json", str(tmp_path / "absent" / "x.json")])
     assert isinstance(refused.exception, OutputError)

@@ -9,7 +9,6 @@ import onnxruntime
 import pytest
 
 from benchmarks.harness.results import Results
-from benchmarks.speed.float_front import INPUT, normalized, without_front
 from benchmarks.speed.latency import (
     BASE,
     MAX_DIFFERENCE,
@@ -21,7 +20,7 @@ from benchmarks.speed.latency import (
     timed,
     working,
 )
-from benchmarks.speed.one_head import default_head_alone
+from benchmarks.speed.model_variants import INPUT, default_head_alone, normalized, without_front
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
 from fer_models import model_path

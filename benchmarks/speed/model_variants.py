@@ -1,11 +1,15 @@
-"""Our fp32 network with a float input in place of its uint8 front, for runtimes and loops that prepare floats."""
+"""Variants of a shipped network, to measure what a part costs: a float input, or the first head alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from fer_edge.network.classifier import Classifier
+from fer_export.graph.onnx_file import drop_unused_nodes, to_bytes, with_contract
 
 INPUT = "normalized_face"
 
@@ -38,3 +42,18 @@ def without_front(path: Path) -> tuple[bytes, float, float]:
 def normalized(faces: npt.NDArray[np.uint8], scale: float, zero: float) -> npt.NDArray[np.float32]:
     """The float input of such a network for uint8 faces."""
     return (faces.astype(np.float32) - np.float32(zero)) * np.float32(scale)
+
+
+def default_head_alone(path: Path) -> bytes | None:
+    """The network of `path` with its default head's output only, as ONNX bytes; None if it has no further heads.
+
+    Both have the same trunk, to the bit. The rows of the other heads stay in the last layer, where they take the
+    share of their classes in the multiply-adds of one dense layer; what they lose is all that follows.
+    """
+    contract = Classifier(path).contract
+    if len(contract.heads) < 2:
+        return None
+    model = onnx.load(path)
+    del model.graph.output[1:]
+    drop_unused_nodes(model.graph)
+    return to_bytes(with_contract(model, replace(contract, heads=())))
