@@ -23,6 +23,7 @@ from fer_edge.guards.locks import try_lock
 PRIVATE = 0o600  # of files about people; a stricter umask stays
 _TEMPORARY = re.compile(r"\.fer-[0-9a-f]{16}\.part(\.\w+)?")
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | portable.O_NOFOLLOW | portable.O_CLOEXEC | portable.O_BINARY
+_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)  # of file systems without fsync
 _MAX_SUFFIX = 16  # characters of a suffix that a program chooses a format by
 
 
@@ -72,7 +73,7 @@ def atomic_write(path: Path, private: bool = False, keep_suffix: bool = True) ->
             return
         with temporary_file(path, private, keep_suffix) as part:
             yield part
-            part.replace(path)
+            portable.replace(part, path)
     except OSError as error:
         raise OutputError(f"{path} can't be written: {error.strerror or error}") from error
 
@@ -150,13 +151,13 @@ def sync(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):  # the file system has no fsync
+        if error.errno not in _NO_SYNC:
             raise
 
 
 def sync_file(path: Path) -> None:
     """`sync` the file at `path`."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDWR | portable.O_CLOEXEC)  # Windows syncs only files that are open for writing
     try:
         sync(descriptor)
     finally:

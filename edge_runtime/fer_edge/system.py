@@ -147,6 +147,8 @@ def machine_info() -> dict[str, Any]:
 
 def return_free_memory() -> None:
     """Return to the system what this process has freed: glibc keeps much of it. Elsewhere, nothing happens."""
+    if sys.platform != "linux":
+        return
     import ctypes
 
     with contextlib.suppress(OSError, AttributeError):

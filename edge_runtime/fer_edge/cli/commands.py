@@ -80,8 +80,11 @@ def _preload(options: RunOptions) -> None:
 
 
 def _list_cameras() -> None:
-    from fer_edge.sources.v4l2 import list_cameras
+    from fer_edge.sources.v4l2 import UNLISTED, can_list_cameras, list_cameras
 
+    if not can_list_cameras():
+        echo_line(f"fer-edge: {UNLISTED}", err=True)
+        return
     cameras = list_cameras()
     for number, name in cameras:
         echo_line(str(number), f"/dev/video{number}", name)

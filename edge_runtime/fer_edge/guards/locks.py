@@ -13,7 +13,7 @@ from fer_edge.errors import OutputError
 from fer_edge.guards import portable
 
 MAX_NAME_BYTES = 255 - len("..lock")
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
 def try_lock(descriptor: int) -> bool | None:

@@ -5,10 +5,12 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from fer_edge.errors import SourceError
+from fer_edge.guards import portable
 
-HOME = re.compile(r"(--[\w-]+=)?(~(?:[^/]*/.*)?)", re.DOTALL)
+HOME = re.compile(r"(--[\w-]+=)?(~(?:[^/\\]*[/\\].*)?)", re.DOTALL)
 MAX_NAME_BYTES = 255  # of Linux's and macOS's file systems
 FILE_URL = re.compile(r"file:(?://([^/]*))?(/.*)", re.IGNORECASE | re.DOTALL)
+DRIVE = re.compile(r"/[A-Za-z][:|](?=/)")  # of file:///C:/videos/film.mp4
 
 
 def expand_home(word: str) -> str:
@@ -57,5 +59,7 @@ def local_name(source: str) -> str:
     host, path = found.groups()
     if (host or "").lower() not in ("", "localhost", "127.0.0.1"):
         raise SourceError(f"file://{host}/ is a file of another machine: give its path on this one")
+    if portable.HAS_DRIVES and DRIVE.match(path):
+        path = f"{path[1]}:{path[3:]}"
     decoded = os.fsdecode(unquote_to_bytes(path.encode("utf-8", "surrogateescape")))
     return path if os.path.lexists(path) and not os.path.lexists(decoded) else decoded

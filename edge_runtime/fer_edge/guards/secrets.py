@@ -98,7 +98,7 @@ def read_secret(path: Path, where: str, what: str, fault: type[FerError]) -> str
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
                 raise fault(f"{where} is not a file: name a file with one line, {what}")
-            if mode & stat.S_IWOTH:
+            if portable.HAS_PERMISSIONS and mode & stat.S_IWOTH:
                 raise fault(f"{where} can be changed by every user: chmod 600 it")
             content = file.read(MAX_SECRET_BYTES + 1)
     except (OSError, ValueError) as error:

@@ -100,7 +100,7 @@ class Rate:
         """The rate; None before the second event."""
         if self._started is None or self._last <= self._started:
             return None
-        if self.count > SHORT_RUN_FRAMES and self._warm is not None:
+        if self.count > SHORT_RUN_FRAMES and self._warm is not None and self._warm < self._last:
             return (self._amount - self._warm_amount) / (self._last - self._warm)
         return self._amount / (self._last - self._started)
 

@@ -24,7 +24,7 @@ import numpy as np
 from fer_edge.errors import OutputError
 from fer_edge.files import temporary_file
 from fer_edge.framing import Image
-from fer_edge.guards.portable import SIGHUP
+from fer_edge.guards.portable import NEW_PROCESS_GROUP, SIGHUP
 from fer_edge.opencv import cv2
 from fer_edge.system import usable_cores
 
@@ -106,6 +106,7 @@ class _Child:
                     [program, "-v", "error", "-nostdin", "-y", *arguments],
                     stdin=subprocess.PIPE if with_input else subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL, stderr=self._log, start_new_session=True,
+                    creationflags=NEW_PROCESS_GROUP,
                 )  # fmt: skip
         except OSError:
             self._log.close()

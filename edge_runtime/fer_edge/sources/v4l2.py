@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,13 @@ from fer_edge.opencv import cv2
 # flags and three reserved bytes.
 VIDIOC_REQBUFS = 0xC0145608
 NO_BUFFERS = struct.pack("=IIIIB3x", 0, 1, 1, 0, 0)  # type 1: video capture, memory 1: mmap
+UNLISTED = "only Linux lists its cameras: try fer-edge --camera 0, then 1"
 PLANAR = {"YU12", "YV12", "NV12", "NV21"}  # formats that store the rows of luma first
+
+
+def can_list_cameras() -> bool:
+    """True on Linux, whose kernel lists the cameras."""
+    return sys.platform == "linux"
 
 
 def list_cameras() -> list[tuple[int, str]]:

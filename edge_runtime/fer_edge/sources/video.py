@@ -17,6 +17,13 @@ from fer_edge.sources.capture import DEFAULT_FPS, CaptureSource, ProgressiveSour
 from fer_edge.sources.v4l2 import check_free, luma_decoder
 
 DEFAULT_CAMERA_SIZE = (640, 480)
+# On Windows OpenCV would take Media Foundation first, which opens some cameras only after a minute.
+CAMERA_BACKENDS = {"linux": cv2.CAP_V4L2, "win32": cv2.CAP_DSHOW}
+CAMERA_ADVICE = {
+    "linux": "fer-edge --list-cameras lists the cameras",
+    "darwin": "allow your terminal to use the camera (System Settings, Privacy & Security), then run it again",
+    "win32": "allow desktop apps to use the camera (Settings, Privacy & security), or give another number",
+}
 SEEK_TRIES = 4
 
 
@@ -103,10 +110,10 @@ class CameraSource(CaptureSource):
         self._luma: Callable[[Image], Image | None] | None = None
         if linux:
             check_free(Path(f"/dev/video{camera}" if isinstance(camera, int) else camera), name)
-        capture = cv2.VideoCapture(camera, cv2.CAP_V4L2 if linux else cv2.CAP_ANY)
+        capture = _open_camera(camera)
         if capture.isOpened():
             width, height = size or DEFAULT_CAMERA_SIZE
-            if linux:
+            if sys.platform in CAMERA_BACKENDS:
                 capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
@@ -116,8 +123,18 @@ class CameraSource(CaptureSource):
                 self._luma = luma_decoder(fourcc_of(capture), rows)
             if self._luma is not None:
                 capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
-        super().__init__(capture, name, True, "fer-edge --list-cameras lists the cameras; the source demo: needs none")
+        advice = CAMERA_ADVICE.get(sys.platform, "give another number")
+        super().__init__(capture, name, True, f"{advice}; the source demo: needs none")
 
     def _decode(self, retrieved: Image) -> Image | None:
         is_bgr = retrieved.ndim == 3 and retrieved.shape[2] == 3  # some drivers convert anyway
         return retrieved if self._luma is None or is_bgr else self._luma(retrieved)
+
+
+def _open_camera(camera: int | str) -> cv2.VideoCapture:
+    """The camera through this system's usual backend, else through any other that opens it."""
+    backend = CAMERA_BACKENDS.get(sys.platform, cv2.CAP_ANY)
+    capture = cv2.VideoCapture(camera, backend)
+    if backend == cv2.CAP_DSHOW and not capture.isOpened():
+        capture = cv2.VideoCapture(camera, cv2.CAP_ANY)
+    return capture

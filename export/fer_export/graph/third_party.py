@@ -4,6 +4,7 @@ torch's own default export keeps the weights in a second file, `model.onnx.data`
 they become part of the model here. Only a file beside the model is read: the name comes from a stranger.
 """
 
+import errno
 import heapq
 import math
 import os
@@ -17,6 +18,7 @@ from google.protobuf.message import DecodeError, Message  # type: ignore[import-
 from onnx import TensorProto, numpy_helper
 
 from fer_edge.errors import ModelError
+from fer_edge.guards import portable
 from fer_edge.guards.limits import MAX_MODEL_BYTES
 
 MAX_DIGITS = 18  # of an offset or a length
@@ -95,8 +97,11 @@ def _read_beside(path: Path, location: str) -> bytes:
             "there and export again"
         )
     beside = path.with_name(location)
+    flags = os.O_RDONLY | portable.O_NOFOLLOW | portable.O_NONBLOCK | portable.O_CLOEXEC | portable.O_BINARY
     try:
-        descriptor = os.open(beside, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        if beside.is_symlink():  # not every system has O_NOFOLLOW
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        descriptor = os.open(beside, flags)
         with os.fdopen(descriptor, "rb") as file:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):

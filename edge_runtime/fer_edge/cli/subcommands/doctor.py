@@ -17,6 +17,15 @@ from fer_edge.sources.rpicam import PROGRAM as RPICAM_PROGRAM
 
 CHILD_TIMEOUT_S = 30
 CAMERA_TIMEOUT_S = 15
+ILLEGAL_INSTRUCTION = (-4, 0xC000001D)  # exit codes: of SIGILL, and of Windows
+# What needs Linux, by sys.platform.
+MISSING = {
+    "darwin": "not bound: the memory of hostile networks and videos; not shown: temperature and clock",
+    "win32": (
+        "not there: the window (--serve has a page), --on-change, reports by signal, locks and permissions of outputs; "
+        "not bound: the memory of hostile networks and videos"
+    ),
+}
 # These checks may crash (an illegal instruction) or hang (a broken camera), so they run in a child process.
 _RUN_MODEL = """
 import numpy, fer_models
@@ -49,6 +58,7 @@ def examine() -> Iterator[Finding]:
     """Run every check and yield its findings."""
     checks: list[Callable[[], Iterator[Finding]]] = [
         _python,
+        _system,
         _packages,
         _processor,
         _models,
@@ -73,6 +83,11 @@ def _python() -> Iterator[Finding]:
         yield Finding("bad", "python", f"{text}: onnxruntime has no 32-bit wheels; install the 64-bit system")
     else:
         yield Finding("ok", "python", text)
+
+
+def _system() -> Iterator[Finding]:
+    if missing := MISSING.get(sys.platform):
+        yield Finding("note", "system", f"tested on Linux only; here, {missing}")
 
 
 def _packages() -> Iterator[Finding]:
@@ -143,7 +158,7 @@ def _network() -> Iterator[Finding]:
     code, output = _run_child(_RUN_MODEL, timeout_s=CHILD_TIMEOUT_S)
     if code == 0:
         yield Finding("ok", "inference", "the shipped networks run")
-    elif code == -4:  # SIGILL
+    elif code in ILLEGAL_INSTRUCTION:
         yield Finding(
             "bad",
             "inference",
@@ -163,10 +178,12 @@ def _defaults() -> Iterator[Finding]:
 
 
 def _cameras() -> Iterator[Finding]:
-    from fer_edge.sources.v4l2 import list_cameras
+    from fer_edge.sources.v4l2 import UNLISTED, can_list_cameras, list_cameras
 
     cameras = list_cameras()
-    if not cameras:
+    if not can_list_cameras():
+        yield Finding("note", "camera", UNLISTED)
+    elif not cameras:
         yield Finding("note", "camera", "none found; --source demo: needs none")
     for number, name in cameras:
         code, output = _run_child(_OPEN_CAMERA, str(number), timeout_s=CAMERA_TIMEOUT_S)

@@ -5,6 +5,7 @@ import math
 import os
 import shlex
 import shutil
+import sys
 import threading
 import time
 from collections import Counter
@@ -29,8 +30,11 @@ NOT_PASSED_ON = ("FER_EDGE_", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDO
 def parse_command(text: str) -> list[str]:
     """The program and its arguments: the path of a program, or words as a shell would split them.
 
-    Raises ConnectError if it can't be split, FerError if there is no such program.
+    Raises ConnectError if it can't be split or on Windows, where pipes have no time limit; FerError if there is no such
+    program.
     """
+    if sys.platform == "win32":
+        raise ConnectError("--on-change does not work on Windows: use --webhook or --mqtt")
     if os.path.isfile(text):  # noqa: PTH113 - pathlib raises if the text is too long for a name
         words = [text if "/" in text else f"./{text}"]
     else:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from fer_edge.errors import ConnectError
 
+# Windows' SO_REUSEADDR would let a second program listen at the same port.
+REUSE: int = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
 BACKLOG = 128  # connections that may wait to be accepted
 
 
@@ -44,7 +46,7 @@ def listen(address: Address) -> socket.socket:
     """A socket that listens at `address`; port 0 takes a free one. ConnectError if it can't be had."""
     bound = socket.socket(address.family, socket.SOCK_STREAM)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, REUSE, 1)
         if address.family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not address.is_any))
         bound.bind((address.host, address.port))
