@@ -27,6 +27,7 @@ from benchmarks.scorecard.recognizers import markdown, to_json
 from fer_edge.console import run_main
 from fer_edge.errors import DataError
 from fer_edge.files import atomic_write
+from fer_models import model_path
 
 ORDER = (
     "accuracy",
@@ -42,6 +43,7 @@ ORDER = (
     "framing",
 )
 REPEATED, OTHERS = "two-runs", "others"  # names of pages that are not one benchmark's
+WIDTH = 100
 WITHIN = 0.15  # two medians that differ less agree
 MACHINE_KEYS = ("cpu", "cores", "dot_product", "python", "onnxruntime", "opencv", "numpy", "torch")
 ROOT = Path(__file__).parents[1]
@@ -126,15 +128,26 @@ def section(name: str, content: Mapping[str, Any], plot: str | None) -> str:
     if plot is not None:
         parts.append(f"![{name}]({plot})")
     for table in content.get("tables", []):
-        body = markdown_table(table["columns"], table["rows"])
-        parts.append("\n\n".join(filter(None, [f"## {table['title']}", body, table.get("note")])))
+        columns, rows = [*map(plain, table["columns"])], [[*map(plain, row)] for row in table["rows"]]
+        parts.append("\n\n".join([f"## {plain(table['title'])}", markdown_table(columns, rows), table.get("note", "")]))
     figures = figures_of(content)
     if figures:
-        parts.append(f"## Medians and quartiles\n\n{figure_lines(figures)}")
+        summary = f"Spread: medians and quartiles of {len(figures)} figures"
+        parts.append(f"<details><summary>{summary}</summary>\n\n{figure_lines(figures)}\n\n</details>")
     skipped = content.get("skipped") or []
     if skipped:
         parts.append("\n".join(["## Left out", "", *(f"- {sentence}" for sentence in skipped)]))
     return "\n\n".join(filter(None, parts))
+
+
+def plain(text: str) -> str:
+    """The text with heads of the shipped files by their names: "people" for "fer2013.int8.onnx people".
+
+    >>> plain("recall, fer2013.onnx people")
+    'recall, people, fp32'
+    """
+    text = re.sub(rf"{re.escape(model_path('int8').name)} (\w+)", r"\1", text)
+    return re.sub(rf"{re.escape(model_path('fp32').name)} (\w+)", r"\1, fp32", text)
 
 
 def command_line(module: str, arguments: str) -> str:
@@ -181,7 +194,7 @@ def two_truths(runs: Runs) -> list[str]:
         "often disagree, and calm people show it most. So each head is measured against both, and on people whose "
         "photographs it was not trained on (in %, with 95 % intervals):"
     )
-    return [sentence, markdown_table(TRUTH_COLUMNS, rows)]
+    return [sentence, markdown_table(TRUTH_COLUMNS, [[*map(plain, row)] for row in rows])]
 
 
 def changes(runs: Runs, again: Runs) -> list[tuple[str, str, float, float]]:
@@ -272,11 +285,28 @@ def document(runs: Runs, again: Runs | None, folder: str) -> str:
         *noisy_runs(runs),
         scorecard(runs),
     ]
-    rows = [(f"[{name}]({folder}/{name}.md)", str(content.get("question") or "")) for name, content in runs.items()]
+    rows = [(f"[{name}]({folder}/{name}.md)", asked(content)) for name, content in runs.items()]
     rows.append((f"[{OTHERS}]({folder}/{OTHERS}.md)", "How right are other people's recognizers, with intervals?"))
     if again:
         rows.append((f"[{REPEATED}]({folder}/{REPEATED}.md)", "How much do two runs differ?"))
     return "\n\n".join([*head, "## Details", markdown_table(("page", "question"), rows)]) + "\n"
+
+
+def asked(content: Mapping[str, Any]) -> str:
+    """The question of a run, and the peers that took part."""
+    peers = re.findall(r"--peer ([\w-]+)", str(content.get("arguments")))
+    return str(content.get("question") or "") + (f" With {' and '.join(peers)}." if peers else "")
+
+
+def wrapped(page: str) -> str:
+    """The page with its paragraphs wrapped at WIDTH; headings, tables, lists, commands and images stay as they are."""
+    blocks = page.split("\n\n")
+    return "\n\n".join(
+        block if block.startswith(("#", "|", "`", "-", "!", "<", " ")) else textwrap.fill(
+            block, WIDTH, break_long_words=False, break_on_hyphens=False
+        )
+        for block in blocks
+    )  # fmt: skip
 
 
 def pages(runs: Runs, plots: Mapping[str, str], again: Runs | None, out: Path) -> dict[Path, str]:
@@ -305,7 +335,7 @@ def main(folder: Path, out: Path, images: Path, again: Path | None) -> None:
     for page, content in pages(runs, plots, second, out).items():
         page.parent.mkdir(exist_ok=True)
         with atomic_write(page) as part:
-            part.write_text(content, encoding="utf-8")
+            part.write_text(wrapped(content).rstrip() + "\n", encoding="utf-8")
     click.echo(f"wrote {out} and {len(runs)} pages in {out.with_suffix('')} from {', '.join(runs)}", err=True)
     if second is not None:
         pairs = changes(runs, second)

@@ -16,7 +16,9 @@ release = version = package_version()
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 myst_enable_extensions = ["deflist"]
+myst_disable_syntax = ["myst_line_comment"]  # a line may begin with %
 myst_heading_anchors = 4
+highlight_language = "none"  # of blocks without a language: what commands print
 default_role = "code"
 autodoc_member_order = "bysource"
 html_theme = "furo"

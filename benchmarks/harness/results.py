@@ -3,6 +3,7 @@
 benchmarks/README.md describes the JSON.
 """
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -150,5 +151,9 @@ def machine_line(machine: Mapping[str, Any]) -> str:
 
 
 def arguments_without_folders(arguments: Sequence[str]) -> str:
-    """The command line with file names only: the report must not show where a user keeps files."""
-    return " ".join(Path(word).name if "/" in word else word for word in arguments)
+    """The command line with file names only: the report must not show where a user keeps files.
+
+    >>> arguments_without_folders(["--peer", "face-api=/home/me/node_modules", "--data", "/home/me/fer2013.csv"])
+    '--peer face-api=node_modules --data fer2013.csv'
+    """
+    return " ".join(re.sub(r"(^|[=,])[^=,]*/(?=[^=,])", r"\1", word) for word in arguments)

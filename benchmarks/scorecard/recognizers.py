@@ -83,7 +83,7 @@ def collect(runs: Runs) -> list[Recognizer]:
     """The rows of the results files: our heads, then PEERS."""
     scores: dict[str, Mapping[str, Any]] = {}
     for run in of_benchmark(runs, "people"):
-        scores = {**run["values"]["scores"], **scores}
+        scores |= run["values"]["scores"]
     milliseconds = per_face(runs)
     packages: dict[str, int] = {}
     releases: dict[str, str] = {}

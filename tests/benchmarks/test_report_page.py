@@ -18,7 +18,9 @@ from benchmarks.report import (
     markdown_table,
     module_of,
     pages,
+    plain,
     read_runs,
+    wrapped,
 )
 from benchmarks.run_all import BENCHMARKS, command, missing_input
 from fer_edge.errors import DataError
@@ -92,6 +94,27 @@ def test_a_pages_command_has_no_places_of_outputs_and_fits_the_page() -> None:
     assert command.count("--batch 16") == 20
     assert all(len(line) <= 100 for line in command.splitlines())
     assert all(line.endswith("\\") for line in command.splitlines()[:-1])
+
+
+def test_heads_of_the_shipped_files_have_short_names() -> None:
+    assert plain("Confusion of fer2013.int8.onnx people, FER+ majority") == "Confusion of people, FER+ majority"
+    assert plain("recall, fer2013.onnx ferplus") == "recall, ferplus, fp32"
+    assert plain("mine.onnx people") == "mine.onnx people"
+
+
+def test_paragraphs_are_wrapped_and_nothing_else() -> None:
+    kept = [
+        "# A title " + "of words " * 20,
+        "| a | b |\n| --- | --- |",
+        "```sh\n" + "x" * 120 + "\n```",
+        "- " + "a " * 80,
+    ]
+    page = wrapped("\n\n".join([*kept, "word " * 60, "<details><summary>" + "a " * 80 + "</summary>"]))
+    blocks = page.split("\n\n")
+    assert blocks[:4] == kept
+    assert len(blocks[4].splitlines()) == 3
+    assert all(len(line) <= 100 for line in blocks[4].splitlines())
+    assert len(blocks[5].splitlines()) == 1
 
 
 def test_published_figures_are_marked_and_carry_their_source(tmp_path: Path) -> None:

@@ -104,8 +104,11 @@ def test_numbers_have_three_digits(value: float, shown: str) -> None:
 
 def test_the_command_line_is_shown_without_folders() -> None:
     assert (
-        arguments_without_folders(["--data", "/home/me/fer2013.csv", "--rounds", "3"])
-        == "--data fer2013.csv --rounds 3"
+        arguments_without_folders(["--data", "/home/me/fer2013.csv", "--rounds", "3", "--people=/home/me/people"])
+        == "--data fer2013.csv --rounds 3 --people=people"
+    )
+    assert arguments_without_folders(["--peer", "zoo=/a/b.onnx,../c.onnx", "people/"]) == (
+        "--peer zoo=b.onnx,c.onnx people/"
     )
 
 
