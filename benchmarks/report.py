@@ -39,6 +39,7 @@ ORDER = (
     "runtime",
     "footprint",
     "training",
+    "serving",
     "soak",
     "framing",
 )

@@ -6,6 +6,7 @@ FER2013 are left out or use drawn faces, and say so; --ferplus and --people add 
     python -m benchmarks.run_all --out build/bench --data fer2013.csv
 """
 
+import importlib.util
 import subprocess
 import sys
 import time
@@ -24,13 +25,14 @@ class Benchmark:
     """A benchmark as run_all starts it.
 
     module: below `benchmarks`. options: what makes it small. takes: the input options that it has. needs: the one
-    without which it cannot run.
+    without which it cannot run. extra: the one of ours without which it cannot run, and a module of it.
     """
 
     module: str
     options: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
     needs: str | None = None
+    extra: tuple[str, str] | None = None
 
 
 # By the name of the results file. All of these together take less than ten minutes on two cores.
@@ -44,6 +46,7 @@ BENCHMARKS = {
     "runtime": Benchmark("speed.runtime", ("--rounds", "4", "--seconds", "15")),
     "footprint": Benchmark("speed.footprint", ("--quick",)),
     "training": Benchmark("speed.training", ("--faces", "1024", "--rounds", "3")),
+    "serving": Benchmark("speed.serving", ("--rounds", "5", "--frames", "120"), extra=("web", "uvicorn")),
     "soak": Benchmark("speed.soak", ("--minutes", "1")),
 }
 
@@ -63,10 +66,14 @@ def command(name: str, out: Path, files: Mapping[str, Path | None], peers: Seque
     return [sys.executable, "-m", f"benchmarks.{benchmark.module}", *benchmark.options, *outputs, *inputs]
 
 
-def missing_input(name: str, files: Mapping[str, Path | None]) -> str | None:
-    """The option without which the benchmark cannot run, if it was not given."""
-    needed = BENCHMARKS[name].needs
-    return needed if needed is not None and files[needed] is None else None
+def what_is_missing(name: str, files: Mapping[str, Path | None]) -> str | None:
+    """The option or the extra without which the benchmark cannot run, if it is not there."""
+    needed, extra = BENCHMARKS[name].needs, BENCHMARKS[name].extra
+    if needed is not None and files[needed] is None:
+        return needed
+    if extra is not None and importlib.util.find_spec(extra[1]) is None:
+        return f"pip install '.[{extra[0]}]'"
+    return None
 
 
 @click.command(help=__doc__)
@@ -91,7 +98,7 @@ def main(out: Path, only: tuple[str, ...], peers: tuple[str, ...], **inputs: Pat
     out.mkdir(parents=True, exist_ok=True)
     failed = []
     for name in only or BENCHMARKS:
-        if (needed := missing_input(name, files)) is not None:
+        if (needed := what_is_missing(name, files)) is not None:
             click.echo(f"== {name}: skipped, it needs {needed}\n", err=True)
             continue
         click.echo(f"== {name}", err=True)

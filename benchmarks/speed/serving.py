@@ -4,7 +4,7 @@ A clip of the drawn face runs through the pipeline, as fast as it can and at 30 
 turns. Processor time of this process per processed frame is measured; the viewers, which do what the dashboard does,
 are another process. Each watches at most ten frames per second.
 
-    python -m benchmarks.speed.serving --json serving.json
+    python -m benchmarks.speed.serving --json serving.json --plot serving.png
 """
 
 import contextlib
@@ -16,17 +16,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import click
 
 from benchmarks.harness.inputs import draw_clip
 from benchmarks.harness.options import FILE, results_command, rounds_option
+from benchmarks.harness.plots import COLORS, new_figure
 from benchmarks.harness.processes import resident_mb
 from benchmarks.harness.results import Results, figure
 from benchmarks.harness.streams import ignore_result
 from benchmarks.harness.tables import Table
 from benchmarks.harness.timing import interleave, pin_threads, ratios
+from fer_edge.cli.report import build_report
 from fer_edge.console import run_main
 from fer_edge.detectors import open_detector
 from fer_edge.detectors.base import FramedDetector
@@ -44,7 +47,9 @@ from fer_models import default_model
 BASELINE, ALONE, ONE, TEN = "without --serve", "--serve, no viewer", "one viewer", "ten viewers, one never reads"
 VIEWERS = {ALONE: (0, 0), ONE: (1, 0), TEN: (9, 1)}  # those that read, and those that do not
 WARM_UP_FRAMES = 30
-SPEEDS = {"at full speed": None, "at 30 frames per second": False}  # values of `lossless`
+PACED = "at 30 frames per second"
+SPEEDS = {"at full speed": None, PACED: False}  # values of `lossless`
+AIMS = {(ONE, PACED): 1.05, (TEN, PACED): 1.10}  # of the ratio
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,9 @@ class Served:
 
 
 @contextlib.contextmanager
-def watched(dashboard: Dashboard, reading: int, silent: int) -> Iterator[None]:
+def watched(dashboard: Dashboard, state: RunState, reading: int, silent: int) -> Iterator[None]:
     """Viewers of `dashboard` during the block."""
-    dashboard.start(lambda: None)
+    dashboard.start(lambda: None if state.pipeline is None else build_report(state.pipeline, 1.0, {}))
     command = [sys.executable, "-m", "benchmarks.speed.viewers", *map(str, (dashboard.port, reading, silent))]
     viewers = None
     try:
@@ -89,7 +94,7 @@ def one_pass(
             runner = SinkRunner(dashboard.sink, live=True)
             stack.callback(runner.close)
             publish = runner.offer
-            stack.enter_context(watched(dashboard, *viewers))
+            stack.enter_context(watched(dashboard, state, *viewers))
         pipeline = Pipeline(open_source(clip), detector, classifier, publish, options)
         if viewers is not None:
             state.begin(pipeline)
@@ -112,13 +117,50 @@ def one_pass(
     return Served(1000 * cpu_s / frames, jpegs, memory_mb)
 
 
+def plot(results: Results) -> Any:
+    """The ratios with their quartiles, and their aims."""
+    figures = [item for item in reversed(results.figures) if item.ratio]
+    canvas = new_figure(9, 0.42 * len(figures) + 1.2)
+    axes = canvas.subplots()
+    for row, item in enumerate(figures):
+        axes.plot(item.quartiles, [row, row], color=COLORS[0], linewidth=3, alpha=0.4)
+        axes.plot(item.median, row, "o", color=COLORS[0])
+        if item.target is not None:
+            axes.plot(item.target, row, "|", color="black", markersize=12)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_yticks(range(len(figures)), [f"{item.name}: {item.median:.3f}" for item in figures])
+    axes.set_xlabel("processor time per frame, ratio: median and quartiles; a bar is an aim")
+    return canvas
+
+
+def add_results(results: Results, speed: str, measured: dict[str, list[Served]]) -> None:
+    """The figures and the table of one speed."""
+    baseline = [one.cpu_ms for one in measured[BASELINE]]
+    rows = []
+    for name, passes in measured.items():
+        cpu = figure(f"{name}, {speed}", [one.cpu_ms for one in passes], "ms per frame")
+        ratio = figure(
+            f"{name} / {BASELINE}, {speed}", ratios([one.cpu_ms for one in passes], baseline), ratio=True,
+            bound="<=", target=AIMS.get((name, speed)),
+        )  # fmt: skip
+        if name != BASELINE:
+            results.figures += [cpu, ratio]
+        jpegs = figure(name, [one.jpegs_per_s for one in passes])
+        rows.append([
+            name, f"{cpu.median:.2f} ms", f"{ratio.median:.3f} ({ratio.quartiles[0]:.3f} to {ratio.quartiles[1]:.3f})",
+            f"{jpegs.median:.1f}", f"{passes[0].memory_mb:.0f} to {passes[-1].memory_mb:.0f} MB",
+        ])  # fmt: skip
+    columns = ["", "processor time per frame", "ratio (quartiles)", "JPEGs per second", "memory, first to last pass"]
+    results.tables.append(Table(f"A clip {speed}", columns, rows, "Each JPEG is made once for all viewers."))
+
+
 @click.command(help=__doc__)
 @click.option("--video", type=FILE, metavar="FILE", help="Use this video.  [default: the drawn face]")
 @click.option("--frames", type=click.IntRange(60), default=210, show_default=True, help="Frames of the drawn clip.")
 @rounds_option(7)
-@results_command()
+@results_command(plot)
 def main(video: Path | None, frames: int, rounds: int) -> Results:
-    """Measure, print, write."""
+    """Measure, print, write, draw."""
     results = Results("serving", "What does --serve cost the run?", pin_threads(1))
     detector, classifier = open_detector("luma"), Classifier(default_model())
     contestants = {BASELINE: None, **VIEWERS}
@@ -131,24 +173,6 @@ def main(video: Path | None, frames: int, rounds: int) -> Results:
             }
             add_results(results, speed, interleave(jobs, rounds, results.probe))
     return results
-
-
-def add_results(results: Results, speed: str, measured: dict[str, list[Served]]) -> None:
-    """The figures and the table of one speed."""
-    baseline = [one.cpu_ms for one in measured[BASELINE]]
-    rows = []
-    for name, passes in measured.items():
-        cpu = figure(f"{name}, {speed}", [one.cpu_ms for one in passes], "ms per frame")
-        ratio = figure(f"{name} / {BASELINE}, {speed}", ratios([one.cpu_ms for one in passes], baseline), ratio=True)
-        if name != BASELINE:
-            results.figures += [cpu, ratio]
-        jpegs = figure(name, [one.jpegs_per_s for one in passes])
-        rows.append([
-            name, f"{cpu.median:.2f} ms", f"{ratio.median:.3f} ({ratio.quartiles[0]:.3f} to {ratio.quartiles[1]:.3f})",
-            f"{jpegs.median:.1f}", f"{passes[0].memory_mb:.0f} to {passes[-1].memory_mb:.0f} MB",
-        ])  # fmt: skip
-    columns = ["", "processor time per frame", "ratio (quartiles)", "JPEGs per second", "memory, first to last pass"]
-    results.tables.append(Table(f"A clip {speed}", columns, rows, "Each JPEG is made once for all viewers."))
 
 
 if __name__ == "__main__":

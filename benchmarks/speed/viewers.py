@@ -4,32 +4,33 @@ python -m benchmarks.speed.viewers PORT READING SILENT
 """
 
 import http.client
+import json
 import socket
 import sys
 import threading
+import time
 
 HOST = "127.0.0.1"
+PICTURES_PER_S, REPORT_S = 10, 5.0  # as static/main.js asks
 
 
-def read_events(port: int, ready: threading.Semaphore) -> None:
-    """Read events until the server ends."""
+def watch(port: int, ready: threading.Semaphore) -> None:
+    """Read events and pictures until the server ends."""
     connection = http.client.HTTPConnection(HOST, port)
-    connection.request("GET", "/api/v1/events")
-    events = connection.getresponse()
+    connection.request("GET", f"/api/v1/live?pictures={PICTURES_PER_S}")
+    stream = connection.getresponse()
     ready.release()
-    while events.readline():
-        pass
+    while line := stream.readline():
+        stream.read(json.loads(line).get("picture", {}).get("bytes", 0))
 
 
-def read_frames(port: int) -> None:
-    """Ask for one frame after the other, on one connection, until the server ends."""
-    connection, path = http.client.HTTPConnection(HOST, port), "/frame.jpg"
+def read_reports(port: int) -> None:
+    """Ask for the report so far, at once and every REPORT_S, until the server ends."""
+    connection = http.client.HTTPConnection(HOST, port)
     while True:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        answer.read()
-        if answer.status == 200:
-            path = f"/frame.jpg?after={answer.getheader('X-Frame')}"
+        connection.request("GET", "/api/v1/report")
+        connection.getresponse().read()
+        time.sleep(REPORT_S)
 
 
 def never_read(port: int) -> socket.socket:
@@ -47,8 +48,8 @@ def main() -> None:
     ready = threading.Semaphore(0)
     stuck = [never_read(port) for _ in range(silent)]
     for _ in range(reading):
-        threading.Thread(target=read_events, args=(port, ready), daemon=True).start()
-        threading.Thread(target=read_frames, args=(port,), daemon=True).start()
+        threading.Thread(target=watch, args=(port, ready), daemon=True).start()
+        threading.Thread(target=read_reports, args=(port,), daemon=True).start()
     for _ in range(reading):
         ready.acquire()
     print("watching", flush=True)

@@ -22,7 +22,7 @@ from benchmarks.report import (
     read_runs,
     wrapped,
 )
-from benchmarks.run_all import BENCHMARKS, command, missing_input
+from benchmarks.run_all import BENCHMARKS, command, what_is_missing
 from fer_edge.errors import DataError
 
 MACHINE = {"cpu": "Some CPU", "cores": 2, "python": "3.11", "onnxruntime": "1.31", "opencv": "4.14", "numpy": "2.4"}
@@ -62,7 +62,7 @@ def test_the_page_holds_scorecard_tables_conditions_and_what_was_left_out(tmp_pa
         "## Scorecard", "| network time per face, one thread | 0.250 ms | 0.750 ms |", "How long?", "A note.",
         "Some CPU, 2 cores", "![latency](images/latency.png)", "- compiled PyTorch", "One thread.",
         "python -m benchmarks.speed.latency --rounds 3\n", "aim >= 0.9: met", r"a\|b",
-        "Not in these runs: accuracy, people, groups, pipeline, detector, footprint, training, soak.",
+        "Not in these runs: accuracy, people, groups, pipeline, detector, footprint, training, serving, soak.",
     ):  # fmt: skip
         assert part in page
     assert page.index("# latency") < page.index("# runtime")
@@ -177,8 +177,13 @@ def test_files_go_only_to_benchmarks_that_take_them(tmp_path: Path) -> None:
 
 
 def test_a_benchmark_without_the_files_it_needs_is_skipped() -> None:
-    assert missing_input("latency", {}) is None
-    assert missing_input("detector", {"--media": None}) == "--media"
+    assert what_is_missing("latency", {}) is None
+    assert what_is_missing("detector", {"--media": None}) == "--media"
+
+
+def test_a_benchmark_without_its_extra_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert what_is_missing("serving", {}) == "pip install '.[web]'"
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

@@ -1,7 +1,6 @@
 """A server with the dashboard's API whose answers a test chooses: states that a real run reaches rarely or slowly."""
 
 import asyncio
-import contextlib
 import json
 import socket
 import threading
@@ -69,12 +68,18 @@ def interval(start_t: int, **values: Any) -> dict[str, Any]:
     return line | {"faces": 3, "emotions": emotions, "unsure": {"rows": 3, "seconds": 0.1}} | values
 
 
+def event(kind: str, data: Any, jpeg: bytes = b"") -> bytes:
+    """An event of /api/v1/live; with a picture if there is one."""
+    picture = {"picture": {"bytes": len(jpeg), "width": SIZE[0], "height": SIZE[1]}} if jpeg else {}
+    return json.dumps({"event": kind, "data": data} | picture).encode() + b"\n" + jpeg
+
+
 class ScriptedServer:
     """Serves the page and what a test has put into the attributes.
 
-    status, labels, report, history, result: the JSON answers. token: what login asks for. error: (status, sentence) to
+    status, labels, report, history: the JSON answers. token: what login asks for. error: (status, sentence) to
     answer everything but the page with. delay_s: before a JSON answer. requests: how often each path was asked for.
-    most_open: requests at once, the page's own files aside.
+    most_open: requests at once, the page's own files aside. pictures: how many per second the last page asked for.
     """
 
     def __init__(self) -> None:
@@ -82,15 +87,14 @@ class ScriptedServer:
         self.labels = {"labels": LABELS, "colors": dict(zip(LABELS, COLORS, strict=True)), "unsure_color": "#646464"}
         self.report: dict[str, Any] = {"summary": None}
         self.history: dict[str, Any] = {"step_s": 1, "from_t": 0, "faces": {}, "group": [], "count": []}
-        self.result: dict[str, Any] = {}
         self.token: str | None = None
         self.error: tuple[int, str] | None = None
         self.delay_s = 0.0
         self.requests = Counter[str]()
         self.open = self.most_open = 0
-        self.clients: set[asyncio.Queue[str | None]] = set()
-        self._picture: tuple[int, bytes] | None = None
-        self._pictured: asyncio.Condition | None = None
+        self.pictures: str | None = None
+        self.clients: set[asyncio.Queue[bytes | None]] = set()
+        self._shown = b""  # the newest result with its picture
         self._loop: asyncio.AbstractEventLoop | None = None
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
@@ -126,32 +130,21 @@ class ScriptedServer:
         """An event to every page that listens; a status is the one asked for later, too."""
         if kind == "status":
             self.status = data
-        self._call(self._put, f"event: {kind}\ndata: {json.dumps(data)}\n\n")
+        self._call(self._put, event(kind, data))
 
     def end_streams(self) -> None:
-        """Close the event streams in good order."""
+        """Close the streams in good order."""
         self._call(self._put, None)
 
-    def _put(self, text: str | None) -> None:
+    def _put(self, part: bytes | None) -> None:
         for queue in self.clients:
-            queue.put_nowait(text)
+            queue.put_nowait(part)
 
-    def show(self, frame: int, faces: list[dict[str, Any]], jpeg: bytes | None = None, t: float | None = None) -> None:
-        """A picture and its result."""
-        if jpeg is not None:
-            self._call(self._set_picture, (frame, jpeg))
-        self.send("result", {"schema": 1, "frame": frame, "t": frame / 10 if t is None else t, "faces": faces})
-
-    def _set_picture(self, picture: tuple[int, bytes]) -> None:
-        self._picture = picture
-        if self._pictured is not None:
-            condition = self._pictured
-
-            async def notify() -> None:
-                async with condition:
-                    condition.notify_all()
-
-            self._tasks = asyncio.ensure_future(notify())
+    def show(self, frame: int, faces: list[dict[str, Any]], jpeg: bytes = b"", t: float | None = None) -> None:
+        """A result, and the picture of its frame if there is one; a page that comes later begins with it."""
+        result = {"schema": 1, "frame": frame, "t": frame / 10 if t is None else t, "faces": faces}
+        self._shown = event("result", result, jpeg)
+        self._call(self._put, self._shown)
 
     def _call(self, function: Any, *values: Any) -> None:
         if self._loop is not None:
@@ -193,31 +186,18 @@ class ScriptedServer:
             return JSONResponse({"error": self.error[1]}, self.error[0])
         if self.token is not None and "token" not in request.cookies:
             return JSONResponse({"error": "this needs the token"}, 401)
-        if path == "/api/v1/events":
-            return StreamingResponse(self._events(), media_type="text/event-stream")
-        if path == "/frame.jpg":
-            return await self._frame(request.query_params.get("after"))
+        if path == "/api/v1/live":
+            self.pictures = request.query_params.get("pictures")
+            return StreamingResponse(self._live(), media_type="application/octet-stream")
         await asyncio.sleep(self.delay_s)
         return JSONResponse(getattr(self, path.rpartition("/")[2]))
 
-    async def _events(self) -> AsyncIterator[str]:
-        queue: asyncio.Queue[str | None] = asyncio.Queue()
+    async def _live(self) -> AsyncIterator[bytes]:
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.clients.add(queue)
         try:
-            yield f"event: status\ndata: {json.dumps(self.status)}\n\n"
-            while (text := await queue.get()) is not None:
-                yield text
+            yield event("status", self.status) + self._shown
+            while (part := await queue.get()) is not None:
+                yield part
         finally:
             self.clients.discard(queue)
-
-    async def _frame(self, after: str | None) -> Any:
-        from starlette.responses import Response
-
-        self._pictured = self._pictured or asyncio.Condition()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(5), self._pictured:
-                await self._pictured.wait_for(lambda: self._picture and str(self._picture[0]) != after)
-                assert self._picture is not None
-                headers = {"X-Frame": str(self._picture[0]), "X-Size": "{}x{}".format(*SIZE)}
-                return Response(self._picture[1], media_type="image/jpeg", headers=headers)
-        return Response(status_code=204)

@@ -1,6 +1,7 @@
 """Debian's nginx with the example of deploy/: TLS in front of a server."""
 
 import http.client
+import json
 import shutil
 import socket
 import ssl
@@ -82,10 +83,10 @@ def test_the_dashboard_is_reached_by_tls_and_its_cookie_stays_there(
         login = ask("POST", "/api/v1/login", f'{{"token": "{TOKEN}"}}', Origin=f"https://{NAME}")
         cookie = login.headers["set-cookie"]
         assert "Secure" in cookie
-        events = ask("GET", "/api/v1/events", Cookie=cookie.partition(";")[0])
-        assert events.readline() == b"retry: 2000\n"  # at once, not when a buffer is full
+        live = ask("GET", "/api/v1/live", Cookie=cookie.partition(";")[0])
+        assert json.loads(live.readline())["event"] == "status"  # at once, not when a buffer is full
         assert ask("POST", "/api/v1/login", "{}", Origin="https://evil.example").status == 403
-        events.close()
+        live.close()
     finally:
         for connection in asked:
             connection.close()

@@ -69,6 +69,8 @@ class Connections:
 
     def begin(self, pipeline: Pipeline) -> None:
         """The next source starts."""
+        if self._dashboard is not None and not self._begun:
+            self._dashboard.announce()
         self._begun = True
         self.state.begin(pipeline)
 

@@ -65,6 +65,7 @@ def serve(
     server = Dashboard(address, serve_token, serve_host, state, lambda: recognizer)
     notifier = SystemdNotifier()
     server.start(lambda: None)
+    server.announce()
     try:
         notifier.alive(first=True)
         while not threading.Event().wait(ALIVE_S) and server.is_alive:

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from fer_edge.errors import ConnectError
 from fer_edge.guards.secrets import read_secret
@@ -16,8 +17,9 @@ from fer_edge.guards.secrets import read_secret
 TOKEN_VARIABLE = "FER_EDGE_TOKEN"
 MIN_TOKEN_CHARS = 16
 MAX_SESSIONS = 64
-MAX_FAILURES, FAILURES_S = 10, 60.0  # wrong tokens per address, within that time
-MAX_ADDRESSES = 1000
+MAX_FAILURES, FAILURES_S = 10, 60.0  # wrong tokens per client, within that time
+MAX_PROXY_FAILURES = 100  # of all clients of a proxy, which may let them choose the address that it reports
+MAX_COUNTED = 1000  # clients whose wrong tokens are remembered
 
 
 def given_token(file: Path | None) -> str | None:
@@ -40,6 +42,20 @@ def given_token(file: Path | None) -> str | None:
     return token
 
 
+class Client(NamedTuple):
+    """Who sent a request. address: the IP address of the peer. behind: if that is a proxy, the one that it reports."""
+
+    address: str
+    behind: str | None = None
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """Under which names its wrong tokens are counted, and how many of each are allowed."""
+        if self.behind is None:
+            return {self.address: MAX_FAILURES}
+        return {f"{self.address} {self.behind}": MAX_FAILURES, f"{self.address} *": MAX_PROXY_FAILURES}
+
+
 class Access:
     """Decides by token or session whether a client may see the run.
 
@@ -58,21 +74,20 @@ class Access:
         """True if no token is needed."""
         return self._token is None
 
-    def wait_s(self, address: str) -> float:
-        """How long `address` must wait because of its wrong tokens; 0 if it need not."""
-        failures = self._failures.get(address, deque())
-        if len(failures) < MAX_FAILURES:
-            return 0.0
-        return max(0.0, failures[0] + FAILURES_S - time.monotonic())
+    def wait_s(self, client: Client) -> float:
+        """How long a client must wait because of wrong tokens; 0 if it need not."""
+        failures = ((self._failures.get(name, deque()), most) for name, most in client.limits.items())
+        until = max((times[0] + FAILURES_S for times, most in failures if len(times) >= most), default=0.0)
+        return max(0.0, until - time.monotonic())
 
-    def is_token(self, given: bytes, address: str) -> bool:
-        """Compare in constant time; a wrong token is counted for `address`."""
+    def is_token(self, given: bytes, client: Client) -> bool:
+        """Compare in constant time; a wrong token is counted for the client."""
         if self._token is None or hmac.compare_digest(given, self._token):
             return True
-        failures = self._failures.setdefault(address, deque(maxlen=MAX_FAILURES))
-        failures.append(time.monotonic())
-        self._failures.move_to_end(address)
-        if len(self._failures) > MAX_ADDRESSES:
+        for name, most in client.limits.items():
+            self._failures.setdefault(name, deque(maxlen=most)).append(time.monotonic())
+            self._failures.move_to_end(name)
+        while len(self._failures) > MAX_COUNTED:
             self._failures.popitem(last=False)
         return False
 

@@ -13,6 +13,9 @@ REUSE: int = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
 BACKLOG = 128  # connections that may wait to be accepted
 
 
+SOMEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # for documentation: RFC 5737, RFC 3849
+
+
 class Address(NamedTuple):
     """An address that can be bound. host: its IP address. loopback: only this machine can reach it."""
 
@@ -25,6 +28,25 @@ class Address(NamedTuple):
     def is_any(self) -> bool:
         """True if it stands for all addresses of the machine."""
         return ipaddress.ip_address(self.host).is_unspecified
+
+    @property
+    def reached_at(self) -> str:
+        """A host for URLs. Of all addresses it is the one by which this machine reaches others, or else its name."""
+        host = self.host
+        if self.is_any:
+            found = (_own_address(family) for family in (socket.AF_INET, self.family))
+            host = next(filter(None, found), socket.gethostname())
+        return f"[{host}]" if ":" in host else host
+
+
+def _own_address(family: socket.AddressFamily) -> str | None:
+    """This machine's address towards others; None without a route. Nothing is sent."""
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((SOMEWHERE[family], 9))
+            return str(probe.getsockname()[0])
+    except OSError:
+        return None
 
 
 def resolve(host: str, port: int) -> Address:

@@ -16,9 +16,10 @@ from fer_edge.serve.run_state import RunState
 from fer_edge.serve.web.about import about_labels, about_model, limits
 from fer_edge.serve.web.access import Access
 from fer_edge.serve.web.answers import Refusal, answer, read_body
-from fer_edge.serve.web.guard import check_token, client_address
+from fer_edge.serve.web.guard import check_token, client_of
 from fer_edge.serve.web.live.history import MAX_S
-from fer_edge.serve.web.live.hub import RESULT, Hub
+from fer_edge.serve.web.live.hub import Hub
+from fer_edge.serve.web.live.mailbox import RESULT
 from fer_edge.system import package_version
 
 RESULT_S = 5.0  # how long a request waits for a result
@@ -111,7 +112,7 @@ class Api:
             token = sent["token"].encode()
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise Refusal(400, 'send {"token": "…"} as JSON') from None
-        check_token(self._access, token, client_address(request.scope))
+        check_token(self._access, token, client_of(request.scope))
         logged_in = answer({"status": "ok"})
         logged_in.set_cookie(
             self._access.cookie, self._access.open_session(), secure=_by_tls(request), httponly=True, samesite="strict"

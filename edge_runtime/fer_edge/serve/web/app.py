@@ -41,6 +41,7 @@ def routes(api: Api, streams: Streams, pages: Pages, uploads: Uploads, state: Ru
         Route("/static/{name:path}", pages.static),
         Route("/api/v1/report", api.report),
         Route("/api/v1/events", _Live(streams.events), methods=["GET"]),
+        Route("/api/v1/live", _Live(streams.live), methods=["GET"]),
     ]
     of_faces = [
         Route("/frame.jpg", _Live(streams.frame), methods=["GET"]),

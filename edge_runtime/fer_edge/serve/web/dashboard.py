@@ -84,7 +84,7 @@ class Dashboard:
             )
         self._socket = listen(address)
         self.port: int = self._socket.getsockname()[1]
-        self._host = f"[{address.host}]" if ":" in address.host else address.host
+        self._url = f"http://{address.reached_at}:{self.port}/"
         self._hosts, self._access = Hosts(address, names), Access(token, self.port)
         self._state, self._hub = state, Hub()
         self._uploads = Uploads(recognizer, BESIDE_A_CAMERA if state.camera else ALONE)
@@ -100,10 +100,11 @@ class Dashboard:
         app = build_app(routes(api, streams, Pages(), self._uploads, self._state))
         self._server = WebServer(Guard(app, self._access, self._hosts), self._socket, self._hub)
         self._server.start()
+
+    def announce(self) -> None:
+        """Log where it answers."""
         verb = "watch" if self._state.camera else "ready"
-        log.info(
-            "%s at http://%s:%d/%s", verb, self._host, self.port, "" if self._access.is_open else " with the token"
-        )
+        log.info("%s at %s%s", verb, self._url, "" if self._access.is_open else " with the token")
 
     @property
     def is_alive(self) -> bool:

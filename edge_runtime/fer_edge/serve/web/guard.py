@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fer_edge.guards.text import printable
-from fer_edge.serve.web.access import Access, sent_token
+from fer_edge.serve.web.access import Access, Client, sent_token
 from fer_edge.serve.web.address import Address
 from fer_edge.serve.web.answers import Refusal, refused
 
@@ -113,21 +113,30 @@ class Guard:
         if self._access.is_open or path in OPEN_PATHS or path.startswith(OPEN_FOLDER):
             return
         if not self._access.has_session(headers):
-            check_token(self._access, sent_token(headers), client_address(scope))
+            check_token(self._access, sent_token(headers), client_of(scope))
 
 
-def client_address(scope: Scope) -> str:
-    """The IP address of a request's client."""
-    return str(scope["client"][0]) if scope["client"] else ""
+def client_of(scope: Scope) -> Client:
+    """Who sent a request. A proxy on this machine tells it last in X-Forwarded-For; nobody else is believed."""
+    address = str(scope["client"][0]) if scope["client"] else ""
+    headers = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    try:
+        peer = ipaddress.ip_address(address)
+        if headers and (getattr(peer, "ipv4_mapped", None) or peer).is_loopback:
+            reported = headers[-1].decode("latin-1").rpartition(",")[2].strip()
+            return Client(address, str(ipaddress.ip_address(reported)))
+    except ValueError:
+        pass
+    return Client(address)
 
 
-def check_token(access: Access, token: bytes | None, address: str) -> None:
+def check_token(access: Access, token: bytes | None, client: Client) -> None:
     """Refusal if a client's token is missing or wrong, or too many were wrong before."""
     if token is not None:
-        wait_s = access.wait_s(address)
+        wait_s = access.wait_s(client)
         if wait_s > 0:
             raise Refusal(429, "too many wrong tokens: wait, then try the right one", wait_s)
-        if access.is_token(token, address):
+        if access.is_token(token, client):
             return
     sentence = "this needs the token" if token is None else "the token is wrong"
     refusal = Refusal(401, f"{sentence}: send Authorization: Bearer TOKEN, or open the dashboard with #token=TOKEN")

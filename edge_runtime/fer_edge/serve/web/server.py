@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fer_edge.serve.web.guard import MAX_HEADER_BYTES
 from fer_edge.serve.web.live.hub import Hub
-from fer_edge.serve.web.streams import ABORT
+from fer_edge.serve.web.streams import LINK
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ KEEP_ALIVE_S = 15
 STOP_S = 1  # for open answers at the end
 JOIN_S = 2.5
 SILENT_PEER_MS = 30_000  # after which a peer that acknowledges nothing is gone
+MAX_UNSENT_BYTES = 65_536  # of a stream, in the kernel: one picture or two
 
 
 Parser: Any = H11Protocol
@@ -41,11 +42,11 @@ class Connection(Parser):  # type: ignore[misc]
         self._head_bytes = 0
         app: Any = self.app
 
-        async def with_abort(scope: Any, receive: Any, send: Any) -> None:
-            scope[ABORT] = self.transport.abort
+        async def linked(scope: Any, receive: Any, send: Any) -> None:
+            scope[LINK] = self
             await app(scope, receive, send)
 
-        self.app: Any = with_abort
+        self.app: Any = linked
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -70,6 +71,25 @@ class Connection(Parser):  # type: ignore[misc]
             self.transport.abort()
         elif self._late is None:
             self._expect_head()
+
+    # As a Link of streams
+
+    def keep_short(self) -> None:
+        """Buffer little: the kernel alone would hold megabytes, which are seconds of pictures on a slow network."""
+        self.transport.set_write_buffer_limits(high=0)
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT_BYTES)
+
+    async def drained(self, timeout_s: float) -> None:
+        """Wait until the kernel has taken everything."""
+        if self.flow.write_paused:
+            async with asyncio.timeout(timeout_s):
+                await self.flow.drain()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self.transport.abort()
 
     @property
     def _is_idle(self) -> bool:

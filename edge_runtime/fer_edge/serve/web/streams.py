@@ -1,24 +1,45 @@
-"""The routes that stream: events, single images that a client waits for, and an endless one."""
+"""The routes that stream: what the dashboard shows, events, single images that a client waits for, endless ones."""
 
 import asyncio
+import contextlib
 import json
+import math
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from fer_edge.serve.run_state import RunState
 from fer_edge.serve.web.api import whole_number
-from fer_edge.serve.web.live.hub import DRAWN, PICTURE, RESULT, Hub
+from fer_edge.serve.web.live.hub import Hub
+from fer_edge.serve.web.live.images import Picture
+from fer_edge.serve.web.live.mailbox import DRAWN, PICTURE, RESULT
 
 STATUS_S = 2.0  # between two events of the run's state
 LOOK_S = 0.25  # how often the state is compared with the last one
 FRAME_S = 5.0  # how long a request waits for an image
 SEND_S = 30.0  # a client that takes nothing for so long is dropped
+MAX_PICTURES_PER_S = 10
 BOUNDARY = "fer-edge-frame"
-ABORT = "fer_edge.abort"  # in the scope: a function that ends the connection at once
+LINK = "fer_edge.link"  # in the scope: the Link of the client
+
+Form = Callable[[str, str, Picture | None], bytes]
+"""Writes an event as bytes: its name, its JSON, and the picture of a result."""
+
+
+class Link(Protocol):
+    """A client's connection."""
+
+    def keep_short(self) -> None:
+        """Hold little of what the client has not received yet: what it gets next shall be new."""
+
+    async def drained(self, timeout_s: float) -> None:
+        """Wait until all has been handed to the network. TimeoutError if that takes longer than `timeout_s`."""
+
+    def abort(self) -> None:
+        """End the connection at once."""
 
 
 class Streams:
@@ -27,7 +48,7 @@ class Streams:
     def __init__(self, hub: Hub, state: RunState, status: Callable[[], dict[str, Any]]) -> None:
         self._hub, self._state, self._status = hub, state, status
         self._watching: asyncio.Task[None] | None = None
-        self._events_open = 0
+        self._listeners = 0  # to events
 
     async def frame(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """One JPEG: the newest frame, or the next one that is not `after`; 204 if none comes in time."""
@@ -49,45 +70,55 @@ class Streams:
         await _stream(scope, receive, send, f"multipart/x-mixed-replace; boundary={BOUNDARY}", self._frames())
 
     async def _frames(self) -> AsyncIterator[bytes]:
-        tick = await self._hub.tick(None, DRAWN, FRAME_S)
         with self._hub.watch(DRAWN, viewer=True) as mailbox:
+            await self._hub.catch_up(mailbox)
             while not mailbox.closed:
+                await mailbox.wait()
+                tick, _, _ = mailbox.take()
                 if tick is not None and tick.drawn is not None:
                     jpeg = tick.drawn.jpeg
                     head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                     yield head.encode() + jpeg + b"\r\n"
-                await mailbox.wait()
-                tick, _, _ = mailbox.take()
 
     async def events(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Results, changes of faces and the run's state as server-sent events; with --aggregate counts per interval."""
-        await _stream(scope, receive, send, "text/event-stream", self._messages())
+        await _stream(scope, receive, send, "text/event-stream", self._messages(_server_sent, RESULT))
 
-    async def _messages(self) -> AsyncIterator[bytes]:
+    async def live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The same events for the dashboard; a result comes together with the picture of its frame."""
+        pictures = whole_number(Request(scope), "pictures", 0, MAX_PICTURES_PER_S)
+        wants, rate = (PICTURE, pictures or math.inf) if pictures != 0 else (RESULT, math.inf)
+        await _stream(scope, receive, send, "application/octet-stream", self._messages(_framed, wants, rate))
+
+    async def _messages(self, form: Form, wants: str, pictures_per_s: float = math.inf) -> AsyncIterator[bytes]:
+        with self._listening(), self._hub.watch(wants, pictures_per_s, viewer=True) as mailbox:
+            events = [("status", json.dumps(self._status())), *(("interval", line) for line in self._hub.intervals)]
+            yield b"".join(form(name, data, None) for name, data in events)
+            await self._hub.catch_up(mailbox)
+            while not mailbox.closed:
+                await mailbox.wait()  # the state comes every STATUS_S, so a client is never left without a sign
+                tick, notes, status = mailbox.take()
+                parts = [] if tick is None else [form("result", tick.line, tick.picture)]
+                parts += [form(name, data, None) for name, data in notes]
+                parts += [] if status is None else [form("status", status, None)]
+                yield b"".join(parts)
+            yield form("status", json.dumps(self._status()), None)  # the last word: that the run has ended
+
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Announce the run's state during the block."""
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch_state())
-        self._events_open += 1
+        self._listeners += 1
         try:
-            with self._hub.watch(RESULT, viewer=True) as mailbox:
-                intervals = [_event("interval", line) for line in self._hub.intervals]
-                yield b"".join([b"retry: 2000\n\n", _event("status", json.dumps(self._status())), *intervals])
-                while not mailbox.closed:
-                    if not await mailbox.wait(15):
-                        yield b": still here\n\n"
-                        continue
-                    tick, notes, status = mailbox.take()
-                    parts = [] if tick is None else [_event("result", tick.line)]
-                    parts += [_event(name, data) for name, data in notes]
-                    parts += [] if status is None else [_event("status", status)]
-                    yield b"".join(parts)
-                yield _event("status", json.dumps(self._status()))  # the last word: that the run has ended
+            yield
         finally:
-            self._events_open -= 1
+            self._listeners -= 1
 
     async def _watch_state(self) -> None:
         """Announce the run's state every STATUS_S and whenever it changes, while a client listens to events."""
         word, announced = self._state.word, time.monotonic()
-        while self._events_open and not self._hub.closed:
+        while self._listeners and not self._hub.closed:
             await asyncio.sleep(LOOK_S)
             now = time.monotonic()
             if self._state.word != word or now - announced >= STATUS_S:
@@ -95,8 +126,17 @@ class Streams:
                 self._hub.announce(json.dumps(self._status()))
 
 
-def _event(name: str, data: str) -> bytes:
+def _server_sent(name: str, data: str, _picture: Picture | None) -> bytes:
     return f"event: {name}\ndata: {data}\n\n".encode()
+
+
+def _framed(name: str, data: str, picture: Picture | None) -> bytes:
+    """A line of JSON, and after it the bytes of the picture, whose number the line tells."""
+    head = f'{{"event": "{name}", "data": {data}'
+    if picture is None:
+        return f"{head}}}\n".encode()
+    jpeg, width, height = picture
+    return f'{head}, "picture": {{"bytes": {len(jpeg)}, "width": {width}, "height": {height}}}}}\n'.encode() + jpeg
 
 
 async def _reply(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
@@ -113,11 +153,13 @@ async def _stream(scope: Scope, receive: Receive, send: Send, kind: str, parts: 
     if scope["method"] == "HEAD":
         await send({"type": "http.response.body", "body": b""})
         return
-    sending = asyncio.create_task(_send_all(scope, send, parts))
+    sending = asyncio.create_task(_send_all(scope[LINK], send, parts))
     leaving = asyncio.create_task(_left(receive))
     try:
         await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        if not sending.done():  # the client has left, or the server ends and the client takes nothing
+            scope[LINK].abort()
         for task in (sending, leaving):
             task.cancel()
         await asyncio.gather(sending, leaving, return_exceptions=True)
@@ -125,14 +167,15 @@ async def _stream(scope: Scope, receive: Receive, send: Send, kind: str, parts: 
         raise error
 
 
-async def _send_all(scope: Scope, send: Send, parts: AsyncIterator[bytes]) -> None:
+async def _send_all(link: Link, send: Send, parts: AsyncIterator[bytes]) -> None:
+    link.keep_short()
     try:
         async for part in parts:
-            async with asyncio.timeout(SEND_S):
-                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+            await link.drained(SEND_S)  # the next part is taken only then: a slow client misses some and does not lag
         await send({"type": "http.response.body", "body": b""})
     except TimeoutError:
-        scope[ABORT]()
+        link.abort()
 
 
 async def _left(receive: Receive) -> None:

@@ -30,7 +30,7 @@ from fer_edge.serve.web.live.pace import TICK_S, Pace
 from fer_edge.sinks.base import Published
 from fer_edge.sources.iterable import IterableSource
 from tests.edge.serve.web.conftest import TOKEN, Server
-from tests.edge.serve.web.test_streams import events, open_stream
+from tests.edge.serve.web.test_streams import events, live, open_stream
 
 Serve = Callable[..., Server]
 Command = Callable[..., Result]
@@ -59,11 +59,11 @@ def test_ctrl_c_ends_a_run_with_open_streams(model: Path, tmp_path: Path) -> Non
     assert run.stderr is not None
     try:
         port = int(re.search(r"http://127\.0\.0\.1:(\d+)/", run.stderr.readline())[1])  # type: ignore[index]
-        stuck = [never_reads(port, path) for path in ("/stream.mjpg", "/api/v1/events")]
+        stuck = [never_reads(port, path) for path in ("/stream.mjpg", "/api/v1/events", "/api/v1/live")]
         reading = socket.create_connection(("127.0.0.1", port))
-        reading.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        reading.sendall(b"GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         received = b""
-        while b"event: result" not in received:
+        while b'"event": "result"' not in received:
             received += (part := reading.recv(65536))
             assert part, "the stream ended"
         run.send_signal(signal.SIGINT)
@@ -281,7 +281,7 @@ def test_hidden_faces_are_hidden_in_every_image(serve: Serve, model: Path, blur:
 
 def test_with_aggregate_nothing_about_a_single_face_leaves(serve: Serve, make_face: Callable[..., Face]) -> None:
     server = serve(aggregation=Aggregation(1, at_least=2))
-    stream = open_stream(server, "/api/v1/events")
+    stream, shown = open_stream(server, "/api/v1/events"), open_stream(server, "/api/v1/live")
     for t in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0):  # one face, then two, one, none
         faces = [make_face(track_id=number) for number in range({0: 1, 1: 2, 2: 1, 3: 0}[int(t)])]
         server.feed(*faces, t=t)
@@ -299,7 +299,12 @@ def test_with_aggregate_nothing_about_a_single_face_leaves(serve: Serve, make_fa
     told = list(events(stream))
     assert {name for name, _ in told} == {"status", "interval"}
     assert [data for name, data in told if name == "interval"][:3] == intervals
-    written = json.dumps([data for _, data in told]) + "".join(answer.body.decode() for answer in answers)
+    seen = list(live(shown))
+    assert [(name, data) for name, data, jpeg in seen if name == "interval" and jpeg is None][:3] == [
+        ("interval", interval) for interval in intervals
+    ]
+    assert {name for name, _, _ in seen} == {"status", "interval"}
+    written = json.dumps([told, seen]) + "".join(answer.body.decode() for answer in answers)
     for key in ('"id"', '"box"', '"confidence"', '"now"', '"score"', "track"):
         assert key not in written
 
@@ -358,6 +363,7 @@ def test_a_source_that_can_not_be_opened_frees_the_port(command: Command, tmp_pa
         port = free.getsockname()[1]
     done = command("--serve", str(port), source=str(tmp_path / "missing.mp4"))
     assert done.exit_code == 1
+    assert "watch at" not in done.output
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", port))

@@ -54,6 +54,7 @@ def test_every_reference_leads_somewhere() -> None:
     [
         ("GET", "/frame.jpg?after=x", b""),
         ("GET", "/api/v1/result?after=x", b""),
+        ("GET", "/api/v1/live?pictures=11", b""),
         ("GET", "/api/v1/history?seconds=0", b""),
         ("GET", "/api/v1/intervals", b""),
         ("POST", "/api/v1/login", b"{}"),

@@ -12,9 +12,9 @@ import pytest
 
 from fer_edge.errors import ConnectError
 from fer_edge.serve.web import server as web_server
-from fer_edge.serve.web.access import MAX_FAILURES, Access, given_token
+from fer_edge.serve.web.access import MAX_FAILURES, Access, Client, given_token
 from fer_edge.serve.web.address import Address, listen, resolve
-from fer_edge.serve.web.guard import HEADERS, MAX_REQUESTS, Hosts
+from fer_edge.serve.web.guard import HEADERS, MAX_REQUESTS, Hosts, client_of
 from tests.edge.serve.web.conftest import TOKEN, Server
 from tests.edge.serve.web.test_streams import open_stream
 
@@ -96,11 +96,46 @@ def test_many_wrong_tokens_must_wait_and_cookies_need_not(serve: Serve) -> None:
     assert server.get(STATUS, Cookie=cookie).status == 200
 
 
+def test_behind_a_proxy_wrong_tokens_lock_out_only_their_sender(serve: Serve) -> None:
+    server = serve(TOKEN)
+    for _ in range(MAX_FAILURES):
+        assert server.get(STATUS, Authorization="Bearer wrong", X_Forwarded_For="198.51.100.7").status == 401
+    by_path = {"X_Forwarded_For": "203.0.113.9, 198.51.100.7"}  # what a client claims comes before what the proxy adds
+    assert server.get(STATUS, **bearer(), **by_path).status == 429
+    assert server.get(STATUS, **bearer(), X_Forwarded_For="198.51.100.7, 203.0.113.9").status == 200
+    assert server.get(STATUS, **bearer()).status == 200
+
+
+def test_a_proxy_that_passes_on_made_up_addresses_is_bounded(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fer_edge.serve.web.access.MAX_PROXY_FAILURES", 15)
+    server = serve(TOKEN)
+    for number in range(15):
+        assert server.get(STATUS, Authorization="Bearer wrong", X_Forwarded_For=f"198.51.100.{number}").status == 401
+    assert server.get(STATUS, **bearer(), X_Forwarded_For="203.0.113.9").status == 429
+
+
+@pytest.mark.parametrize(
+    ("peer", "header", "client"),
+    [
+        ("127.0.0.1", None, Client("127.0.0.1")),
+        ("127.0.0.1", b"203.0.113.9", Client("127.0.0.1", "203.0.113.9")),
+        ("::1", b"2001:DB8::0009", Client("::1", "2001:db8::9")),
+        ("::ffff:127.0.0.1", b"203.0.113.9", Client("::ffff:127.0.0.1", "203.0.113.9")),
+        ("127.0.0.1", b"unknown", Client("127.0.0.1")),
+        ("127.0.0.1", b"\xff, ", Client("127.0.0.1")),
+        ("192.0.2.5", b"203.0.113.9", Client("192.0.2.5")),  # no proxy of this machine
+    ],
+)
+def test_only_a_proxy_on_this_machine_is_believed(peer: str, header: bytes | None, client: Client) -> None:
+    headers = [] if header is None else [(b"x-forwarded-for", header)]
+    assert client_of({"client": (peer, 40000), "headers": headers}) == client
+
+
 def test_the_addresses_that_sent_wrong_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fer_edge.serve.web.access.MAX_ADDRESSES", 3)
+    monkeypatch.setattr("fer_edge.serve.web.access.MAX_COUNTED", 3)
     access = Access(TOKEN, 80)
     for number in range(9):
-        access.is_token(b"wrong", f"10.0.0.{number}")
+        access.is_token(b"wrong", Client(f"10.0.0.{number}"))
     assert len(access._failures) == 3
 
 
@@ -335,6 +370,19 @@ def test_addresses_that_are_not_ours_are_refused() -> None:
         listen(resolve("192.0.2.1", 0))
     with pytest.raises(ConnectError, match=r"the host nothing\.invalid can't be used"):
         resolve("nothing.invalid", 80)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_a_server_for_all_addresses_is_announced_at_one_that_others_can_open(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert resolve(host, 8080).reached_at not in ("0.0.0.0", "[::]")
+    monkeypatch.setattr("fer_edge.serve.web.address._own_address", lambda _family: None)
+    assert resolve(host, 8080).reached_at == socket.gethostname()
+    own = {socket.AF_INET6: "2001:db8::7"}
+    monkeypatch.setattr("fer_edge.serve.web.address._own_address", own.get)
+    assert resolve(host, 8080).reached_at == ("[2001:db8::7]" if host == "::" else socket.gethostname())
+    assert resolve("127.0.0.1", 8080).reached_at == "127.0.0.1"
 
 
 def test_localhost_is_loopback_and_ipv6_works() -> None:

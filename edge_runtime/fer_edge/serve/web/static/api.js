@@ -1,5 +1,7 @@
 // The requests of the page, relative to its own address, so that a proxy may serve it under any path.
 
+const NEWLINE = 10;
+
 /** An answer that is no success; its message is the server's sentence. */
 export class ApiError extends Error {
   /** @param {number} code @param {string} message @param {number|null} retryS */
@@ -39,43 +41,67 @@ export async function login(token) {
   await request("api/v1/login", { method: "POST", headers, body: JSON.stringify({ token }) });
 }
 
-/** The newest picture after frame `after`; null if none came within the server's time-out.
- * @param {number|null} after @param {AbortSignal} signal
- * @returns {Promise<{frame: number, width: number, height: number, blob: Blob}|null>} */
-export async function getPicture(after, signal) {
-  const response = await request(after === null ? "frame.jpg" : `frame.jpg?after=${after}`, { signal });
-  if (response.status === 204) return null;
-  const [width, height] = (response.headers.get("X-Size") ?? "0x0").split("x").map(Number);
-  return { frame: Number(response.headers.get("X-Frame")), width, height, blob: await response.blob() };
-}
-
 /**
- * Read the server's events until it ends the stream or `signal` aborts. Unlike EventSource, fetch tells why a request
- * was refused.
- * @param {AbortSignal} signal @param {(kind: string, data: any) => void} onEvent @param {() => void} onSign any bytes
+ * Read what happens until the server ends the stream or `signal` aborts. Unlike EventSource, fetch tells why a request
+ * was refused, and takes pictures too.
+ * @param {number} pictures at most so many per second @param {AbortSignal} signal
+ * @param {(kind: string, data: any, picture: Picture|null) => void} onEvent
+ * @param {() => void} onSign any bytes
+ * @typedef {{width: number, height: number, blob: Blob}} Picture  a JPEG; size of the frame that boxes refer to
  */
-export async function readEvents(signal, onEvent, onSign) {
-  const response = await request("api/v1/events", { signal, headers: { Accept: "text/event-stream" } });
+export async function readLive(pictures, signal, onEvent, onSign) {
+  const response = await request(`api/v1/live?pictures=${pictures}`, { signal });
   const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
-  const decoder = new TextDecoder();
-  let rest = "";
+  const parser = new LiveParser(onEvent);
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
     onSign();
-    const blocks = (rest + decoder.decode(value, { stream: true })).replaceAll("\r\n", "\n").split("\n\n");
-    rest = blocks.pop() ?? "";
-    for (const block of blocks) parseBlock(block, onEvent);
+    parser.push(value);
   }
 }
 
-/** @param {string} block @param {(kind: string, data: any) => void} onEvent */
-function parseBlock(block, onEvent) {
-  let kind = "message";
-  const data = [];
-  for (const line of block.split("\n")) {
-    if (line.startsWith("event:")) kind = line.slice(6).trim();
-    else if (line.startsWith("data:")) data.push(line.slice(5).replace(/^ /, ""));
+/** Cuts the stream into events: each is a line of JSON, and after it come the bytes that its `picture` announces. */
+export class LiveParser {
+  /** @param {(kind: string, data: any, picture: Picture|null) => void} onEvent */
+  constructor(onEvent) {
+    this.onEvent = onEvent;
+    this.decoder = new TextDecoder();
+    this.rest = new Uint8Array();
+    /** @type {any} the line whose picture is not complete */
+    this.head = null;
   }
-  if (data.length) onEvent(kind, JSON.parse(data.join("\n")));
+
+  /** @param {Uint8Array} bytes */
+  push(bytes) {
+    this.rest = this.rest.length ? joined(this.rest, bytes) : bytes;
+    let more = true;
+    while (more) more = this.next();
+  }
+
+  /** Hand over the next event; false if it is not complete. */
+  next() {
+    if (!this.head) {
+      const end = this.rest.indexOf(NEWLINE);
+      if (end < 0) return false;
+      this.head = JSON.parse(this.decoder.decode(this.rest.subarray(0, end)));
+      this.rest = this.rest.subarray(end + 1);
+    }
+    const { event, data, picture } = this.head;
+    const size = picture?.bytes ?? 0;
+    if (this.rest.length < size) return false;
+    const blob = new Blob([this.rest.subarray(0, size)], { type: "image/jpeg" });
+    this.rest = this.rest.subarray(size);
+    this.head = null;
+    this.onEvent(event, data, picture ? { width: picture.width, height: picture.height, blob } : null);
+    return true;
+  }
+}
+
+/** @param {Uint8Array} one @param {Uint8Array} two */
+function joined(one, two) {
+  const both = new Uint8Array(one.length + two.length);
+  both.set(one);
+  both.set(two, one.length);
+  return both;
 }

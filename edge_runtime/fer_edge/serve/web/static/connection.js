@@ -1,8 +1,9 @@
-// Keeps the page connected: loads what it needs, reads events, and tries again with growing pauses.
+// Keeps the page connected: loads what it needs, reads what happens, and tries again with growing pauses.
 
-import { ApiError, getJson, readEvents } from "./api.js";
+import { ApiError, getJson, readLive } from "./api.js";
 
-/** @import {State} from "./state.js" */
+/** @import {Picture} from "./api.js" */
+/** @import {Result, State} from "./state.js" */
 
 const FIRST_PAUSE_S = 1;
 const LONGEST_PAUSE_S = 15;
@@ -10,12 +11,16 @@ const SILENCE_S = 10; // the server sends its status every 2 s: longer silence m
 const HISTORY_S = 600;
 
 export class Connection {
-  /** @param {State} state @param {() => void} onChange called whenever the link or the status has changed
-   * @param {() => void} onResult called after each result or change of a label */
-  constructor(state, onChange, onResult) {
+  /**
+   * @param {State} state
+   * @param {{pictures: () => number, onChange: () => void, onResult: () => void,
+   *   onPicture: (result: Result, picture: Picture) => void}} hooks
+   *   pictures: how many per second to ask for. onChange: the link or the status has changed. onResult: after each
+   *   result or change of a label. onPicture: a result has the picture of its frame.
+   */
+  constructor(state, hooks) {
     this.state = state;
-    this.onChange = onChange;
-    this.onResult = onResult;
+    this.hooks = hooks;
     this.pauseS = FIRST_PAUSE_S;
     this.reason = "";
     /** @type {AbortController|null} */
@@ -52,11 +57,12 @@ export class Connection {
     if (!state.status?.aggregate) await this.loadHistory(signal);
     state.intervals = []; // the server begins with those that it remembers
     state.link = "live";
-    this.onChange();
+    this.hooks.onChange();
     this.watch();
-    await readEvents(
+    await readLive(
+      this.hooks.pictures(),
       signal,
-      (kind, data) => this.receive(kind, data),
+      (kind, data, picture) => this.receive(kind, data, picture),
       () => this.watch(),
     );
     throw new Error("The server has closed the connection.");
@@ -71,21 +77,34 @@ export class Connection {
     }
   }
 
-  /** @param {string} kind @param {any} data */
-  receive(kind, data) {
+  /** The answer of another path, for the page that is connected now; null if there is none.
+   * @param {string} path @returns {Promise<any>} */
+  async get(path) {
+    const abort = this.abort;
+    try {
+      return abort && (await getJson(path, abort.signal));
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 401 && this.abort === abort) this.fail(error);
+      return null;
+    }
+  }
+
+  /** @param {string} kind @param {any} data @param {Picture|null} picture */
+  receive(kind, data, picture) {
     this.pauseS = FIRST_PAUSE_S; // it works: the next failure is a new one
     if (kind === "status") {
       this.state.addStatus(data);
-      this.onChange();
+      this.hooks.onChange();
     } else if (kind === "result") {
       this.state.addResult(data);
-      this.onResult();
+      this.hooks.onResult();
+      if (picture) this.hooks.onPicture(data, picture);
     } else if (kind === "change") {
       this.state.addChange(data);
-      this.onResult();
+      this.hooks.onResult();
     } else if (kind === "interval") {
       this.state.addInterval(data);
-      this.onChange();
+      this.hooks.onChange();
     }
   }
 
@@ -109,6 +128,6 @@ export class Connection {
       this.timer = setTimeout(() => this.start(), 1000 * Math.max(askedS, this.pauseS * spread));
       this.pauseS = Math.min(2 * this.pauseS, LONGEST_PAUSE_S);
     }
-    this.onChange();
+    this.hooks.onChange();
   }
 }

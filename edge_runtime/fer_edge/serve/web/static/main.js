@@ -1,6 +1,5 @@
 // The dashboard: connects state, requests and views. Data goes one way: connection -> state -> views.
 
-import { getJson } from "./api.js";
 import { Connection } from "./connection.js";
 import { Controls } from "./controls.js";
 import { Login, takeToken } from "./login.js";
@@ -16,6 +15,8 @@ const VIEW_MS = 250; // between updates of the table
 const CALM_VIEW_MS = 1000; // for those who ask for reduced motion
 const CHART_MS = 1000;
 const REPORT_MS = 5000;
+const PICTURES_PER_S = 10;
+const CALM_PICTURES_PER_S = 1;
 
 /** @param {string} id @returns {HTMLElement} */
 function element(id) {
@@ -32,17 +33,15 @@ class Dashboard {
     this.people = new People(element);
     this.timeline = new Timeline(canvas("group-chart"), canvas("face-chart"), element("timeline-note"));
     this.login = new Login(element, () => this.connection.start());
-    this.connection = new Connection(
-      this.state,
-      () => this.renderState(),
-      () => this.renderSoon(),
-    );
+    this.connection = new Connection(this.state, {
+      pictures: () => this.picturesPerS,
+      onChange: () => this.renderState(),
+      onResult: () => this.renderSoon(),
+      onPicture: (result, picture) => this.picture.offer(result, picture),
+    });
     this.picture = new Picture(this.state, canvas("picture"), {
-      calm: () => this.motion.matches,
       palette: () => this.palette,
-      between: (signal) => this.loadReport(signal),
       onShown: () => this.renderPicture(),
-      onFail: (error) => this.connection.fail(error),
     });
     this.controls = new Controls(element, {
       onPause: () => this.setPaused(!this.state.paused),
@@ -63,6 +62,7 @@ class Dashboard {
     element("retry").addEventListener("click", () => this.connection.start());
     window.addEventListener("online", () => this.setVisible(!document.hidden));
     window.addEventListener("resize", () => this.renderTimeline());
+    this.motion.addEventListener("change", () => this.reconnect());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.renderTimeline());
     document.addEventListener("visibilitychange", () => this.setVisible(!document.hidden));
     window.addEventListener("pagehide", () => this.setVisible(false));
@@ -84,9 +84,21 @@ class Dashboard {
     }
   }
 
+  /** How many pictures the page asks for. */
+  get picturesPerS() {
+    if (this.state.paused || this.state.status?.aggregate) return 0;
+    return this.motion.matches ? CALM_PICTURES_PER_S : PICTURES_PER_S;
+  }
+
+  /** Ask for another number of pictures. */
+  reconnect() {
+    if (this.state.link === "live") this.connection.start();
+  }
+
   /** @param {boolean} paused */
   setPaused(paused) {
     this.state.paused = paused;
+    this.reconnect();
     this.renderState();
     this.renderSoon();
   }
@@ -107,9 +119,7 @@ class Dashboard {
     this.renderNotice(says.tone);
     this.login.show(link === "login");
     element("board").hidden = link === "login" || !status;
-    const stopped = link !== "live" || state.paused || status?.state === "ended";
-    if (stopped) this.picture.stop();
-    else this.picture.start();
+    if (link !== "live" || state.paused || status?.state === "ended") this.picture.stop();
     if (!status) return;
     this.renderMode(Boolean(status.aggregate));
     if (state.paused) return;
@@ -174,6 +184,7 @@ class Dashboard {
     if (fps !== null) element("chip-fps").textContent = `${Math.round(fps)} pictures/s`;
     renderChanges(element, state.changes);
     if (performance.now() - this.chartedAt >= CHART_MS) this.renderTimeline();
+    if (performance.now() - this.reportedAt >= REPORT_MS) this.loadReport();
   }
 
   renderTimeline() {
@@ -182,12 +193,13 @@ class Dashboard {
     this.timeline.render(this.state.history, this.palette);
   }
 
-  /** @param {AbortSignal} signal */
-  async loadReport(signal) {
-    if (this.state.status?.aggregate || performance.now() - this.reportedAt < REPORT_MS) return;
+  async loadReport() {
+    this.reportedAt = Infinity; // one request at a time
+    const report = await this.connection.get("report");
     this.reportedAt = performance.now();
-    this.state.report = await getJson("report", signal);
-    if (!this.state.paused) renderShares(element, this.state.report, this.palette);
+    if (!report) return;
+    this.state.report = report;
+    if (!this.state.paused) renderShares(element, report, this.palette);
   }
 
   async saveSnapshot() {

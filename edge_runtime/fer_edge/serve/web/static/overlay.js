@@ -20,7 +20,7 @@ export function faceWords(face) {
 /**
  * @param {CanvasRenderingContext2D} ctx its canvas has the picture's proportions
  * @param {ImageBitmap} picture
- * @param {Result|null} result null if it did not come in time: the picture without boxes
+ * @param {Result} result
  * @param {number} sourceWidth of the picture that boxes refer to, in its pixels
  * @param {Palette} palette
  * @param {number} dpr canvas pixels per CSS pixel
@@ -29,7 +29,6 @@ export function paint(ctx, picture, result, sourceWidth, palette, dpr) {
   const { width, height } = ctx.canvas;
   ctx.imageSmoothingQuality = "medium";
   ctx.drawImage(picture, 0, 0, width, height);
-  if (!result) return;
   const scale = width / sourceWidth;
   const boxes = result.faces.map((face) => face.box.map((value) => value * scale));
   result.faces.forEach((face, index) => drawBox(ctx, face, boxes[index], palette, dpr));

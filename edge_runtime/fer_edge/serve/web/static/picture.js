@@ -1,25 +1,18 @@
-// The live picture: asks for one after the other and draws each with the result of the same frame.
+// The live picture: draws each with the result of the same frame; while one is decoded, only the newest waits.
 
-import { ApiError, getJson, getPicture } from "./api.js";
 import { faceWords, paint } from "./overlay.js";
 
+/** @import {Picture as Encoded} from "./api.js" */
 /** @import {Result, State} from "./state.js" */
 /** @import {Palette} from "./palette.js" */
 
-const RESULT_WAIT_MS = 400; // a result travels beside its picture and may come a little later
-const RETRY_MS = 1000;
-const CALM_MS = 1000; // between pictures for those who ask for reduced motion
-
-/** @typedef {{bitmap: ImageBitmap, result: Result|null, sourceWidth: number}} Shown */
+/** @typedef {{bitmap: ImageBitmap, result: Result, sourceWidth: number}} Shown */
 
 export class Picture {
   /**
    * @param {State} state
    * @param {HTMLCanvasElement} canvas
-   * @param {{calm: () => boolean, palette: () => Palette, between: (signal: AbortSignal) => Promise<void>,
-   *   onShown: () => void, onFail: (error: unknown) => void}} hooks
-   *   between: other requests, sent one at a time while no picture is asked for, so that the page never holds more
-   *   than two connections.
+   * @param {{palette: () => Palette, onShown: () => void}} hooks
    */
   constructor(state, canvas, hooks) {
     this.state = state;
@@ -27,89 +20,48 @@ export class Picture {
     this.hooks = hooks;
     /** @type {Shown|null} */
     this.shown = null;
-    /** @type {AbortController|null} */
-    this.abort = null;
+    /** @type {{result: Result, picture: Encoded}|null} */
+    this.waiting = null;
+    this.decoding = false;
     this.times = /** @type {number[]} */ ([]);
     new ResizeObserver(() => this.draw()).observe(canvas);
   }
 
-  get running() {
-    return this.abort !== null;
+  /** Show a picture soon, unless a newer one comes before.
+   * @param {Result} result @param {Encoded} picture */
+  async offer(result, picture) {
+    this.waiting = { result, picture };
+    if (this.decoding) return;
+    this.decoding = true;
+    try {
+      while (this.waiting) {
+        const next = this.waiting;
+        this.waiting = null;
+        const bitmap = await createImageBitmap(next.picture.blob).catch(() => null);
+        if (bitmap) this.show({ bitmap, result: next.result, sourceWidth: next.picture.width });
+      }
+    } finally {
+      this.decoding = false;
+    }
   }
 
-  start() {
-    if (this.abort) return;
-    this.abort = new AbortController();
-    this.follow(this.abort.signal).catch((error) => {
-      if (error?.name !== "AbortError") this.hooks.onFail(error);
-    });
-  }
-
+  /** No picture comes for a while. */
   stop() {
-    this.abort?.abort();
-    this.abort = null;
+    this.waiting = null;
     this.times = [];
   }
 
-  /** Forget the picture: what it shows is over. */
-  clear() {
-    this.shown?.bitmap.close();
-    this.shown = null;
-  }
-
-  /** @param {AbortSignal} signal */
-  async follow(signal) {
-    /** @type {number|null} */
-    let after = null;
-    while (!signal.aborted) {
-      const begun = performance.now();
-      await this.hooks.between(signal);
-      try {
-        /** @type {Awaited<ReturnType<typeof getPicture>>} */
-        const picture = this.state.status?.aggregate ? null : await getPicture(after, signal);
-        after = picture?.frame ?? after;
-        if (picture) await this.show(picture, signal);
-        else await pause(signal, this.state.status?.aggregate ? RETRY_MS : 0);
-      } catch (error) {
-        // The server is busy, or has no picture: this source may have none.
-        if (!(error instanceof ApiError) || error.code === 401) throw error;
-        await pause(signal, RETRY_MS * (error.retryS ?? 2));
-      }
-      if (this.hooks.calm()) await pause(signal, CALM_MS - (performance.now() - begun));
-    }
-  }
-
-  /** @param {{frame: number, width: number, blob: Blob}} picture @param {AbortSignal} signal */
-  async show(picture, signal) {
-    const [bitmap, result] = await Promise.all([
-      createImageBitmap(picture.blob),
-      this.resultOf(picture.frame, signal),
-    ]);
-    if (signal.aborted) {
-      bitmap.close();
+  /** @param {Shown} next */
+  show(next) {
+    if (this.state.paused) {
+      next.bitmap.close();
       return;
     }
-    this.clear();
-    this.shown = { bitmap, result, sourceWidth: picture.width || bitmap.width };
+    this.shown?.bitmap.close();
+    this.shown = next;
     this.times = [...this.times, performance.now()].slice(-20);
     this.draw();
     this.hooks.onShown();
-  }
-
-  /** The result of a picture's frame. It came before this page listened if the picture is the first one.
-   * @param {number} frame @param {AbortSignal} signal @returns {Promise<Result|null>} */
-  async resultOf(frame, signal) {
-    const result = await this.state.resultOf(frame, RESULT_WAIT_MS);
-    if (result || signal.aborted) return result;
-    try {
-      const newest = await getJson("result", signal);
-      if (newest.frame !== frame) return null;
-      if (!this.state.result) this.state.addResult(newest);
-      return newest;
-    } catch (error) {
-      if (error instanceof ApiError && error.code !== 401) return null; // there is none
-      throw error;
-    }
   }
 
   /** Pictures shown per second, in the last ones. */
@@ -132,13 +84,13 @@ export class Picture {
     }
     const ctx = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
     paint(ctx, bitmap, result, sourceWidth, this.hooks.palette(), dpr);
-    this.canvas.dataset.frame = String(result?.frame ?? "");
+    this.canvas.dataset.frame = String(result.frame);
   }
 
   /** What the picture shows, for those who don't see it. */
   get words() {
     if (!this.shown) return "No picture yet";
-    const faces = this.shown.result?.faces ?? [];
+    const faces = this.shown.result.faces;
     return faces.length ? `Live picture: ${faces.map(faceWords).join(", ")}` : "Live picture: no face";
   }
 
@@ -154,18 +106,4 @@ export class Picture {
     paint(ctx, bitmap, result, sourceWidth, this.hooks.palette(), Math.max(1, bitmap.width / 900));
     return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   }
-}
-
-/** @param {AbortSignal} signal @param {number} ms @returns {Promise<void>} */
-function pause(signal, ms) {
-  if (ms <= 0 || signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done, { once: true });
-    function done() {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-  });
 }

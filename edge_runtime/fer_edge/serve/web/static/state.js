@@ -12,7 +12,6 @@ import { History } from "./history.js";
  * @typedef {"connecting"|"live"|"lost"|"login"} Link
  */
 
-const MAX_RESULTS = 60; // results by frame: some seconds, until their picture has come
 const MAX_CHANGES = 50;
 const MAX_INTERVALS = 120;
 export const UNSURE = "unsure";
@@ -39,17 +38,12 @@ export class State {
     this.result = null;
     /** @type {Change[]} the newest first */
     this.changes = [];
-    /** @type {Map<number, Result>} by frame */
-    this.results = new Map();
-    /** @type {Map<number, (result: Result|null) => void>} who waits for the result of a frame */
-    this.waiting = new Map();
   }
 
   /** Another source begins, or the first: frame numbers, times and ids start again. */
   forgetSource() {
     this.result = null;
     this.changes = [];
-    this.results.clear();
     this.history.clear();
   }
 
@@ -64,32 +58,11 @@ export class State {
 
   /** @param {Result} result */
   addResult(result) {
+    if (result.frame === this.result?.frame) return; // a stream begins with the newest one
     const started = this.result !== null && result.frame < this.result.frame; // the next of several sources
     if (started) this.forgetSource();
     this.result = result;
-    this.results.set(result.frame, result);
-    for (const frame of this.results.keys()) {
-      if (this.results.size <= MAX_RESULTS) break;
-      this.results.delete(frame); // a Map keeps the order of insertion
-    }
     this.history.add(result);
-    this.waiting.get(result.frame)?.(result);
-  }
-
-  /** The result of a frame, which may come after the picture; null if it doesn't come in time.
-   * @param {number} frame @param {number} timeoutMs @returns {Promise<Result|null>} */
-  resultOf(frame, timeoutMs) {
-    const known = this.results.get(frame);
-    if (known) return Promise.resolve(known);
-    return new Promise((resolve) => {
-      const give = (/** @type {Result|null} */ result) => {
-        clearTimeout(timer);
-        this.waiting.delete(frame);
-        resolve(result);
-      };
-      const timer = setTimeout(() => give(null), timeoutMs);
-      this.waiting.set(frame, give);
-    });
   }
 
   /** @param {Change} change */
