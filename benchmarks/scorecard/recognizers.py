@@ -36,13 +36,13 @@ PEERS = {  # those with a row, in this order
     "opencv-zoo": "[OpenCV zoo](https://github.com/opencv/opencv_zoo)",
 }
 COLUMNS = (
-    "", "people: five emotions", "people: neutral", "FER+ majority", "FER2013 labels", "file", "per face", "packages",
+    "", "people: five emotions", "people: neutral", "FER+ majority", "FER2013 labels", "MB", "ms per face", "packages",
 )  # fmt: skip
 EXPLAINED = (
     "Five emotions: mean recall of angry, happy, sad, surprise and neutral on press photos of people kept out of "
     "training; neutral: how many of their calm faces are called so. FER+ and FER2013: PublicTest. These faces also "
-    "chose our epoch and temperatures. Per face: preprocessing and network, one thread, in turns. Packages: what "
-    "`pip install` or npm brings."
+    "chose our epoch and temperatures. MB: the network's file. Per face: preprocessing and network, one thread, in "
+    "turns. Packages: what `pip install` or npm brings."
 )
 Runs = Mapping[str, Mapping[str, Any]]
 
@@ -66,16 +66,18 @@ class Recognizer:
 
     def cells(self) -> tuple[str, ...]:
         """The row of the table, in the order of COLUMNS."""
-        if self.name == OURS:
-            title = f"**fer-edge**, head `{self.detail}`"
-        else:
-            title = f"{PEERS[self.name]} {self.detail}".strip()
+        ours = self.name == OURS
+        title = f"**fer-edge**, `{self.detail}`" if ours else f"{PEERS[self.name]} {self.detail}".strip()
         shares = [
             ABSENT if share is None else f"{100 * share:.1f} %" for share in (self.five, self.neutral, self.majority)
         ]
         label = f"{100 * self.label:.1f} %" if self.label is not None else short_value(self.name, ACCURACY) or ABSENT
-        size = f"{self.file_mb:.2f} MB" if self.file_mb is not None else short_value(self.name, SIZE) or ABSENT
-        took = ABSENT if self.ms is None else f"{number(self.ms)} ms"
+        size = (
+            f"{self.file_mb:.2f}"
+            if self.file_mb is not None
+            else short_value(self.name, SIZE).replace(" MB", "") or ABSENT
+        )
+        took = ABSENT if self.ms is None else number(self.ms)
         return (title, *shares, label, size, took, ABSENT if self.packages is None else str(self.packages))
 
 

@@ -73,14 +73,14 @@ def test_a_row_has_what_each_benchmark_measured_and_times_of_one_run() -> None:
 def test_what_was_not_measured_is_published_and_marked_or_absent() -> None:
     assert Recognizer("deepface", packages=23).cells()[1:] == ("–", "–", "–", "57 % †", "–", "–", "23")
     assert Recognizer("deepface", label=0.55).cells()[4] == "55.0 %"
-    assert Recognizer("opencv-zoo").cells()[4:] == ("–", "4.8 MB †", "–", "–")
+    assert Recognizer("opencv-zoo").cells()[4:] == ("–", "4.8 †", "–", "–")
     assert {each.peer for each in PUBLISHED if each.short} <= set(PEERS)
 
 
 def test_the_table_has_a_cell_per_column_and_an_empty_folder_gives_absent_cells() -> None:
     table = markdown(to_json(results())).partition("\n\n")[0].splitlines()
     assert all(line.count("|") == len(COLUMNS) + 1 for line in table)
-    assert "| **fer-edge**, head `people` | 77.4 % | 90.0 % | 86.0 % | 65.0 % | 0.96 MB | 0.300 ms | 8 |" in table
+    assert "| **fer-edge**, `people` | 77.4 % | 90.0 % | 86.0 % | 65.0 % | 0.96 | 0.300 | 8 |" in table
     assert len(markdown(to_json({})).splitlines()) > len(PEERS)
 
 
