@@ -103,6 +103,31 @@ def test_onnxruntime_1_21_0_and_a_missing_package_are_bad(monkeypatch: pytest.Mo
     assert "crashes on a Raspberry Pi 4" in bad["onnxruntime"]
 
 
+@pytest.mark.parametrize(
+    ("installed", "says"),
+    [
+        (["opencv-python"], None), (["opencv-contrib-python-headless"], None),
+        (["opencv-python", "opencv-python-headless"],
+         "these 2 packages overwrite each other's files: pip uninstall -y opencv-python opencv-python-headless, then "
+         "pip install opencv-python"),
+        (["opencv-python", "opencv-contrib-python"],
+         "these 2 packages overwrite each other's files: pip uninstall -y opencv-python opencv-contrib-python, then "
+         "pip install opencv-python"),
+    ],
+)  # fmt: skip
+def test_two_opencvs_are_noted_and_any_one_is_enough(
+    installed: list[str], says: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        doctor, "_version", dict.fromkeys(["fer-edge", "numpy", "onnxruntime", "click", *installed], "9").get
+    )
+    found = {finding.what: finding for finding in doctor._packages()}
+    assert {finding.level for finding in found.values()} == ({"ok", "note"} if says else {"ok"})
+    assert ("opencv" in found) == bool(says)
+    assert not says or (found["opencv"].level, found["opencv"].text) == ("note", says)
+    assert set(installed) <= set(found)
+
+
 def test_broken_defaults_are_bad_and_the_other_checks_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fer_edge
 ) -> None:

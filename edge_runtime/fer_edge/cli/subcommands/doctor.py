@@ -17,6 +17,7 @@ from fer_edge.sources.rpicam import PROGRAM as RPICAM_PROGRAM
 
 CHILD_TIMEOUT_S = 30
 CAMERA_TIMEOUT_S = 15
+OPENCVS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 ILLEGAL_INSTRUCTION = (-4, 0xC000001D)  # exit codes: of SIGILL, and of Windows
 # What needs Linux, by sys.platform.
 MISSING = {
@@ -91,7 +92,7 @@ def _system() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    for names in (("fer-edge",), ("numpy",), ("onnxruntime",), ("opencv-python", "opencv-python-headless"), ("click",)):
+    for names in (("fer-edge",), ("numpy",), ("onnxruntime",), OPENCVS, ("click",)):
         found = [(name, _version(name)) for name in names if _version(name)]
         if not found:
             yield Finding("bad", names[0], f"not installed: pip install {names[0]}")
@@ -100,6 +101,13 @@ def _packages() -> Iterator[Finding]:
                 yield Finding("bad", name, "1.21.0 crashes on a Raspberry Pi 4: pip install --upgrade onnxruntime")
             else:
                 yield Finding("ok", name, str(number))
+        if len(found) > 1:  # only OPENCVS have alternatives
+            yield Finding(
+                "note",
+                "opencv",
+                f"these {len(found)} packages overwrite each other's files: pip uninstall -y "
+                f"{' '.join(name for name, _ in found)}, then pip install {found[0][0]}",
+            )
 
 
 def _version(name: str) -> str | None:
