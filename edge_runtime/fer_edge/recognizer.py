@@ -1,4 +1,8 @@
-"""The Python API: faces and emotions in an image or a stream."""
+"""The Python API: faces and emotions in an image or a stream.
+
+OpenCV and this package's other modules are imported where they are used. So the networks load meanwhile, and a program
+that reads no stream imports nothing of streams.
+"""
 
 import math
 import os
@@ -7,27 +11,20 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
-from fer_edge.detectors import DEFAULT_MIN_FACE_PX, default_detector, open_detector
-from fer_edge.detectors.base import CustomDetector, Detector, FramedDetector
-from fer_edge.detectors.search import SourceDetector
-from fer_edge.framing import Image, Square, to_gray
+from fer_edge.detectors import DEFAULT_MIN_FACE_PX, default_detector
 from fer_edge.guards.exit_guard import native_calls
-from fer_edge.network.classifier import Classifier
 from fer_edge.pipeline.options import StreamOptions, check_number
-from fer_edge.pipeline.stream import ResultStream
-from fer_edge.results import Face
-from fer_edge.sources import IterableSource, Source, open_source
-from fer_edge.sources.convert import ImageLike, is_image, to_image, to_images
-from fer_edge.sources.reconnect import ReconnectPolicy
-from fer_edge.tracking.labels import to_face
-from fer_edge.tracking.smoothing import unsmoothed
 
-
-class _Networks(NamedTuple):
-    detector: FramedDetector
-    classifier: Classifier
+if TYPE_CHECKING:
+    from fer_edge.detectors.base import Detector
+    from fer_edge.framing import Image
+    from fer_edge.pipeline.single import Networks
+    from fer_edge.pipeline.stream import ResultStream
+    from fer_edge.results import Face
+    from fer_edge.sources import Source
+    from fer_edge.sources.convert import ImageLike
 
 
 class EmotionRecognizer:
@@ -65,7 +62,7 @@ class EmotionRecognizer:
     def __init__(
         self,
         model: str | os.PathLike[str] | None = None,
-        detector: str | Detector | None = None,
+        detector: "str | Detector | None" = None,
         *,
         detector_model: str | os.PathLike[str] | None = None,
         precision: str | None = None,
@@ -85,10 +82,10 @@ class EmotionRecognizer:
         if min_confidence is not None and not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence={min_confidence} must be from 0 to 1")
         with native_calls():
-            self._networks: _Networks | None = _Networks(
-                _detector(detector, detector_model, min_face_px, min_score, detect_size_px, threads),
-                Classifier(_model_path(model, precision), threads, head),
-            )
+            self._networks: Networks | None = _open_networks(
+                _model_path(model, precision), detector, None if detector_model is None else Path(detector_model),
+                min_face_px, min_score, detect_size_px, threads, head,
+            )  # fmt: skip
         classifier = self._networks.classifier
         self._labels = classifier.labels
         self._min_confidence = classifier.min_confidence if min_confidence is None else min_confidence
@@ -116,10 +113,10 @@ class EmotionRecognizer:
         return self._labels
 
     @overload
-    def recognize(self, image: ImageLike) -> list[Face]: ...  # type: ignore[overload-overlap]
+    def recognize(self, image: "ImageLike") -> "list[Face]": ...  # type: ignore[overload-overlap]
     @overload
-    def recognize(self, image: Iterable[ImageLike]) -> list[list[Face]]: ...
-    def recognize(self, image: ImageLike | Iterable[ImageLike]) -> list[Face] | list[list[Face]]:
+    def recognize(self, image: "Iterable[ImageLike]") -> "list[list[Face]]": ...
+    def recognize(self, image: "ImageLike | Iterable[ImageLike]") -> "list[Face] | list[list[Face]]":
         """The faces of one image, in the detector's order; of several images, a list of faces for each.
 
         `recognizer(image)` is the same as `recognizer.recognize(image)`.
@@ -130,6 +127,8 @@ class EmotionRecognizer:
         Raises SourceError for a file that can't be read; TypeError or ValueError for what is not an image; of an
         iterable they name the item. ValueError after `close`.
         """
+        from fer_edge.sources.convert import is_image, to_image, to_images
+
         if is_image(image) or not isinstance(image, Iterable):
             return self._faces(to_image(image))
         return [self._faces(pixels) for pixels in to_images(image)]
@@ -137,10 +136,10 @@ class EmotionRecognizer:
     __call__ = recognize
 
     @overload
-    def classify(self, crop: ImageLike) -> Face: ...  # type: ignore[overload-overlap]
+    def classify(self, crop: "ImageLike") -> "Face": ...  # type: ignore[overload-overlap]
     @overload
-    def classify(self, crop: Iterable[ImageLike]) -> list[Face]: ...
-    def classify(self, crop: ImageLike | Iterable[ImageLike]) -> Face | list[Face]:
+    def classify(self, crop: "Iterable[ImageLike]") -> "list[Face]": ...
+    def classify(self, crop: "ImageLike | Iterable[ImageLike]") -> "Face | list[Face]":
         """The emotion of a face that is already cropped, without detection; of several crops, a list.
 
         crop: as the image of `recognize`. It should show the face from forehead to chin, as FER2013 does, and be about
@@ -157,40 +156,28 @@ class EmotionRecognizer:
         >>> recognizer.classify(image[top:bottom, left:right]).emotion
         'happy'
         """
+        from fer_edge.sources.convert import is_image, to_image, to_images
+
         if is_image(crop) or not isinstance(crop, Iterable):
             return self._face(to_image(crop))
         return [self._face(pixels) for pixels in to_images(crop)]
 
-    def _faces(self, image: Image) -> list[Face]:
+    def _faces(self, image: "Image") -> "list[Face]":
         with native_calls():
-            detector, classifier = self._opened()
-            gray = to_gray(image)  # as in the pipeline, so that an image and a stream give the same numbers
-            detections = detector.detect(image if detector.needs_color else gray)
-            squares = [detector.framing.square(detection.box) for detection in detections]
-            rows = classifier.classify(gray if classifier.contract.color == "grey" else image, squares)
-        return [
-            to_face(detection.box, detection.score, unsmoothed(row, self._min_confidence), self._labels, image)
-            for detection, row in zip(detections, rows, strict=True)
-        ]
+            return self._opened().faces(image, self._min_confidence)
 
-    def _face(self, crop: Image) -> Face:
-        height, width = crop.shape[:2]
+    def _face(self, crop: "Image") -> "Face":
         with native_calls():
-            classifier = self._opened().classifier
-            pixels = to_gray(crop) if classifier.contract.color == "grey" else crop
-            (row,) = classifier.classify(pixels, [Square(width / 2, height / 2, max(width, height))])
-        return to_face(
-            (0.0, 0.0, float(width), float(height)), 1.0, unsmoothed(row, self._min_confidence), self._labels, crop
-        )
+            return self._opened().face(crop, self._min_confidence)
 
     def stream(
         self,
-        source: str | int | os.PathLike[str] | Iterable[ImageLike],
+        source: "str | int | os.PathLike[str] | Iterable[ImageLike]",
         *,
         fps: float | None = None,
         images: bool = True,
         options: StreamOptions = StreamOptions(),
-    ) -> ResultStream:
+    ) -> "ResultStream":
         """Iterate over the results of all frames of a source.
 
         source: a camera number, file, folder, URL, `demo:` or anything else that `fer-edge` reads; or an iterable of
@@ -214,6 +201,8 @@ class EmotionRecognizer:
         >>> first.frame, first.t, len(first), first.image.shape
         (0, 0.0, 1, (240, 320, 3))
         """
+        from fer_edge.pipeline.stream import ResultStream
+
         networks = self._opened()
         if options.min_confidence is None:
             options = replace(options, min_confidence=self._min_confidence)
@@ -233,7 +222,7 @@ class EmotionRecognizer:
             stream.close()
         self._networks = None
 
-    def _opened(self) -> _Networks:
+    def _opened(self) -> "Networks":
         if self._networks is None:
             raise ValueError("the recognizer is closed: make another one, or use it inside its `with` block")
         return self._networks
@@ -257,24 +246,31 @@ def _model_path(model: str | os.PathLike[str] | None, precision: str | None) -> 
     return default_model() if precision is None else model_path(precision)
 
 
-def _detector(
-    detector: str | Detector | None, model: str | os.PathLike[str] | None,
-    min_face_px: int, min_score: float, detect_size_px: int | None, threads: int,
-) -> FramedDetector:  # fmt: skip
-    file = None if model is None else Path(model)
-    if detector is None or isinstance(detector, str):
-        name = detector or default_detector(file)
-        return open_detector(name, file, min_face_px, detect_size_px, threads, min_score)
-    if not isinstance(detector, Detector):
-        raise TypeError(f"detector is a name or has a method detect(image), not {type(detector).__name__}")
-    if file is not None:
-        raise ValueError(f"detector_model={str(file)!r} is for a detector given by name")
-    return SourceDetector(CustomDetector(detector), min_face_px, min_score)
+def _open_networks(
+    model: Path, detector: "str | Detector | None", detector_model: Path | None,
+    min_face_px: int, min_score: float, detect_size_px: int | None, threads: int, head: str | None,
+) -> "Networks":  # fmt: skip
+    from fer_edge.pipeline.preload import forget_preloaded, preload_networks
+
+    name = default_detector(detector_model) if detector is None else detector
+    try:
+        preload_networks(model, name if isinstance(name, str) else None, detector_model, detect_size_px, threads)
+        from fer_edge.network.classifier import Classifier
+        from fer_edge.pipeline.single import Networks, detector_of
+
+        opened = detector_of(name, detector_model, min_face_px, min_score, detect_size_px, threads)
+        return Networks(opened, Classifier(model, threads, head))
+    except BaseException:
+        forget_preloaded()
+        raise
 
 
 def _open(
-    source: str | int | os.PathLike[str] | Iterable[ImageLike], fps: float | None, options: StreamOptions
-) -> Source:
+    source: "str | int | os.PathLike[str] | Iterable[ImageLike]", fps: float | None, options: StreamOptions
+) -> "Source":
+    from fer_edge.sources import IterableSource, open_source
+    from fer_edge.sources.reconnect import ReconnectPolicy
+
     if fps is not None and (isinstance(source, str | int | os.PathLike) or not fps > 0):
         raise ValueError(f"fps={fps}: only for an iterable of images, and above 0; other sources have their own times")
     if not isinstance(source, str | int | os.PathLike):

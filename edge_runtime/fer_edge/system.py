@@ -2,9 +2,6 @@
 
 import contextlib
 import os
-import platform
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -76,6 +73,9 @@ def clock_mhz() -> float | None:
 
 def throttling() -> list[str] | None:
     """What throttles a Raspberry Pi now, or did since boot; [] if nothing, None on other machines."""
+    import shutil  # this and subprocess take 8 ms to import, and only reports need them
+    import subprocess
+
     command = shutil.which("vcgencmd")
     if command is None:
         return None
@@ -126,6 +126,8 @@ def readings() -> dict[str, Any]:
 
 def machine_info() -> dict[str, Any]:
     """Processor, usable cores, versions, and the current `readings`: the "machine" of every report."""
+    import platform
+
     import numpy as np
 
     from fer_edge.onnx_runtime import onnxruntime

@@ -12,7 +12,6 @@ from fer_edge.cli.options import (
     DETECTOR_OPTIONS,
     FILE,
     MAIN_OPTIONS,
-    RunOptions,
     add_options,
     check_usage,
     run_options,
@@ -22,7 +21,7 @@ from fer_edge.cli.subcommands.analyze import analyze
 from fer_edge.cli.subcommands.serve import serve
 from fer_edge.console import CLEAR_LINE, LogFormatter, MainCommand, echo_line, loading, option_named
 from fer_edge.defaults import load_defaults
-from fer_edge.detectors import DEFAULT_DETECT_SIZE_PX, default_detector
+from fer_edge.detectors import default_detector
 from fer_edge.guards.names import local_name
 from fer_edge.guards.secrets import given_source
 from fer_edge.guards.signals import signals_deferred
@@ -62,21 +61,13 @@ def edge(ctx: click.Context, /, list_cameras: bool, **values: Any) -> None:
     with signals_deferred(), loading(lambda: "OpenCV and onnxruntime"):
         # Signals wait because a C extension would report an interrupted import as another error.
         options = run_options(**values)
-        _preload(options)
+        from fer_edge.pipeline.preload import preload_networks
+
+        preload_networks(
+            options.model, options.detector, options.detector_model, options.detect_size_px, options.threads
+        )
         from fer_edge.cli.run import run
     run(options)
-
-
-def _preload(options: RunOptions) -> None:
-    """Start to load the networks in threads, while this one imports the other modules."""
-    from fer_edge.network.session import preload
-    from fer_models import detector_path
-
-    preload(options.model, options.threads)
-    if options.detector == "luma":
-        size = options.detect_size_px or DEFAULT_DETECT_SIZE_PX
-        warm_up = (1, 1, size * 3 // 4 // 32 * 32, size // 32 * 32)  # a 4:3 frame, in multiples of the network's step
-        preload(options.detector_model or detector_path(), options.threads, warm_up)
 
 
 def _list_cameras() -> None:

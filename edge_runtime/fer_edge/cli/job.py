@@ -1,10 +1,10 @@
 """One run of `fer-edge`: its sources one after the other, with shared networks and outputs, and one report."""
 
-import dataclasses
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +43,8 @@ class Job:
     def __init__(self, options: RunOptions, detector: FramedDetector, classifier: Classifier, outputs: Outputs) -> None:
         self.exit_reason: str | None = None
         if options.stream.min_confidence is None:
-            stream = dataclasses.replace(options.stream, min_confidence=classifier.min_confidence)
-            options = dataclasses.replace(options, stream=stream)
+            stream = replace(options.stream, min_confidence=classifier.min_confidence)
+            options = options._replace(stream=stream)
         self._options, self._detector, self._classifier, self._outputs = options, detector, classifier, outputs
         self._several = len(options.sources) > 1
         self._started = time.monotonic()
@@ -121,7 +121,7 @@ class Job:
             playback = viewing.playback(source, bool(options.stream.resolved(source.live).lossless))
         pipeline = Pipeline(
             source, self._detector, self._classifier, self._outputs.publish, options.stream,
-            Stats.within(self._total), playback,
+            Stats(self._total), playback,
         )  # fmt: skip
         if self._outputs.connections is not None:
             self._outputs.connections.begin(pipeline)

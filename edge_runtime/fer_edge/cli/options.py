@@ -3,13 +3,11 @@
 A new option needs its line there and a field in RunOptions, OutputOptions, ConnectOptions or StreamOptions.
 """
 
-import dataclasses
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -44,8 +42,7 @@ from fer_edge.serve.options import ConnectOptions
 LIVE_NAME = re.compile(r"\d{1,4}$|/dev/|rpicam:|rtsps?://", re.ASCII)  # a source that is certainly live
 
 
-@dataclass(frozen=True)
-class OutputOptions:
+class OutputOptions(NamedTuple):
     """Where the results go. rotate_output: (bytes, None) or (None, seconds) at which an output is rotated."""
 
     json: str | None
@@ -64,8 +61,7 @@ class OutputOptions:
         return "-" in (self.json, self.csv, self.aggregate_out)
 
 
-@dataclass(frozen=True, eq=False, repr=False)  # the source may hold a password
-class RunOptions:
+class RunOptions(NamedTuple):
     """The settings of one run.
 
     sources: handled one after the other; at least one. detector_model: None for a detector that needs no file or has
@@ -88,6 +84,8 @@ class RunOptions:
     stream: StreamOptions
     outputs: OutputOptions
     connect: ConnectOptions
+
+    __repr__ = object.__repr__  # the source may hold a password
 
 
 def run_options(
@@ -117,7 +115,8 @@ def _aggregation(interval_s: int, at_least: int | None) -> Aggregation:
 
 
 def _take(kind: Any, values: dict[str, Any]) -> Any:
-    return kind(**{field.name: values.pop(field.name) for field in dataclasses.fields(kind)})
+    names = kind._fields if issubclass(kind, tuple) else kind.__dataclass_fields__
+    return kind(**{name: values.pop(name) for name in names})
 
 
 FILE = click.Path(path_type=Path)

@@ -4,8 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fer_edge.cli.outputs import Outputs
 from fer_edge.cli.status import StatusLine
@@ -31,8 +30,7 @@ SKIPPED = "skipped"  # by a key
 ERROR = "error"
 
 
-@dataclass(frozen=True)
-class Attendants:
+class Attendants(NamedTuple):
     """What the main thread serves while sources run: the status line, systemd, and a report on request."""
 
     status: StatusLine

@@ -2,7 +2,6 @@
 
 import math
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -95,8 +94,7 @@ class CustomDetector:
         return Detection(box, score)
 
 
-@dataclass(frozen=True)
-class DetectorOptions:
+class DetectorOptions(NamedTuple):
     """The argument of a detector module's `create`; a detector uses the options that apply to it.
 
     model: the detector's file, None for its own. min_face_px: smaller faces (side of the FER2013 square, in source

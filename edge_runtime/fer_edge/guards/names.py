@@ -2,15 +2,15 @@
 
 import os
 import re
-from urllib.parse import unquote_to_bytes
 
 from fer_edge.errors import SourceError
 from fer_edge.guards import portable
 
-HOME = re.compile(r"(--[\w-]+=)?(~(?:[^/\\]*[/\\].*)?)", re.DOTALL)
 MAX_NAME_BYTES = 255  # of Linux's and macOS's file systems
-FILE_URL = re.compile(r"file:(?://([^/]*))?(/.*)", re.IGNORECASE | re.DOTALL)
-DRIVE = re.compile(r"/[A-Za-z][:|](?=/)")  # of file:///C:/videos/film.mp4
+# Compiled when they are needed, as few words are.
+HOME = r"(--[\w-]+=)?(~(?:[^/\\]*[/\\].*)?)"
+FILE_URL = r"file:(?://([^/]*))?(/.*)"
+DRIVE = r"/[A-Za-z][:|](?=/)"  # of file:///C:/videos/film.mp4
 
 
 def expand_home(word: str) -> str:
@@ -18,7 +18,7 @@ def expand_home(word: str) -> str:
 
     A shell leaves ~ as it is behind a =, as in --json=~/faces.jsonl, and a folder "~" would be made.
     """
-    found = HOME.fullmatch(word)
+    found = re.fullmatch(HOME, word, re.DOTALL) if "~" in word else None
     if found is None:
         return word
     return (found[1] or "") + os.path.expanduser(found[2])  # noqa: PTH111 - pathlib takes 10 ms to import
@@ -53,13 +53,15 @@ def local_name(source: str) -> str:
     """
     if not os.path.lexists(source):
         source = expand_home(source)
-    found = FILE_URL.fullmatch(source)
+    found = re.fullmatch(FILE_URL, source, re.IGNORECASE | re.DOTALL) if ":" in source else None
     if found is None:
         return source
     host, path = found.groups()
     if (host or "").lower() not in ("", "localhost", "127.0.0.1"):
         raise SourceError(f"file://{host}/ is a file of another machine: give its path on this one")
-    if portable.HAS_DRIVES and DRIVE.match(path):
+    if portable.HAS_DRIVES and re.match(DRIVE, path):
         path = f"{path[1]}:{path[3:]}"
+    from urllib.parse import unquote_to_bytes
+
     decoded = os.fsdecode(unquote_to_bytes(path.encode("utf-8", "surrogateescape")))
     return path if os.path.lexists(path) and not os.path.lexists(decoded) else decoded

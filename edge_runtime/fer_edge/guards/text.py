@@ -1,7 +1,6 @@
 """Text of strangers (file names, labels, fields of a model) made safe for terminals, logs and spreadsheets."""
 
 import re
-import shlex
 import unicodedata
 from collections.abc import Iterable
 
@@ -41,6 +40,8 @@ def command_line(words: Iterable[object]) -> str:
 
 
 def _shell_word(word: str) -> str:
+    import shlex  # few runs print a command
+
     if word.isprintable():
         return shlex.quote(word)
     return "$'" + "".join(_shell_char(char) for char in word) + "'"

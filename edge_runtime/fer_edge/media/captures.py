@@ -8,7 +8,6 @@ such options from an environment variable alone.
 import contextlib
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -118,6 +117,8 @@ def open_writer(path: Path, fourcc: int, fps: float, size: tuple[int, int]) -> c
 @contextlib.contextmanager
 def _without_tag_warning() -> Iterator[None]:
     """Leave out a line that OpenCV writes to C's stderr for every WebM, whatever its log level says; others pass."""
+    import tempfile  # few videos need it
+
     with contextlib.ExitStack() as stack:
         try:
             held = stack.enter_context(tempfile.TemporaryFile())
@@ -148,6 +149,8 @@ def plain_name(path: Path) -> Iterator[str]:
     if name is not None:
         yield name
         return
+    import tempfile
+
     with contextlib.ExitStack() as stack:
         suffix = path.suffix if SUFFIX.fullmatch(path.suffix) else ""
         try:

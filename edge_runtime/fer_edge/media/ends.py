@@ -3,9 +3,6 @@
 from collections import Counter
 from pathlib import Path
 
-from fer_edge.media.containers import announces_length, is_cut_short, owed_frames
-from fer_edge.media.structure import is_damaged
-
 GAP = 1.5  # times the usual distance of two frames
 STEADY_SHARE = 0.8  # of the distances of a file of constant rate that are the usual one
 COPY_AGAIN = "copy or download it again"
@@ -67,6 +64,9 @@ def missing_frames(path: Path, decoded: int, announced: int | None, times: Frame
     it only counts in a file that is cut short. breaks: how often frames followed on a failure to read. OSError if the
     file is gone.
     """
+    from fer_edge.media.containers import announces_length, is_cut_short, owed_frames  # not needed before the end
+    from fer_edge.media.structure import is_damaged
+
     is_cut, owed = is_cut_short(path), owed_frames(path)
     if owed is not None:
         missing = owed - decoded

@@ -68,7 +68,12 @@ class Classifier:
         return self._model.sha256
 
     def _check(self) -> None:
-        """Compare the graph with the contract and run it once: a bad file fails here and not during a stream."""
+        """Compare the graph with the contract and run it once: a bad file fails here and not during a stream.
+
+        A network that ships with fer-edge has passed this before its release; its hash says that it is that file.
+        """
+        if self._model.shipped:
+            return
         given, expected = self._session.get_inputs()[0], [self.contract.channels, *self.contract.input_size]
         if given.type != "tensor(uint8)" or list(given.shape[1:]) != expected:
             raise ContractError(

@@ -51,11 +51,11 @@ class OnnxModel:
     """An opened ONNX model.
 
     session: ready to run. name: of the file, for messages. precision: "int8" if the graph holds quantized operators,
-    else "fp32". shipped: it comes with fer-edge, so the memory of its runs needs no bound.
+    else "fp32". shipped: it comes with fer-edge, so its outputs need no check and its runs no bound of memory.
     """
 
     def __init__(self, session: onnxruntime.InferenceSession, data: bytes, name: str, shipped: bool = False) -> None:
-        self.session, self.name, self._shipped = session, name, shipped
+        self.session, self.name, self.shipped = session, name, shipped
         # The runtime does without the onnx package: a quantized file names QuantizeLinear nodes.
         self.precision = "int8" if b"QuantizeLinear" in data else "fp32"
         self._data = data
@@ -80,7 +80,7 @@ class OnnxModel:
         Raises ModelError if it takes more time or memory than fer_edge.guards.limits allows.
         """
         try:
-            with contextlib.nullcontext() if self._shipped else bounded_memory(self.name):
+            with contextlib.nullcontext() if self.shipped else bounded_memory(self.name):
                 return timed.run(self.session, outputs, inputs, self.name)
         except ModelError:
             raise
@@ -133,6 +133,11 @@ def preload(path: Path, threads: int = 1, warm_up: tuple[int, ...] | None = None
     warm_up: input shape; the network runs once on uint8 zeros of it, because the first run of a shape is slow.
     """
     _preloading[path, threads] = _Opening(path, threads, warm_up)
+
+
+def forget_preloaded() -> None:
+    """Let `load_model` open every file anew: for a caller that fails before it has taken what it preloaded."""
+    _preloading.clear()
 
 
 def load_model(model: Path | bytes, threads: int = 1) -> OnnxModel:

@@ -5,7 +5,6 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from fer_edge.results import LeftOut
 
@@ -105,39 +104,23 @@ class Rate:
         return self._amount / (self._last - self._started)
 
 
-@dataclass(eq=False)
 class Stats:
     """Counters of one source; captured = processed + dropped + errors + in flight.
 
-    Only one thread writes each of them. `Stats.within(total)` also adds its rates and latencies to those of `total`.
+    Only one thread writes each of them. total: the statistics of a whole run, whose rates and latencies also get those
+    of this source.
     """
 
-    captured: int = 0
-    processed: int = 0
-    errors: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    capture_rate: Rate = field(default_factory=Rate)
-    processed_rate: Rate = field(default_factory=Rate)
-    detect_rate: Rate = field(default_factory=Rate)
-    faces_rate: Rate = field(default_factory=Rate)
-    detect_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
-    classify_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
-    end_to_end_ms: LatencyHistogram = field(default_factory=LatencyHistogram)
-    faces_seen: int = 0
-    left_out: int = 0
-    most_left_out: LeftOut = field(default_factory=LeftOut)
-    tracks: int = 0
-    label_changes: int = 0
-
-    @classmethod
-    def within(cls, total: "Stats") -> "Stats":
-        """New statistics of one source of a run, whose rates and latencies `total` has."""
-        return cls(
-            capture_rate=Rate(total.capture_rate),
-            processed_rate=Rate(total.processed_rate),
-            detect_rate=Rate(total.detect_rate),
-            faces_rate=Rate(total.faces_rate),
-            detect_ms=LatencyHistogram(total.detect_ms),
-            classify_ms=LatencyHistogram(total.classify_ms),
-            end_to_end_ms=LatencyHistogram(total.end_to_end_ms),
-        )
+    def __init__(self, total: "Stats | None" = None) -> None:
+        self.captured = self.processed = self.errors = 0
+        self.dropped: Counter[str] = Counter()
+        self.capture_rate = Rate(total and total.capture_rate)
+        self.processed_rate = Rate(total and total.processed_rate)
+        self.detect_rate = Rate(total and total.detect_rate)
+        self.faces_rate = Rate(total and total.faces_rate)
+        self.detect_ms = LatencyHistogram(total and total.detect_ms)
+        self.classify_ms = LatencyHistogram(total and total.classify_ms)
+        self.end_to_end_ms = LatencyHistogram(total and total.end_to_end_ms)
+        self.faces_seen = self.left_out = 0
+        self.most_left_out = LeftOut()
+        self.tracks = self.label_changes = 0

@@ -1,11 +1,10 @@
 """The options of the connections; imports nothing heavy, since every start of the command reads them."""
 
-from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, repr=False)  # an address may hold a secret
-class ConnectOptions:
+class ConnectOptions(NamedTuple):
     """What follows a run beside its outputs; the default is nothing.
 
     Each option of the command line has a field of the same name here.
@@ -30,4 +29,6 @@ class ConnectOptions:
     @property
     def given(self) -> bool:
         """True if any connection is asked for."""
-        return any(getattr(self, field.name) != field.default for field in fields(self))
+        return any(getattr(self, name) != default for name, default in self._field_defaults.items())
+
+    __repr__ = object.__repr__  # an address may hold a secret

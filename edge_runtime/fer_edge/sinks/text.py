@@ -1,13 +1,11 @@
 """JSON lines and CSV: whole lines, appended under the final name so that the file can be tailed."""
 
 import contextlib
-import csv
 import io
 import itertools
 import json
 import logging
 import os
-import select
 import stat
 import sys
 import time
@@ -147,6 +145,8 @@ class TextSink(Sink):
                 try:
                     done += os.write(self._descriptor, data[done:])
                 except BlockingIOError:  # a full pipe that another process has set to not wait
+                    import select
+
                     select.select([], [self._descriptor], [])
         except OSError:
             partial = done - (data.rfind(b"\n", 0, done) + 1)
@@ -285,6 +285,8 @@ class ImageLineSink(TextSink):
 
 
 def _csv(rows: Iterable[Sequence[object]]) -> str:
+    import csv  # JSON lines do without
+
     text = io.StringIO()
     safe = ([text_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
     csv.writer(text, lineterminator="\n").writerows(safe)

@@ -14,7 +14,6 @@ from fer_edge.media.playlists import HEAD_BYTES, is_playlist
 from fer_edge.opencv import cv2
 from fer_edge.sources.base import SourceFrame
 from fer_edge.sources.capture import DEFAULT_FPS, CaptureSource, ProgressiveSource, fourcc_of
-from fer_edge.sources.v4l2 import check_free, luma_decoder
 
 DEFAULT_CAMERA_SIZE = (640, 480)
 # On Windows OpenCV would take Media Foundation first, which opens some cameras only after a minute.
@@ -106,6 +105,8 @@ class CameraSource(CaptureSource):
     """
 
     def __init__(self, camera: int | str, size: tuple[int, int] | None = None, gray: bool = False) -> None:
+        from fer_edge.sources.v4l2 import check_free, luma_decoder  # video files do without
+
         name, linux = camera_name(camera), sys.platform == "linux"
         self._luma: Callable[[Image], Image | None] | None = None
         if linux:

@@ -5,7 +5,7 @@ Matching is by overlap (IoU), greedily. The search is template matching by norma
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,7 @@ RETURN_SCALE = 1.5  # how much larger or smaller it may then be
 MIN_TEMPLATE_STD = 2.0  # gray levels; a flatter patch can't be located
 
 
-@dataclass(frozen=True, eq=False)  # arrays don't compare
-class Track:
+class Track(NamedTuple):
     """A tracked face.
 
     track_id: its number. box: (x, y, width, height) in source pixels. score: of its last detection.
@@ -84,7 +83,7 @@ class FaceTracker:
         ]
         matches = _match([track.box for track in known], boxes)
         unmatched = [track for index, track in enumerate(known) if index not in matches.values()]
-        missed = [replace(track, missed_t=t if track.missed_t is None else track.missed_t) for track in unmatched]
+        missed = [track._replace(missed_t=t if track.missed_t is None else track.missed_t) for track in unmatched]
         present = self._drop_lost(gray, missed, t)
         overlapping = (iou_matrix(boxes, boxes) > 0).sum(axis=1) > 1
         updated = []
@@ -136,7 +135,7 @@ class FaceTracker:
         """The lost face that looks most like the one in `box`, if any; it is no longer lost."""
         square = _square(box)
         correlations = [
-            _locate(gray, replace(track, box=box, correlation=0.0)).correlation
+            _locate(gray, track._replace(box=box, correlation=0.0)).correlation
             if _may_return(_square(track.box), square)
             else 0.0
             for _lost_t, track in self._lost
@@ -207,7 +206,7 @@ def _locate_at_scale(gray: Image, track: Track, scale: float) -> Track:
     x = square.x + (column + _peak_offset(fit[row], column) - middle) * pixel
     y = square.y + (row + _peak_offset(fit[:, column], row) - middle) * pixel
     width, height = track.box[2] * scale, track.box[3] * scale
-    return replace(track, box=(x - width / 2, y - height / 2, width, height), correlation=float(correlation))
+    return track._replace(box=(x - width / 2, y - height / 2, width, height), correlation=float(correlation))
 
 
 def _peak_offset(line: npt.NDArray[np.floating], at: int) -> float:
