@@ -85,7 +85,8 @@ class RunOptions(NamedTuple):
     outputs: OutputOptions
     connect: ConnectOptions
 
-    __repr__ = object.__repr__  # the source may hold a password
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"  # the source may hold a password
 
 
 def run_options(
@@ -115,8 +116,7 @@ def _aggregation(interval_s: int, at_least: int | None) -> Aggregation:
 
 
 def _take(kind: Any, values: dict[str, Any]) -> Any:
-    names = kind._fields if issubclass(kind, tuple) else kind.__dataclass_fields__
-    return kind(**{name: values.pop(name) for name in names})
+    return kind(**{name: values.pop(name) for name in kind.__annotations__})
 
 
 FILE = click.Path(path_type=Path)

@@ -107,20 +107,29 @@ class Rate:
 class Stats:
     """Counters of one source; captured = processed + dropped + errors + in flight.
 
-    Only one thread writes each of them. total: the statistics of a whole run, whose rates and latencies also get those
-    of this source.
+    Only one thread writes each of them. `Stats.within(total)` also adds its rates and latencies to those of `total`.
     """
 
-    def __init__(self, total: "Stats | None" = None) -> None:
+    def __init__(self) -> None:
         self.captured = self.processed = self.errors = 0
         self.dropped: Counter[str] = Counter()
-        self.capture_rate = Rate(total and total.capture_rate)
-        self.processed_rate = Rate(total and total.processed_rate)
-        self.detect_rate = Rate(total and total.detect_rate)
-        self.faces_rate = Rate(total and total.faces_rate)
-        self.detect_ms = LatencyHistogram(total and total.detect_ms)
-        self.classify_ms = LatencyHistogram(total and total.classify_ms)
-        self.end_to_end_ms = LatencyHistogram(total and total.end_to_end_ms)
+        self.capture_rate, self.processed_rate, self.detect_rate, self.faces_rate = Rate(), Rate(), Rate(), Rate()
+        self.detect_ms, self.classify_ms, self.end_to_end_ms = (
+            LatencyHistogram(),
+            LatencyHistogram(),
+            LatencyHistogram(),
+        )
         self.faces_seen = self.left_out = 0
         self.most_left_out = LeftOut()
         self.tracks = self.label_changes = 0
+
+    @classmethod
+    def within(cls, total: "Stats") -> "Stats":
+        """New statistics of one source of a run, whose rates and latencies `total` has."""
+        stats = cls()
+        for name, of_run in vars(total).items():
+            if isinstance(of_run, Rate):
+                setattr(stats, name, Rate(of_run))
+            elif isinstance(of_run, LatencyHistogram):
+                setattr(stats, name, LatencyHistogram(of_run))
+        return stats

@@ -31,4 +31,5 @@ class ConnectOptions(NamedTuple):
         """True if any connection is asked for."""
         return any(getattr(self, name) != default for name, default in self._field_defaults.items())
 
-    __repr__ = object.__repr__  # an address may hold a secret
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"  # an address may hold a secret

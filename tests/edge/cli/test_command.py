@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +259,7 @@ def test_help_fits_a_terminal_and_shows_no_ranges() -> None:
 
 def test_every_option_fills_a_field_of_the_run_options_or_is_used_by_the_command() -> None:
     groups = (RunOptions, StreamOptions, OutputOptions, ConnectOptions, Aggregation)
-    fields = {field.name for group in groups for field in fields_of(group)}
+    fields = {name for group in groups for name in group.__annotations__}
     parameters = {param.name for param in cli.edge.params if param.expose_value}
     assert parameters - fields == {"camera", "source", "precision", "list_cameras"}
     assert fields - parameters == {"stream", "outputs", "connect", "interval_s"}

@@ -99,7 +99,7 @@ def test_fewer_than_two_events_have_no_rate(events: int) -> None:
 def test_the_total_of_several_sources_has_all_rates_and_latencies() -> None:
     total = Stats()
     for start in (0.0, 10.0):
-        stats = Stats(total)
+        stats = Stats.within(total)
         for index in range(3):
             stats.processed_rate.add(start + index)
             stats.detect_ms.add(5.0)
