@@ -154,11 +154,12 @@ def evaluate(
     with extra_required("fer-export", "export"):
         from fer_train.data import load_faces
         from fer_train.evaluation.predictors import OnnxPredictor
-        from fer_train.evaluation.scoring import evaluate_predictor
+        from fer_train.evaluation.scoring import caveats, evaluate_predictor
 
     predictor = OnnxPredictor(file, threads, head)
     faces = load_faces(data, classes=classes, skip_bad=skip_bad_rows, crop=crop)
     shared.log_notes(faces.notes)
+    shared.log_notes(caveats(predictor, faces))
     evaluation = evaluate_predictor(predictor, faces, split)
     echo_lines(str(evaluation))
     if json_file is not None:

@@ -53,6 +53,25 @@ def test_heads_become_outputs_and_the_contract_s_heads(
     assert [head["name"] for head in json.loads((tmp_path / "m.export.json").read_text())["heads"]] == ["own", "faces"]
 
 
+def test_a_head_that_has_learned_from_all_faces_keeps_its_cross_validated_accuracy(
+    checkpoint: Checkpoint, faces: FaceData, fer_export: Callable, tmp_path: Path
+) -> None:
+    metrics = {"split": "cross-validation, 5 folds", "images": 50, "accuracy": 0.84}
+    learned = replace(checkpoint, heads=(replace(checkpoint.heads[0], truth="labels of own", metrics=metrics),))
+    own = replace(learned, heads=(*learned.heads, Head("more", ("a", "b"))))
+    assert [head.accuracy for head in classifier_contract(own, "").heads] == [
+        {"truth": "labels of own"} | metrics,
+        None,
+    ]
+    found, notes = find_truths(replace(faces, held_out=True), learned)
+    assert (found, len(notes)) == ({}, 1)
+    assert "has learned from all faces; cross-validation, 5 folds, found 84.0% of 50" in notes[0]
+    assert find_truths(faces, learned)[0].keys() == {"faces"}, "faces of a test part are new to it"
+    save_checkpoint(learned, tmp_path / "best.pt")
+    assert fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx").code == 0
+    assert Classifier(tmp_path / "m.onnx").contract.accuracy == metrics
+
+
 @pytest.mark.parametrize(
     ("heads", "says"), [(["votes"], "no head 'votes': choose one of faces, own"), (["own", "own"], "given twice")]
 )

@@ -99,6 +99,12 @@ def find_truths(
                     notes.append(f"{PEOPLE} is measured on {truth.description} alone: --people adds people kept aside")
                 found[head.name] = truth
             continue
+        if head.learned_all and data.held_out:
+            notes.append(
+                f"accuracy of {head.name} not measured: it has learned from all faces; {head.metrics['split']}, found "
+                f"{head.metrics['accuracy']:.1%} of {head.metrics['images']:,}"
+            )
+            continue
         single = len(checkpoint.heads) == 1
         owner = "the checkpoint" if single else f"the head {head.name}"
         try:

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import onnx
 import torch
@@ -51,7 +53,7 @@ def head_output(name: str) -> str:
 def classifier_contract(
     checkpoint: Checkpoint, checkpoint_sha256: str, min_confidence: Mapping[str, float] | None = None
 ) -> Contract:
-    """The contract of a file made from `checkpoint`, without its accuracy, which is not measured yet.
+    """The contract of a file made from `checkpoint`, without accuracies that are measured later.
 
     min_confidence: by head, "" for all others; the checkpoint's for a head that is not named.
     """
@@ -69,7 +71,7 @@ def classifier_contract(
         class_mapping=dict(checkpoint.class_mapping),
     )
     if len(checkpoint.heads) == 1:
-        return contract
+        return replace(contract, accuracy=_cross_validated(checkpoint.heads[0]))
     heads = [
         contracts.Head(
             name=head.name,
@@ -78,11 +80,19 @@ def classifier_contract(
             temperature=head.temperature,
             min_confidence=threshold,
             dataset=head.dataset,
+            accuracy=(measured := _cross_validated(head)) and {"truth": head.truth} | measured,
             class_mapping=dict(head.class_mapping),
         )
         for head, output, threshold in zip(checkpoint.heads, output_names(checkpoint.heads), thresholds, strict=True)
     ]
     return contract.with_heads(heads)
+
+
+def _cross_validated(head: Head) -> dict[str, Any] | None:
+    """The accuracy of a head that has learned from all faces of its data; None for any other: it is measured later."""
+    if not head.learned_all:
+        return None
+    return {name: head.metrics[name] for name in ("split", "images", "accuracy")}
 
 
 def classifier_to_onnx(network: Network, checkpoint: Checkpoint) -> onnx.ModelProto:

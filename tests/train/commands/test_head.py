@@ -48,6 +48,19 @@ def test_the_stored_accuracy_is_that_of_faces_that_were_not_learned(own: Path) -
     assert load_checkpoint(own / "run" / "best.pt").head("mine").metrics["accuracy"] == metrics["accuracy"]
 
 
+def test_no_score_of_faces_that_were_learned_from_passes_for_one_of_others(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_fer_train("evaluate", own / "run" / "best.pt", "--data", own / "faces") == 0
+    says = "the head mine has learned from all faces of its data, and faces has no test faces"
+    assert says in capsys.readouterr().err
+    assert run_fer_train("evaluate", own / "run" / "best.pt", "--data", own / "faces", "--head", "faces") == 1
+    write_images(own / "others" / "train", ("calm", "glad"), count=3, seed=3)
+    write_images(own / "others" / "test", ("calm", "glad"), count=3, seed=4)
+    assert run_fer_train("evaluate", own / "run" / "best.pt", "--data", own / "others") == 0
+    assert "has learned" not in capsys.readouterr().err
+
+
 def test_a_test_folder_measures_and_is_not_learned(trained: Path, tmp_path: Path) -> None:
     write_images(tmp_path / "faces" / "train", ("calm", "glad"), count=6)
     write_images(tmp_path / "faces" / "test", ("glad", "calm"), count=3, seed=1)  # the wrong way round

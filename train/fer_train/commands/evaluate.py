@@ -48,7 +48,7 @@ def evaluate(
     with extra_required("fer-train", "train"):
         from fer_train.data import load_faces
         from fer_train.evaluation.predictors import open_predictor
-        from fer_train.evaluation.scoring import evaluate_predictor
+        from fer_train.evaluation.scoring import caveats, evaluate_predictor
         from fer_train.plots import plot_evaluation
         from fer_train.report.scores import Scores, data_section, options_section, pictures, write_report
 
@@ -57,6 +57,7 @@ def evaluate(
     predictor = open_predictor(model, threads, head)
     faces = load_faces(data, ferplus, classes=classes, skip_bad=skip_bad_rows, crop=crop)
     data_options.log_notes(faces.notes)
+    data_options.log_notes(caveats(predictor, faces))
     evaluation = evaluate_predictor(predictor, faces, split)
     echo_lines(str(evaluation))
     if out is not None:

@@ -130,6 +130,7 @@ def _fit(trunk: "Checkpoint", faces: "FaceData", seed: int) -> _Fitted:
     import numpy as np
 
     from fer_train.data import PUBLIC_TEST
+    from fer_train.networks.heads import CROSS_VALIDATION
     from fer_train.transfer.folds import make_folds
     from fer_train.transfer.linear_head import choose_decay, fit_head, trunk_features
 
@@ -147,7 +148,8 @@ def _fit(trunk: "Checkpoint", faces: "FaceData", seed: int) -> _Fitted:
     notes = () if together else (
         "a person's faces are on both sides of the cross-validation: expect less on people who are not in the data",
     )  # fmt: skip
-    return _Fitted(head, _metrics(logits, learned, f"cross-validation, {len(np.unique(folds))} folds"), decay, notes)
+    split = f"{CROSS_VALIDATION}, {len(np.unique(folds))} folds"
+    return _Fitted(head, _metrics(logits, learned, split), decay, notes)
 
 
 def _metrics(logits: "Logits", faces: "FaceData", split: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class FaceData:
     class_mapping: per class of the source, the class it became here, or None if its faces were dropped;
         empty if the classes are the source's.
     relabeled: whether the labels are the majority of FER+ votes instead of the source's own.
+    held_out: whether the PublicTest faces are a part of the source's Training faces, because it has no others.
     notes: what was changed or skipped while reading, one sentence each.
     """
 
@@ -41,6 +42,7 @@ class FaceData:
     names: npt.NDArray[np.str_] | None = None
     class_mapping: Mapping[str, str | None] = field(default_factory=dict)
     relabeled: bool = False
+    held_out: bool = False
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:

@@ -180,7 +180,7 @@ def _hold_out(data: FaceData) -> FaceData:
         raise DataError(f"{data.path} has too few different faces to hold some out for testing: add some, 3 per class")
     usage = np.where(trained & held_out[original], PUBLIC_TEST, data.usage)
     moved = int((usage != data.usage).sum())
-    return replace(data, usage=usage).with_notes(
+    return replace(data, usage=usage, held_out=True).with_notes(
         f"no PublicTest faces: {moved:,} of the {int(trained.sum()):,} Training faces, a fifth of each class, are "
         "held out for testing"
     )

@@ -15,6 +15,7 @@ from fer_edge.framing import Square
 from fer_edge.network.classifier import Classifier
 from fer_train.evaluation.metrics import softmax
 from fer_train.networks.checkpoint import load_checkpoint
+from fer_train.networks.heads import CROSS_VALIDATION
 from fer_train.networks.inference import predict_logits
 
 BATCH_SIZE = 64
@@ -29,7 +30,7 @@ class Predictor(Protocol):
 
     precision: "fp32" or "int8". head: the name of the head that answers; None for a network with a single answer.
     class_mapping: per class of the training data the class it was mapped to, as in
-    FaceData. temperature: the probabilities are softmax(logits / temperature).
+    FaceData. temperature: the probabilities are softmax(logits / temperature). learned_all: as in Head.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Predictor(Protocol):
     classes: tuple[str, ...]
     class_mapping: Mapping[str, str | None]
     temperature: float
+    learned_all: bool
 
     def predict(self, images: Images, label: str, normalize_light: bool = False) -> Probabilities:
         """Return probabilities, float32 [N, classes], of faces uint8 [N, 48, 48]; `label` names the progress bar.
@@ -60,6 +62,7 @@ class OnnxPredictor:
         answering = contract.head(head, str(path)) or contract
         self.classes, self.class_mapping = answering.labels, answering.class_mapping
         self.temperature = answering.temperature
+        self.learned_all = str((answering.accuracy or {}).get("split", "")).startswith(CROSS_VALIDATION)
 
     def predict(self, images: Images, label: str, normalize_light: bool = False) -> Probabilities:
         return onnx_probabilities(self._classifier, images, label, normalize_light)
@@ -84,7 +87,7 @@ class CheckpointPredictor:
         self.path, self.sha256 = path, sha256_of(path)
         self.head = stored.head(head).name if len(stored.heads) > 1 else None
         self.classes, self.class_mapping = checkpoint.classes, checkpoint.class_mapping
-        self.temperature = checkpoint.temperature
+        self.temperature, self.learned_all = checkpoint.temperature, stored.head(head).learned_all
         self._device, self._amp = torch.device(device), amp
         self._network = checkpoint.network().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 

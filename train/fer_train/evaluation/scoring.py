@@ -122,6 +122,16 @@ def evaluate_predictor(predictor: Predictor, data: FaceData, split: str) -> Eval
     )
 
 
+def caveats(predictor: Predictor, data: FaceData) -> tuple[str, ...]:
+    """Why the scores of `predictor` on `data` may say little about other faces, a sentence each."""
+    if not (predictor.learned_all and data.held_out):
+        return ()
+    return (
+        f"the head {predictor.head or 'of this file'} has learned from all faces of its data, and {data.title} has no "
+        "test faces: if they are the same, this says nothing about other faces",
+    )
+
+
 def faces_of_split(faces: FaceData, split: str) -> FaceData:
     """Return the faces of `split`; DataError if there are none."""
     chosen = faces.split(split)

@@ -16,6 +16,7 @@ from fer_edge.errors import ModelError
 
 NAME = re.compile(r"[a-z0-9_-]{1,32}")
 DEFAULT_NAME = "labels"
+CROSS_VALIDATION = "cross-validation"  # begins the split of metrics from all faces that a head was fitted on
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Head:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise ValueError(f"{self.name!r} is not a valid head name: use a-z, 0-9, _ and -, 32 characters at most")
+
+    @property
+    def learned_all(self) -> bool:
+        """True if the head was fitted on every face of its data, so that none of them can measure it."""
+        return str(self.metrics.get("split", "")).startswith(CROSS_VALIDATION)
 
 
 def head_name(dataset: str) -> str:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from tqdm import tqdm
 
 from fer_train.networks.base import Network
 from fer_train.networks.normalization import normalize
@@ -45,7 +46,7 @@ def trunk_features(network: Network, images: npt.NDArray[np.uint8], seed: int) -
     faces = torch.from_numpy(images)
     network.eval()
     rows = []
-    for view in range(views):
+    for view in tqdm(range(views), "Reading", unit=" views", leave=False, disable=None):
         parts = [
             network.forward_features(normalize(batch) if view == 0 else augment(batch, VIEWS, generator))
             for batch in torch.split(faces, 256)
@@ -94,7 +95,7 @@ def cross_validate(features: Tensor, labels: Labels, folds: Labels, classes: int
 def choose_decay(features: Tensor, labels: Labels, folds: Labels, classes: int) -> tuple[float, Logits]:
     """The weight decay with the lowest cross-entropy in cross-validation, and its logits."""
     tried = []
-    for decay in STRENGTHS:
+    for decay in tqdm(STRENGTHS, "Fitting", unit=" strengths", leave=False, disable=None):
         logits = cross_validate(features, labels, folds, classes, decay)
         loss = float(F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))
         tried.append((loss, decay, logits))
