@@ -115,21 +115,41 @@ def test_fer_train_accepts_the_commands_of_the_record_recipe(part: str, runs: in
         assert len(options["teachers"]) == (0 if part == "teachers" or log.stem == "plain" else 4)
 
 
-def test_our_commands_accept_those_of_the_shipped_recipe(tmp_path: Path) -> None:
-    log = tmp_path / "log"
+SHIPPED = SCRIPT.with_name("shipped.sh")
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run shipped.sh in a folder with its data, and with commands that write their words to `log`."""
     for name in ("fer-train", "fer-export"):
-        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >> "{log}"\n')
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >> "{tmp_path / "log"}"\n')
         (tmp_path / name).chmod(0o700)
+    for name in ("data/fer2013.csv", "data/fer2013new.csv", "faces/train/sad/1.png", "faces/test/sad/2.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    subprocess.run(
-        ["sh", SCRIPT.with_name("shipped.sh"), "data", tmp_path / "run", "faces"], env=environment, check=True
-    )
-    *trained, exported = map(shlex.split, log.read_text().splitlines())
+
+    def run(*words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        arguments = words or ("data", "run", "faces")
+        return subprocess.run(
+            ["sh", SHIPPED, *arguments], cwd=tmp_path, env=environment | changes, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def test_our_commands_accept_those_of_the_shipped_recipe(shipped: Callable[..., Any], tmp_path: Path) -> None:
+    assert shipped().returncode == 0
+    checked, people, *trained, exported = map(shlex.split, (tmp_path / "log").read_text().splitlines())
+    made = train.subcommands["summary"].make_context("summary", checked[2:]).params
+    assert (made["data"], made["ferplus"]) == (Path("data/fer2013.csv"), Path("data/fer2013new.csv"))
+    assert train.subcommands["summary"].make_context("summary", people[2:]).params["data"] == Path("faces")
     options = [train.make_context(name, words).params for name, *words in trained]
     assert [taken["model"] for taken in options] == ["edgeresnet"] + ["edgeresnet-deep"] * 4
     assert list(options[-1]["heads"]) == ["people", "ferplus", "fer2013"]
     assert options[-1]["people"] == Path("faces")
-    third = tmp_path / "run" / "third" / "best.pt"  # what it knows of the labels is kept by both runs with heads
+    third = Path("run/third/best.pt")  # what it knows of the labels is kept by both runs with heads
     for before, taken in itertools.pairwise(options):
         best = before["out"] / "best.pt"
         assert taken["teachers"] == (third if taken is options[-1] else best,)
@@ -137,7 +157,54 @@ def test_our_commands_accept_those_of_the_shipped_recipe(tmp_path: Path) -> None
         parse_augmentation(taken["augment"])
     given = export.make_context(*exported[:1], exported[1:]).params
     assert given["checkpoint"] == options[-1]["out"] / "best.pt"
-    assert given["out"] == tmp_path / "run" / "fer2013.onnx"
+    assert given["out"] == Path("run/fer2013.onnx")
+
+
+def test_the_shipped_recipe_continues_where_it_was_interrupted(shipped: Callable[..., Any], tmp_path: Path) -> None:
+    for name in ("first/last.pt", "second/best.pt", "third/best.pt", "third/metrics.json"):
+        (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "run" / name).touch()
+    assert shipped().returncode == 0
+    first, second, third, *_ = map(shlex.split, (tmp_path / "log").read_text().splitlines())
+    assert "--resume" in first and "--overwrite" not in first, "and the data are not checked again"
+    assert "--overwrite" in second, "an epoch that was interrupted before its state was saved starts again"
+    assert not {"--overwrite", "--resume"} & set(third), "a finished run without its state is not replaced"
+
+
+@pytest.mark.parametrize(
+    ("missing", "status", "message"),
+    [
+        ("fer2013.csv", 1, "data/fer2013.csv is missing: DATA holds fer2013.csv and"),
+        ("fer2013new.csv", 1, "data/fer2013new.csv is missing: DATA"),
+        ("test", 1, "faces/test is missing: PEOPLE holds train/<class>/ and test/<class>/"),
+        ("fer-export", 1, "fer-export is not installed: pip install"),
+        ("argument", 2, "usage: sh train/recipes/shipped.sh DATA RUN PEOPLE"),
+        ("space", 1, "run has 12 MB free, and the runs need 300 MB"),
+        ("votes", 1, "no votes"),
+    ],
+)
+def test_the_shipped_recipe_says_at_once_what_is_missing(
+    missing: str, status: int, message: str, shipped: Callable[..., Any], tmp_path: Path
+) -> None:
+    words, changes = ["data", "run", "faces"], {}
+    if missing.endswith(".csv"):
+        (tmp_path / "data" / missing).unlink()
+    elif missing == "test":
+        (tmp_path / "faces" / "test").rename(tmp_path / "faces" / "other")
+    elif missing == "fer-export":
+        (tmp_path / "fer-export").unlink()
+        changes["PATH"] = f"{tmp_path}:/usr/bin:/bin"
+    elif missing == "argument":
+        words = words[:2]
+    elif missing == "space":
+        (tmp_path / "df").write_text("#!/bin/sh\necho Filesystem 1024-blocks Used Available\necho disk 9 9 12000\n")
+        (tmp_path / "df").chmod(0o700)
+    else:
+        (tmp_path / "fer-train").write_text("#!/bin/sh\necho fer-train: no votes >&2\nexit 1\n")
+    ran = shipped(*words, **changes)
+    assert ran.returncode == status
+    assert message in ran.stderr and ran.stderr.count("\n") == 1
+    assert not (tmp_path / "log").exists()
 
 
 def test_a_failed_run_fails_the_recipe(tmp_path: Path) -> None:

@@ -15,14 +15,40 @@
 # It knows FER2013's labels; the run "heads" adds what people say, and keeps that by learning from the third network.
 # The last run has weaker augmentation again.
 set -eu
-data=$1 run=$2 people=$3
+stop() { # STATUS TEXT
+    echo "shipped.sh: $2" >&2
+    exit "$1"
+}
+[ $# -eq 3 ] || stop 2 "usage: sh train/recipes/shipped.sh DATA RUN PEOPLE, explained at the top of the file"
+data=$1 run=$2 people=$3 needed_mb=300
+for file in "$data/fer2013.csv" "$data/fer2013new.csv"; do
+    [ -r "$file" ] || stop 1 "$file is missing: DATA holds fer2013.csv and FER+'s fer2013new.csv"
+done
+for part in "$people/train" "$people/test"; do
+    [ -d "$part" ] || stop 1 "$part is missing: PEOPLE holds train/<class>/ and test/<class>/, see people.sh"
+done
+for name in fer-train fer-export; do
+    command -v "$name" > /dev/null || stop 1 "$name is not installed: pip install '.[train,export]'"
+done
+mkdir -p "$run" 2> /dev/null || stop 1 "$run can't be created: RUN names a folder for the training runs"
+free_mb=$(($(df -Pk "$run" | awk 'NR == 2 { print $4 }') * 1024 / 1000000))
+[ "$free_mb" -ge "$needed_mb" ] || stop 1 "$run has $free_mb MB free, and the runs need $needed_mb MB"
+if [ ! -e "$run/first/last.pt" ]; then # hours before the first run that reads the votes and the people
+    fer-train summary --data "$data/fer2013.csv" --ferplus "$data/fer2013new.csv"
+    fer-train summary --data "$people"
+fi
 # glibc gives large blocks back to the system after each step and asks for them again: a twelfth of the time.
 export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864
 strong=standard,rotation_deg=18,scale=0.16,shift=0.08,aspect=0.08,shear_deg=5,blur=0.1,noise=0.1
 train() { # NAME OPTIONS...: train, or resume
     name=$1
     shift
-    resume=$([ -e "$run/$name/last.pt" ] && echo --resume || true)
+    resume=""
+    if [ -e "$run/$name/last.pt" ]; then
+        resume=--resume
+    elif [ ! -e "$run/$name/metrics.json" ]; then
+        resume=--overwrite # what a first epoch left that was interrupted
+    fi
     fer-train --data "$data/fer2013.csv" --out "$run/$name" $resume "$@"
 }
 extend() { # NAME FROM OPTIONS...: start from the weights of the run FROM, which is also the teacher
@@ -31,7 +57,6 @@ extend() { # NAME FROM OPTIONS...: start from the weights of the run FROM, which
     train "$name" --model edgeresnet-deep --init-weights "$from" --teacher "$from" --distill-weight 0.5 \
         --distill-temperature 2 "$@"
 }
-mkdir -p "$run"
 train first --ferplus "$data/fer2013new.csv" --epochs 48
 extend second first --ferplus "$data/fer2013new.csv" --epochs 72 --mixup 0.2 --augment "$strong"
 extend third second --epochs 5 --lr 0.01 --ema-decay 0.998

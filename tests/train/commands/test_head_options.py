@@ -1,11 +1,13 @@
 """--heads and --people: what they lead to, and their errors."""
 
 import json
+import shlex
 from pathlib import Path
 
 import jsonschema
 import pytest
 
+from fer_export.cli import export
 from fer_train.commands.head_options import parse_heads
 from fer_train.data import FERPLUS_CLASSES, FERPLUS_COLUMNS
 from fer_train.networks.checkpoint import load_checkpoint
@@ -112,6 +114,10 @@ def test_a_run_with_heads_reports_each_against_its_own_truth(
     log = capsys.readouterr().err
     assert "head mine: 7 classes, measured against labels of PublicTest (21 faces)" in log
     assert "Head people, people of people kept aside: accuracy" in log
+    name, *words = shlex.split(log.splitlines()[-1])
+    given = export.make_context(name, words).params  # it measures the heads against what they were trained on
+    assert given["checkpoint"] == tmp_path / "best.pt"
+    assert [given[each] for each in ("calibration_data", "ferplus", "people")] == arguments[1:6:2]
 
 
 def test_votes_alone_give_a_second_head(folder: Path, tmp_path: Path) -> None:

@@ -100,6 +100,25 @@ def test_images_named_as_in_ferplus_get_their_votes(table: tuple[Path, Path], tm
         load_faces(tmp_path / "faces", votes)
 
 
+@pytest.mark.parametrize("rows", ["others", "reversed", "shifted"])
+def test_votes_of_other_faces_are_refused_though_every_usage_fits(rows: str, write_csv: CsvWriter) -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 7, 140)
+    faces = [(label, pixels(np.full((48, 48), row, np.uint8)), "Training") for row, label in enumerate(labels)]
+    data = write_csv(faces)
+    columns = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
+    orders = {"others": generator.permutation(140), "reversed": np.arange(140)[::-1], "shifted": np.arange(140) - 1}
+
+    def votes(order: np.ndarray, name: str) -> Path:
+        return write_csv([["Training", "", *ballot(**{columns[labels[row]]: 10})] for row in order], HEADER, name)
+
+    assert load_faces(data, votes(np.arange(140), "right.csv")).votes is not None
+    with pytest.raises(DataError, match=r"wrong\.csv does not fit .*: its majorities equal [12]\d% of the labels"):
+        load_faces(data, votes(orders[rows], "wrong.csv"))
+    with pytest.raises(DataError, match=r"wrong\.csv does not fit"):
+        load_faces(data, votes(orders[rows], "wrong.csv"), ferplus_labels="majority")
+
+
 def test_no_majority_at_all_is_an_error(table: tuple[Path, Path], write_csv: CsvWriter) -> None:
     usages = ["Training"] * 5 + ["PublicTest"] * 2
     votes = write_csv([[usage, "", *ballot(NF=10)] for usage in usages], HEADER, "none.csv")

@@ -113,7 +113,7 @@ def _train(given: Given, data: Path, out: Path, resume: bool, overwrite: bool, t
         if rank.is_first:
             training_log.log_start(faces, trainer, () if others is None else others.notes)
             _train_and_write(faces, trainer, tensorboard)
-            training_log.log_result(trainer, data, skip_bad_rows, given["crop"])
+            training_log.log_result(trainer, given)
         else:
             trainer.run(lambda _step, _means: None, lambda _record, _is_best: None)
     finally:

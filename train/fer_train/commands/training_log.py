@@ -1,7 +1,8 @@
 """What a training run prints to stderr: its start, its progress, and its result."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fer_edge.console import echo_line
 from fer_edge.guards.text import command_line
@@ -120,8 +121,8 @@ def log_early_stop(trainer: "Trainer") -> None:
         _log(f"No improvement in {trainer.options.patience} epochs: stopped early")
 
 
-def log_result(trainer: "Trainer", data: Path, skip_bad_rows: bool, crop: str) -> None:
-    """Print the best epoch's metrics and the command that exports it."""
+def log_result(trainer: "Trainer", given: Mapping[str, Any]) -> None:
+    """Print the best epoch's metrics and the command that exports it. given: the values of the command line."""
     from fer_train.networks.checkpoint import load_checkpoint
 
     best, out = trainer.out / "best.pt", trainer.out
@@ -140,10 +141,19 @@ def log_result(trainer: "Trainer", data: Path, skip_bad_rows: bool, crop: str) -
     )
     for label, row in metrics["per_class"].items():
         _log(f"  {label:10} precision {row['precision']:6.1%}  recall {row['recall']:6.1%}  ({row['support']:,} faces)")
-    export = ["fer-export", best, "--out", out / "model.onnx", "--quantize", "--calibration-data", data]
-    export += ["--skip-bad-rows"] * skip_bad_rows + ["--crop", crop] * (crop != "auto")
     _log(f"Wrote {best} and its reports. Next:")
-    _log(f"  {command_line(export)}")
+    _log(f"  {command_line(_export_words(out, given))}")
+
+
+def _export_words(out: Path, given: Mapping[str, Any]) -> list[object]:
+    """The words of the fer-export that calibrates and measures the run in `out` with what it was trained on."""
+    words = ["fer-export", out / "best.pt", "--out", out / "model.onnx", "--quantize"]
+    words += ["--calibration-data", given["data"]]
+    if given["ferplus"] is not None and given["ferplus_labels"] == "distribution":
+        words += ["--ferplus", given["ferplus"]]
+        words += ["--people", given["people"]] * (given["people"] is not None)
+    crop = given["crop"]
+    return words + ["--skip-bad-rows"] * given["skip_bad_rows"] + ["--crop", crop] * (crop != "auto")
 
 
 def _log(line: str) -> None:
