@@ -33,7 +33,7 @@ from fer_edge.framing import to_gray
 from fer_edge.network.classifier import Classifier
 from fer_edge.pipeline.options import StreamOptions
 from fer_edge.results import Face, FrameResult
-from fer_edge.tracking.smoothing import MARGIN, SURE_MARGIN, LabelSmoother
+from fer_edge.tracking.smoothing import EVIDENCE, MARGIN, SURE_MARGIN, LabelSmoother
 from fer_models import default_model
 from fer_train.data.classes import canonical
 
@@ -48,15 +48,19 @@ class Setting:
     smooth_s: float = SMOOTH_S
     margin: float = MARGIN
     sure_margin: float = SURE_MARGIN
+    evidence: float = EVIDENCE
 
     def __str__(self) -> str:
         chosen = " (as fer-edge)" if self == Setting() else ""
-        return f"{self.smooth_s:g} s, lead {self.margin:g}, sure {self.sure_margin:g}{chosen}"
+        return (
+            f"{self.smooth_s:g} s, lead {self.margin:g}, evidence {self.evidence:g}, sure {self.sure_margin:g}{chosen}"
+        )
 
 
 SETTINGS = (
     *(Setting(smooth_s) for smooth_s in (0.0, 0.15, SMOOTH_S, 0.6, 1.2)),
-    *(Setting(margin=margin) for margin in (0.0, 0.05, 0.2)),
+    *(Setting(margin=margin) for margin in (0.0, 0.1, 0.25)),
+    *(Setting(evidence=evidence) for evidence in (0.0, 0.25, 1.0)),
     *(Setting(sure_margin=margin) for margin in (0.0, 0.1)),
 )
 
@@ -86,7 +90,7 @@ def drawn_results(detector: FramedDetector, classifier: Classifier) -> list[Fram
 
 def smoothed(results: Sequence[FrameResult], setting: Setting, min_confidence: float) -> list[FrameResult]:
     """The same faces, labeled as fer-edge would with that setting."""
-    smoother = LabelSmoother(setting.smooth_s, min_confidence, setting.margin, setting.sure_margin)
+    smoother = LabelSmoother(setting.smooth_s, min_confidence, setting.margin, setting.sure_margin, setting.evidence)
     found = []
     for result in results:
         faces = []
@@ -139,8 +143,8 @@ def measure(
         late, named = delays(smoothed(drawn, setting, min_confidence))
         minutes = face_s / 60 or float("nan")
         records.append({
-            "smooth_s": setting.smooth_s, "margin": setting.margin, "sure_margin": setting.sure_margin,
-            "setting": str(setting), "changes_per_minute": changes / minutes,
+            "smooth_s": setting.smooth_s, "margin": setting.margin, "evidence": setting.evidence,
+            "sure_margin": setting.sure_margin, "setting": str(setting), "changes_per_minute": changes / minutes,
             "unsure_changes_per_minute": turns / minutes,
             "unsure": unsure_s / face_s if face_s else float("nan"), "delay_s": float(np.median(late)),
             "never_named": int(np.isinf(late).sum()), "drawn_named": named, "face_seconds": face_s,
@@ -162,8 +166,9 @@ def table(records: Sequence[Mapping[str, Any]]) -> Table:
     ]  # fmt: skip
     note = (
         f"On {records[0]['face_seconds']:.0f} s of visible faces. A setting is the smoothing's time constant, the lead "
-        "that another label needs, and how far above the threshold an unsure face is sure again. The drawn person "
-        f"acts {2 * 7 - 1} new expressions in {2 * CYCLE_S:g} s."
+        "from which another label gains, how much of it must add up (in time constants), and how far above the "
+        "threshold an unsure face is sure again. The drawn person acts "
+        f"{2 * 7 - 1} new expressions in {2 * CYCLE_S:g} s."
     )
     return Table("Steadiness and delay", columns, rows, note)
 
@@ -175,7 +180,7 @@ def plot(results: Results) -> Any:
     for record, color in zip(results.values["settings"], COLORS * 4, strict=False):
         if record["sure_margin"] == SURE_MARGIN:
             axes.plot(record["delay_s"], record["changes_per_minute"], "o", color=color)
-            label = f"{record['smooth_s']:g} s, lead {record['margin']:g}"
+            label = f"{record['smooth_s']:g} s, lead {record['margin']:g}, evidence {record['evidence']:g}"
             axes.annotate(label, (record["delay_s"], record["changes_per_minute"]), (5, 5),
                           textcoords="offset points", fontsize=8)  # fmt: skip
     axes.set(xlabel="delay of a new label (s), median", ylabel="label changes per minute", ylim=(0, None))

@@ -1,4 +1,8 @@
-"""Steady labels: probabilities averaged over time, and hysteresis on the label and on whether it is sure."""
+"""Steady labels: probabilities averaged over time, and hysteresis on the label and on whether it is sure.
+
+A label changes by a cumulative sum (CUSUM, Page 1954): the lead of another label beyond a margin adds up over time. So
+a clear change is shown soon, a weak one after a steady second, and one that comes and goes not at all.
+"""
 
 import math
 from collections.abc import Collection
@@ -7,7 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-MARGIN = 0.1  # another label must lead by this much before it is shown
+MARGIN = 0.15  # only a lead beyond this adds up
+EVIDENCE = 0.5  # of the time constant: the sum, in seconds of a full lead, from which another label is shown
+MAX_LEAD = 0.3  # of the mean: another label that leads by this much is shown at once
 SURE_MARGIN = 0.05  # an unsure face must exceed the threshold by this much to become sure again
 
 
@@ -20,8 +26,11 @@ class Smoothed(NamedTuple):
 
 
 class _State(NamedTuple):
+    """evidence: per label, the sum of its leads over the shown one beyond the margin, in seconds."""
+
     smoothed: Smoothed
     t: float
+    evidence: npt.NDArray[np.float64]
 
 
 class LabelSmoother:
@@ -29,14 +38,17 @@ class LabelSmoother:
 
     time_constant_s: a step has come through to 63 % after this many seconds; 0 turns smoothing and hysteresis off.
     min_confidence: a label of lower probability is unsure, 0 to 1. It is sure again `sure_margin` above that.
-    margin: by how much another label must lead.
+    margin: by how much another label must lead, frame by frame, for its lead to count.
+    evidence: how much of that must add up before it is shown, in time constants. 0: one such frame suffices, if the
+    label leads the average, too.
     """
 
     def __init__(
         self, time_constant_s: float, min_confidence: float = 0.0, margin: float = MARGIN,
-        sure_margin: float = SURE_MARGIN,
+        sure_margin: float = SURE_MARGIN, evidence: float = EVIDENCE,
     ) -> None:  # fmt: skip
         self._time_constant_s, self._margin = time_constant_s, margin
+        self._needed_s = evidence * time_constant_s
         self._unsure_below, self._sure_from = min_confidence, sure_again(min_confidence, sure_margin)
         self._states: dict[int, _State] = {}
 
@@ -44,16 +56,20 @@ class LabelSmoother:
         """Add a classification, probabilities [classes], at time `t` in seconds."""
         state = self._states.get(track_id)
         if state is None or self._time_constant_s == 0:
-            smoothed = unsmoothed(probabilities, self._unsure_below)
+            smoothed, evidence = unsmoothed(probabilities, self._unsure_below), np.zeros(len(probabilities))
         else:
-            before = state.smoothed
-            weight = 1 - math.exp(-max(t - state.t, 0.0) / self._time_constant_s)
+            before, step_s = state.smoothed, max(t - state.t, 0.0)
+            weight = 1 - math.exp(-step_s / self._time_constant_s)
             mean = before.probabilities + weight * (probabilities - before.probabilities)
-            best = int(np.argmax(mean))
-            label = best if mean[best] - mean[before.label] > self._margin else before.label
+            lead = probabilities - probabilities[before.label] - self._margin
+            evidence = np.maximum(state.evidence + step_s * lead, 0.0)
+            label, best = before.label, int(np.argmax(mean))
+            ahead = mean[best] - mean[label]
+            if ahead > MAX_LEAD or (ahead > 0 and evidence[best] > self._needed_s):
+                label, evidence = best, np.zeros_like(evidence)
             threshold = self._sure_from if before.unsure else self._unsure_below
             smoothed = Smoothed(mean, label, bool(mean[label] < threshold))
-        self._states[track_id] = _State(smoothed, t)
+        self._states[track_id] = _State(smoothed, t, evidence)
         return smoothed
 
     def keep(self, track_ids: Collection[int]) -> None:

@@ -32,7 +32,13 @@ def test_settings_differ_in_one_thing_from_that_of_fer_edge() -> None:
     own = Setting()
     assert own in SETTINGS and len(set(SETTINGS)) == len(SETTINGS)
     for setting in SETTINGS:
-        assert sum(getattr(setting, name) != getattr(own, name) for name in ("smooth_s", "margin", "sure_margin")) <= 1
+        assert (
+            sum(
+                getattr(setting, name) != getattr(own, name)
+                for name in ("smooth_s", "margin", "sure_margin", "evidence")
+            )
+            <= 1
+        )
 
 
 def test_no_smoothing_follows_each_frame_and_smoothing_does_not() -> None:
@@ -42,9 +48,10 @@ def test_no_smoothing_follows_each_frame_and_smoothing_does_not() -> None:
 
 
 def test_a_lead_holds_a_label_that_another_hardly_exceeds() -> None:
-    close = stream([0.52] + [0.46] * 60)
+    close = stream([0.52] + [0.46] * 120)
     assert labels(smoothed(close, Setting(margin=0.0), 0.0))[-1] == "sad"
     assert labels(smoothed(close, Setting(margin=0.1), 0.0))[-1] == "happy"
+    assert labels(smoothed(close, Setting(margin=0.0, evidence=2.0), 0.0))[-1] == "happy", "0.3 s and 0.6 s are needed"
 
 
 @pytest.mark.parametrize(("margin", "turns"), [(0.0, 10), (0.2, 0)])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fer_edge.framing import Framing, Square
 from fer_edge.tracking.labels import EmotionLabeler
-from fer_edge.tracking.smoothing import MARGIN, LabelSmoother, sure_again
+from fer_edge.tracking.smoothing import MAX_LEAD, LabelSmoother, sure_again
 from fer_edge.tracking.tracker import Track
 
 LABELS = ("calm", "glad", "cross")
@@ -126,6 +126,39 @@ def test_a_label_between_two_emotions_flickers_only_without_smoothing(fake: Fake
     assert changes == {rough: 89, smooth: 0}
 
 
+def changes_after(smoother: LabelSmoother, rows: Sequence[tuple[float, float, float]], fps: float = 30) -> list[float]:
+    """The times in seconds at which the label changes if `rows` follow a face that was surely calm."""
+    before, found = smoother.update(0, np.float64([1, 0, 0]), 0.0).label, []
+    for number, row in enumerate(rows, 1):
+        label = smoother.update(0, np.float64(row), number / fps).label
+        found += [number / fps] * (label != before)
+        before = label
+    return found
+
+
+def test_a_clear_change_is_shown_soon_and_a_weak_one_later() -> None:
+    clear, weak = [(0.05, 0.9, 0.05)] * 90, [(0.3, 0.65, 0.05)] * 90
+    (soon,), (later,) = (changes_after(LabelSmoother(0.3), rows) for rows in (clear, weak))
+    assert 0.2 <= soon <= 0.27 and 0.6 < later < 1
+    (slower,) = changes_after(LabelSmoother(0.6), clear)
+    assert slower == pytest.approx(2 * soon, abs=0.05), "what must add up grows with the time constant"
+
+
+def test_a_lead_that_comes_and_goes_is_not_shown() -> None:
+    waver = ([(0.35, 0.6, 0.05)] * 8 + [(0.6, 0.35, 0.05)] * 8) * 10
+    assert changes_after(LabelSmoother(0.3), waver) == []
+    assert len(changes_after(LabelSmoother(0.3, evidence=0.0), waver)) > 2
+
+
+def test_a_lead_within_the_margin_never_adds_up() -> None:
+    assert changes_after(LabelSmoother(0.3), [(0.43, 0.57, 0.0)] * 600) == []
+    assert len(changes_after(LabelSmoother(0.3), [(0.4, 0.6, 0.0)] * 600)) == 1
+
+
+def test_one_frame_of_a_slow_stream_is_not_enough() -> None:
+    assert changes_after(LabelSmoother(0.3), [(0.05, 0.9, 0.05), (0.9, 0.05, 0.05)], fps=5) == []
+
+
 def test_smoothing_forgets_a_face_that_is_gone() -> None:
     smoother = LabelSmoother(10.0)
     smoother.update(0, np.float32([1, 0, 0]), 0.0)
@@ -153,7 +186,7 @@ def test_smoothed_probabilities_sum_to_1_and_the_shown_label_is_near_the_best(up
         probabilities, label, unsure = smoother.update(number, given_row, t)
         assert probabilities.sum() == pytest.approx(1, abs=1e-6)
         assert (probabilities >= 0).all() and (probabilities <= 1 + 1e-9).all()
-        assert probabilities[label] >= probabilities.max() - MARGIN - 1e-9
+        assert probabilities[label] >= probabilities.max() - MAX_LEAD - 1e-9
         assert not unsure, "without a threshold nothing is unsure"
         if time_constant_s == 0:
             assert label == int(np.argmax(given_row))
