@@ -8,7 +8,8 @@ Per head of a file, and per peer on the same faces:
   error of heads without it. And agreement with the class that has the most votes, if only one has;
 - people of press photographs kept aside: recall per emotion, the mean of angry, happy, sad, surprise and neutral, and
   how many calm faces are called angry or sad;
-- calibration (ECE) and confusion on each; all once more without the faces that are pixel copies of training faces.
+- calibration (ECE) and confusion on each; all once more without the faces that are pixel copies of training faces, and
+  without other cuts of their photographs (harness.copies).
 
 All with 95 % intervals.
 
@@ -35,6 +36,10 @@ from fer_edge.console import run_main
 
 Found = Mapping[str, Mapping[str, Scores]]
 """Scores by contestant and truth."""
+WITHOUT = {  # fields of FaceSet, and how their tables are called
+    "copies": "The same without pixel copies of training faces",
+    "near_copies": "The same without other cuts of training faces' photographs, too",
+}
 NEUTRAL, FIVE_MEAN = "neutral", "mean of five"
 # What the shipped heads are meant to reach: head, truth, name, what of the scores, ">=" or "<=", aim.
 TARGETS: tuple[tuple[str, str, str, Callable[[Scores], Measure], str, float], ...] = (
@@ -133,18 +138,26 @@ def measure(
 ) -> Results:  # fmt: skip
     """Score all heads and peers on all sets, with and without copies of training faces."""
     results = Results("people", "Is it right about people?", pin_threads(threads))
-    sets = {truth: sampled(faces, count) for truth, faces in load_sets(data, ferplus, people, results.skip).items()}
-    new = {truth: faces.rows(~faces.copies) for truth, faces in sets.items() if not faces.copies.all()}
+    loaded = load_sets(data, ferplus, people, results.skip, find_near=True)
+    sets = {truth: sampled(faces, count) for truth, faces in loaded.items()}
+    kept = {
+        kind: {truth: ~getattr(faces, kind) for truth, faces in sets.items() if not getattr(faces, kind).all()}
+        for kind in WITHOUT
+    }
     taking_part = list(contestants(models, heads, peers, threads, results.skip))
     found: dict[str, dict[str, Scores]] = {}
-    without: dict[str, dict[str, Scores]] = {}
+    without: dict[str, dict[str, dict[str, Scores]]] = {kind: {} for kind in WITHOUT}
     for each in progress(taking_part, "recognizers"):
         answers = {truth: each.predict(faces.images) for truth, faces in sets.items()}
         found[each.name] = {truth: score_set(answers[truth], faces) for truth, faces in sets.items()}
-        without[each.name] = {truth: score_set(answers[truth][~sets[truth].copies], new[truth]) for truth in new}
+        for kind, rows in kept.items():
+            without[kind][each.name] = {
+                truth: score_set(answers[truth][keep], sets[truth].rows(keep)) for truth, keep in rows.items()
+            }
     results.tables = [main_table(found, sets, "The protocol")]
-    if new:
-        results.tables.append(main_table(without, new, "The same without pixel copies of training faces"))
+    for kind, title in WITHOUT.items():
+        if new := {truth: sets[truth].rows(keep) for truth, keep in kept[kind].items()}:
+            results.tables.append(main_table(without[kind], new, title))
     results.tables += [recall_table(found, sets[truth], truth) for truth in (PEOPLE, MAJORITY) if truth in sets]
     results.tables.append(calibration_table(found, taking_part, list(sets)))
     results.tables += [
@@ -165,7 +178,10 @@ def measure(
                 "file_mb": each.file_mb,
                 "own_truths": own_truths(each.head) if each.ours else (),
                 "all": {truth: scores.to_json() for truth, scores in found[each.name].items()},
-                "without_copies": {truth: scores.to_json() for truth, scores in without[each.name].items()},
+                **{
+                    f"without_{kind}": {truth: scores.to_json() for truth, scores in without[kind][each.name].items()}
+                    for kind in WITHOUT
+                },
             }
             for each in taking_part
         },

@@ -24,7 +24,8 @@ def a_set(labels: list[str], people_numbers: list[int] | None = None) -> FaceSet
     numbers = np.arange(count) if people_numbers is None else np.array(people_numbers)
     indices = np.array([EMOTIONS.index(label) for label in labels])
     blank = np.zeros((count, 48, 48), np.uint8)
-    return FaceSet(PEOPLE, blank, indices, np.zeros(count, np.bool_), numbers, np.arange(count).astype(np.str_))
+    none = np.zeros(count, np.bool_)
+    return FaceSet(PEOPLE, blank, indices, none, none, numbers, np.arange(count).astype(np.str_))
 
 
 def answering(answers: list[str], confidence: float = 1.0) -> np.ndarray:

@@ -21,6 +21,7 @@ from benchmarks.harness.truths import (
     sampled,
 )
 from fer_edge.errors import DataError
+from fer_edge.opencv import cv2
 from fer_models import default_model
 
 
@@ -102,3 +103,13 @@ def test_a_sample_is_seeded_and_never_larger_than_the_set(people_folder: Path) -
     assert np.array_equal(sampled(faces, 3).images, sampled(faces, 3).images)
     assert len(sampled(faces, 3)) == 3
     assert sampled(faces, 0) is sampled(faces, 100) is faces
+
+
+def test_other_cuts_of_a_training_photograph_are_near_copies_if_asked_for(people_folder: Path) -> None:
+    trained = next((people_folder / "train").rglob("*.png"))
+    face = cv2.imread(str(trained), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(people_folder / "test" / "sad" / "Other_Name_0001.png"), face // 2 + 20)
+    for find_near, more in ((False, 0), (True, 1)):
+        faces = people_set(people_folder, find_near)
+        assert int(faces.copies.sum()) == 1
+        assert int((faces.near_copies & ~faces.copies).sum()) == more
