@@ -150,9 +150,9 @@ def measure(
     for each in progress(taking_part, "recognizers"):
         answers = {truth: each.predict(faces.images) for truth, faces in sets.items()}
         found[each.name] = {truth: score_set(answers[truth], faces) for truth, faces in sets.items()}
-        for kind, rows in kept.items():
+        for kind, chosen in kept.items():
             without[kind][each.name] = {
-                truth: score_set(answers[truth][keep], sets[truth].rows(keep)) for truth, keep in rows.items()
+                truth: score_set(answers[truth][keep], sets[truth].rows(keep)) for truth, keep in chosen.items()
             }
     results.tables = [main_table(found, sets, "The protocol")]
     for kind, title in WITHOUT.items():

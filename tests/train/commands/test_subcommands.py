@@ -287,8 +287,8 @@ def test_training_on_ferplus_majorities_says_so_in_the_checkpoint(
     columns = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
     faces = load_faces(trained / "faces.csv")
     votes = [
-        [usage, "", *(6 * (column == columns[(label + 1) % 7]) for column in FERPLUS_COLUMNS)]
-        for usage, label in zip(faces.usage, faces.labels, strict=True)
+        [usage, "", *(6 * (column == columns[(label + (row % 3 == 0)) % 7]) for column in FERPLUS_COLUMNS)]
+        for row, (usage, label) in enumerate(zip(faces.usage, faces.labels, strict=True))
     ]
     path = write_csv(votes, ",".join(["Usage", "Image name", *FERPLUS_COLUMNS]), "votes.csv")
     arguments = ["--data", trained / "faces.csv", "--ferplus", path, "--ferplus-labels", "majority"]
@@ -297,7 +297,7 @@ def test_training_on_ferplus_majorities_says_so_in_the_checkpoint(
     best = load_checkpoint(tmp_path / "run" / "best.pt")
     assert best.dataset == "faces.csv with FER+ majority labels"
     assert best.options["ferplus"] is False, "there is no second head"
-    assert "labels are FER+ majorities: 196 differ from the file's own" in capsys.readouterr().err
+    assert "labels are FER+ majorities: 66 differ from the file's own" in capsys.readouterr().err
 
 
 def test_resuming_with_other_classes_is_refused(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
