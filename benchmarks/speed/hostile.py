@@ -165,6 +165,10 @@ FOR_EDGE: dict[str, Maker] = {
         "a.jpg",
         lambda: _encoded(".jpg", 4_750, cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111),
     ),
+    "JPEG of 11,000 x 11,000 pixels, decoded at a half": _file("a.jpg", lambda: _encoded(".jpg", 11_000)),
+    "progressive JPEG of 7,000 x 7,000 pixels, decoded at a half": _file(
+        "a.jpg", lambda: _encoded(".jpg", 7_000, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    ),
     "AVIF of 3,500 x 3,500 pixels, decoded": _file("a.avif", lambda: _encoded(".avif", 3_500, 512, 50, 514, 10)),
     "JPEG 2000 of 3,600 x 3,600 pixels, decoded": _file("a.jp2", lambda: _encoded(".jp2", 3_600)),
     "animated PNG of 3,600 x 3,600 pixels, decoded": _file("a.png", lambda: _animated_png(3_600)),

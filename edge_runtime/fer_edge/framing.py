@@ -139,6 +139,11 @@ def clip(box: Box, width: int, height: int) -> Box:
     return x0, y0, x1 - x0, y1 - y0
 
 
+def scaled(box: Box, x: float, y: float) -> Box:
+    """`box` in an image `x` times as wide and `y` times as high."""
+    return box[0] * x, box[1] * y, box[2] * x, box[3] * y
+
+
 def iou(a: Box, b: Box) -> float:
     """Intersection over union of two boxes (x, y, width, height), 0 to 1."""
     return float(iou_matrix([a], [b])[0, 0])

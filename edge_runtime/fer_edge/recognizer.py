@@ -19,7 +19,7 @@ from fer_edge.pipeline.options import StreamOptions, check_number
 
 if TYPE_CHECKING:
     from fer_edge.detectors.base import Detector
-    from fer_edge.framing import Image
+    from fer_edge.media.door import Picture
     from fer_edge.pipeline.single import Networks
     from fer_edge.pipeline.stream import ResultStream
     from fer_edge.results import Face
@@ -127,11 +127,11 @@ class EmotionRecognizer:
         Raises SourceError for a file that can't be read; TypeError or ValueError for what is not an image; of an
         iterable they name the item. ValueError after `close`.
         """
-        from fer_edge.sources.convert import is_image, to_image, to_images
+        from fer_edge.sources.convert import is_image, to_picture, to_pictures
 
         if is_image(image) or not isinstance(image, Iterable):
-            return self._faces(to_image(image))
-        return [self._faces(pixels) for pixels in to_images(image)]
+            return self._faces(to_picture(image))
+        return [self._faces(picture) for picture in to_pictures(image)]
 
     __call__ = recognize
 
@@ -156,19 +156,21 @@ class EmotionRecognizer:
         >>> recognizer.classify(image[top:bottom, left:right]).emotion
         'happy'
         """
-        from fer_edge.sources.convert import is_image, to_image, to_images
+        from fer_edge.sources.convert import is_image, to_picture, to_pictures
 
         if is_image(crop) or not isinstance(crop, Iterable):
-            return self._face(to_image(crop))
-        return [self._face(pixels) for pixels in to_images(crop)]
+            return self._face(to_picture(crop))
+        return [self._face(picture) for picture in to_pictures(crop)]
 
-    def _faces(self, image: "Image") -> "list[Face]":
+    def _faces(self, picture: "Picture") -> "list[Face]":
         with native_calls():
-            return self._opened().faces(image, self._min_confidence)
+            faces = self._opened().faces(picture.image, self._min_confidence)
+        return [face.scaled(*picture.scale) for face in faces]
 
-    def _face(self, crop: "Image") -> "Face":
+    def _face(self, picture: "Picture") -> "Face":
         with native_calls():
-            return self._opened().face(crop, self._min_confidence)
+            face = self._opened().face(picture.image, self._min_confidence)
+        return face.scaled(*picture.scale)
 
     def stream(
         self,

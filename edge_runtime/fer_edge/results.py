@@ -1,10 +1,10 @@
 """What the recognizer returns: a face, and the faces of one frame."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
-from fer_edge.framing import Box, Image
+from fer_edge.framing import Box, Image, scaled
 
 JSON_SCHEMA = 1
 BOX_DECIMALS = 2  # hundredths of a pixel
@@ -47,6 +47,10 @@ class Face:
         """The box as whole pixels: left, top, right, bottom. `image[top:bottom, left:right]` cuts the face out."""
         x, y, width, height = self.box
         return round(x), round(y), round(x + width), round(y + height)
+
+    def scaled(self, x: float, y: float) -> "Face":
+        """The same face in an image `x` times as wide and `y` times as high."""
+        return self if x == y == 1 else replace(self, box=scaled(self.box, x, y))
 
     def to_dict(self) -> dict[str, Any]:
         """The face as in a JSON line: numbers rounded, all values as JSON knows them."""
@@ -98,7 +102,8 @@ class FrameResult:
     time: time of day of the capture, in UTC and ISO 8601 with milliseconds, such as "2026-05-01T12:00:00.000Z"; None
         for files unless StreamOptions.start_time is given.
     image: the frame as displayed, rotated and mirrored: uint8 BGR [H, W, 3] or gray [H, W], read-only; with
-        StreamOptions.blur its faces, or all of it, are hidden. None if the stream was opened with images=False.
+        StreamOptions.blur its faces, or all of it, are hidden. None if the stream was opened with images=False. A photo
+        too large to be decoded whole (docs/limits.md) is enlarged to its own size again, so that boxes fit it.
     left_out: the faces that are missing because they are too small or too faint.
 
     >>> FrameResult(frame=0, t=0.0, detected=True)

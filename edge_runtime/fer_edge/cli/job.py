@@ -121,7 +121,7 @@ class Job:
             playback = viewing.playback(source, bool(options.stream.resolved(source.live).lossless))
         pipeline = Pipeline(
             source, self._detector, self._classifier, self._outputs.publish, options.stream,
-            Stats.within(self._total), playback,
+            Stats.within(self._total), playback, self._outputs.pending_images,
         )  # fmt: skip
         if self._outputs.connections is not None:
             self._outputs.connections.begin(pipeline)

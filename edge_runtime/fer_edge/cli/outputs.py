@@ -152,7 +152,11 @@ class Outputs:
         if self._lines is not None and self._prints_lines:
             self._lines.offer(frame, result)
         if self.window is not None:  # may wait
-            self.window.offer(frame, shown)
+            self.window.offer(frame, frame.in_image(shown))
+
+    def pending_images(self) -> int:
+        """How many frames the outputs still hold."""
+        return sum(sink.pending_images for sink in self.sinks)
 
     def paths(self) -> dict[str, str]:
         """Where the outputs go, by the name of their option."""

@@ -36,10 +36,10 @@ class Limit(NamedTuple):
         return int(text)
 
 
-MAX_PIXELS = Limit("FER_EDGE_MAX_PIXELS", 35_000_000, "pixels of an image")
+MAX_PIXELS = Limit("FER_EDGE_MAX_PIXELS", 35_000_000, "pixels of an image that are decoded")
 MAX_IMAGE_BYTES = Limit("FER_EDGE_MAX_IMAGE_BYTES", 64_000_000, "bytes of an image's file")
 MAX_DECODING_BYTES = Limit(
-    "FER_EDGE_MAX_DECODING_BYTES", 210_000_000, "bytes of memory that an image takes while it is decoded"
+    "FER_EDGE_MAX_DECODING_BYTES", 210_000_000, "bytes of memory that an image, or the decoder of a video, takes"
 )
 MAX_FRAME_PIXELS = Limit("FER_EDGE_MAX_FRAME_PIXELS", 10_000_000, "pixels of a frame of a video or stream")
 MAX_PART_BYTES = Limit(
@@ -53,7 +53,7 @@ MAX_MODEL_MEMORY = Limit(
 )
 MAX_MODEL_SECONDS = Limit("FER_EDGE_MAX_MODEL_SECONDS", 30, "seconds that a network may take to open, or for a run")
 MAX_UPLOAD_BYTES = Limit("FER_EDGE_MAX_UPLOAD_BYTES", 10_000_000, "bytes of an image that a client sends to --serve")
-MAX_UPLOAD_PIXELS = Limit("FER_EDGE_MAX_UPLOAD_PIXELS", 20_000_000, "pixels of such an image")
+MAX_UPLOAD_PIXELS = Limit("FER_EDGE_MAX_UPLOAD_PIXELS", 20_000_000, "pixels of such an image that are decoded")
 MAX_UPLOAD_DECODING_BYTES = Limit(
     "FER_EDGE_MAX_UPLOAD_DECODING_BYTES", 130_000_000, "bytes of memory that such an image takes while it is decoded"
 )

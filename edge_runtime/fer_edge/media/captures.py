@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from fer_edge.errors import OutputError, SourceError
 from fer_edge.guards.names import utf8_name
-from fer_edge.media.ffmpeg_memory import bound_ffmpeg, decoder_threads
+from fer_edge.media.decoder_memory import decoder_threads, fitting_threads
+from fer_edge.media.ffmpeg_memory import bound_ffmpeg
 from fer_edge.opencv import cv2
 
 VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"  # OpenCV reads it whenever it opens a video
@@ -23,7 +24,6 @@ OPEN_TIMEOUT_MS = 10_000
 READ_TIMEOUT_MS = 10_000
 AVFORMAT_WITH_MAX_REDIRECTS = 62  # of FFmpeg 8, in pip's OpenCV 4.13 and newer
 HOLD_S = 2.0  # OpenCV reads the variable as soon as it opens a video; what follows may take much longer
-STDERR, TAG_WARNING = 2, b"is not supported with codec id"
 SUFFIX = re.compile(r"\.\w{1,16}", re.ASCII)
 
 # Demuxers of single files. Left out: those of playlists (hls, dash, concat, sdp, imf), which open what a stranger
@@ -107,35 +107,13 @@ def open_filtered(source: Path | Stream, filters: str, seek_s: float = 0.0) -> c
 
 def open_writer(path: Path, fourcc: int, fps: float, size: tuple[int, int]) -> cv2.VideoWriter:
     """A writer of the video file `path`, which exists. size: (width, height). OutputError if its name can't be used."""
+    from fer_edge.media.library_messages import library_messages  # few runs write a video
+
     try:
-        with plain_name(path) as name, _without_tag_warning():
+        with plain_name(path) as name, library_messages():  # OpenCV warns of every WebM
             return cv2.VideoWriter(name, cv2.CAP_FFMPEG, fourcc, fps, size)
     except SourceError as error:
         raise OutputError(str(error)) from error
-
-
-@contextlib.contextmanager
-def _without_tag_warning() -> Iterator[None]:
-    """Leave out a line that OpenCV writes to C's stderr for every WebM, whatever its log level says; others pass."""
-    import tempfile  # few videos need it
-
-    with contextlib.ExitStack() as stack:
-        try:
-            held = stack.enter_context(tempfile.TemporaryFile())
-            stderr = os.dup(STDERR)
-        except OSError:  # no temporary folder, or no stderr
-            yield
-            return
-        stack.callback(os.close, stderr)
-        os.dup2(held.fileno(), STDERR)
-        try:
-            yield
-        finally:
-            os.dup2(stderr, STDERR)
-            held.seek(0)
-            for line in held:
-                if TAG_WARNING not in line:
-                    os.write(STDERR, line)
 
 
 @contextlib.contextmanager
@@ -186,7 +164,17 @@ def _own_options() -> dict[str, str]:
 
 def _open(name: str, options: Mapping[str, str], parameters: list[int] | None = None) -> cv2.VideoCapture:
     bound_ffmpeg()
-    given = [*(parameters or ()), cv2.CAP_PROP_N_THREADS, decoder_threads()]
+    most = decoder_threads()
+    capture = _open_with(name, options, parameters, most)
+    threads = fitting_threads(capture, most)
+    if 0 < threads < most:
+        capture.release()
+        capture = _open_with(name, options, parameters, threads)
+    return capture
+
+
+def _open_with(name: str, options: Mapping[str, str], parameters: list[int] | None, threads: int) -> cv2.VideoCapture:
+    given = [*(parameters or ()), cv2.CAP_PROP_N_THREADS, threads]
     with _variable.set("|".join(f"{key};{_escaped_pair(value)}" for key, value in options.items())):
         return cv2.VideoCapture(name, cv2.CAP_FFMPEG, given)
 

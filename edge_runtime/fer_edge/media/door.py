@@ -10,45 +10,110 @@ import numpy as np
 
 from fer_edge.framing import Image
 from fer_edge.guards.limits import MAX_DECODING_BYTES, MAX_PIXELS, Limit
-from fer_edge.media.formats import Layout, layout_of
+from fer_edge.media.formats import PLAIN, Layout, layout_of
 from fer_edge.opencv import cv2
 
+CUT_SHORT = "the {} is cut short: copy or download it again"
+ENDS_EARLY = "premature end of data segment"  # libjpeg, where an end marker comes before the last pixels
 UNREAD_FORMATS = ("HEIC", "JPEG XL")
+# libjpeg can decode a half, a quarter or an eighth of the width and height, without ever holding all pixels. So large
+# photos are read. That takes time for each pixel of the file, so there is a bound: 200 million fit, as phones have.
+REDUCTIONS = (2, 4, 8)
+MAX_SCANS = 200  # of a JPEG; encoders make ten or so, and each one goes over all pixels
+REDUCIBLE_TIMES = 6  # as many pixels as MAX_PIXELS
+REDUCE_FLAG = {1: 0, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+               8: cv2.IMREAD_REDUCED_GRAYSCALE_8}  # fmt: skip
 
 
 class Picture(NamedTuple):
-    """A decoded image, uint8 BGR [H, W, 3] or gray [H, W], upright; `note`: what of its file was left out, or ""."""
+    """A decoded image, uint8 BGR [H, W, 3] or gray [H, W], upright; `note`: what of its file was left out, or "".
+
+    size: (width, height) of the image in its own pixels, upright, if it was decoded at a part of that size.
+    """
 
     image: Image
     note: str = ""
+    size: tuple[int, int] | None = None
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """The image's own pixels per pixel of `image`, in x and y."""
+        if self.size is None:
+            return 1.0, 1.0
+        return self.size[0] / self.image.shape[1], self.size[1] / self.image.shape[0]
 
 
-def decoding_bytes(layout: Layout, file_bytes: int) -> int:
+class Plan(NamedTuple):
+    """How an image file is decoded: at 1 / `reduction` of its width and height, in `needed` bytes of memory."""
+
+    layout: Layout
+    reduction: int
+    needed: int
+
+
+def decoding_bytes(layout: Layout, file_bytes: int, reduction: int = 1) -> int:
     """Bytes of memory that decoding an image takes: those of its file, of its pixels and of what the decoder keeps."""
-    return file_bytes + round(layout.width * layout.height * layout.pixel_bytes)
+    pixel_bytes = layout.pixel_bytes
+    if reduction > 1:
+        part = reduction * reduction
+        pixel_bytes = max(PLAIN / part, PLAIN / 2 / part + (layout.kept_bytes or 0.0))
+    return file_bytes + round(layout.width * layout.height * pixel_bytes)
 
 
-def decode_image(data: bytes, flags: int = cv2.IMREAD_COLOR, memory: Limit = MAX_DECODING_BYTES) -> Picture:
+def decode_image(
+    data: bytes, flags: int = cv2.IMREAD_COLOR, memory: Limit = MAX_DECODING_BYTES, pixels: Limit = MAX_PIXELS
+) -> Picture:
     """Decode an image file, turned upright by its Exif orientation; of several images in it, the first.
 
-    flags: of cv2.imdecode. memory: the most bytes that decoding may take. Raises ValueError, which says why, for a file
-    that is not an image, is cut short, damaged or too large.
+    flags: of cv2.imdecode. memory, pixels: the most bytes that decoding may take, and the most pixels to decode. A JPEG
+    of more is decoded at a part of its size. Raises ValueError, which says why, for a file that is not an image, is cut
+    short, damaged or too large.
     """
-    layout = checked_layout(data, memory)
-    try:
-        decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
-    except cv2.error:  # more pixels than OpenCV's own limit
-        decoded = None
+    from fer_edge.media.library_messages import library_messages  # a start without images is faster
+
+    layout, reduction, _ = decoding_plan(data, memory, pixels)
+    with library_messages() as messages:
+        try:
+            decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags | REDUCE_FLAG[reduction])
+        except cv2.error:  # more pixels than OpenCV's own limit
+            decoded = None
+    if ENDS_EARLY in messages():
+        raise ValueError(CUT_SHORT.format(layout.format))
     if decoded is None:
         raise ValueError(f"the {layout.format} is damaged")
     image = np.asarray(decoded, dtype=np.uint8)
     if layout.format == "AVIF" and image.shape[0] * image.shape[1] < layout.width * layout.height // 2:
         raise ValueError("the AVIF consists of tiles, of which OpenCV reads one: convert it to JPEG")
+    if reduction > 1:
+        return _reduced(image, layout, memory, pixels)
     return Picture(image, f"the first of its {layout.images} images is used" if layout.images > 1 else "")
 
 
-def checked_layout(data: bytes, memory: Limit = MAX_DECODING_BYTES) -> Layout:
-    """The layout of an image file that may be decoded; ValueError, as of `decode_image`, for others."""
+def _reduced(image: Image, layout: Layout, memory: Limit, pixels: Limit) -> Picture:
+    """What was decoded at a part of its size; by its shape, whether its Exif orientation has turned it."""
+    height, width = image.shape[:2]
+    long, short = max(layout.width, layout.height), min(layout.width, layout.height)
+    size = (long, short) if width > height else (short, long)
+    note = (
+        f"it is read at {width} x {height} of its {size[0]} x {size[1]} pixels, in which boxes are given: it is larger "
+        f"than {pixels.variable} or {memory.variable} allows"
+    )
+    return Picture(image, note, size)
+
+
+def reduction_for(layout: Layout, file_bytes: int, memory: int, pixels: int) -> int | None:
+    """The least of 1 and REDUCTIONS at which an image stays within both bounds; None if there is none."""
+    claimed = layout.width * layout.height
+    can_be_reduced = layout.kept_bytes is not None and claimed <= pixels * REDUCIBLE_TIMES
+    candidates: tuple[int, ...] = (1, *REDUCTIONS) if can_be_reduced else (1,)
+    for reduction in candidates:
+        if claimed <= pixels * reduction * reduction and decoding_bytes(layout, file_bytes, reduction) <= memory:
+            return reduction
+    return None
+
+
+def decoding_plan(data: bytes, memory: Limit = MAX_DECODING_BYTES, pixels: Limit = MAX_PIXELS) -> Plan:
+    """How an image file may be decoded; ValueError, as of `decode_image`, if it may not."""
     if not data:
         raise ValueError("the file is empty")
     layout = layout_of(data)
@@ -57,15 +122,26 @@ def checked_layout(data: bytes, memory: Limit = MAX_DECODING_BYTES) -> Layout:
     if layout.format in UNREAD_FORMATS:
         raise ValueError(f"OpenCV can't read {layout.format}: convert it to JPEG")
     if not layout.complete:
-        raise ValueError(f"the {layout.format} is cut short: copy or download it again")
+        raise ValueError(CUT_SHORT.format(layout.format))
     if not layout.width or not layout.height:
         raise ValueError(f"the {layout.format} is damaged")
+    if layout.scans > MAX_SCANS:
+        raise ValueError(f"the {layout.format} has {layout.scans:,} scans, which would take very long: save it again")
+    reduction = reduction_for(layout, len(data), memory.value, pixels.value)
+    if reduction is None:
+        raise ValueError(_too_large(layout, len(data), memory, pixels))
+    return Plan(layout, reduction, decoding_bytes(layout, len(data), reduction))
+
+
+def _too_large(layout: Layout, file_bytes: int, memory: Limit, pixels: Limit) -> str:
     claim = f"it claims {layout.width} x {layout.height} pixels, "
-    if layout.width * layout.height > MAX_PIXELS.value:
-        raise ValueError(f"{claim}more than {MAX_PIXELS.value:,}: set {MAX_PIXELS.variable}")
-    if (needed := decoding_bytes(layout, len(data))) > memory.value:
-        raise ValueError(
-            f"{claim}for which a {layout.format} takes {needed / 1e6:,.0f} MB, more than {memory.value / 1e6:,.0f}: "
-            f"set {memory.variable}"
-        )
-    return layout
+    most, reduction = pixels.value, 1
+    if layout.kept_bytes is not None:
+        most, reduction = most * REDUCIBLE_TIMES, REDUCTIONS[-1]
+    if layout.width * layout.height > most:
+        return f"{claim}more than {most:,}: set {pixels.variable}"
+    needed = decoding_bytes(layout, file_bytes, reduction)
+    return (
+        f"{claim}for which a {layout.format} takes {needed / 1e6:,.0f} MB, more than {memory.value / 1e6:,.0f}: "
+        f"set {memory.variable}"
+    )

@@ -7,7 +7,6 @@ a larger one fails as on a machine without memory: nothing of it is written. Ope
 
 import ctypes
 import logging
-import os
 from pathlib import Path
 
 from fer_edge.guards.limits import MAX_FRAME_PIXELS, MAX_PART_BYTES
@@ -17,7 +16,6 @@ log = logging.getLogger(__name__)
 
 MAPS = Path("/proc/self/maps")  # the libraries of this process, on Linux
 BGRA_BYTES = 4  # of a pixel: the widest packed format of ordinary videos
-MAX_THREADS = 4  # of a decoder: each has its own frames
 
 
 def bound_ffmpeg() -> None:
@@ -29,11 +27,6 @@ def bound_ffmpeg() -> None:
     most = max(MAX_PART_BYTES.value, BGRA_BYTES * MAX_FRAME_PIXELS.value)
     for library in _libraries():
         library.av_max_alloc(ctypes.c_size_t(most))
-
-
-def decoder_threads() -> int:
-    """How many threads a video's decoder may use."""
-    return min(MAX_THREADS, os.cpu_count() or 1)
 
 
 def frame_fault(capture: cv2.VideoCapture) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # what ends entropy-coded data
 JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 JPEG_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+JPEG_REDUCIBLE = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # libjpeg can decode a part of their size
 PNM_HEAD = re.compile(
     rb"P([1-6])(?:\s+|#[^\n]*\n)+(\d{1,9})\s(?:\s|#[^\n]*\n)*(\d{1,9})(?:\s(?:\s|#[^\n]*\n)*(\d{1,5}))?\s"
 )
@@ -25,6 +26,7 @@ class Layout(NamedTuple):
     """format: its name. width, height: in pixels, 0 if unknown. complete: False if the end of the file is missing.
 
     images: how many the file holds: frames of an animation, pages. pixel_bytes: of memory that decoding a pixel takes.
+    kept_bytes: of those, what stays if it is decoded at a part of its size; None if it can't be. scans: of a JPEG.
     """
 
     format: str
@@ -33,6 +35,8 @@ class Layout(NamedTuple):
     complete: bool = True
     images: int = 1
     pixel_bytes: float = PLAIN
+    kept_bytes: float | None = None
+    scans: int = 1
 
 
 def layout_of(data: bytes) -> Layout | None:
@@ -48,8 +52,8 @@ def layout_of(data: bytes) -> Layout | None:
 
 def _jpeg(data: bytes) -> Layout:
     width = height = 0
-    memory = whole = PLAIN
-    place, components, complete = 2, 0, None
+    coefficients, kept, reducible = 0.0, 0.0, False  # bytes per pixel, where they come in several scans
+    place, components, scans, complete = 2, 0, 0, None
     while complete is None and place + 4 <= len(data):
         code = data[place + 1]
         if data[place] != 0xFF or code == 0xD9:
@@ -61,18 +65,20 @@ def _jpeg(data: bytes) -> Layout:
         else:
             if code in JPEG_SIZES and not width:
                 height, width = _big(data, place + 5, 2), _big(data, place + 7, 2)
-                whole = 3 + 2 * _jpeg_samples(data, place)  # of coefficients, where they come in several scans
-                memory = max(PLAIN, whole) if code in JPEG_PROGRESSIVE else PLAIN
+                coefficients, reducible = 2 * _jpeg_samples(data, place), code in JPEG_REDUCIBLE
+                kept = coefficients if code in JPEG_PROGRESSIVE else 0.0
                 components = data[place + 9]
             elif code == 0xDA and width and data[place + 4] < components:
-                memory = max(PLAIN, whole)
+                kept = coefficients
+            scans += code == 0xDA
             place += 2 + _big(data, place + 2, 2)
             if code == 0xDA:
                 found = JPEG_MARKER.search(data, place)
                 place = found.start() if found else len(data)
     if complete is None:
         complete = data[place : place + 2] == b"\xff\xd9"
-    return Layout("JPEG", width, height, complete, 1, memory)
+    memory = max(PLAIN, PLAIN / 2 + kept)
+    return Layout("JPEG", width, height, complete, 1, memory, kept if reducible else None, scans)
 
 
 def _jpeg_samples(data: bytes, place: int) -> float:

@@ -37,6 +37,7 @@ MAX_WARNINGS = 10
 END_OF_SOURCE = "end of source"  # an exit reason
 FILE_QUEUE = 4  # frames that may wait for the detector: enough to ride out one slow frame, few enough to stay small
 IN_FLIGHT_BYTES = 100_000_000  # of the images of a file's frames: large ones go one at a time
+USUAL_DECODER_BYTES = 110_000_000  # of a 4K video with few references
 POLL_S = 0.002
 WHOLE_IMAGE = Framing(of_width=1.0)  # for sources whose images are cropped faces
 ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
@@ -53,6 +54,7 @@ class Pipeline:
     Every frame is rotated and mirrored first, as the options say.
     `options.blur` hides faces, or all, in every frame that is published.
     playback: plays a file at its own speed and controls it; None reads it as fast as it is processed.
+    pending: how many published frames are still held elsewhere; they count as in work.
     ValueError, and the source is closed, if a live source is given a start time.
 
     Use: start(), then wait() until it returns True, then release(). `error` is what ended the run early, or None.
@@ -67,6 +69,7 @@ class Pipeline:
         options: StreamOptions = StreamOptions(),
         stats: Stats | None = None,
         playback: Playback | None = None,
+        pending: Callable[[], int] = lambda: 0,
     ) -> None:
         self.source, self.detector, self.classifier = source, detector, classifier
         self.options = options.resolved(source.live)
@@ -75,7 +78,7 @@ class Pipeline:
         self.exit_reason = END_OF_SOURCE
         still = source.is_cropped or source.image_count is not None
         self.summary = RunSummary(classifier.labels, still)
-        self._publish = publish
+        self._publish, self._pending = publish, pending
         self._blur = None if options.blur is None else Blur(options.blur, hold=not still)
         try:
             self._time_of = frame_clock(source.live, not source.is_cropped, options.start_time)
@@ -259,18 +262,24 @@ class Pipeline:
             if self.stats.errors <= MAX_WARNINGS:
                 log.warning("%s: %s: skipped", grabbed.file or f"frame {index}", grabbed.problem)
             return
-        frame = Frame(index, t, grabbed.captured_at, self.oriented(grabbed.image), grabbed.file, self._seeks)
+        size = grabbed.size[::-1] if grabbed.size is not None and self.options.rotate_deg in (90, 270) else grabbed.size
+        frame = Frame(index, t, grabbed.captured_at, self.oriented(grabbed.image), grabbed.file, self._seeks, size)
         try:
             self._captured.put(frame)
         except Closed:
             self.stats.dropped["stopped"] += 1
             raise
         if self.options.lossless:
-            most = max(1, IN_FLIGHT_BYTES // max(1, grabbed.image.nbytes))
-            while self.in_flight >= most and not self._stop.wait(POLL_S):
+            most = self._most_in_work(grabbed.image)
+            while self.in_flight + self._pending() >= most and not self._stop.wait(POLL_S):
                 pass
             if most == 1:
                 return_free_memory()
+
+    def _most_in_work(self, image: Image) -> int:
+        """How many frames like `image` may be in work at one time: fewer if the source's decoder keeps many."""
+        taken = max(0, self.source.decoder_bytes - USUAL_DECODER_BYTES)
+        return max(1, (IN_FLIGHT_BYTES - taken) // max(1, image.nbytes))
 
     def oriented(self, image: Image) -> Image:
         """`image` rotated and mirrored, read-only."""
@@ -359,14 +368,16 @@ class Pipeline:
         stats.faces_rate.add(now, labeled.classified)
         stats.end_to_end_ms.add(latency_ms)
         stats.processed_rate.add(now)
-        stats.processed += 1
         result = FrameResult(
             frame.index, frame.t, tracked.detected, faces, frame.file, self._time_of(frame), left_out=tracked.left_out
         )
         self.summary.add(result)
         if self._blur is not None:  # here, so that no output can get the original
             frame = replace(frame, image=self._blur(frame.image, faces, frame.t, tracked.hidden))
-        self._publish(frame, result)
+        if self.options.lossless and self._most_in_work(frame.image) == 1:
+            return_free_memory()  # an output may need it for a copy
+        self._publish(frame, frame.in_picture(result))
+        stats.processed += 1  # now: until here, it is in work
 
 
 def _whole_image(frame: Frame) -> Detection:

@@ -5,11 +5,15 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
 from fer_edge.channel import Channel, Closed
 from fer_edge.detectors.base import FramedDetector
+from fer_edge.framing import Image
 from fer_edge.guards.exit_guard import close_at_exit, native_calls, seconds_left
 from fer_edge.network import timed
 from fer_edge.network.classifier import Classifier
+from fer_edge.opencv import cv2
 from fer_edge.pipeline.frame import Frame
 from fer_edge.pipeline.options import StreamOptions
 from fer_edge.pipeline.pipeline import Pipeline
@@ -17,6 +21,15 @@ from fer_edge.results import FrameResult
 from fer_edge.sources.base import Source
 
 POLL_S = 0.1
+
+
+def _whole(frame: Frame) -> Image:
+    """The frame's image in the picture's own pixels, to which the boxes refer: enlarged if it was reduced."""
+    if frame.size is None:
+        return frame.image
+    image = np.asarray(cv2.resize(frame.image, frame.size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+    image.flags.writeable = False
+    return image
 
 
 class ResultStream(Iterator[FrameResult]):
@@ -39,7 +52,7 @@ class ResultStream(Iterator[FrameResult]):
         results: Channel[FrameResult] = Channel(1, drop_oldest=False)
 
         def publish(frame: Frame, result: FrameResult) -> None:
-            results.put(replace(result, image=frame.image) if images else result)
+            results.put(replace(result, image=_whole(frame)) if images else result)
 
         # `publish` and the threads must not refer to this object, so that it is closed when its last user drops it.
         self._results = results

@@ -10,7 +10,7 @@ from fer_edge.files import atomic_write, check_writable, sync_file
 from fer_edge.framing import Image
 from fer_edge.opencv import cv2
 from fer_edge.sinks.base import Published, Sink
-from fer_edge.sinks.overlay import annotate
+from fer_edge.sinks.overlay import annotated
 from fer_edge.sinks.video import MAX_STILL_S, fit
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class AnimationSink(Sink):
         self._taken += 1
         self._last_ms = t_ms
         if due:
-            self._frames.append(self._scaled(annotate(item.frame.image, item.result.faces)))
+            self._frames.append(self._scaled(annotated(item)))
             self._times_ms.append(t_ms)
 
     def _scaled(self, image: Image) -> Image:

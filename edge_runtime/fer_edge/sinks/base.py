@@ -74,7 +74,7 @@ class SinkRunner:
         self.failure: BaseException | None = None
         self._sink = sink
         self._busy_since: float | None = None
-        self._offered = 0
+        self._offered = self._done = 0
         # Lines are small, images are not.
         self._queue: Channel[Published] = Channel(4 if sink.needs_image else 256, drop_oldest=live)
         self._thread = threading.Thread(target=self._run, name=f"fer-{sink.name}", daemon=True)
@@ -96,6 +96,13 @@ class SinkRunner:
         if self._sink.lost_records is not None:
             return self._sink.lost_records
         return self._offered - self._sink.written
+
+    @property
+    def pending_images(self) -> int:
+        """Frames that it holds: those in its queue, and the one that is being written."""
+        if not self._sink.needs_image or isinstance(self.failure, TimeoutError):
+            return 0
+        return self._offered - self._queue.dropped - self._done
 
     def offer(self, frame: Frame, result: FrameResult) -> None:
         """Queue a result."""
@@ -158,6 +165,8 @@ class SinkRunner:
                 break
             else:
                 self._guard(functools.partial(self._sink.write, item))
+                del item  # an image is not kept until the next one comes
+                self._done += 1
             if time.monotonic() - flushed >= FLUSH_INTERVAL_S:
                 flushed = time.monotonic()
                 self._guard(self._sink.flush)

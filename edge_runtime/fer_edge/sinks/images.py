@@ -11,7 +11,7 @@ from fer_edge.media.suffixes import WRITTEN_SUFFIXES
 from fer_edge.opencv import cv2
 from fer_edge.sinks import animation
 from fer_edge.sinks.base import Published, Sink
-from fer_edge.sinks.overlay import annotate
+from fer_edge.sinks.overlay import annotated
 from fer_edge.sinks.rotation import Rotation
 from fer_edge.sinks.video import DEFAULT_FPS, FOURCC, SOUND_SUFFIXES, VideoSink
 from fer_edge.sources.base import Source
@@ -83,8 +83,7 @@ class ImageSink(Sink):
         self.target = str(path)
 
     def write(self, item: Published) -> None:
-        assert item.frame is not None
-        _save(annotate(item.frame.image, item.result.faces), self._path)
+        _save(annotated(item), self._path)
         self.written += 1
 
 
@@ -109,12 +108,11 @@ class FolderSink(Sink):
         self._taken: set[str] = set()  # at most one name per source image
 
     def write(self, item: Published) -> None:
-        assert item.frame is not None
         path = self._folder / self._name(item.result.frame, item.result.file)
         if item.result.file is not None and path.exists() and path.samefile(item.result.file):
             raise OutputError(f"{path} is an image of the source: name another folder")
         path.parent.mkdir(parents=True, exist_ok=True)
-        _save(annotate(item.frame.image, item.result.faces), path)
+        _save(annotated(item), path)
         self.written += 1
 
     def discard(self) -> None:
@@ -141,6 +139,6 @@ def _save(image: Image, path: Path) -> None:
         except cv2.error:  # a size that the format does not support
             written = False
         if written:
-            part.write_bytes(data.tobytes())
+            part.write_bytes(data.data)
         else:
             raise OutputError(f"{path} can't be written: is the disk full, or the image too large for its format?")

@@ -14,6 +14,7 @@ from fer_edge.guards.exit_guard import native_calls
 from fer_edge.opencv import cv2
 from fer_edge.privacy.blur import blur as hide
 from fer_edge.results import Face
+from fer_edge.sinks.base import Published
 from fer_edge.sinks.drawing.bars import FEW, Bars, draw_bars, find_bars
 from fer_edge.sinks.drawing.caption import find_caption
 from fer_edge.sinks.drawing.colors import UNSURE_LINE
@@ -37,6 +38,12 @@ MAX_UNLABELED = 0.25  # of the faces: if more have no room for their label, all 
 
 
 @native_calls()
+def annotated(item: Published) -> Image:
+    """The annotated frame of a result: `annotate` for sinks."""
+    assert item.frame is not None
+    return annotate(item.frame.image, item.frame.in_image(item.result).faces)
+
+
 def annotate(
     image: Image, faces: Sequence[Face], *, bars: bool = True, caption: str = "", blur: str | None = None
 ) -> Image:

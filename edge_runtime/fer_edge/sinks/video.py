@@ -18,7 +18,7 @@ from fer_edge.media.captures import open_video, open_writer
 from fer_edge.opencv import cv2
 from fer_edge.sinks import ffmpeg
 from fer_edge.sinks.base import Published, Sink
-from fer_edge.sinks.overlay import annotate
+from fer_edge.sinks.overlay import annotated
 from fer_edge.sinks.rotation import Rotation
 
 log = logging.getLogger(__name__)
@@ -206,7 +206,7 @@ class VideoSink(Sink):
 
     def write(self, item: Published) -> None:
         assert item.frame is not None
-        image = annotate(item.frame.image, item.result.faces)
+        image = annotated(item)
         if self._video is not None and self._rotation is not None:
             age_s = time.monotonic() - self._started
             if self._rotation.is_complete(self._video.bytes_so_far(), age_s):

@@ -16,6 +16,7 @@ class SourceFrame:
     image: uint8 BGR [H, W, 3] or gray [H, W]; None if it could not be read.
     media_time_s: the source's own timestamp in seconds, or None to use the capture time.
     file: where it came from, for image sources.
+    size: (width, height) of the picture in its own pixels, if `image` is a reduced form of it.
     problem: why it could not be read, if `image` is None.
     captured_at: monotonic seconds at which the frame had arrived.
     """
@@ -25,6 +26,7 @@ class SourceFrame:
     file: str | None = None
     problem: str = "it can't be read as an image"
     captured_at: float = field(default_factory=time.monotonic)
+    size: tuple[int, int] | None = None
 
 
 class Source:
@@ -38,6 +40,7 @@ class Source:
     image_count: number of single images it holds; None for a video or an unknown number.
     files: the image files that it reads; empty for others.
     is_cropped: True if each frame is one face, framed as in FER2013, so that there is nothing to detect.
+    decoder_bytes: of memory that its decoder keeps; 0 if that is not known.
     properties: what the device or file delivers, as far as known: size [width, height], format (four letters), fps.
     missing: after `read` returned None: how many frames the source owed and could not give. missing_reason: why.
     reconnecting: True while it is lost and opened again.
@@ -52,6 +55,7 @@ class Source:
     image_count: int | None = None
     files: Sequence[Path] = ()
     is_cropped: bool = False
+    decoder_bytes: int = 0
     properties: Mapping[str, Any] | None = None
     missing: int = 0
     missing_reason: str = ""

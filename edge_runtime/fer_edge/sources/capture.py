@@ -11,6 +11,7 @@ from fer_edge.errors import SourceError
 from fer_edge.framing import Image
 from fer_edge.guards.limits import MAX_PART_BYTES
 from fer_edge.media.captures import Stream
+from fer_edge.media.decoder_memory import decoder_bytes, decoder_fault, fourcc_of
 from fer_edge.media.ffmpeg_memory import frame_fault, size_fault
 from fer_edge.media.interlaced import has_interlaced_frames, open_deinterlaced
 from fer_edge.opencv import cv2
@@ -19,7 +20,7 @@ from fer_edge.sources.base import Source, SourceFrame
 DEFAULT_FPS = 30.0  # of a file without a frame rate
 MAX_PIXEL_ASPECT = 8.0  # the widest pixels of a real format are 3:1; anything beyond this is a damaged header
 MIN_GRABS, MAX_GRABS = 16, 10_000  # tries for a further frame of a file of unknown length, and of any file
-SAMPLED_ROWS = 16  # every 16th row is compared first
+SAMPLED_ROWS = 16  # every 16th row is compared: a whole frame more would take memory, and a needless look does no harm
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 UNDECODED = "it can't be decoded"
 INTERLACED = (
@@ -38,13 +39,14 @@ class CaptureSource(Source):
         if not capture.isOpened():
             capture.release()
             raise SourceError(f"{name} can't be opened: {advice}")
-        if fault := frame_fault(capture):
+        if fault := frame_fault(capture) or decoder_fault(capture):
             capture.release()
             raise SourceError(f"{name} can't be used: {fault}")
         fps = capture.get(cv2.CAP_PROP_FPS)
         self.fps = float(fps) if 0 < fps <= 1000 else None
         count = 0.0 if live else capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.frame_count = int(count) if 0 < count < 1e12 else None
+        self.decoder_bytes = decoder_bytes(capture)
         self._timestamp_s, self._offset_s = -math.inf, 0.0
         self._decoded = self._breaks = 0  # frames, and how often they went on after a failure
         self._first = self._next_frame()
@@ -125,7 +127,7 @@ class ProgressiveSource(CaptureSource):
 
     def __init__(self, origin: Path | Stream, capture: cv2.VideoCapture, name: str, live: bool, advice: str) -> None:
         self._origin = origin
-        self._before: Image | None = None  # the frame before, as it was delivered
+        self._before: Image | None = None  # rows of the frame before, as it was delivered
         self._equal, self._looks = 0, 0  # frames that equal the one before; looks are made as it grows
         self._deinterlaces = False
         self._turn: int | None = None
@@ -137,8 +139,9 @@ class ProgressiveSource(CaptureSource):
         if self._deinterlaces:
             turned = retrieved if self._turn is None else np.asarray(cv2.rotate(retrieved, self._turn), dtype=np.uint8)
             return _with_square_pixels(turned, self._aspect)
-        self._equal += self._before is not None and _are_equal(retrieved, self._before)
-        self._before = retrieved
+        rows = retrieved[::SAMPLED_ROWS].copy()
+        self._equal += self._before is not None and np.array_equal(rows, self._before)
+        self._before = rows
         return super()._decode(retrieved)
 
     def _next_frame(self) -> SourceFrame | None:
@@ -205,17 +208,3 @@ def _with_square_pixels(image: Image, aspect: float) -> Image:
     if width == image.shape[1] or size_fault(width, image.shape[0]):
         return image
     return np.asarray(cv2.resize(image, (width, image.shape[0]), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
-
-
-def _are_equal(image: Image, other: Image) -> bool:
-    return (
-        image.shape == other.shape
-        and np.array_equal(image[::SAMPLED_ROWS], other[::SAMPLED_ROWS])
-        and np.array_equal(image, other)
-    )
-
-
-def fourcc_of(capture: cv2.VideoCapture) -> str:
-    """The four-letter code of the delivered format, such as MJPG; "" if the backend does not name one."""
-    code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
-    return code.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ")

@@ -11,6 +11,7 @@ import numpy as np
 from fer_edge.errors import SourceError
 from fer_edge.framing import Image
 from fer_edge.guards.exit_guard import native_calls
+from fer_edge.media.door import Picture
 from fer_edge.sources.images import load_image
 
 EXIF_ORIENTATION = 0x0112
@@ -44,7 +45,7 @@ def is_image(value: object) -> bool:
     return isinstance(value, str | os.PathLike | bytes) or _is_pil(value)
 
 
-def to_image(value: object) -> Image:
+def to_picture(value: object) -> Picture:
     """`value`, an ImageLike, as uint8 BGR [H, W, 3] or gray [H, W]; files and PIL images upright by their Exif data.
 
     Raises SourceError for a file that can't be read, TypeError and ValueError for another type, dtype or shape.
@@ -52,20 +53,20 @@ def to_image(value: object) -> Image:
     if isinstance(value, str | os.PathLike):
         return _from_file(value)
     if _is_pil(value):
-        return _from_pil(value)
-    return _checked(value)
+        return Picture(_from_pil(value))
+    return Picture(_checked(value))
 
 
-def to_images(values: Iterable[object]) -> Iterator[Image]:
-    """`to_image` of each; its errors name the item, counted from 0."""
+def to_pictures(values: Iterable[object]) -> Iterator[Picture]:
+    """`to_picture` of each; its errors name the item, counted from 0."""
     for index, value in enumerate(values):
-        yield to_numbered_image(value, index)
+        yield to_numbered_picture(value, index)
 
 
-def to_numbered_image(value: object, index: int) -> Image:
-    """`to_image` of the item `index` of the caller's images; its errors name the item."""
+def to_numbered_picture(value: object, index: int) -> Picture:
+    """`to_picture` of the item `index` of the caller's images; its errors name the item."""
     try:
-        return to_image(value)
+        return to_picture(value)
     except (SourceError, TypeError, ValueError) as error:
         raise type(error)(f"image {index}: {error}") from error
 
@@ -95,7 +96,7 @@ def _shape_advice(array: Image) -> str:
     return by_channels.get(array.shape[2], "") if array.ndim == 3 else ""
 
 
-def _from_file(path: str | os.PathLike[str]) -> Image:
+def _from_file(path: str | os.PathLike[str]) -> Picture:
     if "://" in str(path):
         raise SourceError(f"{path} is a URL: stream reads it; recognize takes image files")
     if not str(path):
@@ -109,7 +110,7 @@ def _from_file(path: str | os.PathLike[str]) -> Image:
         raise SourceError(f"{path} can't be read: change its permissions")
     with native_calls():
         try:
-            return load_image(file).image
+            return load_image(file)
         except ValueError as error:
             raise SourceError(f"{path} can't be used: {error}; name another image; stream reads videos") from error
 

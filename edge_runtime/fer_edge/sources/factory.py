@@ -76,8 +76,8 @@ def _open_url(url: str, reconnect_policy: ReconnectPolicy) -> Source:
 
 def _url_source(url: str) -> Source:
     """The image, video or stream behind a URL."""
-    from fer_edge.media.fetch import may_be_image
-    from fer_edge.media.redirects import is_http
+    from fer_edge.media.remote.fetch import may_be_image
+    from fer_edge.media.remote.redirects import is_http
     from fer_edge.sources.images import fetched_image
     from fer_edge.sources.url import UrlSource
 

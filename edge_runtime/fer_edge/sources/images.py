@@ -45,7 +45,8 @@ class ImagesSource(Source):
         self._readable += 1
         if picture.note:
             log.info("%s: %s", path, picture.note)
-        return SourceFrame(picture.image, media_time_s=0.0, file=self._name_of(path))  # images have no time
+        # Images have no time.
+        return SourceFrame(picture.image, media_time_s=0.0, file=self._name_of(path), size=picture.size)
 
     def _name_of(self, path: Path) -> str:
         return str(path) if self.files else self.name
@@ -53,8 +54,8 @@ class ImagesSource(Source):
 
 def fetched_image(url: str, name: str) -> ImagesSource | None:
     """The image behind an HTTP URL, called `name`; None if there is none. SourceError if it can't be used."""
-    from fer_edge.media.fetch import fetch_image  # of no use without a URL
-    from fer_edge.media.redirects import RedirectError
+    from fer_edge.media.remote.fetch import fetch_image  # of no use without a URL
+    from fer_edge.media.remote.redirects import RedirectError
 
     try:
         data = fetch_image(url)

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 import numpy as np
 
 from fer_edge.sources.base import Source, SourceFrame
-from fer_edge.sources.convert import ImageLike, is_image, to_numbered_image
+from fer_edge.sources.convert import ImageLike, is_image, to_numbered_picture
 
 
 class IterableSource(Source):
-    """Arrays, paths or PIL images, every one in order; any other item raises `to_image`'s error in `read`.
+    """Arrays, paths or PIL images, every one in order; any other item raises `to_picture`'s error in `read`.
 
     Arrays are copied, so the iterable may draw the next image into the same array. A result names an item's file.
     fps: rate at which the images were taken; None takes their times from the clock.
@@ -30,9 +30,9 @@ class IterableSource(Source):
     def read(self) -> SourceFrame | None:
         for item in self._images:
             time_s = self._count / self.fps if self.fps else None
-            image = to_numbered_image(item, self._count)
+            image, _, size = to_numbered_picture(item, self._count)
             self._count += 1
             is_array = isinstance(item, np.ndarray)
             file = str(item) if isinstance(item, str | os.PathLike) else None
-            return SourceFrame(image.copy() if is_array else image, media_time_s=time_s, file=file)
+            return SourceFrame(image.copy() if is_array else image, media_time_s=time_s, file=file, size=size)
         return None

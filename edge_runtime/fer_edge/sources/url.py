@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from fer_edge.errors import SourceError
 from fer_edge.guards.secrets import shown_source
 from fer_edge.media.captures import Stream, ffmpeg_follows_redirects, open_stream, stream
-from fer_edge.media.redirects import is_http, target_of
+from fer_edge.media.decoder_memory import fourcc_of
+from fer_edge.media.remote.redirects import is_http, target_of
 from fer_edge.opencv import cv2
 from fer_edge.sources.base import SourceFrame
-from fer_edge.sources.capture import ProgressiveSource, fourcc_of
+from fer_edge.sources.capture import ProgressiveSource
 
 if TYPE_CHECKING:
-    from fer_edge.media.gate import Gate
+    from fer_edge.media.remote.gate import Gate
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def _connect(url: str) -> _Connection:
     """The stream at `url`, opened if it can be. ValueError for a scheme or redirect that is refused."""
     origin = stream(url)
     if url.lower().startswith(("rtsp://", "rtsps://")):
-        from fer_edge.media.rtsp import rtsp_target
+        from fer_edge.media.remote.rtsp import rtsp_target
 
         origin = stream(rtsp_target(url))
     follows = ffmpeg_follows_redirects()  # then it must not get the URL first
@@ -107,7 +108,7 @@ def _connect(url: str) -> _Connection:
 
 
 def _connect_playlist(url: str) -> _Connection:
-    from fer_edge.media.gate import Gate  # few streams are playlists
+    from fer_edge.media.remote.gate import Gate  # few streams are playlists
 
     gate = Gate(url)
     origin = stream(url, gate.address)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from fer_edge.framing import Image
 from fer_edge.media.captures import open_video
+from fer_edge.media.decoder_memory import fourcc_of
 from fer_edge.media.ends import FrameTimes, missing_frames
 from fer_edge.media.interlaced import open_deinterlaced
 from fer_edge.media.playlists import HEAD_BYTES, is_playlist
 from fer_edge.opencv import cv2
 from fer_edge.sources.base import SourceFrame
-from fer_edge.sources.capture import DEFAULT_FPS, CaptureSource, ProgressiveSource, fourcc_of
+from fer_edge.sources.capture import DEFAULT_FPS, CaptureSource, ProgressiveSource
 
 DEFAULT_CAMERA_SIZE = (640, 480)
 # On Windows OpenCV would take Media Foundation first, which opens some cameras only after a minute.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fer_edge.errors import OutputError, SourceError
-from fer_edge.media import captures
+from fer_edge.media import captures, library_messages
 from fer_edge.media.captures import VARIABLE, open_filtered, open_video, open_writer, plain_name, stream
 from fer_edge.media.interlaced import has_interlaced_frames, open_deinterlaced
 from fer_edge.media.playlists import is_playlist
@@ -180,27 +180,18 @@ def test_a_capture_that_hangs_while_it_opens_holds_up_no_other(
     hanging: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, "mine;1")
-    thread = threading.Thread(target=captures._open, args=("hang", {"a": "1"}))
+    thread = threading.Thread(target=captures._open_with, args=("hang", {"a": "1"}, None, 1))
     thread.start()
-    assert str(captures._open("film", {"b": "x|y"})) == r"b;x\|y"
+    assert str(captures._open_with("film", {"b": "x|y"}, None, 1)) == r"b;x\|y"
     assert captures._own_options() == {"mine": "1"}
     hanging.set()
     thread.join()
     assert os.environ[VARIABLE] == "mine;1"
 
 
-def test_a_webm_is_opened_without_a_line_of_opencv_and_other_lines_pass(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = cv2.VideoWriter
-
-    def opened(*arguments: object) -> cv2.VideoWriter:
-        os.write(2, b"another line\n")
-        return real(*arguments)
-
-    monkeypatch.setattr(cv2, "VideoWriter", opened)
-    writer = open_writer(tmp_path / "a.webm", real.fourcc(*"VP80"), 25, (64, 48))
+@pytest.mark.skipif(library_messages._stream is None, reason="this C library's stderr can't be replaced")
+def test_a_webm_is_opened_without_a_line_of_opencv(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    writer = open_writer(tmp_path / "a.webm", cv2.VideoWriter.fourcc(*"VP80"), 25, (64, 48))
     assert writer.isOpened()
     writer.release()
-    os.write(2, b"the end\n")
-    assert capfd.readouterr().err == "another line\nthe end\n"
+    assert capfd.readouterr().err == ""

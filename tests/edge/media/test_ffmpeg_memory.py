@@ -11,7 +11,7 @@ import pytest
 from fer_edge.errors import SourceError
 from fer_edge.media import ffmpeg_memory
 from fer_edge.media.containers import owed_frames
-from fer_edge.media.ffmpeg_memory import bound_ffmpeg, decoder_threads, size_fault
+from fer_edge.media.ffmpeg_memory import bound_ffmpeg, size_fault
 from fer_edge.sources import open_source
 from fer_edge.sources.capture import _with_square_pixels
 
@@ -71,13 +71,6 @@ def test_a_stream_that_grows_keeps_the_size_of_its_first_frame(tmp_path: Path) -
     source.close()
     assert len(frames) == 7
     assert {frame.image.shape for frame in frames} == {(64, 64, 3)}
-
-
-def test_a_decoder_has_few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 64)
-    assert decoder_threads() == 4
-    monkeypatch.setattr("os.cpu_count", lambda: None)
-    assert decoder_threads() == 1
 
 
 def test_wide_pixels_do_not_make_frames_larger_than_allowed() -> None:

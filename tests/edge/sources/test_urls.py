@@ -16,9 +16,9 @@ import pytest
 from fer_edge.errors import SourceError
 from fer_edge.guards.hosts import ALLOW_VARIABLE, refusal
 from fer_edge.media.captures import ffmpeg_follows_redirects
-from fer_edge.media.fetch import fetch_image
-from fer_edge.media.gate import Gate
-from fer_edge.media.redirects import RedirectError
+from fer_edge.media.remote.fetch import fetch_image
+from fer_edge.media.remote.gate import Gate
+from fer_edge.media.remote.redirects import RedirectError
 from fer_edge.sources import open_source
 from fer_edge.sources.base import SourceFrame
 from fer_edge.sources.capture import INTERLACED

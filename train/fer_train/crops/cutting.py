@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from fer_edge.detectors.base import Detection
 from fer_edge.detectors.search import SourceDetector
 from fer_edge.errors import SourceError
-from fer_edge.framing import Box, Image, crop, to_gray
+from fer_edge.framing import Box, Image, crop, scaled, to_gray
 from fer_edge.guards.limits import MAX_DATA_DECODING_BYTES
 from fer_edge.pipeline.options import Schedule
 from fer_edge.sources.base import Source
@@ -61,18 +61,20 @@ class FaceCutter:
     def photo(self, file: Path, name: str) -> list[Cut]:
         """The faces of a photo, the largest first; SourceError if the file can't be read."""
         try:
-            image = load_image(file, MAX_DATA_DECODING_BYTES).image
+            picture = load_image(file, MAX_DATA_DECODING_BYTES)
         except ValueError as error:
             raise SourceError(f"{file} can't be used: {error}") from error
+        image = picture.image
         found = self._detector.search(self._searched(image))
         self.small += len(found.left_out.small)
         faces = sorted(found.faces, key=self._side, reverse=True)
         person = NUMBER.sub("", name)
-        return [
+        cuts = [
             self._cut(image, face, f"{name}_face{number}" if number > 1 else name, str(file),
                       f"{name}_face{number}" if number > 1 else person, is_main=number == 1)
             for number, face in enumerate(faces, 1)
         ]  # fmt: skip
+        return [replace(cut, box=scaled(cut.box, *picture.scale)) for cut in cuts]
 
     def video(self, source: Source, name: str, every_s: float, advance: Advance) -> Iterator[Cut]:
         """Each track's face with the highest score within every `every_s` seconds, in order of time.

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from fer_edge.framing import Square, crop, to_gray
-from fer_edge.guards.limits import MAX_DATA_DECODING_BYTES, MAX_IMAGE_BYTES
+from fer_edge.guards.limits import MAX_DATA_DECODING_BYTES, MAX_IMAGE_BYTES, MAX_PIXELS
 from fer_edge.guards.regular_files import too_large
 from fer_edge.guards.text import printable
-from fer_edge.media.door import checked_layout, decode_image, decoding_bytes
+from fer_edge.media.door import decode_image, decoding_plan
 from fer_edge.media.suffixes import IMAGE_SUFFIXES, PHONE_SUFFIXES
 from fer_edge.opencv import cv2
 from fer_train.data.containers import DAMAGED, Container
@@ -33,7 +33,7 @@ START_BYTES = 18
 IMAGES_PER_JOB = 64
 MAX_WORKERS = 8
 SMALL_BYTES = 4_000_000  # of a file that every thread may have read; larger ones go one at a time
-SIZE, SHAPE, COLOR = "size", "shape", "color"
+SIZE, SHAPE, COLOR, REDUCED = "size", "shape", "color", "reduced"
 CUT, NO_FACE, SEVERAL = "cut", "no face", "several faces"  # what fer_train.photos finds
 
 Face = npt.NDArray[np.uint8]
@@ -54,13 +54,13 @@ def has_image_content(container: Container, name: PurePosixPath) -> bool:
 
 
 def decode_face(data: bytes, finder: FaceFinder | None = None) -> tuple[Face, frozenset[str]]:
-    """Decode an image file to a gray face, uint8 [48, 48], and say what was changed: SIZE, SHAPE, COLOR, CUT.
+    """Decode an image file to a gray face, uint8 [48, 48], and say what was changed: SIZE, SHAPE, COLOR, REDUCED, CUT.
 
     With a finder, the face of a photograph is cut out; NO_FACE and SEVERAL say why one is used whole. An image that is
     used whole and not square is cropped to its middle square. Raises ValueError if it can't be decoded.
     """
-    image = decode_image(data, cv2.IMREAD_ANYCOLOR, MAX_DATA_DECODING_BYTES).image  # 8 bits, one or three channels
-    pixels, changes = image, set()
+    picture = decode_image(data, cv2.IMREAD_ANYCOLOR, MAX_DATA_DECODING_BYTES)  # 8 bits, one or three channels
+    pixels, changes = picture.image, set() if picture.size is None else {REDUCED}
     if pixels.ndim == 3 and not (np.ptp(pixels, axis=2) == 0).all():
         changes.add(COLOR)
     gray = to_gray(pixels)
@@ -100,7 +100,7 @@ def _decode(file: IO[bytes], finder: FaceFinder, memory: _Memory) -> tuple[Face,
     """`decode_face` of a file; all threads together take no more memory than the limit for decoding."""
     data = file.read(SMALL_BYTES)
     if len(data) < SMALL_BYTES:
-        with memory.taken(decoding_bytes(checked_layout(data, MAX_DATA_DECODING_BYTES), len(data))):
+        with memory.taken(decoding_plan(data, MAX_DATA_DECODING_BYTES).needed):
             return decode_face(data, finder)
     with memory.taken(MAX_DATA_DECODING_BYTES.value):
         data += file.read(MAX_IMAGE_BYTES.value + 1 - len(data))
@@ -153,6 +153,7 @@ def read_images(
 
 def _notes(changed: Counter[str], total: int) -> tuple[str, ...]:
     changes = [
+        (REDUCED, f"are large photographs: they were decoded at a part of their size ({MAX_PIXELS.variable})"),
         (CUT, "are photographs: the face was found and cut out, --crop never uses them whole"),
         (NO_FACE, "are larger but show no face that the detector finds: they are used whole"),
         (SEVERAL, "show several faces, none of which dominates: they are used whole"),

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fer_edge.framing import Image
 from fer_edge.guards.exit_guard import native_calls
 from fer_edge.guards.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_DECODING_BYTES, MAX_UPLOAD_PIXELS
-from fer_edge.media.door import decode_image, decoding_bytes
+from fer_edge.media.door import REDUCIBLE_TIMES, Picture, decode_image, decoding_bytes, reduction_for
 from fer_edge.media.formats import layout_of
 from fer_edge.recognizer import EmotionRecognizer
 from fer_edge.results import JSON_SCHEMA
@@ -78,11 +77,12 @@ class Uploads:
     def _faces(self, data: bytes) -> dict[str, Any]:
         """In the worker's thread."""
         with native_calls():
-            image = decoded(data)
+            picture = decoded(data)
         if self._recognizer is None:
             self._recognizer = self._make()
-        faces = self._recognizer.recognize(image)
-        height, width = image.shape[:2]
+        image = picture.image
+        faces = [face.scaled(*picture.scale) for face in self._recognizer.recognize(image)]
+        width, height = picture.size or (image.shape[1], image.shape[0])
         numbered = [dataclasses.replace(face, track_id=number).to_dict() for number, face in enumerate(faces)]
         return {"schema": JSON_SCHEMA, "width": width, "height": height, "faces": numbered}
 
@@ -91,22 +91,23 @@ class Uploads:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
 
-def decoded(data: bytes) -> Image:
+def decoded(data: bytes) -> Picture:
     """The image of an upload, upright. Refusal, before anything is decoded, if its header claims too many pixels."""
     layout = layout_of(data)
     if layout is None or layout.format not in FORMATS:
         raise Refusal(415, f"the body is not a supported image: send {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
-    pixels, limit = layout.width * layout.height, MAX_UPLOAD_PIXELS.value
+    most, memory = MAX_UPLOAD_PIXELS.value, MAX_UPLOAD_DECODING_BYTES.value
+    pixels, limit = layout.width * layout.height, most * (1 if layout.kept_bytes is None else REDUCIBLE_TIMES)
     if pixels > limit:
         raise Refusal(413, f"the {layout.format} has {pixels:,} pixels, more than {limit:,}: send a smaller one")
-    needed, memory = decoding_bytes(layout, len(data)), MAX_UPLOAD_DECODING_BYTES.value
-    if layout.complete and needed > memory:
+    if layout.complete and reduction_for(layout, len(data), memory, most) is None:
+        needed = decoding_bytes(layout, len(data))
         raise Refusal(
             413,
             f"decoding the {layout.format} takes {needed:,} bytes of memory, more than {memory:,}: send a smaller one",
         )
     try:
-        return decode_image(data, memory=MAX_UPLOAD_DECODING_BYTES).image
+        return decode_image(data, memory=MAX_UPLOAD_DECODING_BYTES, pixels=MAX_UPLOAD_PIXELS)
     except ValueError as error:
         raise Refusal(422, f"the image can't be used: {error}") from error
 

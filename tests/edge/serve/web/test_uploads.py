@@ -76,7 +76,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(server: Server, monkeypatch: pyt
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
 def test_an_image_of_as_many_pixels_as_are_allowed_is_decoded(suffix: str) -> None:
     data = encoded(np.zeros((4472, 4472), np.uint8), suffix)
-    assert uploads.decoded(data).shape == (4472, 4472, 3)
+    assert uploads.decoded(data).image.shape == (4472, 4472, 3)
 
 
 def test_an_image_that_takes_too_much_memory_is_refused_with_what_the_client_can_do(

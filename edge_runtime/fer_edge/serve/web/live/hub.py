@@ -92,9 +92,9 @@ class Hub:
                 return
             picture, drawn, spent_s = None, None, time.thread_time()
             if frame is not None and PICTURE in needed:
-                picture = encode(frame.image)
+                picture = encode(frame.image, frame.size)
             if frame is not None and DRAWN in needed:
-                drawn = draw(frame.image, result.faces)
+                drawn = draw(frame.image, result.faces, frame.size)
             tick = self._tick = Tick(result.frame, now, json.dumps(result.to_dict()), picture, drawn)
             self._pace.made(time.thread_time() - spent_s)
         self._post(lambda: self._deliver(tick))

@@ -1,7 +1,6 @@
 """Frames as JPEG for clients: downscaled, encoded, and drawn on for those that draw no boxes themselves."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,25 +22,20 @@ class Picture(NamedTuple):
     height: int
 
 
-def encode(image: Image) -> Picture:
-    """The JPEG of a frame, uint8 BGR [H, W, 3] or gray [H, W]."""
-    height, width = image.shape[:2]
+def encode(image: Image, size: tuple[int, int] | None = None) -> Picture:
+    """The JPEG of a frame, uint8 BGR [H, W, 3] or gray [H, W]. size: (width, height) of its picture, if reduced."""
+    width, height = size or (image.shape[1], image.shape[0])
     return Picture(_jpeg(_downscaled(image)), width, height)
 
 
-def draw(image: Image, faces: Sequence[Face]) -> Picture:
-    """The JPEG of a frame with a box and a label per face."""
-    height, width = image.shape[:2]
+def draw(image: Image, faces: Sequence[Face], size: tuple[int, int] | None = None) -> Picture:
+    """The JPEG of a frame with a box and a label per face. size: as of `encode`; boxes refer to it."""
+    width, height = size or (image.shape[1], image.shape[0])
     small = _downscaled(image)
     scale = small.shape[1] / width
     if scale < 1:
-        faces = [replace(face, box=_scaled(face.box, scale)) for face in faces]
+        faces = [face.scaled(scale, scale) for face in faces]
     return Picture(_jpeg(annotate(small, faces)), width, height)
-
-
-def _scaled(box: tuple[float, float, float, float], scale: float) -> tuple[float, float, float, float]:
-    x, y, width, height = box
-    return x * scale, y * scale, width * scale, height * scale
 
 
 def _downscaled(image: Image) -> Image:

@@ -10,7 +10,7 @@ from typing import IO
 
 from fer_edge.guards.limits import MAX_IMAGE_BYTES
 from fer_edge.media.formats import layout_of
-from fer_edge.media.redirects import is_http, open_http
+from fer_edge.media.remote.redirects import is_http, open_http
 from fer_edge.media.suffixes import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 
 MAX_SECONDS = 60  # for the whole image

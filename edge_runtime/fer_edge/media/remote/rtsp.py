@@ -10,7 +10,7 @@ import ssl
 from urllib.parse import unquote, urljoin, urlsplit
 
 from fer_edge.guards.hosts import PORTS, refusal
-from fer_edge.media.redirects import MAX_REDIRECTS, RedirectError, with_user
+from fer_edge.media.remote.redirects import MAX_REDIRECTS, RedirectError, with_user
 
 TIMEOUT_S = 5.0
 MAX_ANSWER_BYTES = 65_536
