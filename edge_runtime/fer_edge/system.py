@@ -1,6 +1,7 @@
 """Readings of the machine: processor features, temperature, clock, throttling. Each is cheap, and may be missing."""
 
 import contextlib
+import functools
 import os
 import sys
 from pathlib import Path
@@ -126,6 +127,11 @@ def readings() -> dict[str, Any]:
 
 def machine_info() -> dict[str, Any]:
     """Processor, usable cores, versions, and the current `readings`: the "machine" of every report."""
+    return _lasting_info() | readings()
+
+
+@functools.cache
+def _lasting_info() -> dict[str, Any]:
     import platform
 
     import numpy as np
@@ -144,7 +150,7 @@ def machine_info() -> dict[str, Any]:
         "onnxruntime": onnxruntime.__version__,
         "opencv": cv2.__version__,
         "numpy": np.__version__,
-    } | readings()
+    }
 
 
 def return_free_memory() -> None:

@@ -30,6 +30,7 @@ class Sink:
 
     name: as in the report. option: as in messages. target: the file or folder.
     needs_image: True if it needs the frames.
+    never_waits: True if `write` returns within microseconds, whatever happens.
     written: number of results that are certainly in the output.
     lost_records: what is lost, where the output has other records, which `written` counts, instead of results.
     frames_in_file: frames of the output; None if there is one per result, which `written` counts.
@@ -40,6 +41,7 @@ class Sink:
     option: str = ""  # by default --name
     target: str = ""
     needs_image: bool
+    never_waits: bool = False
     written: int = 0
     lost_records: int | None = None
     frames_in_file: int | None = None
@@ -66,7 +68,8 @@ class SinkRunner:
     """Feeds a sink from a bounded queue in a thread.
 
     If the queue is full, the oldest result of a live source is dropped; for a file `offer` waits, so that every frame
-    gets its line. A sink that fails is logged once and loses all later results.
+    gets its line. A sink that fails is logged once and loses all later results. One that never waits needs no queue:
+    waking a thread for each result would cost more than its work.
     """
 
     def __init__(self, sink: Sink, live: bool) -> None:
@@ -105,10 +108,14 @@ class SinkRunner:
         return self._offered - self._queue.dropped - self._done
 
     def offer(self, frame: Frame, result: FrameResult) -> None:
-        """Queue a result."""
+        """Queue a result, or write it at once."""
         self._offered += 1
+        item = Published(result, frame if self._sink.needs_image else None)
+        if self._sink.never_waits:
+            self._guard(functools.partial(self._sink.write, item))
+            return
         with contextlib.suppress(Closed):  # abandoned
-            self._queue.put(Published(result, frame if self._sink.needs_image else None))
+            self._queue.put(item)
 
     def abandon_if_hanging(self, since: float) -> None:
         """Abandon the sink if one call has blocked for too long.

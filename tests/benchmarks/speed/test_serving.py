@@ -18,7 +18,7 @@ def test_only_a_viewer_causes_images(tmp_path: Path) -> None:
     )
     none, one = (one_pass(clip, detector, classifier, False, VIEWERS[name]) for name in (ALONE, ONE))
     assert none.jpegs_per_s == 0 < one.jpegs_per_s
-    assert none.cpu_ms > 0 and one.memory_mb > 0
+    assert none.cpu_ms > 0
 
 
 def test_the_table_holds_ratios_of_the_same_round() -> None:

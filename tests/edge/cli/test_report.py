@@ -6,7 +6,7 @@ import pytest
 from fer_edge.cli import report
 from fer_edge.cli.report import build_report
 from fer_edge.cli.report_text import render_report
-from fer_edge.system import machine_info, peak_rss_mb
+from fer_edge.system import _lasting_info, machine_info, peak_rss_mb
 
 KEYS = {
     "schema", "source", "detector", "model", "seconds", "frames", "fps", "latency_ms", "faces", "sinks", "reconnects",
@@ -98,6 +98,7 @@ def test_a_machine_without_proc_is_described_too(monkeypatch: pytest.MonkeyPatch
         return read_text(path, encoding, errors)
 
     monkeypatch.setattr(Path, "read_text", without_proc)
+    monkeypatch.setattr("fer_edge.system._lasting_info", _lasting_info.__wrapped__)  # without its cache
     info = machine_info()
     assert info["cpu"]
     assert info["cores"] >= 1

@@ -197,6 +197,29 @@ def test_a_failing_sink_is_logged_once_counted_and_closed(
     ]
 
 
+class DirectSink(FailingSink):
+    name, needs_image, never_waits = "direct", False, True
+    thread: threading.Thread | None = None
+
+    def write(self, item: Published) -> None:
+        self.thread = threading.current_thread()
+        super().write(item)
+
+
+def test_a_sink_that_never_waits_is_written_at_once_and_may_fail(
+    make_result: Callable[..., FrameResult], caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = DirectSink(ValueError("it broke"))
+    runner = SinkRunner(sink, live=True)
+    for index in range(5):
+        runner.offer(frame_of(index), make_result(index))
+        assert runner.written == min(index + 1, 2)
+    assert sink.thread is threading.current_thread()
+    assert [record.message for record in caplog.records] == ["--direct failed and is abandoned: it broke"]
+    runner.close()
+    assert (runner.lost, sink.closed) == (3, 1)
+
+
 def test_a_closed_pipe_is_not_a_warning(
     make_result: Callable[..., FrameResult], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -30,7 +30,7 @@ class ResultSink(Sink):
     """Hands results and their frames to the hub."""
 
     name = "serve"
-    needs_image = True
+    needs_image = never_waits = True
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -44,7 +44,7 @@ class IntervalSink(Sink):
     """Hands counts per interval to the hub, and nothing else; the last one as the run ends."""
 
     name = "serve"
-    needs_image = False
+    needs_image, never_waits = False, True
 
     def __init__(self, hub: Hub, aggregation: Aggregation, labels: tuple[str, ...]) -> None:
         self._hub, self._aggregator = hub, IntervalAggregator(aggregation, labels)

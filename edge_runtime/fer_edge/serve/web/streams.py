@@ -18,7 +18,7 @@ from fer_edge.serve.web.live.images import Picture
 from fer_edge.serve.web.live.mailbox import DRAWN, PICTURE, RESULT
 
 STATUS_S = 2.0  # between two events of the run's state
-LOOK_S = 0.25  # how often the state is compared with the last one
+LOOK_S = 0.5  # how often the state is compared with the last one
 FRAME_S = 5.0  # how long a request waits for an image
 SEND_S = 30.0  # a client that takes nothing for so long is dropped
 MAX_PICTURES_PER_S = 10
@@ -71,7 +71,7 @@ class Streams:
 
     async def _frames(self) -> AsyncIterator[bytes]:
         with self._hub.watch(DRAWN, viewer=True) as mailbox:
-            await self._hub.catch_up(mailbox)
+            self._hub.catch_up(mailbox)
             while not mailbox.closed:
                 await mailbox.wait()
                 tick, _, _ = mailbox.take()
@@ -94,7 +94,7 @@ class Streams:
         with self._listening(), self._hub.watch(wants, pictures_per_s, viewer=True) as mailbox:
             events = [("status", json.dumps(self._status())), *(("interval", line) for line in self._hub.intervals)]
             yield b"".join(form(name, data, None) for name, data in events)
-            await self._hub.catch_up(mailbox)
+            self._hub.catch_up(mailbox)
             while not mailbox.closed:
                 await mailbox.wait()  # the state comes every STATUS_S, so a client is never left without a sign
                 tick, notes, status = mailbox.take()

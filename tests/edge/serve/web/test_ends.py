@@ -170,12 +170,13 @@ def test_no_more_than_ten_ticks_a_second_are_made_and_none_for_a_client_that_tak
 
 @pytest.mark.parametrize("seconds", [0.5, 2.0])
 def test_serving_that_costs_too_much_slows_down_and_recovers(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    used = {"process": 0.0}
+    used = {"process": 0.0, "thread": 0.0}
     monkeypatch.setattr("fer_edge.serve.web.live.pace.time.process_time", lambda: used["process"])
+    monkeypatch.setattr("fer_edge.serve.web.live.pace.time.thread_time", lambda: used["thread"])
     pace = Pace()
     for second in range(8):
         used["process"] += 1.0
-        pace.made(seconds / 4 * TICK_S / pace.interval_s)  # half or all of what a tenth of a second may cost
+        used["thread"] += seconds / 4 * TICK_S / pace.interval_s  # half or all of what a tenth of a second may cost
         pace.look(float(second) * 1.01)
     slowed = pace.interval_s
     assert TICK_S < slowed < 1.0

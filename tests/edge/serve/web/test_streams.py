@@ -127,6 +127,27 @@ def test_a_viewer_may_take_results_alone(server: Server) -> None:
     assert [(name, jpeg) for name, _, jpeg in found] == [("status", None)] + [("result", None)] * 3
 
 
+def test_a_run_that_is_watched_by_nobody_wakes_the_server_once_a_second(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uvicorn_server = server.dashboard._server._server  # type: ignore[union-attr]
+    looks: list[int] = []
+    on_tick = uvicorn_server.on_tick
+
+    async def counted(counter: int) -> bool:
+        looks.append(counter)
+        return bool(await on_tick(counter))
+
+    monkeypatch.setattr(uvicorn_server, "on_tick", counted)
+    began = time.monotonic()
+    for _ in range(40):
+        server.feed()
+        time.sleep(0.01)
+    assert len(looks) <= time.monotonic() - began + 1
+    assert server.dashboard._hub._tick is None
+    assert server.get("/api/v1/health").headers["date"].endswith(" GMT")
+
+
 def a_tick(number: int, picture: Picture | None) -> Tick:
     return Tick(number, number / 10, "{}", picture)
 

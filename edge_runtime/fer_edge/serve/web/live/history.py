@@ -1,5 +1,6 @@
 """The last minutes in steps of a second: who showed which emotion, for charts."""
 
+import copy
 import math
 import threading
 from collections import Counter, deque
@@ -69,20 +70,23 @@ class History:
 
         A step is None where a face, or for `count` any result, is missing.
         """
-        with self._lock:
-            newest = self._steps[-1].number if self._steps else -1
-            first = max(newest - math.ceil(seconds / STEP_S) + 1, self._steps[0].number if self._steps else 0)
-            kept = {step.number: step for step in self._steps if step.number >= first}
-            faces: dict[str, list[str | None]] = {}
-            length = newest - first + 1
-            for number, step in kept.items():
-                for face, label in step.labels.items():
-                    faces.setdefault(str(face), [None] * length)[number - first] = label
-            numbers = range(first, newest + 1)
-            return {
-                "step_s": STEP_S,
-                "from_t": first * STEP_S,
-                "faces": faces,
-                "group": [kept[number].shares() if number in kept else None for number in numbers],
-                "count": [kept[number].most if number in kept else None for number in numbers],
-            }
+        with self._lock:  # briefly: the pipeline waits for it
+            steps = [*self._steps]
+            if steps:
+                steps[-1] = copy.deepcopy(steps[-1])  # the only one that still changes
+        newest = steps[-1].number if steps else -1
+        first = max(newest - math.ceil(seconds / STEP_S) + 1, steps[0].number if steps else 0)
+        kept = {step.number: step for step in steps if step.number >= first}
+        faces: dict[str, list[str | None]] = {}
+        length = newest - first + 1
+        for number, step in kept.items():
+            for face, label in step.labels.items():
+                faces.setdefault(str(face), [None] * length)[number - first] = label
+        numbers = range(first, newest + 1)
+        return {
+            "step_s": STEP_S,
+            "from_t": first * STEP_S,
+            "faces": faces,
+            "group": [kept[number].shares() if number in kept else None for number in numbers],
+            "count": [kept[number].most if number in kept else None for number in numbers],
+        }

@@ -1,14 +1,14 @@
 """Hands the newest result to every client: each has a mailbox for one tick, so a slow client delays no other.
 
-Results come in the thread of the run's sink, clients live in the server's event loop. While somebody watches, at most
-ten results a second become a `Tick`, whose JSON and JPEG are made once for all clients, and only if one waits for it.
+Results come in the thread of the pipeline, which must not wait; clients live in the server's event loop, which does the
+rest. While somebody watches, at most ten results a second become a `Tick`, whose JSON and JPEG are made once for all
+clients, and only if one waits for it.
 """
 
 import asyncio
 import contextlib
 import json
 import math
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -27,24 +27,29 @@ LINGER_S = 1.0  # who asked for one image will soon ask for the next
 class Hub:
     """Takes every result of the run by `publish` and hands it to the mailboxes that `watch` makes.
 
-    newest: the newest result, or None. history: the last minutes. closed: the server ends. intervals: with --aggregate,
-    the JSON of the last complete ones, and nothing else is ever here.
+    history: the last minutes. closed: the server ends. intervals: with --aggregate, the JSON of the last complete ones,
+    and nothing else is ever here.
     """
 
     def __init__(self) -> None:
         self.history = History()
         self.intervals: deque[str] = deque(maxlen=MAX_NOTES)
         self.closed = False
-        self.newest: FrameResult | None = None
-        self._frame: Frame | None = None  # of `newest`
+        self._newest: tuple[Frame | None, FrameResult] | None = None
         self._changes = ChangeDetector()
         self._mailboxes: set[Mailbox] = set()
         self._lingering: dict[str, float] = {}  # what clients wanted that have left, and until when it is made
         self._pace = Pace()
-        self._lock, self._making = threading.Lock(), threading.Lock()
         self._tick: Tick | None = None
+        self._tick_comes = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._viewers = 0
+
+    @property
+    def newest(self) -> FrameResult | None:
+        """The newest result; None before the first one."""
+        newest = self._newest
+        return None if newest is None else newest[1]
 
     @property
     def viewers(self) -> int:
@@ -55,55 +60,25 @@ class Hub:
         """The event loop that clients live in runs now."""
         self._loop = loop
 
-    # In the thread of the sink
+    # In the thread of the pipeline
 
     def publish(self, frame: Frame | None, result: FrameResult) -> None:
         """The next result of the run."""
         self.history.add(result)
         changes = [("change", json.dumps(change.to_dict())) for change in self._changes.update(result)]
-        with self._lock:
-            self._frame, self.newest = frame, result
+        self._newest = frame, result
         if not (self._mailboxes or self._lingering):
             return
         if changes:
             self._post(lambda: self._deliver(notes=changes))
-        now = time.monotonic()
-        self._pace.look(now)
-        if self._pace.is_due(now):
-            self._make_tick()
+        if not self._tick_comes and self._pace.is_due(time.monotonic()):
+            self._tick_comes = True
+            self._post(self._next_tick)
 
     def publish_interval(self, line: str) -> None:
         """The JSON of the next complete interval of --aggregate."""
         self.intervals.append(line)
         self._post(lambda: self._deliver(notes=[("interval", line)]))
-
-    def _make_tick(self) -> None:
-        """Make a tick of the newest result, unless the newest tick has all that is needed of it."""
-        with self._making:
-            with self._lock:
-                frame, result = self._frame, self.newest
-            if result is None:
-                return
-            now, before = time.monotonic(), self._tick
-            needed = self._needed(now)
-            if not needed:
-                return
-            if before is not None and before.number == result.frame and all(map(before.has, needed)):
-                return
-            picture, drawn, spent_s = None, None, time.thread_time()
-            if frame is not None and PICTURE in needed:
-                picture = encode(frame.image, frame.size)
-            if frame is not None and DRAWN in needed:
-                drawn = draw(frame.image, result.faces, frame.size)
-            tick = self._tick = Tick(result.frame, now, json.dumps(result.to_dict()), picture, drawn)
-            self._pace.made(time.thread_time() - spent_s)
-        self._post(lambda: self._deliver(tick))
-
-    def _needed(self, now: float) -> set[str]:
-        """What clients need of the next tick: one that has not taken its last tick needs nothing."""
-        lingering = {name for name, until in tuple(self._lingering.items()) if now < until}
-        needed = (mailbox.needs(now) for mailbox in tuple(self._mailboxes))
-        return lingering | {name for name in needed if name is not None}
 
     def _post(self, call: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the server has ended
@@ -112,8 +87,34 @@ class Hub:
 
     # In the event loop
 
+    def _next_tick(self) -> None:
+        self._tick_comes = False
+        self._make_tick()
+        self._pace.look(time.monotonic())
+
+    def _make_tick(self) -> None:
+        """Make a tick of the newest result, unless the newest tick has all that is needed of it."""
+        if self._newest is None:
+            return
+        (frame, result), before, now = self._newest, self._tick, time.monotonic()
+        needed = self._needed(now)
+        if not needed or (before is not None and before.number == result.frame and all(map(before.has, needed))):
+            return
+        picture, drawn = None, None
+        if frame is not None and PICTURE in needed:
+            picture = encode(frame.image, frame.size)
+        if frame is not None and DRAWN in needed:
+            drawn = draw(frame.image, result.faces, frame.size)
+        self._tick = Tick(result.frame, now, json.dumps(result.to_dict()), picture, drawn)
+        self._deliver(self._tick)
+
+    def _needed(self, now: float) -> set[str]:
+        """What clients need of the next tick: one that has not taken its last tick needs nothing."""
+        lingering = {name for name, until in tuple(self._lingering.items()) if now < until}
+        needed = (mailbox.needs(now) for mailbox in tuple(self._mailboxes))
+        return lingering | {name for name in needed if name is not None}
+
     def _deliver(self, tick: Tick | None = None, notes: Sequence[Note] = ()) -> None:
-        self._pace.served()
         for mailbox in self._mailboxes:
             mailbox.put(tick, notes)
 
@@ -144,13 +145,13 @@ class Hub:
         if self._lingering.get(wants, math.inf) <= time.monotonic():
             del self._lingering[wants]
 
-    async def catch_up(self, mailbox: Mailbox) -> None:
+    def catch_up(self, mailbox: Mailbox) -> None:
         """Put the newest result into the mailbox of a new client, with what it wants; nothing if there is none."""
         tick = self._fresh(mailbox.wants)
         if tick is not None:
             mailbox.put(tick)
-        elif self.newest is not None:
-            await asyncio.to_thread(self._make_tick)  # for all mailboxes
+        else:
+            self._make_tick()  # for all mailboxes
 
     async def tick(self, after: int | None, wants: str, timeout_s: float) -> Tick | None:
         """The newest tick that is not of frame `after` and has what is wanted; None if none comes in time.
@@ -160,7 +161,7 @@ class Hub:
         with self.watch(wants) as mailbox:
             deadline = time.monotonic() + timeout_s
             if self.newest is not None and self.newest.frame != after:
-                await self.catch_up(mailbox)
+                self.catch_up(mailbox)
             try:
                 while not mailbox.closed and await mailbox.wait(deadline - time.monotonic()):
                     tick, _, _ = mailbox.take()

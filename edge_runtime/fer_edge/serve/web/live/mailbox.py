@@ -73,6 +73,8 @@ class Mailbox:
 
     async def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until something is there; False after `timeout_s` seconds without."""
+        if timeout_s is None:
+            return await self._filled.wait()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._filled.wait()

@@ -9,15 +9,14 @@ MEASURE_S = 1.0  # between two looks at the processor time
 
 
 class Pace:
-    """Decides when the next tick is due, from the processor time that serving takes.
+    """Decides when the next tick is due, from the processor time that the event loop takes, which makes and sends it.
 
-    Made and asked in the sink's thread, which makes the images; `served` is told in the event loop, which sends them.
+    `is_due` is asked in the thread of the pipeline, `look` in the event loop's.
     """
 
     def __init__(self) -> None:
         self.interval_s = TICK_S
         self._due = 0.0
-        self._serving = self._spent = 0.0  # processor seconds of the event loop, and of the images
         self._looked: tuple[float, float, float] | None = None  # monotonic time, seconds of serving, of the process
 
     def is_due(self, now: float) -> bool:
@@ -28,19 +27,11 @@ class Pace:
         self._due = now + self.interval_s - (late_s if late_s < self.interval_s else 0.0)
         return True
 
-    def made(self, seconds: float) -> None:
-        """An image took `seconds` of processor time."""
-        self._spent += seconds
-
-    def served(self) -> None:
-        """Note what the event loop's thread, which calls this, has used so far."""
-        self._serving = time.thread_time()
-
     def look(self, now: float) -> None:
         """Adapt the interval once a second."""
         if self._looked is not None and now - self._looked[0] < MEASURE_S:
             return
-        serving, process = self._serving + self._spent, time.process_time()
+        serving, process = time.thread_time(), time.process_time()
         if self._looked is not None:
             _, serving_before, process_before = self._looked
             self.adapt(serving - serving_before, process - process_before)
