@@ -27,6 +27,7 @@ from fer_train.data import FER2013_CLASSES, FaceData
 from fer_train.evaluation.metrics import softmax
 from fer_train.networks import Network
 from fer_train.networks.checkpoint import Checkpoint, save_checkpoint
+from tests.schemas import check
 
 
 def ignore(_line: str) -> None:
@@ -94,6 +95,7 @@ def test_the_files_hold_no_path_of_this_machine(finished, checkpoint_file: Path)
 
 def test_the_report_has_every_figure(finished) -> None:
     report = finished.report
+    check(report, "export")
     assert set(report) == {
         "schema", "checkpoint", "files", "parity", "agreement", "accuracy", "calibration", "latency_ms",
         "latency_ratio", "fused_operators", "gates", "notes", "versions", "machine",

@@ -12,6 +12,7 @@ from fer_edge.demo.scene import draw_scene
 from fer_edge.opencv import cv2
 from fer_export.compare import Change, changes
 from fer_train.data import FaceData
+from tests.schemas import check
 
 
 def test_changed_predictions_are_counted_by_pair_with_those_that_are_right(faces: FaceData) -> None:
@@ -28,6 +29,7 @@ def test_fp32_and_int8_are_compared(fer_export, finished, faces_csv: Path, tmp_p
     result = fer_export("compare", a, b, "--data", faces_csv, "--json", tmp_path / "c.json")
     assert (result.code, result.stderr) == (0, "")
     stored, report = json.loads((tmp_path / "c.json").read_text()), finished.report
+    check(stored, "compare")
     for place, name in (("a", "fp32"), ("b", "int8")):
         assert stored[place]["accuracy"] == report["accuracy"][name]
         assert stored[place]["macro_f1"] == report["accuracy"][f"{name}_macro_f1"]

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from fer_train.detection.network import STRIDES, Luma, cell_grid
 from fer_train.detection.synthesis import pool
 from fer_train.detection.synthesis.scenes import MAX_FACES, SCENE_PX
 from fer_train.detection.trainer import save_detector
+from tests.schemas import check
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +124,7 @@ def test_the_runtime_runs_it_on_an_image_of_any_size(graph: onnx.ModelProto, tmp
 def test_an_export_writes_both_precisions_and_what_was_measured(checkpoint: Path, scenes: Path) -> None:
     report, written = run_export(options(checkpoint, scenes, force=True))
     assert [path.name for path in written] == ["d.onnx", "d.int8.onnx", "d.export.json"]
+    check(json.loads(written[2].read_text()), "export")
     checked = {gate["name"]: gate for gate in report.to_json()["gates"]}
     assert checked["int8_convolutions"]["value"] == 25
     assert checked["float_convolutions"]["value"] == 0

@@ -117,7 +117,7 @@ def test_people_kept_aside_are_a_truth_that_weighs_as_much_as_the_votes(
     people = people_of(voted, 6)
     truths, notes = find_truths(voted, replace(checkpoint, heads=(head,)), people)
     truth = truths["people"]
-    assert not notes and truth.description == "FER+ majorities of PublicTest and people of crowd kept aside"
+    assert not notes and truth.description == "FER+ majorities of PublicTest and faces of crowd kept aside"
     test = truth.data.split("PublicTest")
     assert len(test) == 48
     np.testing.assert_allclose(truth.weights, [1 / 42] * 42 + [1 / 6] * 6)

@@ -23,6 +23,7 @@ from fer_train.evaluation.metrics import softmax
 from fer_train.networks.checkpoint import Checkpoint, save_checkpoint
 from fer_train.networks.heads import Head
 from fer_train.networks.inference import predict_logits
+from tests.schemas import check
 
 OWN = "temperature"  # a head may have the name of a tensor
 NAMES = ("people", "ferplus", "faces", OWN)
@@ -111,6 +112,7 @@ def test_the_contract_has_the_truth_and_the_confusion_of_each_head(exported: Pat
 
 def test_export_json_has_gates_and_figures_per_head(exported: Path) -> None:
     report = json.loads((exported / "m.export.json").read_text())
+    check(report, "export")
     gates = {gate["name"] for gate in report["gates"]}
     for name in NAMES:
         assert {f"parity_max_abs_delta_{name}", f"int8_batch_delta_{name}", f"agreement_{name}"} <= gates
@@ -132,6 +134,7 @@ def test_compare_shows_all_heads_in_common(
     assert result.stderr.startswith("note: accuracy not measured:") and f"the head {OWN} of" in result.stderr
     rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if line.split()[:1]}
     stored = json.loads(scores.read_text())
+    check(stored, "compare")
     assert [head["head"] for head in stored["heads"]] == list(NAMES)
     for head in stored["heads"][:3]:
         shown = rows[head["head"]]

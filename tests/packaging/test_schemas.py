@@ -1,11 +1,10 @@
 """The JSON Schemas of docs/schemas describe what the commands write: values fit, and every key is declared."""
 
 import json
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import jsonschema
@@ -19,38 +18,9 @@ from fer_edge.results import Face, FrameResult
 from fer_edge.serve.changes import ChangeDetector
 from fer_edge.serve.mqtt.state import StateFeed
 from fer_edge.serve.run_state import RunState
+from tests.schemas import SCHEMAS, check, schema, undeclared
 
-SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-
-
-def schema(name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator.check_schema(loaded)
-    return loaded
-
-
-def undeclared(value: Any, node: dict[str, Any], root: dict[str, Any], where: str = "") -> Iterator[str]:
-    """Keys of `value` that the schema `node` neither names nor allows by a rule for other keys."""
-    if "$ref" in node:
-        node = root["$defs"][node["$ref"].rpartition("/")[2]]
-    if isinstance(value, dict) and "properties" in node:
-        for key, item in value.items():
-            if key in node["properties"]:
-                yield from undeclared(item, node["properties"][key], root, f"{where}.{key}")
-            elif "additionalProperties" not in node:
-                yield f"{where}.{key}"
-    elif isinstance(value, dict) and isinstance(node.get("additionalProperties"), dict):
-        for key, item in value.items():
-            yield from undeclared(item, node["additionalProperties"], root, f"{where}.{key}")
-    elif isinstance(value, list) and isinstance(node.get("items"), dict):
-        for item in value:
-            yield from undeclared(item, node["items"], root, f"{where}[]")
-
-
-def check(value: Any, name: str) -> None:
-    rules = schema(name)
-    jsonschema.validate(value, rules, jsonschema.Draft202012Validator)
-    assert list(undeclared(value, rules, rules)) == []
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +90,20 @@ def test_contracts_of_the_shipped_files_fit_their_schema(path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     metadata = {entry.key: entry.value for entry in onnx.load(str(path), load_external_data=False).metadata_props}
     check(json.loads(metadata[METADATA_KEY]), "contract")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "detector.json"])
+def test_the_lists_of_shipped_files_fit_their_schema(name: str) -> None:
+    check(json.loads((ROOT / "models" / "fer_models" / name).read_text(encoding="utf-8")), "manifest")
+
+
+def test_every_schema_is_on_the_page_of_formats_and_held_against_real_output() -> None:
+    page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    for path in SCHEMAS.glob("*.json"):
+        name = path.name.removesuffix(".schema.json")
+        assert f"](schemas/{path.name})" in page, name
+        assert re.search(rf'check\([^\n]*, "{name}"\)|{path.name}', tests), name
 
 
 def test_a_value_that_does_not_fit_is_found() -> None:

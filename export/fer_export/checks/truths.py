@@ -142,7 +142,7 @@ def with_people(truth: HeadTruth, people: FaceData) -> HeadTruth:
         votes=None,
     )
     rows = len(first.rows) + np.arange(len(kept))
-    second = Truth(f"people of {people.title} kept aside", rows, kept.labels, by_class=True)
+    second = Truth(f"faces of {people.title} kept aside", rows, kept.labels, by_class=True)
     return HeadTruth(both, (first, second) if len(first.rows) else (second,))
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from fer_edge.cli.commands import edge
 from fer_edge.errors import DataError, MissingExtraError, OutputError
+from tests.schemas import check
 
 from .conftest import LABELS, line
 
@@ -143,6 +144,7 @@ def test_corrected_shares_stand_beside_the_counted_ones(analyze, results, tmp_pa
     run_report(tmp_path / "other.json", confusion=CONFUSION)
     analyze("faces.jsonl", "--run-report", "other.json", "--json", "summary.json", "--out", "report.html")
     summary = json.loads((tmp_path / "summary.json").read_text())
+    check(summary, "summary")
     correction = summary["correction"]
     assert sum(row["share"] for row in correction["shares"].values()) == pytest.approx(1.0, abs=1e-4)
     assert correction["shares"]["happy"]["counted"] == pytest.approx(0.5)
@@ -176,7 +178,9 @@ def test_results_without_a_face_have_a_report(analyze, results, tmp_path: Path) 
     page = (tmp_path / "report.html").read_text()
     checked(page)
     assert "No face was seen in 5 frames" in page
-    assert json.loads((tmp_path / "summary.json").read_text())["rows"] == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    check(summary, "summary")
+    assert summary["rows"] == 0
 
 
 def test_a_csv_without_a_row_says_that_nobody_was_seen(analyze, results, capsys: pytest.CaptureFixture[str]) -> None:
@@ -204,6 +208,7 @@ def test_two_runs_are_compared(analyze, results, tmp_path: Path, capsys: pytest.
     results("b.jsonl", changing(0.8, seed=2))
     analyze("--compare", "a.jsonl", "b.jsonl", "--out", "both.html", "--json", "both.json")
     found = json.loads((tmp_path / "both.json").read_text())
+    check(found, "comparison")
     assert found["differences"]["sad"]["difference"] == pytest.approx(0.6, abs=0.08)
     assert found["differences"]["sad"]["clear"] and not found["differences"]["neutral"]["clear"]
     checked((tmp_path / "both.html").read_text())

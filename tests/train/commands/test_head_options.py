@@ -103,7 +103,7 @@ def test_a_run_with_heads_reports_each_against_its_own_truth(
     assert metrics["heads"]["ferplus"]["labels"] == list(FERPLUS_CLASSES)
     people = metrics["heads"]["people"]
     assert [truth["truth"] for truth in people["truths"]] == [
-        "FER+ majorities of PublicTest", "people of people kept aside",
+        "FER+ majorities of PublicTest", "faces of people kept aside",
     ]  # fmt: skip
     assert [truth["images"] for truth in people["truths"]] == [21, 6]
     assert metrics["accuracy"] == people["accuracy"], "top-level figures are the first head's"
@@ -113,7 +113,7 @@ def test_a_run_with_heads_reports_each_against_its_own_truth(
         assert stored.keys() <= METRICS_SCHEMA["$defs"]["head"]["properties"].keys()
     log = capsys.readouterr().err
     assert "head mine: 7 classes, measured against labels of PublicTest (21 faces)" in log
-    assert "Head people, people of people kept aside: accuracy" in log
+    assert "Head people, faces of people kept aside: accuracy" in log
     name, *words = shlex.split(log.splitlines()[-1])
     given = export.make_context(name, words).params  # it measures the heads against what they were trained on
     assert given["checkpoint"] == tmp_path / "best.pt"

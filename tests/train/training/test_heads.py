@@ -97,7 +97,7 @@ def test_each_head_has_its_truths(people: FaceData) -> None:
     assert majority.labels.tolist() == [(value + 1) % 7 for value in data.labels[7:20]]
     also, kept = said.truths
     assert also.rows.tolist() == majority.rows.tolist()
-    assert kept.description == "people of people kept aside"
+    assert kept.description == "faces of people kept aside"
     assert kept.rows.tolist() == [14, 15, 16, 17, 18], "contempt is no class of this head"
     assert kept.by_class
     measured = measured_faces(data, said)

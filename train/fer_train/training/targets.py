@@ -157,7 +157,7 @@ def _votes_head(
         sources.append(f"faces of {more.title}")
         rows = np.flatnonzero(kept.labels < len(classes))
         if name == PEOPLE and len(rows):
-            truth = Truth(f"people of {more.title} kept aside", len(test) + rows, kept.labels[rows], by_class=True)
+            truth = Truth(f"faces of {more.title} kept aside", len(test) + rows, kept.labels[rows], by_class=True)
             truths.append(truth)
     return HeadTargets(name, classes, targets.astype(np.float32), tuple(truths), weight, ", ".join(sources))
 
