@@ -104,7 +104,7 @@ pi: .venv-dev/installed
 
 # Everything, editable: reinstalled when a dependency changes.
 .venv-dev/installed: pyproject.toml
-	@echo 'Installing everything into .venv-dev, torch too: some minutes, 2 GB of disk.'
+	@echo 'Installing everything into .venv-dev, torch too: some minutes, and up to 6 GB of disk.'
 	$(call make_venv,.venv-dev)
 	.venv-dev/bin/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@$(DEV)/python -c 'import cv2' 2> /dev/null || { \

@@ -37,7 +37,7 @@ def with_votes(data: FaceData, positions: npt.NDArray[np.int64] | None, path: Pa
     votes, usage = _read(path)
     if positions is None:
         positions = _positions_by_name(data, path)
-    fits = len(votes) > positions.max(initial=-1)
+    fits = len(votes) > int(positions.max(initial=-1))
     if fits and usage is not None and data.usage.any():
         fits = bool((usage.to_numpy()[positions] == data.usage).all())
     if not fits:

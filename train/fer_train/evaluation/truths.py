@@ -43,7 +43,7 @@ class Truth:
         if not self.by_class:
             return float(hits.mean())
         present, counts = np.unique(self.labels, return_counts=True)
-        counted = present[counts >= min(MIN_CLASS_FACES, counts.max())]
+        counted = present[counts >= min(MIN_CLASS_FACES, int(counts.max()))]
         return float(np.mean([hits[self.labels == label].mean() for label in counted]))
 
 

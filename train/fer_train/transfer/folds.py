@@ -24,7 +24,7 @@ def make_folds(labels: Labels, names: Sequence[str]) -> tuple[Labels, bool]:
     fold is a run of files in the order of their names, so that neighbors in a video stay together.
     """
     people = np.array([person_of(name) for name in names])
-    count = int(min(MAX_FOLDS, np.bincount(labels)[np.unique(labels)].min()))
+    count = min(MAX_FOLDS, int(np.bincount(labels)[np.unique(labels)].min()))
     sizes = {person: int((people == person).sum()) for person in np.unique(people).tolist()}
     folds, load = np.zeros(len(labels), np.int64), np.zeros(max(count, 1))
     for person in sorted(sizes, key=lambda each: (-sizes[each], each)):
