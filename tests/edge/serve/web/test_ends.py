@@ -1,7 +1,9 @@
 """How watching begins and ends, what viewers see meanwhile, and what --blur and --aggregate keep from them."""
 
 import asyncio
+import itertools
 import json
+import logging
 import re
 import signal
 import socket
@@ -12,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -119,9 +122,9 @@ def test_a_jpeg_is_made_once_for_all_and_only_while_somebody_watches(
     made: list[int] = []
     encode = hub.encode
 
-    def counted(image: Image) -> Any:
+    def counted(image: Image, size: tuple[int, int] | None = None) -> Any:
         made.append(int(image[0, 0, 0]))
-        return encode(image)
+        return encode(image, size)
 
     monkeypatch.setattr(hub, "encode", counted)
     for _ in range(5):
@@ -139,6 +142,21 @@ def test_a_jpeg_is_made_once_for_all_and_only_while_somebody_watches(
     assert [answer.headers["x-frame"] for answer in answers] == ["5"] * len(clients)
     assert len({answer.body for answer in answers}) == 1
     assert made == [77]
+
+
+def test_a_picture_that_can_not_be_made_is_logged_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = open_stream(server, "/api/v1/live")
+    next(live(stream))
+    monkeypatch.setattr("fer_edge.serve.web.live.hub.encode", Mock(side_effect=MemoryError("no memory left")))
+    server.fed_by(server.feed)
+    seen = [name for name, _, _ in itertools.islice(live(stream), 2)]
+    stream.close()
+    assert seen == ["status"] * 2  # it goes on
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
+        "--serve: viewers get no picture: no memory left"
+    ]
 
 
 def test_no_more_than_ten_ticks_a_second_are_made_and_none_for_a_client_that_takes_nothing(

@@ -8,6 +8,7 @@ clients, and only if one waits for it.
 import asyncio
 import contextlib
 import json
+import logging
 import math
 import time
 from collections import deque
@@ -20,6 +21,8 @@ from fer_edge.serve.web.live.history import History
 from fer_edge.serve.web.live.images import draw, encode
 from fer_edge.serve.web.live.mailbox import DRAWN, MAX_NOTES, PICTURE, Mailbox, Note, Tick
 from fer_edge.serve.web.live.pace import Pace
+
+log = logging.getLogger(__name__)
 
 LINGER_S = 1.0  # who asked for one image will soon ask for the next
 
@@ -41,7 +44,7 @@ class Hub:
         self._lingering: dict[str, float] = {}  # what clients wanted that have left, and until when it is made
         self._pace = Pace()
         self._tick: Tick | None = None
-        self._tick_comes = False
+        self._tick_comes = self._failed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._viewers = 0
 
@@ -89,7 +92,12 @@ class Hub:
 
     def _next_tick(self) -> None:
         self._tick_comes = False
-        self._make_tick()
+        try:
+            self._make_tick()
+        except Exception as error:  # noqa: BLE001 - the run goes on
+            if not self._failed:
+                log.warning("--serve: viewers get no picture: %s", " ".join(str(error).split()))
+            self._failed = True
         self._pace.look(time.monotonic())
 
     def _make_tick(self) -> None:
