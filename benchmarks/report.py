@@ -38,6 +38,7 @@ ORDER = (
     "detector",
     "runtime",
     "footprint",
+    "packages",
     "training",
     "serving",
     "soak",
@@ -60,6 +61,8 @@ def read_runs(folder: Path) -> dict[str, dict[str, Any]]:
             raise DataError(f"{path} can't be read as JSON ({error}): run its benchmark again") from error
         if not isinstance(content, dict):
             raise DataError(f"{path} is not a JSON object: run its benchmark again")
+        if not isinstance(content.get("tables", []), list):
+            raise DataError(f"{path} has the form of an earlier release: run its benchmark again")
         runs[path.stem] = content
     if not runs:
         raise DataError(f"{folder} holds no JSON files: run `make bench` first")

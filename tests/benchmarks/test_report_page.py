@@ -154,9 +154,10 @@ def test_a_folder_without_json_or_with_a_broken_file_is_refused(tmp_path: Path) 
     (tmp_path / "latency.json").write_text("{")
     with pytest.raises(DataError, match=r"latency\.json can't be read as JSON"):
         read_runs(tmp_path)
-    (tmp_path / "latency.json").write_text("[]")
-    with pytest.raises(DataError, match="is not a JSON object"):
-        read_runs(tmp_path)
+    for content, says in (("[]", "is not a JSON object"), ('{"tables": {}}', "form of an earlier release")):
+        (tmp_path / "latency.json").write_text(content)
+        with pytest.raises(DataError, match=says):
+            read_runs(tmp_path)
 
 
 def test_markdown_aligns_numbers_right_and_words_left() -> None:
