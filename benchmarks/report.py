@@ -336,7 +336,11 @@ def main(folder: Path, out: Path, images: Path, again: Path | None) -> None:
     runs = read_runs(folder)
     second = read_runs(again) if again is not None else None
     plots = copied_plots(folder, list(runs), images, out.with_suffix("") / "page.md")
-    for page, content in pages(runs, plots, second, out).items():
+    try:
+        written = pages(runs, plots, second, out)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{folder}: a results file is incomplete ({error!r}): run its benchmark again") from error
+    for page, content in written.items():
         page.parent.mkdir(exist_ok=True)
         with atomic_write(page) as part:
             part.write_text(wrapped(content).rstrip() + "\n", encoding="utf-8")

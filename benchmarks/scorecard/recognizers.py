@@ -186,7 +186,10 @@ def read_results(folder: Path) -> dict[str, Mapping[str, Any]]:
               help="What the table was made from.  [default: benchmarks/scorecard/recognizers.json]")  # fmt: skip
 def main(folder: Path, readme: Path, stored: Path) -> None:
     """Store the rows, write the table, print it."""
-    content = to_json(read_results(folder))
+    try:
+        content = to_json(read_results(folder))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{folder}: a results file is incomplete ({error!r}): run its benchmark again") from error
     document = replaced(readme.read_text(encoding="utf-8"), markdown(content))
     write_json(stored, content)
     with atomic_write(readme) as part:

@@ -160,6 +160,15 @@ def test_a_folder_without_json_or_with_a_broken_file_is_refused(tmp_path: Path) 
             read_runs(tmp_path)
 
 
+def test_an_incomplete_results_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "latency.json").write_text('{"benchmark": "latency", "figures": [{"name": "a / b"}]}')
+    (tmp_path / "docs").mkdir()
+    result = CliRunner().invoke(main, [str(tmp_path), "--out", str(tmp_path / "docs" / "page.md")])
+    assert isinstance(result.exception, DataError)
+    assert "incomplete (KeyError('values')): run its benchmark again" in str(result.exception)
+    assert list((tmp_path / "docs").iterdir()) == []
+
+
 def test_markdown_aligns_numbers_right_and_words_left() -> None:
     assert markdown_table(("", "ms", "what"), [("a", "5.0", "word"), ("b", "–", "7")]).splitlines()[1] == (
         "| --- | ---: | --- |"

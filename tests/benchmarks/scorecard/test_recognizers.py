@@ -105,6 +105,11 @@ def test_a_folder_without_results_and_a_document_without_comments_are_refused(tm
     ran = CliRunner().invoke(main, [str(tmp_path)])
     assert isinstance(ran.exception, DataError)
     assert "holds no results" in str(ran.exception)
+    for content in ('{"benchmark": "people"}', "[]", '{"benchmark": "people", "values": {"scores": {"a": 1}}}'):
+        (tmp_path / "people.json").write_text(content)
+        ran = CliRunner().invoke(main, [str(tmp_path)])
+        assert isinstance(ran.exception, DataError), content
+        assert "incomplete" in str(ran.exception)
 
 
 def test_the_readme_has_the_stored_table() -> None:
