@@ -59,7 +59,7 @@ def test_added_epochs_keep_the_options_and_tell_the_schedule(
 ) -> None:
     before = state(copy)
     assert fer_train("--data", faces_csv, "--out", copy, "--resume", "--epochs", 3) == 0
-    line = "Epochs 3 to 3 are added: their learning rate falls from 0.0026 (20% of the peak) to 0 by a cosine"
+    line = "Epoch 3 is added: the learning rate falls from 0.0026 (20% of the peak) to 0 by a cosine"
     assert line in capsys.readouterr().err
     after = state(copy)
     assert after["options"] == before["options"] | {"epochs": 3, "extended": (2,)}

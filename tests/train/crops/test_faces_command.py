@@ -127,6 +127,10 @@ def test_an_earlier_folder_is_kept_unless_told_and_moved_faces_stay(
     capsys.readouterr()
     assert run_fer_train(*arguments) == 1
     assert "already holds faces: name another --out, or pass --overwrite" in one_line(capsys)
+    before = {path: path.read_bytes() for path in out.rglob("*.*")}
+    cv2.imwrite(str(tmp_path / "empty.png"), np.zeros((200, 200), np.uint8))
+    assert run_fer_train("faces", tmp_path / "empty.png", "--out", out, "--overwrite") == 1
+    assert {path: path.read_bytes() for path in out.rglob("*.*")} == before, "nothing is replaced by nothing"
     assert run_fer_train("faces", photos / "Bob_0001.png", "--out", out, "--overwrite") == 0
     kept = {str(path.relative_to(out)) for path in out.rglob("*.*")}
     assert kept == {"happy/mine.png", "unsorted/Bob_0001.png", "faces.csv", "contact-sheet-001.png"}

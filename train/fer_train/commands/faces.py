@@ -1,9 +1,10 @@
 """The command `fer-train faces`: cut faces out of videos and photos, to sort them by label."""
 
 import contextlib
+import functools
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,11 +65,11 @@ def faces(
     files = _files(sources)
     name = detector or default_detector(detector_model)
     cutter = FaceCutter(open_detector(name, detector_model, min_face, threads=os.cpu_count() or 1), size)
-    if overwrite and out.exists() and any(out.iterdir()):
-        remove_earlier(out)
     folder, unread = FacesFolder(out), list[str]()
     try:
-        left_out = _add_all(_cuts(files, cutter, every, table, unread), folder, table)
+        replaced = overwrite and out.exists() and any(out.iterdir())
+        before_first = functools.partial(remove_earlier, out) if replaced else None
+        left_out = _add_all(_cuts(files, cutter, every, table, unread), folder, table, before_first)
         if table is not None and keep_aside is not None and folder.rows:
             folder.keep_aside(table.classes, keep_aside, seed)
     finally:
@@ -157,17 +158,22 @@ def _cuts_of(source: str, name: str, cutter: "FaceCutter", every_s: float, label
                 yield from cutter.video(opened, name, every_s, bar.update)
 
 
-def _add_all(cuts: Iterator["Cut"], folder: "FacesFolder", labels: "Labels | None") -> int:
-    """Write the faces; return how many have no label and were left out."""
+def _add_all(
+    cuts: Iterator["Cut"], folder: "FacesFolder", labels: "Labels | None", before_first: Callable[[], None] | None
+) -> int:
+    """Write the faces; return how many have no label and were left out.
+
+    before_first: called before the first face is written: without one, an earlier run's faces stay.
+    """
     left_out = 0
     for cut in cuts:
         label = None if labels is None else labels.of(cut)
-        if label is not None:
-            folder.add(cut, label.emotion, label.person)
-        elif labels is None:
-            folder.add(cut)
-        else:
+        if labels is not None and label is None:
             left_out += 1
+            continue
+        if before_first is not None and not folder.rows:
+            before_first()
+        folder.add(cut, label.emotion, label.person) if label is not None else folder.add(cut)
     return left_out
 
 

@@ -186,6 +186,8 @@ def _with_head(trunk: "Checkpoint", name: str, faces: "FaceData", fitted: _Fitte
 
 
 def _log_result(metrics: dict[str, Any], seconds: float) -> None:
+    from fer_train.evaluation.metrics import recall_text
+
     low, high = metrics["accuracy_interval"]
     echo_line(
         f"Accuracy {metrics['accuracy']:.1%} (95 % interval {low:.0%} to {high:.0%}) on {metrics['images']:,} faces, "
@@ -194,4 +196,4 @@ def _log_result(metrics: dict[str, Any], seconds: float) -> None:
     )
     for label, row in metrics["per_class"].items():
         few = "  few: this may be luck" if row["support"] < FEW_FACES else ""
-        echo_line(f"  {label:12} recall {row['recall']:6.1%}  ({row['support']:,} faces){few}", err=True)
+        echo_line(f"  {label:12} recall {recall_text(row):>6}  ({row['support']:,} faces){few}", err=True)

@@ -54,10 +54,9 @@ def log_start(faces: "FaceData", trainer: "Trainer", notes: tuple[str, ...] = ()
         )
     if options.extended:
         rate = ADDED_RATE * options.recipe.learning_rate
-        _log(
-            f"Epochs {options.extended[-1] + 1} to {options.epochs} are added: their learning rate falls from {rate:g} "
-            f"({ADDED_RATE:.0%} of the peak) to 0 by a cosine"
-        )
+        first, last = options.extended[-1] + 1, options.epochs
+        added = f"Epoch {last} is" if first == last else f"Epochs {first} to {last} are"
+        _log(f"{added} added: the learning rate falls from {rate:g} ({ADDED_RATE:.0%} of the peak) to 0 by a cosine")
     if trainer.stopped_early:
         _log(f"No improvement in {options.patience} epochs: --patience 0 continues; only the reports are left to write")
     elif trainer.is_done:
@@ -123,6 +122,7 @@ def log_early_stop(trainer: "Trainer") -> None:
 
 def log_result(trainer: "Trainer", given: Mapping[str, Any]) -> None:
     """Print the best epoch's metrics and the command that exports it. given: the values of the command line."""
+    from fer_train.evaluation.metrics import recall_text
     from fer_train.networks.checkpoint import load_checkpoint
 
     best, out = trainer.out / "best.pt", trainer.out
@@ -140,7 +140,8 @@ def log_result(trainer: "Trainer", given: Mapping[str, Any]) -> None:
         f"macro-F1 {metrics['macro_f1']:.3f}, calibration error {metrics['ece']:.3f}"
     )
     for label, row in metrics["per_class"].items():
-        _log(f"  {label:10} precision {row['precision']:6.1%}  recall {row['recall']:6.1%}  ({row['support']:,} faces)")
+        recall = recall_text(row)
+        _log(f"  {label:10} precision {row['precision']:6.1%}  recall {recall:>6}  ({row['support']:,} faces)")
     _log(f"Wrote {best} and its reports. Next:")
     _log(f"  {command_line(_export_words(out, given))}")
 

@@ -1,6 +1,6 @@
 """Metrics of probabilities against labels: accuracy, macro-F1, confusion and calibration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,15 @@ def score(
         "per_class": pd.DataFrame(per_class, index=list(classes)).to_dict("index"),
         "confusion": confusion.tolist(),
     }
+
+
+def recall_text(row: Mapping[str, float]) -> str:
+    """The recall in a row of per_class, in percent; "-" for a class without faces, of which none can be found.
+
+    >>> recall_text({"recall": 0.5, "support": 4}), recall_text({"recall": 0.0, "support": 0})
+    ('50.0%', '-')
+    """
+    return f"{row['recall']:.1%}" if row["support"] else "-"
 
 
 def expected_calibration_error(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fer_edge.errors import DataError
 from fer_edge.guards.text import printable
 from fer_train.data import TRAINING, FaceData, align_classes, also_in, majority_labels
-from fer_train.evaluation.metrics import cross_fitted_probabilities, expected_calibration_error, score
+from fer_train.evaluation.metrics import cross_fitted_probabilities, expected_calibration_error, recall_text, score
 from fer_train.evaluation.predictors import Predictor, Probabilities, logits_from, uncalibrated
 from fer_train.tables import aligned
 
@@ -75,7 +75,7 @@ class Evaluation:
         lines += [f"{name:16}{value}" for name, value in self._figures()]
         rows = [("", "precision", "recall", "F1", "faces")]
         for label, row in metrics["per_class"].items():
-            values = (f"{row['precision']:.1%}", f"{row['recall']:.1%}", f"{row['f1']:.3f}")
+            values = (f"{row['precision']:.1%}", recall_text(row), f"{row['f1']:.3f}")
             rows.append((label, *values, str(row["support"])))
         return "\n".join([*lines, "", *aligned(rows)])
 

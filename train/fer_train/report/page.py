@@ -36,7 +36,9 @@ th:first-child, td:first-child, table.text td { text-align: left } table.text td
 figure { margin: 1rem 0 1.6rem }
 img { max-width: 100%; max-height: 46rem; width: auto; height: auto; background: #fff; border-radius: .4rem }
 summary { cursor: pointer; margin: .6rem 0 }
-@media print { .wide { overflow: visible } details > * { display: block } }
+@media print {
+  .wide { overflow: visible } details::details-content { content-visibility: visible; block-size: auto }
+  h2, h3, .faint { break-after: avoid } table:not(.text), tr, figure { break-inside: avoid } }
 """
 
 

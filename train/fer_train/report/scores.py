@@ -9,7 +9,7 @@ import numpy as np
 
 from fer_edge import __version__
 from fer_train.data import FaceData
-from fer_train.evaluation.metrics import wilson_interval
+from fer_train.evaluation.metrics import recall_text, wilson_interval
 from fer_train.networks.heads import Head
 from fer_train.report.page import Html, cards, element, joined, picture, shaded, table, write_page
 
@@ -38,9 +38,11 @@ def scores_of(heads: Sequence[Head]) -> list[Scores]:
     """The scores of every head against each of its truths; heads without metrics are left out."""
     found = []
     for head in heads:
-        for metrics in head.metrics.get("truths", [head.metrics] if "confusion" in head.metrics else []):
-            truth, split = metrics.get("truth") or head.truth, metrics.get("split") or head.metrics["split"]
-            found.append(Scores(head.name, truth if split in truth else f"{truth}, {split}".strip(", "), metrics))
+        if "truths" in head.metrics:  # each says what it is
+            found += [Scores(head.name, metrics["truth"], metrics) for metrics in head.metrics["truths"]]
+        elif "confusion" in head.metrics:
+            truth, split = head.truth, head.metrics["split"]
+            found.append(Scores(head.name, truth if split in truth else f"{truth}, {split}".strip(", "), head.metrics))
     return found
 
 
@@ -119,7 +121,7 @@ def _figures(scores: Sequence[Scores]) -> Html:
 
 def _per_class(metrics: Mapping[str, Any]) -> Html:
     rows = [
-        [name, f"{row['precision']:.1%}", f"{row['recall']:.1%}", f"{row['f1']:.3f}", f"{row['support']:,}"]
+        [name, f"{row['precision']:.1%}", recall_text(row), f"{row['f1']:.3f}", f"{row['support']:,}"]
         for name, row in metrics["per_class"].items()
     ]
     return table(["class", "precision", "recall", "F1", "faces"], rows)
