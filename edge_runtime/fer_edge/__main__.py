@@ -3,12 +3,16 @@
 import gc
 import os
 import signal
+import sys
 
 from fer_edge.guards.early_signals import end_at_once
+from fer_edge.opencv import load_early
 
 TYPE_CHECKING = False  # see fer_edge/__init__.py
 if TYPE_CHECKING:
     from typing import NoReturn
+
+WITHOUT_OPENCV = {"help", "--help", "--version", "analyze", "notice"}
 
 
 def main() -> "NoReturn":
@@ -19,6 +23,8 @@ def main() -> "NoReturn":
     # numpy's OpenBLAS starts a thread per core on import. That takes a good part of the import time of numpy, OpenCV
     # and onnxruntime together, and we multiply no matrices.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if not WITHOUT_OPENCV.intersection(sys.argv):
+        load_early()
     gc.disable()  # what imports create stays alive: collecting meanwhile only costs time
     try:
         from fer_edge.cli.commands import edge

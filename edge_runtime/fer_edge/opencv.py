@@ -1,25 +1,67 @@
-"""The only module that imports cv2: with its logs off, and with a one-line error if it can't be loaded."""
+"""The only module that imports cv2: with its logs off, and with a one-line error if it can't be loaded.
 
+cv2 is imported when `from fer_edge.opencv import cv2` first asks for it. Its library has 70 MB, and to link it takes as
+long as half of Python's own start: `load_early` lets a thread do that while Python imports other modules.
+"""
+
+import contextlib
 import os
+import sys
 
 from fer_edge.errors import FerError
 from fer_edge.guards.shortages import shortage
 
-# OpenCV and FFmpeg write to the C stderr, thousands of lines for some streams. Both read these variables at import;
-# a user who wants the logs sets them before.
+TYPE_CHECKING = False  # see fer_edge/__init__.py
+if TYPE_CHECKING:
+    import cv2
+
+# OpenCV and FFmpeg write to the C stderr, thousands of lines for some streams. Both read these variables when they are
+# loaded; a user who wants the logs sets them before.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
 # How many packets of sound, or damaged ones, may come between two frames. OpenCV's 4,096 are 100 s of sound, after
 # which a film would seem to end.
 os.environ.setdefault("OPENCV_FFMPEG_READ_ATTEMPTS", "10000000")
 
-try:
-    import cv2
-except ImportError as error:
-    if (cause := shortage(error)) is not None:
-        raise FerError(f"OpenCV can't be loaded: {cause}") from error
-    raise FerError(
-        f"OpenCV can't be loaded ({error}): on Debian and Raspberry Pi OS, sudo apt-get install libgl1 libglib2.0-0"
-    ) from error
+__all__ = ["cv2", "load_early"]
 
-__all__ = ["cv2"]
+
+def __getattr__(name: str) -> object:
+    if name != "cv2":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        import cv2
+    except ImportError as error:
+        if (cause := shortage(error)) is not None:
+            raise FerError(f"OpenCV can't be loaded: {cause}") from error
+        raise FerError(
+            f"OpenCV can't be loaded ({error}): on Debian and Raspberry Pi OS, sudo apt-get install libgl1 libglib2.0-0"
+        ) from error
+    globals()["cv2"] = cv2
+    return cv2
+
+
+def load_early() -> None:
+    """Let a thread link OpenCV's library, so that the import of cv2 finds it ready. On Linux only.
+
+    Python links libraries while it holds its lock, so an import of cv2 in a thread would only stop the other imports. A
+    function called through ctypes does not hold it. Faults are left to the import.
+    """
+    if sys.platform == "linux" and "cv2" not in sys.modules:
+        import _thread  # threading takes longer, and nobody waits for this thread
+
+        with contextlib.suppress(RuntimeError):  # no thread is left
+            _thread.start_new_thread(_link, ())
+
+
+def _link() -> None:
+    with contextlib.suppress(Exception):
+        from importlib.machinery import PathFinder
+
+        found = PathFinder.find_spec("cv2")
+        folder = os.path.dirname(found.origin or "") if found is not None else ""  # noqa: PTH120 - pathlib takes longer
+        for name in os.listdir(folder) if folder else ():  # noqa: PTH208
+            if name.startswith("cv2.") and name.endswith(".so"):
+                import ctypes  # numpy imports it, too
+
+                ctypes.CDLL(None).dlopen(os.fsencode(os.path.join(folder, name)), os.RTLD_NOW)  # noqa: PTH118

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from fer_edge.detectors import DEFAULT_MIN_FACE_PX, default_detector
 from fer_edge.guards.exit_guard import native_calls
+from fer_edge.opencv import load_early
 from fer_edge.pipeline.options import StreamOptions, check_number
 
 if TYPE_CHECKING:
@@ -255,6 +256,7 @@ def _open_networks(
     from fer_edge.pipeline.preload import forget_preloaded, preload_networks
 
     name = default_detector(detector_model) if detector is None else detector
+    load_early()
     try:
         preload_networks(model, name if isinstance(name, str) else None, detector_model, detect_size_px, threads)
         from fer_edge.network.classifier import Classifier
