@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.demo.head import LEFT, TOP, Floats, Grid, Image, Points, blurred, bump, smooth, still_portrait
+from fer_edge.demo.head import LEFT, TOP, Floats, Grid, Image, Points, blurred, bump, smooth
+from fer_edge.demo.portrait import still_portrait
 from fer_edge.opencv import cv2
 
 

@@ -219,11 +219,10 @@ def _paint_ears(canvas: Floats, grid: Grid) -> Floats:
     return alpha
 
 
-@functools.lru_cache(maxsize=4)
-def still_portrait(px: float) -> Image:
+def paint_portrait(px: float) -> Image:
     """All that does not move, at `px` pixels per unit: uint8 BGRA [H, W, 4] over LEFT..RIGHT and TOP..BOTTOM.
 
-    Read-only; the colors are premultiplied by alpha.
+    The colors are premultiplied by alpha.
     """
     grid = Grid(px, LEFT, TOP)
     shape = (round((BOTTOM - TOP) * px), round((RIGHT - LEFT) * px))
@@ -245,5 +244,4 @@ def still_portrait(px: float) -> Image:
     alpha = np.maximum.reduce([back, body, ears, head, hair])[:, :, None]
     opaque = np.concatenate([np.clip(canvas, 0, 255), np.full_like(alpha, 255)], axis=2)
     portrait: Image = (opaque * alpha).round().astype(np.uint8)
-    portrait.setflags(write=False)
     return portrait

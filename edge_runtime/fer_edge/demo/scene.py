@@ -127,24 +127,30 @@ def face_box_at(t: float, size: tuple[int, int] = SIZE) -> tuple[float, float, f
 def _background(size: tuple[int, int]) -> Image:
     """A plain wall in soft light, uint8 BGR [H, W, 3]; read-only."""
     width, height = size
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    x, y = (x - width / 2) / height, y / height - 0.5
+    x = (np.arange(width, dtype=np.float32) - width / 2) / height
+    y = np.arange(height, dtype=np.float32)[:, None] / height - 0.5
     light = np.exp(-((x + 0.32) ** 2 + (y + 0.30) ** 2) / 0.42)
     warm = np.exp(-((x - 0.62) ** 2 + (y - 0.18) ** 2) / 0.20)
     channels = ((132, -16, 0), (124, -20, 8), (112, -26, 26))
-    wall = np.stack([level + 62 * light + fall * y + glow * warm for level, fall, glow in channels], axis=2)
-    image = np.clip(wall - _NOISE_LEVELS / 2, 0, 255).astype(np.uint8)
+    image = np.empty((height, width, 3), np.uint8)
+    for channel, (level, fall, glow) in enumerate(channels):
+        wall = level + 62 * light + fall * y + glow * warm
+        image[:, :, channel] = np.clip(wall - _NOISE_LEVELS / 2, 0, 255)
     image.setflags(write=False)
     return image
 
 
 @functools.lru_cache(maxsize=4)
 def _noise(size: tuple[int, int]) -> Image:
-    """Sensor noise, uint8 0 to _NOISE_LEVELS [H + 64, W + 64, 3], read-only; each frame takes another window of it."""
+    """Sensor noise, uint8 0 to _NOISE_LEVELS [H + 64, W + 64, 3], read-only; each frame takes another window of it.
+
+    It consists of four equal parts, which nobody sees, because the first frame waits for it.
+    """
     width, height = size
     rng = np.random.default_rng(1)
-    grain = rng.normal(_NOISE_LEVELS / 2, 1.6, (height + 64, width + 64, 3))
-    table = np.clip(grain.round(), 0, _NOISE_LEVELS).astype(np.uint8)
+    grain = rng.normal(_NOISE_LEVELS / 2, 1.6, (height // 2 + 33, width // 2 + 33, 3))
+    part = np.clip(grain.round(), 0, _NOISE_LEVELS).astype(np.uint8)
+    table = np.tile(part, (2, 2, 1))
     table.setflags(write=False)
     return table
 

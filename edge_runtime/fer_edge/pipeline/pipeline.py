@@ -111,10 +111,16 @@ class Pipeline:
         ]
 
     def start(self) -> None:
-        """Start the threads; before a stream, run the detector once on a blank image to load its code and caches."""
+        """Start the threads; before a stream, run the detector once on a blank image to load its code and caches.
+
+        Meanwhile a file's first frames are read. Those of a live source would be too old.
+        """
+        capture, *others = self._threads
+        if not self.source.live:
+            capture.start()
         if not self._separate:
             responsive(lambda: self._search(np.zeros((240, 320), dtype=np.uint8)))
-        for thread in self._threads:
+        for thread in (capture, *others) if self.source.live else others:
             thread.start()
 
     def wait(self, timeout_s: float) -> bool:

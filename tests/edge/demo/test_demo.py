@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_edge.demo.head import paint_portrait
+from fer_edge.demo.portrait import STORED_PX, still_portrait
 from fer_edge.demo.scene import CYCLE_S, draw_scene, expression_at, face_box_at
 from fer_edge.detectors.luma import LumaDetector
 from fer_edge.framing import Box, Image, iou
@@ -134,3 +136,15 @@ def test_the_shipped_network_names_every_acted_expression() -> None:
     for t in times:
         (face,) = recognizer(draw_scene(t))
         assert (face.emotion, face.unsure) == (expression_at(t), False), (t, face)
+
+
+def test_the_stored_portrait_is_the_drawn_one() -> None:
+    """After a change of fer_edge.demo.head: python -m fer_edge.demo.portrait."""
+    stored, drawn = still_portrait(STORED_PX), paint_portrait(STORED_PX)
+    assert stored.shape == drawn.shape
+    assert not stored.flags.writeable
+    assert np.abs(stored.astype(int) - drawn).mean() < 0.01  # other processors round differently
+
+
+def test_other_sizes_are_drawn() -> None:
+    assert np.array_equal(still_portrait(1.25), paint_portrait(1.25))
