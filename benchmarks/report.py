@@ -46,6 +46,7 @@ ORDER = (
 )
 REPEATED, OTHERS = "two-runs", "others"  # names of pages that are not one benchmark's
 WIDTH = 100
+AIM_COLUMNS = ("", "measured", "quartiles", "aim", "")
 WITHIN = 0.15  # two medians that differ less agree
 MACHINE_KEYS = ("cpu", "cores", "dot_product", "python", "onnxruntime", "opencv", "numpy", "torch")
 ROOT = Path(__file__).parents[1]
@@ -135,6 +136,9 @@ def section(name: str, content: Mapping[str, Any], plot: str | None) -> str:
         columns, rows = [*map(plain, table["columns"])], [[*map(plain, row)] for row in table["rows"]]
         parts.append("\n\n".join([f"## {plain(table['title'])}", markdown_table(columns, rows), table.get("note", "")]))
     figures = figures_of(content)
+    aims = [figure for figure in figures if figure.target is not None]
+    if aims:
+        parts.append(f"## Aims\n\n{markdown_table(AIM_COLUMNS, [*map(aim_row, aims)])}")
     if figures:
         summary = f"Spread: medians and quartiles of {len(figures)} figures"
         parts.append(f"<details><summary>{summary}</summary>\n\n{figure_lines(figures)}\n\n</details>")
@@ -142,6 +146,24 @@ def section(name: str, content: Mapping[str, Any], plot: str | None) -> str:
     if skipped:
         parts.append("\n".join(["## Left out", "", *(f"- {sentence}" for sentence in skipped)]))
     return "\n\n".join(filter(None, parts))
+
+
+def aim_row(figure: Figure) -> tuple[str, str, str, str, str]:
+    """A figure with a target in the order of AIM_COLUMNS."""
+    measured = f"{number(figure.median)} {figure.unit}".strip()
+    spread = " to ".join(map(number, figure.quartiles))
+    return figure.name, measured, spread, f"{figure.bound} {figure.target:g}", "met" if figure.met else "**missed**"
+
+
+def missed_aims(runs: Runs) -> list[str]:
+    """A sentence that names every aim that was missed, if there are any."""
+    missed = [
+        f"{name}: {figure.name} {number(figure.median)} (aim {figure.bound} {figure.target:g})"
+        for name, content in runs.items()
+        for figure in figures_of(content)
+        if not figure.met
+    ]
+    return [f"**Aims missed in these runs**: {'; '.join(missed)}."] if missed else []
 
 
 def plain(text: str) -> str:
@@ -287,6 +309,7 @@ def document(runs: Runs, again: Runs | None, folder: str) -> str:
         "Measured on: " + "; and ".join(machines) + ".",
         *([f"Not in these runs: {', '.join(missing)}."] if missing else []),
         *noisy_runs(runs),
+        *missed_aims(runs),
         scorecard(runs),
     ]
     rows = [(f"[{name}]({folder}/{name}.md)", asked(content)) for name, content in runs.items()]
