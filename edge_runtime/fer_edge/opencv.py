@@ -25,6 +25,11 @@ os.environ.setdefault("OPENCV_FFMPEG_READ_ATTEMPTS", "10000000")
 
 __all__ = ["cv2", "load_early"]
 
+ABSENT = (
+    "OpenCV is not installed, or another OpenCV package took its files along when it was removed: "
+    "pip install --force-reinstall opencv-python"
+)
+
 
 def __getattr__(name: str) -> object:
     if name != "cv2":
@@ -34,9 +39,13 @@ def __getattr__(name: str) -> object:
     except ImportError as error:
         if (cause := shortage(error)) is not None:
             raise FerError(f"OpenCV can't be loaded: {cause}") from error
+        if isinstance(error, ModuleNotFoundError) and error.name == "cv2":
+            raise FerError(ABSENT) from error
         raise FerError(
             f"OpenCV can't be loaded ({error}): on Debian and Raspberry Pi OS, sudo apt-get install libgl1 libglib2.0-0"
         ) from error
+    if getattr(cv2, "__file__", None) is None:  # a folder with what was left of it
+        raise FerError(ABSENT)
     globals()["cv2"] = cv2
     return cv2
 

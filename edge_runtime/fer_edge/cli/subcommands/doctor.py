@@ -13,7 +13,6 @@ from typing import Literal
 from fer_edge import system
 from fer_edge.defaults import defaults_file, load_defaults
 from fer_edge.errors import FerError
-from fer_edge.sources.rpicam import PROGRAM as RPICAM_PROGRAM
 
 CHILD_TIMEOUT_S = 30
 CAMERA_TIMEOUT_S = 15
@@ -70,11 +69,14 @@ def examine() -> Iterator[Finding]:
         _video_output,
         _screen,
     ]
+    faults = set()
     for check in checks:
         try:
             yield from check()
-        except FerError as error:  # for example a system without libGL
-            yield Finding("bad", check.__name__.strip("_"), str(error))
+        except FerError as error:  # for example a system without libGL, which fails several checks
+            if str(error) not in faults:
+                yield Finding("bad", check.__name__.strip("_"), str(error))
+            faults.add(str(error))
 
 
 def _python() -> Iterator[Finding]:
@@ -205,7 +207,9 @@ def _cameras() -> Iterator[Finding]:
 
 
 def _camera_module() -> Iterator[Finding]:
-    program = shutil.which(RPICAM_PROGRAM)
+    from fer_edge.sources.rpicam import PROGRAM
+
+    program = shutil.which(PROGRAM)
     if program:
         yield Finding("ok", "rpicam", f"{program}: --source rpicam: reads the camera module")
 
