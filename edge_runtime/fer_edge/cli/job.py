@@ -136,6 +136,7 @@ class Job:
             with signals_deferred():
                 self._end(run, number)
         if pipeline.error is not None and not isinstance(pipeline.error, FerError):
+            self.exit_reason = ERROR
             raise pipeline.error
         if action is Action.QUIT and not (last and pipeline.exit_reason == END_OF_SOURCE):
             ended = pipeline.exit_reason == END_OF_SOURCE
@@ -186,7 +187,8 @@ class Job:
             self._outputs.connections.end(self.exit_reason or END_OF_SOURCE)
         read = any(part["frames"]["processed"] for part in self._all_parts())
         try:
-            self._outputs.close(discard=not read and (bool(self._errors) or not self._opened))
+            failed = bool(self._errors) or not self._opened or self.exit_reason == ERROR
+            self._outputs.close(discard=failed and not read)
             if self._outputs.connections is not None:
                 self._outputs.connections.close()
             report = self.report() if self._report_due.acquire(blocking=False) else None

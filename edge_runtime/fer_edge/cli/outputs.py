@@ -4,6 +4,7 @@ import contextlib
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,7 +77,9 @@ class Outputs:
             sink = open_image_sink(path, source, single, gaps, rotation_of(options))
             self._image = SinkRunner(sink, not lossless)
         if self._text is None:
-            self._text = [SinkRunner(sink, not lossless) for sink in self._open_text(source)]
+            self._text = []
+            for text_sink in self._open_text(source):  # one after the other, so that `close` knows those that are open
+                self._text.append(SinkRunner(text_sink, not lossless))
             others = [] if self.connections is None else self.connections.sinks
             self._connected = [SinkRunner(sink, live=True) for sink in others]  # they never make a file wait
         self._prints_lines = source.image_count is not None and any((sys.stdout, sys.stderr))
@@ -104,31 +107,29 @@ class Outputs:
         for lock in self._locks or []:
             lock.release()
 
-    def _open_text(self, source: Source) -> list[Sink]:
+    def _open_text(self, source: Source) -> Iterator[Sink]:
         options, rotation = self._options.outputs, rotation_of(self._options.outputs)
-        sinks: list[Sink] = []
         if self._options.aggregate is not None and options.aggregate_out is not None:
             from fer_edge.sinks.aggregate import AggregateSink
 
             self._aggregate = AggregateSink(options.aggregate_out, self._options.aggregate, self._labels, rotation)
-            sinks.append(self._aggregate)
+            yield self._aggregate
         if any((options.json, options.csv, options.analyze)):  # a start without them is faster
             from fer_edge.sinks.text import CsvSink, JsonSink, PredictionSink
 
             if options.json is not None:
-                sinks.append(JsonSink(options.json, rotation))
+                yield JsonSink(options.json, rotation)
             if options.analyze is not None:  # its own file: --json may be stdout, or lose old pieces to rotation
                 self.results = self._temporary.enter_context(temporary_file(options.analyze, private=True))
                 results = JsonSink(str(self.results))
                 results.name = "analyze"
-                sinks.append(results)
+                yield results
             if options.csv is not None and source.is_cropped:
-                sinks.append(PredictionSink(options.csv, self._labels, rotation))
+                yield PredictionSink(options.csv, self._labels, rotation)
             elif options.csv is not None:
                 timed = source.live or self._options.stream.start_time is not None
                 named = self._several or source.image_count is not None
-                sinks.append(CsvSink(options.csv, self._labels, rotation, with_time=timed, with_file=named))
-        return sinks
+                yield CsvSink(options.csv, self._labels, rotation, with_time=timed, with_file=named)
 
     @property
     def serves_images(self) -> bool:

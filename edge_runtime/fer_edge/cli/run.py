@@ -6,6 +6,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ def run(options: RunOptions) -> None:
     _log_start_time(options.stream.start_time)
     window = None if options.headless else start_window()  # it opens while the networks are loaded
     cv2.setNumThreads(options.threads)
-    with option_named("--model", options.model):
+    with option_named("--model", _given(options.model)):
         classifier = Classifier(options.model, options.threads, options.head)
     with option_named("--detector-model", options.detector_model):
         detector = open_detector(
@@ -75,6 +76,13 @@ def run(options: RunOptions) -> None:
             with signals_deferred():
                 job.close()
     job.raise_errors()
+
+
+def _given(model: Path) -> Path | None:
+    """`model` if the user gave it; None for a shipped one."""
+    import fer_models
+
+    return None if model.parent == Path(fer_models.__file__).parent else model
 
 
 def _open_connections(options: RunOptions, classifier: Classifier) -> "Connections | None":

@@ -166,7 +166,8 @@ def _open(name: str, options: Mapping[str, str], parameters: list[int] | None = 
     bound_ffmpeg()
     most = decoder_threads()
     capture = _open_with(name, options, parameters, most)
-    threads = fitting_threads(capture, most)
+    is_file = parameters is None
+    threads = fitting_threads(capture, most) if capture.isOpened() or not is_file else 1  # no more may be startable
     if 0 < threads < most:
         capture.release()
         capture = _open_with(name, options, parameters, threads)

@@ -19,6 +19,7 @@ UNREAD_FORMATS = ("HEIC", "JPEG XL")
 # libjpeg can decode a half, a quarter or an eighth of the width and height, without ever holding all pixels. So large
 # photos are read. That takes time for each pixel of the file, so there is a bound: 200 million fit, as phones have.
 REDUCTIONS = (2, 4, 8)
+AVIF_PADDING = 64  # pixels by which a coded side may be longer
 MAX_SCANS = 200  # of a JPEG; encoders make ten or so, and each one goes over all pixels
 REDUCIBLE_TIMES = 6  # as many pixels as MAX_PIXELS
 REDUCE_FLAG = {1: 0, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
@@ -125,12 +126,20 @@ def decoding_plan(data: bytes, memory: Limit = MAX_DECODING_BYTES, pixels: Limit
         raise ValueError(CUT_SHORT.format(layout.format))
     if not layout.width or not layout.height:
         raise ValueError(f"the {layout.format} is damaged")
+    if layout.format == "AVIF" and _contradicts_itself(data, layout):
+        raise ValueError("the AVIF is damaged: its picture is larger than its header says")
     if layout.scans > MAX_SCANS:
         raise ValueError(f"the {layout.format} has {layout.scans:,} scans, which would take very long: save it again")
     reduction = reduction_for(layout, len(data), memory.value, pixels.value)
     if reduction is None:
         raise ValueError(_too_large(layout, len(data), memory, pixels))
     return Plan(layout, reduction, decoding_bytes(layout, len(data), reduction))
+
+
+def _contradicts_itself(data: bytes, layout: Layout) -> bool:
+    from fer_edge.media.avif import coded_pixels  # few images are AVIF
+
+    return coded_pixels(data) > layout.width * layout.height + AVIF_PADDING * (layout.width + layout.height)
 
 
 def _too_large(layout: Layout, file_bytes: int, memory: Limit, pixels: Limit) -> str:

@@ -38,13 +38,13 @@ def kept_frames(codec: str, parameters: bytes) -> Kept | None:
     units = _start_coded(parameters) if parameters.startswith(b"\0\0") else boxed(parameters)
     found = []
     try:
-        found = [read(_Bits(unit.replace(b"\0\0\3", b"\0\0"))) for unit in units if unit and kind_of(unit) == kind]
+        found = [read(Bits(unit.replace(b"\0\0\3", b"\0\0"))) for unit in units if unit and kind_of(unit) == kind]
     except (IndexError, KeyError):  # FFmpeg has to know what it makes of them
         return None
     return max(found, default=None)
 
 
-class _Bits:
+class Bits:
     """Reads numbers of some bits from bytes; IndexError behind their end, or for one that is too large."""
 
     def __init__(self, data: bytes) -> None:
@@ -102,7 +102,7 @@ def _hvcc_units(data: bytes) -> Iterator[bytes]:
             place = end
 
 
-def _h264(bits: _Bits) -> Kept:
+def _h264(bits: Bits) -> Kept:
     bits.take(8)
     profile = bits.take(8)
     bits.take(16)
@@ -129,7 +129,7 @@ def _h264(bits: _Bits) -> Kept:
     return Kept(frames, SAMPLES[chroma] * (1 if depth == 8 else 2) + H264_MOTION)
 
 
-def _skip_scaling(bits: _Bits, lists: int) -> None:
+def _skip_scaling(bits: Bits, lists: int) -> None:
     for number in range(lists):
         if bits.take(1):
             last = following = 8
@@ -140,7 +140,7 @@ def _skip_scaling(bits: _Bits, lists: int) -> None:
                 last = following or last
 
 
-def _skip_order(bits: _Bits) -> None:
+def _skip_order(bits: Bits) -> None:
     order = bits.golomb()
     if order == 0:
         bits.golomb()
@@ -150,7 +150,7 @@ def _skip_order(bits: _Bits) -> None:
         bits.skip(min(bits.golomb(), 255))
 
 
-def _h264_waiting(bits: _Bits) -> int | None:
+def _h264_waiting(bits: Bits) -> int | None:
     """How many frames may wait for their turn, by the usability information; None if it doesn't say."""
     if not bits.take(1):
         return None
@@ -183,7 +183,7 @@ def _h264_waiting(bits: _Bits) -> int | None:
     return bits.golomb()
 
 
-def _hevc(bits: _Bits) -> Kept:
+def _hevc(bits: Bits) -> Kept:
     bits.take(16 + 4)
     layers = bits.take(3)  # below the highest
     bits.take(1 + 88 + 8)

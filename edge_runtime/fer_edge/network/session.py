@@ -237,8 +237,9 @@ def _open(model: Path | bytes, options: onnxruntime.SessionOptions, name: str) -
         refuse_external_data(model, name)
     data = model if isinstance(model, bytes) else read_model_file(model)  # once, so that hash and session agree
     try:
+        _check_threads(options.intra_op_num_threads)
         with bounded_memory(name):
-            session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except ModelError:
         raise
     except Exception as error:  # onnxruntime's exceptions share no other base
@@ -251,6 +252,20 @@ def _open(model: Path | bytes, options: onnxruntime.SessionOptions, name: str) -
     if expected is not None and opened.sha256 != expected:
         raise ModelError(f"{name} is not the file that fer-edge ships (its SHA-256 differs): install fer-edge again")
     return opened
+
+
+def _check_threads(count: int) -> None:
+    """Raise RuntimeError if `count` threads can't be started: onnxruntime may wait for ever for those that it lacks."""
+    end, started = threading.Event(), []
+    try:
+        for _ in range(count if count > 1 else 0):
+            thread = threading.Thread(target=end.wait, daemon=True)
+            thread.start()
+            started.append(thread)
+    finally:
+        end.set()
+        for thread in started:
+            thread.join()
 
 
 def _run_once(model: OnnxModel, shape: tuple[int, ...]) -> None:

@@ -81,7 +81,13 @@ class SinkRunner:
         # Lines are small, images are not.
         self._queue: Channel[Published] = Channel(4 if sink.needs_image else 256, drop_oldest=live)
         self._thread = threading.Thread(target=self._run, name=f"fer-{sink.name}", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # no more threads
+            sink.close()
+            with contextlib.suppress(OSError):
+                sink.discard()
+            raise
 
     @property
     def written(self) -> int:

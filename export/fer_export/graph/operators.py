@@ -28,7 +28,7 @@ def running_operators(model: bytes) -> dict[str, int]:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.optimized_model_filepath = str(optimized)
         options.log_severity_level = 3  # no warning that the optimized graph fits this machine only
-        onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
         return stored_operators(onnx.load(optimized))
 
 

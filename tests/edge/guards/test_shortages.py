@@ -3,12 +3,24 @@
 import errno
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from fer_edge.cli import commands as cli
+from fer_edge.errors import ModelError
 from fer_edge.guards.shortages import shortage
+from fer_edge.media import captures
+from fer_edge.network.classifier import Classifier
+from fer_edge.pipeline.pipeline import Pipeline
+from fer_edge.sinks import SinkRunner
+from fer_edge.sinks.text import JsonSink
 
 
 @pytest.mark.parametrize(
@@ -72,3 +84,74 @@ def test_a_run_with_too_little_memory_ends_with_the_true_cause(tmp_path: Path, c
     assert all("memory" in line.lower() for line in ours)
     assert "Traceback" not in ran.stderr
     assert not list(tmp_path.iterdir())
+
+
+def no_more_threads(allowed: int = 0) -> Callable[[threading.Thread], None]:
+    """A Thread.start that works `allowed` times."""
+    real, left = threading.Thread.start, [allowed]
+
+    def start(thread: threading.Thread) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    return start
+
+
+def test_a_network_whose_threads_can_not_be_started_is_not_opened(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Classifier(model, threads=2)
+    monkeypatch.setattr(threading.Thread, "start", no_more_threads(1))  # onnxruntime might wait for them for ever
+    with pytest.raises(ModelError, match=r"tiny\.onnx can't be opened: a thread can't be started"):
+        Classifier(model, threads=2)
+
+
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_an_output_whose_thread_can_not_be_started_leaves_no_file(
+    allowed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading.Thread, "start", no_more_threads(allowed))
+    runners = []
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        for name in ("a.json", "b.json"):
+            runners.append(SinkRunner(JsonSink(str(tmp_path / name)), live=False))
+    assert len(runners) == allowed
+    for runner in runners:
+        runner.close()
+        runner.discard()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_video_is_decoded_in_one_thread_where_no_more_can_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = cv2.VideoCapture
+    writer = captures.open_writer(tmp_path / "a.avi", cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48))
+    writer.write(np.zeros((48, 64, 3), dtype=np.uint8))
+    writer.release()
+
+    def opened(name: str, backend: int, parameters: list[int]) -> cv2.VideoCapture:
+        threads = parameters[parameters.index(cv2.CAP_PROP_N_THREADS) + 1]
+        return real(name, backend, parameters) if threads == 1 else real()
+
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr(cv2, "VideoCapture", opened)
+    assert captures.open_video(tmp_path / "a.avi").isOpened()
+
+
+def test_a_run_whose_threads_can_not_be_started_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Path
+) -> None:
+    monkeypatch.setattr(Pipeline, "start", lambda _: no_more_threads()(threading.Thread()))
+    output = tmp_path / "a.json"
+    done = CliRunner().invoke(cli.edge, ["demo:", "--headless", "--json", str(output), "--model", str(model)])
+    assert str(done.exception) == "can't start new thread"
+    assert not output.exists()
+
+
+def test_a_head_that_a_shipped_network_lacks_names_no_option_that_was_not_given(model: Path) -> None:
+    done = CliRunner().invoke(cli.edge, ["demo:", "--headless", "--head", "foo"])
+    assert str(done.exception).startswith("/")
+    assert "fer2013.int8.onnx has no head 'foo': choose one of people" in str(done.exception)
+    done = CliRunner().invoke(cli.edge, ["demo:", "--headless", "--head", "foo", "--model", str(model)])
+    assert str(done.exception).startswith(f"--model {model} has no head 'foo'")

@@ -10,6 +10,7 @@ import pytest
 
 from fer_edge.errors import SourceError
 from fer_edge.guards.limits import MAX_DECODING_BYTES
+from fer_edge.media.avif import coded_pixels
 from fer_edge.media.door import decode_image, decoding_bytes, decoding_plan
 from fer_edge.media.formats import layout_of
 from fer_edge.sources import open_source
@@ -166,3 +167,44 @@ def test_a_large_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("FER_EDGE_MAX_IMAGE_BYTES", "100")
     with pytest.raises(SourceError, match="more than 100 bytes"):
         open_source(tmp_path / "a.png")
+
+
+def claiming(data: bytes, width: int, height: int) -> bytes:
+    """An AVIF whose boxes claim another size than its coded picture has."""
+    at = data.index(b"ispe") + 8
+    return data[:at] + struct.pack(">II", width, height) + data[at + 8 :]
+
+
+@pytest.mark.parametrize("claim", [(1, 1), (64, 64), (1024, 700)])
+def test_an_avif_whose_boxes_claim_less_than_its_picture_has_is_refused(claim: tuple[int, int]) -> None:
+    side = 1024
+    data = bytes(cv2.imencode(".avif", np.zeros((side, side, 3), dtype=np.uint8))[1])
+    assert coded_pixels(data) == side * side
+    assert decode_image(data).image.shape == (side, side, 3)
+    with pytest.raises(ValueError, match="the AVIF is damaged: its picture is larger than its header says"):
+        decode_image(claiming(data, *claim))
+
+
+def test_a_track_of_an_avif_counts_too() -> None:
+    data = bytes(cv2.imencode(".avif", np.zeros((320, 320, 3), dtype=np.uint8))[1])
+    place = data.index(b"mdat") + 4
+    track = data.replace(b"iloc", b"free") + struct.pack(">4sIIQ", b"co64", 0, 1, place)
+    assert coded_pixels(track) == 320 * 320
+    assert coded_pixels(data.replace(b"iloc", b"free")) == 0
+
+
+@pytest.mark.parametrize("place", range(30, 330, 7))
+def test_a_damaged_avif_has_some_size_or_none(place: int) -> None:
+    data = bytearray(cv2.imencode(".avif", np.zeros((64, 64, 3), dtype=np.uint8))[1])
+    data[place : place + 4] = b"\xff\xff\xff\xff"
+    assert coded_pixels(bytes(data)) >= 0
+    assert coded_pixels(bytes(data[:place])) >= 0
+
+
+def test_a_heic_is_never_decoded_whatever_it_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    for brand in (b"heic", b"mif1", b"hevc", b"msf1"):
+        for claim in (1, SIDE, 2**32 - 1):
+            head = struct.pack(">I4s4sI4s", 20, b"ftyp", brand, 0, b"heic")
+            with pytest.raises(ValueError, match="OpenCV can't read HEIC: convert it to JPEG"):
+                decode_image(head + struct.pack(">I4sIII", 20, b"ispe", 0, claim, claim))

@@ -8,6 +8,7 @@ import pytest
 from fer_edge.errors import DataError
 from fer_train.class_choice import parse_classes
 from fer_train.data import FER2013_CLASSES, align_classes, load_faces, read_faces
+from fer_train.data.classes import canonical, ordered_classes
 
 from ..conftest import MERGED, CsvWriter, face_data, face_rows, write_images
 
@@ -114,3 +115,11 @@ def test_a_class_that_the_network_lacks_is_named(tmp_path) -> None:
     (tmp_path / "faces" / "grief").mkdir()
     fewer = read_faces(tmp_path / "faces").rows(np.array([False] * 10 + [True] * 0 + [False] * 5))
     assert len(align_classes(fewer, ("happy", "other"), {}, "m.pt")) == 0, "a class without faces needs no counterpart"
+
+
+def test_a_name_is_read_as_utf_8_whatever_the_locale_makes_of_it() -> None:
+    in_ascii = "glücklich".encode().decode("ascii", "surrogateescape")  # as Python lists it under LC_ALL=C
+    assert ordered_classes([in_ascii, "Anger"]) == {"angry": "angry", "glücklich": "glücklich"}
+    assert canonical(in_ascii) == canonical("Glücklich")
+    with pytest.raises(DataError, match=r"caf\\\\xe9' can't be the name of a class: .* printed: rename it"):
+        ordered_classes([b"caf\xe9".decode("utf-8", "surrogateescape")])

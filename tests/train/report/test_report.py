@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from fer_train.evaluation.metrics import score
 from fer_train.networks.checkpoint import load_checkpoint, save_checkpoint
 from fer_train.networks.heads import Head
 from fer_train.plots import scores as plots
+from fer_train.plots.style import save
 from fer_train.report.page import Html, element, safe, table
 from fer_train.report.scores import _per_class, options_section, scores_of, write_report
 
@@ -165,3 +167,10 @@ def test_a_class_without_faces_has_no_recall() -> None:
     page = _per_class(metrics).markup
     assert "<th>sad</th><td>100.0%</td><td>100.0%</td>" in page
     assert "<th>fear</th><td>0.0%</td><td>-</td>" in page
+
+
+def test_a_name_that_the_plots_font_lacks_is_no_line_on_stderr(tmp_path: Path) -> None:
+    figure = Figure()
+    figure.text(0.5, 0.5, "日本")
+    save(figure, tmp_path / "a.png")  # a warning would be an error
+    assert (tmp_path / "a.png").stat().st_size > 0

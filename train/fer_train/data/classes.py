@@ -22,7 +22,7 @@ SPELLINGS = {
 
 def canonical(name: str) -> str:
     """Return FER2013's name for a class ("angry" for "Anger"); others are stripped, in lower case, in Unicode's NFC."""
-    plain = same_label(name)
+    plain = same_label(utf8_name(name) or name)  # a folder's name, which the locale may not read as UTF-8
     return SPELLINGS.get(plain, plain)
 
 
@@ -32,10 +32,10 @@ def ordered_classes(names: Iterable[str]) -> dict[str, str]:
     A class that FER2013 doesn't have keeps its first spelling. Raises DataError if a name can't be that of a class.
     """
     found: dict[str, str] = {}
-    for name in names:
+    for given in names:
+        name = utf8_name(given) or given
         if fault := label_fault(name):
-            advice = "rename it" if utf8_name(name) == name else "rename it, or set PYTHONUTF8=1 if it is UTF-8"
-            raise DataError(f"{printable(name[:MAX_SHOWN_CHARS])!r} can't be the name of a class: {fault}: {advice}")
+            raise DataError(f"{printable(name[:MAX_SHOWN_CHARS])!r} can't be the name of a class: {fault}: rename it")
         plain = canonical(name)
         found.setdefault(plain, plain if plain in FER2013_CLASSES else unicodedata.normalize("NFC", name.strip()))
     known = [name for name in FER2013_CLASSES if name in found]

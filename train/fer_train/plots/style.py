@@ -1,5 +1,6 @@
 """What all plots share: colors, frames, sheets of faces, and how a figure is saved."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,9 @@ def save(figure: Figure, path: Path) -> None:
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         text.set_parse_math(False)
-    with atomic_write(path) as part, rc_context({"text.parse_math": False}):  # ticks are made while it is drawn
-        figure.savefig(part, dpi=DOTS_PER_INCH)
+    with atomic_write(path) as part, rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of a class: boxes stand for it
+        figure.savefig(part, dpi=DOTS_PER_INCH)  # which makes ticks
 
 
 def face_sheet(
