@@ -106,26 +106,23 @@ def test_onnxruntime_1_21_0_and_a_missing_package_are_bad(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("installed", "says"),
     [
-        (["opencv-python"], None), (["opencv-contrib-python-headless"], None),
-        (["opencv-python", "opencv-python-headless"],
+        (["opencv-python", "onnxruntime"], None), (["opencv-contrib-python-headless", "onnxruntime-gpu"], None),
+        (["onnxruntime", "opencv-python", "opencv-python-headless"],
          "these 2 packages overwrite each other's files: pip uninstall -y opencv-python opencv-python-headless, then "
          "pip install opencv-python"),
-        (["opencv-python", "opencv-contrib-python"],
-         "these 2 packages overwrite each other's files: pip uninstall -y opencv-python opencv-contrib-python, then "
-         "pip install opencv-python"),
+        (["onnxruntime", "onnxruntime-gpu", "opencv-contrib-python"],
+         "these 2 packages overwrite each other's files: pip uninstall -y onnxruntime onnxruntime-gpu, then "
+         "pip install onnxruntime"),
     ],
 )  # fmt: skip
-def test_two_opencvs_are_noted_and_any_one_is_enough(
+def test_two_packages_in_one_folder_are_noted_and_any_one_is_enough(
     installed: list[str], says: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        doctor, "_version", dict.fromkeys(["fer-edge", "numpy", "onnxruntime", "click", *installed], "9").get
-    )
-    found = {finding.what: finding for finding in doctor._packages()}
-    assert {finding.level for finding in found.values()} == ({"ok", "note"} if says else {"ok"})
-    assert ("opencv" in found) == bool(says)
-    assert not says or (found["opencv"].level, found["opencv"].text) == ("note", says)
-    assert set(installed) <= set(found)
+    monkeypatch.setattr(doctor, "_version", dict.fromkeys(["fer-edge", "numpy", "click", *installed], "9").get)
+    found = findings("_packages")
+    assert [text for level, _, text in found if level == "note"] == ([says] if says else [])
+    assert {what for level, what, _ in found if level == "ok"} == {"fer-edge", "numpy", "click", *installed}
+    assert not any(level == "bad" for level, *_ in found)
 
 
 def test_broken_defaults_are_bad_and_the_other_checks_run(

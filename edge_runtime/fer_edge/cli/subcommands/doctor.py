@@ -17,6 +17,7 @@ from fer_edge.errors import FerError
 CHILD_TIMEOUT_S = 30
 CAMERA_TIMEOUT_S = 15
 OPENCVS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
+ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-qnn")
 ILLEGAL_INSTRUCTION = (-4, 0xC000001D)  # exit codes: of SIGILL, and of Windows
 # What needs Linux, by sys.platform.
 MISSING = {
@@ -94,7 +95,7 @@ def _system() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    for names in (("fer-edge",), ("numpy",), ("onnxruntime",), OPENCVS, ("click",)):
+    for names in (("fer-edge",), ("numpy",), ONNXRUNTIMES, OPENCVS, ("click",)):
         found = [(name, _version(name)) for name in names if _version(name)]
         if not found:
             yield Finding("bad", names[0], f"not installed: pip install {names[0]}")
@@ -103,10 +104,10 @@ def _packages() -> Iterator[Finding]:
                 yield Finding("bad", name, "1.21.0 crashes on a Raspberry Pi 4: pip install --upgrade onnxruntime")
             else:
                 yield Finding("ok", name, str(number))
-        if len(found) > 1:  # only OPENCVS have alternatives
+        if len(found) > 1:  # of OPENCVS or ONNXRUNTIMES: they share a folder
             yield Finding(
                 "note",
-                "opencv",
+                names[0].partition("-")[0],
                 f"these {len(found)} packages overwrite each other's files: pip uninstall -y "
                 f"{' '.join(name for name, _ in found)}, then pip install {found[0][0]}",
             )

@@ -1,5 +1,6 @@
-"""An OpenCV that is absent, half removed or lacks a library is one line that says what to do."""
+"""An OpenCV or onnxruntime that is absent, half removed or lacks a library is one line that says what to do."""
 
+import importlib
 import importlib.abc
 import sys
 import types
@@ -42,3 +43,15 @@ def test_an_opencv_that_is_absent_or_half_removed_is_installed_again(
         load()
     assert "apt-get" not in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "left", [None, types.ModuleType("onnxruntime")], ids=["nothing", "a folder without the module"]
+)
+def test_an_onnxruntime_that_is_absent_or_half_removed_is_installed_again(
+    left: types.ModuleType | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", left)
+    monkeypatch.delitem(sys.modules, "fer_edge.onnx_runtime", raising=False)
+    with pytest.raises(FerError, match="pip install --force-reinstall onnxruntime"):
+        importlib.import_module("fer_edge.onnx_runtime")
