@@ -12,7 +12,9 @@ import pytest
 import fer_models
 from fer_edge import Detection, Detector, EmotionRecognizer, FerError, Framing, StreamOptions
 from fer_edge.cli import commands
+from fer_edge.errors import ModelError
 from fer_edge.framing import Image
+from fer_edge.network import session
 
 pytestmark = pytest.mark.usefixtures("no_threads_left")
 
@@ -238,3 +240,11 @@ def test_a_recognizer_number_of_a_wrong_type_is_named(name: str) -> None:
 def test_numbers_of_numpy_are_numbers() -> None:
     options = StreamOptions(smooth_s=np.float32(0.5), max_frames=np.int64(3), camera_size=(np.int64(640), 480))
     assert (options.smooth_s, options.max_frames) == (0.5, 3)
+
+
+def test_a_network_that_was_loaded_for_a_recognizer_that_failed_is_not_kept() -> None:
+    with pytest.raises(ValueError, match="no detector is called 'nobody'"):
+        EmotionRecognizer(detector="nobody")
+    with pytest.raises(ModelError, match="is not a file"):
+        EmotionRecognizer(model="missing.onnx")
+    assert session._preloading == {}

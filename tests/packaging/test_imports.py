@@ -6,7 +6,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import cv2
 import pytest
+
+from fer_edge.demo.scene import draw_scene
 
 TRAINING_SIDE = {"torch", "pandas", "onnx", "onnxsim", "onnxscript", "matplotlib", "tqdm", "fer_train", "fer_export"}
 CONNECTIONS = {"starlette", "uvicorn", "prometheus_client", "paho"}
@@ -59,6 +62,75 @@ def test_help_and_version_load_no_heavy_module(entry: str, option: str) -> None:
     loaded = modules_after(f"sys.argv = ['x', {option!r}]; import {entry} as entry; entry.main()")
     assert entry.partition(".")[0] in loaded
     assert loaded & HEAVY == set()
+
+
+LATE = {  # no first result needs them
+    "asyncio", "csv", "email", "http", "importlib.metadata", "multiprocessing", "select", "shlex", "shutil", "socket",
+    "ssl", "subprocess", "tempfile", "tomllib", "urllib.request", "zipfile", "fer_edge.analysis", "fer_edge.cli.report",
+    "fer_edge.cli.viewing", "fer_edge.media.containers", "fer_edge.media.fetch", "fer_edge.media.gate",
+    "fer_edge.serve.connections", "fer_edge.sinks.overlay", "fer_edge.sinks.video", "fer_edge.sinks.window",
+    "fer_edge.sources.url", "fer_edge.sources.v4l2",
+}  # fmt: skip
+MAX_OWN_MODULES = 105  # before the first result; each takes about 0.2 ms
+AFTER_ONE_FRAME = """
+import os, sys
+import fer_edge.__main__ as main
+import fer_edge.cli.job as job
+
+def close(self):
+    os.write(2, " ".join(sys.modules).encode())
+    os._exit(0)
+
+job.Job.close = close
+sys.argv = ["fer-edge", sys.argv[1], "--headless", "--json", "-", "--max-frames", "1"]
+main.main()
+"""
+FROM_PYTHON = """
+import sys, fer_edge
+fer_edge.EmotionRecognizer()(sys.argv[1])
+print(*sys.modules, file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A drawn photo and a video of it, by kind, and demo:."""
+    folder = tmp_path_factory.mktemp("sources")
+    image = draw_scene(0.5, (320, 240))
+    cv2.imwrite(str(folder / "photo.png"), image)
+    video = cv2.VideoWriter(str(folder / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (320, 240))
+    for _ in range(3):
+        video.write(image)
+    video.release()
+    return {"photo": str(folder / "photo.png"), "video": str(folder / "clip.mp4"), "demo": "demo:320x240"}
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [(AFTER_ONE_FRAME, "photo"), (AFTER_ONE_FRAME, "video"), (AFTER_ONE_FRAME, "demo"), (FROM_PYTHON, "photo")],
+    ids=["photo", "video", "demo", "python"],
+)
+def test_the_first_result_needs_few_modules(script: str, kind: str, sources: dict[str, str]) -> None:
+    command = [sys.executable, "-c", script, sources[kind]]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(ran.stderr.splitlines()[-1].split())
+    assert "fer_edge.network.classifier" in loaded
+    assert loaded & LATE == set()
+    assert len([name for name in loaded if name.startswith("fer_")]) <= MAX_OWN_MODULES
+
+
+def test_the_networks_begin_to_load_before_opencv_is_imported() -> None:
+    loaded = modules_after("import fer_edge.pipeline.preload")
+    assert "onnxruntime" in loaded
+    assert "cv2" not in loaded
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it does nothing")
+@pytest.mark.parametrize(("code", "linked"), [("import fer_edge.opencv as o; o._link()", True), ("pass", False)])
+def test_opencv_is_linked_without_being_imported(code: str, linked: bool) -> None:
+    script = f"import sys; {code}; print('/cv2' in open('/proc/self/maps').read(), 'cv2' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.split() == [str(linked), "False"]
 
 
 @pytest.mark.parametrize("package", ["fer_edge", "fer_train", "fer_export"])

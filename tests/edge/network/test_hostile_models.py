@@ -16,6 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import fer_models
+from fer_edge.detectors.luma import LumaDetector
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Square, crop
 from fer_edge.guards.memory import memory_limit
@@ -266,6 +267,23 @@ def test_every_shipped_file_has_its_hash() -> None:
     paths += [fer_models.detector_path(name) for name in ("int8", "fp32")]
     for path in paths:
         assert load_model(path).sha256 == fer_models.shipped_sha256(path)
+
+
+def test_only_networks_from_elsewhere_are_run_before_they_are_used(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[str] = []
+    run = timed.run
+    monkeypatch.setattr(timed, "run", lambda session, outputs, inputs, name: (
+        runs.append(name), run(session, outputs, inputs, name)
+    )[1])  # fmt: skip
+    Classifier(fer_models.default_model())
+    LumaDetector()
+    assert runs == []
+    Classifier(model)
+    LumaDetector(fer_models.detector_path().read_bytes())
+    assert runs[0] == str(model)
+    assert len(runs) > 1
 
 
 def test_a_file_that_is_too_large_is_not_read(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
