@@ -258,7 +258,7 @@ def _open_networks(
     name = default_detector(detector_model) if detector is None else detector
     load_early()
     try:
-        preload_networks(model, name if isinstance(name, str) else None, detector_model, detect_size_px, threads)
+        preload_networks(model, name if isinstance(name, str) else None, detector_model, threads)
         from fer_edge.network.classifier import Classifier
         from fer_edge.pipeline.single import Networks, detector_of
 

@@ -63,9 +63,7 @@ def edge(ctx: click.Context, /, list_cameras: bool, **values: Any) -> None:
         options = run_options(**values)
         from fer_edge.pipeline.preload import preload_networks
 
-        preload_networks(
-            options.model, options.detector, options.detector_model, options.detect_size_px, options.threads
-        )
+        preload_networks(options.model, options.detector, options.detector_model, options.threads)
         from fer_edge.cli.run import run
     run(options)
 

@@ -91,20 +91,17 @@ class OnnxModel:
 class _Opening(threading.Thread):
     """Opens a file; `result` waits for it. Not a daemon: the interpreter must not exit while onnxruntime works."""
 
-    def __init__(self, model: Path | bytes, threads: int, warm_up: tuple[int, ...] | None = None) -> None:
+    def __init__(self, model: Path | bytes, threads: int) -> None:
         self._file = IN_MEMORY if isinstance(model, bytes) else str(model)
         super().__init__(name=f"fer-open {self._file}")
-        self._source, self._options, self._warm_up = model, _session_options(threads), warm_up
+        self._source, self._options = model, _session_options(threads)
         self._model: OnnxModel | None = None
         self._error: BaseException | None = None
         self.start()
 
     def run(self) -> None:
         try:
-            model = _open(self._source, self._options, self._file)
-            if self._warm_up is not None:
-                _run_once(model, self._warm_up)
-            self._model = model
+            self._model = _open(self._source, self._options, self._file)
         except BaseException as error:  # noqa: BLE001 - raised in the thread that asks for the result
             self._error = error
 
@@ -126,13 +123,12 @@ class _Opening(threading.Thread):
 _preloading: dict[tuple[Path, int], _Opening] = {}
 
 
-def preload(path: Path, threads: int = 1, warm_up: tuple[int, ...] | None = None) -> None:
+def preload(path: Path, threads: int = 1) -> None:
     """Start opening `path` in a thread; the next `load_model` of the same file and threads waits for it.
 
-    onnxruntime releases the interpreter while it prepares and runs a network, so imports go on meanwhile.
-    warm_up: input shape; the network runs once on uint8 zeros of it, because the first run of a shape is slow.
+    onnxruntime releases the interpreter while it prepares a network, so imports go on meanwhile.
     """
-    _preloading[path, threads] = _Opening(path, threads, warm_up)
+    _preloading[path, threads] = _Opening(path, threads)
 
 
 def forget_preloaded() -> None:
@@ -266,11 +262,6 @@ def _check_threads(count: int) -> None:
         end.set()
         for thread in started:
             thread.join()
-
-
-def _run_once(model: OnnxModel, shape: tuple[int, ...]) -> None:
-    with contextlib.suppress(Exception):  # load_model's caller reports what is wrong with the file
-        model.run(None, {model.get_inputs()[0].name: np.zeros(shape, np.uint8)})
 
 
 def read_contract(session: onnxruntime.InferenceSession, path: Path, kind: str) -> Contract:
