@@ -342,6 +342,8 @@ def _exit_code(job: Callable[[], object], prog_name: str) -> int:
     except Exception as error:
         if (cause := shortage(error)) is not None:
             return _fail(prog_name, cause, FerError.exit_code)
+        if (cause := _broken_package(error)) is not None:
+            return _fail(prog_name, cause, FerError.exit_code)
         if not isinstance(error, OSError):
             raise
         # A system error that no code expected, such as a folder that we may not list.
@@ -350,6 +352,16 @@ def _exit_code(job: Callable[[], object], prog_name: str) -> int:
     except Stopped as stopped:
         return _stop(prog_name, stopped)
     return result if isinstance(result, int) else 0
+
+
+def _broken_package(error: BaseException | None) -> str | None:
+    """A sentence if a package can't be imported, such as numpy after an upgrade that was cut short; None otherwise."""
+    while isinstance(error, ImportError):
+        package = (error.name or "").partition(".")[0]
+        if package and not package.startswith("fer_") and package not in sys.stdlib_module_names:
+            return f"{package} can't be loaded ({error}): pip install --force-reinstall {package}"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _stop(prog_name: str, stopped: Stopped) -> int:

@@ -25,10 +25,9 @@ os.environ.setdefault("OPENCV_FFMPEG_READ_ATTEMPTS", "10000000")
 
 __all__ = ["cv2", "load_early"]
 
-ABSENT = (
-    "OpenCV is not installed, or another OpenCV package took its files along when it was removed: "
-    "pip install --force-reinstall opencv-python"
-)
+LIBRARIES = "on Debian and Raspberry Pi OS, sudo apt-get install libgl1 libglib2.0-0"
+REINSTALL = "pip install --force-reinstall opencv-python"
+ABSENT = f"OpenCV is not installed, or another OpenCV package took its files along when it was removed: {REINSTALL}"
 
 
 def __getattr__(name: str) -> object:
@@ -41,9 +40,8 @@ def __getattr__(name: str) -> object:
             raise FerError(f"OpenCV can't be loaded: {cause}") from error
         if isinstance(error, ModuleNotFoundError) and error.name == "cv2":
             raise FerError(ABSENT) from error
-        raise FerError(
-            f"OpenCV can't be loaded ({error}): on Debian and Raspberry Pi OS, sudo apt-get install libgl1 libglib2.0-0"
-        ) from error
+        of_system = "shared object" in str(error)
+        raise FerError(f"OpenCV can't be loaded ({error}): {LIBRARIES if of_system else REINSTALL}") from error
     if getattr(cv2, "__file__", None) is None:  # a folder with what was left of it
         raise FerError(ABSENT)
     globals()["cv2"] = cv2
