@@ -46,7 +46,7 @@ BENCHMARKS = {
     "runtime": Benchmark("speed.runtime", ("--rounds", "4", "--seconds", "15")),
     "footprint": Benchmark("speed.footprint", ("--quick",)),
     "training": Benchmark("speed.training", ("--faces", "1024", "--rounds", "3")),
-    "serving": Benchmark("speed.serving", ("--rounds", "5", "--frames", "120"), extra=("web", "uvicorn")),
+    "serving": Benchmark("speed.serving", ("--rounds", "4", "--frames", "75"), extra=("web", "uvicorn")),
     "soak": Benchmark("speed.soak", ("--minutes", "1")),
 }
 

@@ -19,12 +19,13 @@ def test_only_a_viewer_causes_images(tmp_path: Path) -> None:
     none, one = (one_pass(clip, detector, classifier, False, VIEWERS[name]) for name in (ALONE, ONE))
     assert none.jpegs_per_s == 0 < one.jpegs_per_s
     assert none.cpu_ms > 0
+    assert 0 <= none.own_percent < one.own_percent
 
 
 def test_the_table_holds_ratios_of_the_same_round() -> None:
     results = Results("serving", "?")
     add_results(results, "at full speed", {
-        BASELINE: [Served(10, 0, 90), Served(20, 0, 90)], ALONE: [Served(10, 0, 90), Served(22, 0, 91)],
+        BASELINE: [Served(10, 0, 0, 1), Served(20, 0, 0, 1)], ALONE: [Served(10, 1, 0, 1), Served(22, 1, 0, 1)],
     })  # fmt: skip
     [ratio] = [figure for figure in results.figures if figure.ratio]
     assert (ratio.median, ratio.samples) == (1.05, 2)
