@@ -125,7 +125,8 @@ def test_signals_that_the_parent_ignores_do_not_count(start) -> None:
 
 def test_signals_of_a_forked_child_do_not_count(start) -> None:
     forks = (
-        "child = os.fork()\n"
+        "import warnings; warnings.simplefilter('ignore')  # Python 3.12 warns: other threads don't live on\n"
+        "    child = os.fork()\n"
         "    if not child:\n"
         "        signal.signal(signal.SIGTERM, lambda *_: None)\n"
         "        signal.raise_signal(signal.SIGTERM); signal.raise_signal(signal.SIGTERM); os._exit(0)\n"
