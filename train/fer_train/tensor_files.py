@@ -33,7 +33,7 @@ def save_tensors(values: Mapping[str, Any], path: Path) -> None:
     buffer = io.BytesIO()  # torch's own writer raises a bare RuntimeError when the disk is full
     torch.save(dict(values), buffer)
     with atomic_write(path) as part:
-        part.write_bytes(buffer.getbuffer())
+        part.write_bytes(buffer.getvalue())
 
 
 def load_tensors(path: Path, hint: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shlex
+import sys
 from pathlib import Path
 
 import click
@@ -111,12 +112,15 @@ def test_an_unusable_storage_is_reported(
 def test_a_study_lies_in_its_folder_whatever_its_name(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("optuna")
+    optuna = pytest.importorskip("optuna")
     monkeypatch.chdir(tmp_path)
     for folder in (Path(name), tmp_path / f"{name}2"):
         folder.mkdir()
-        _open_study(_sqlite_url(folder / "study.db"), "name", 0)
+        with _open_study(_sqlite_url(folder / "study.db"), "name", 0) as study:
+            study.add_trial(optuna.trial.create_trial(value=1.0))
         assert (folder / "study.db").is_file()
+        if sys.platform == "linux":
+            assert not [file for file in Path("/proc/self/fd").iterdir() if file.resolve().name == "study.db"]
     assert len(list(tmp_path.iterdir())) == 2
 
 

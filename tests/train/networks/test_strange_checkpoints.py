@@ -77,6 +77,8 @@ FAULTS: dict[str, tuple[tuple[object, ...], object, str]] = {  # where, what, an
     "missing weight": (("state_dict", "classifier.bias"), ..., "classifier.bias is missing"),
     "extra weight": (("state_dict", "more"), torch.zeros(3), "which has no more"),
     "weights": (("state_dict",), [], "its weights are not tensors"),
+    "heads in a tensor": (("heads",), torch.zeros(3), "its heads are not a list"),
+    "a head in a tensor": (("heads", 0), torch.zeros(()), "its heads are not a list"),
     "no weights": (("state_dict",), ..., "state_dict"),
     "model": (("model",), "vgg99", "there is no network 'vgg99'"),
     "model of another type": (("model",), ["vgg"], "there is no network"),

@@ -3,9 +3,10 @@
 Several machines can work on one study: give each the same --study and a --storage that all of them reach.
 """
 
+import contextlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,7 +135,6 @@ def search(
     data_options.log_notes(faces.notes)
     train_options(given)  # report a wrong command line now instead of in every trial
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # we log one line per trial ourselves
-    study = _open_study(storage or _sqlite_url(out / "study.db"), name, given["seed"])
     params = click.get_current_context().command.params
     source = {"data": data, "classes": classes, "ferplus": ferplus, "skip_bad_rows": skip_bad_rows, "crop": crop}
 
@@ -144,10 +144,11 @@ def search(
         trial.set_user_attr(COMMAND, ["fer-train", *words, "--out", str(out / f"best-{trial.number:04}")])
         return _train_once(trial, values, faces, settings, out)
 
-    try:
-        study.optimize(train, n_trials=trials, catch=(ModelError,))
-    finally:
-        _write_results(study, out)
+    with _open_study(storage or _sqlite_url(out / "study.db"), name, given["seed"]) as study:
+        try:
+            study.optimize(train, n_trials=trials, catch=(ModelError,))
+        finally:
+            _write_results(study, out)
 
 
 def _sqlite_url(path: Path) -> str:
@@ -157,24 +158,32 @@ def _sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def _open_study(storage: str, name: str, seed: int) -> "optuna.Study":
+@contextlib.contextmanager
+def _open_study(storage: str, name: str, seed: int) -> "Iterator[optuna.Study]":
+    """The study, new or continued; its database is closed after the block."""
     import optuna
     import sqlalchemy.exc
 
-    try:
-        rdb = optuna.storages.RDBStorage(storage)
-        exists = name in optuna.get_all_study_names(rdb)
-        done = len(optuna.load_study(study_name=name, storage=rdb).trials) if exists else 0
-        return optuna.create_study(
-            storage=rdb, study_name=name, load_if_exists=True, direction="maximize",
-            sampler=optuna.samplers.TPESampler(seed=seed + done),  # a continued study must not repeat its trials
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=5),
-        )  # fmt: skip
-    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise FerError(
-            f"--storage {storage} can't be used ({reason}): give a URL such as sqlite:///study.db"
-        ) from error
+    with contextlib.ExitStack() as stack:
+        try:
+            rdb = optuna.storages.RDBStorage(storage)
+            stack.callback(rdb.engine.dispose)
+            stack.callback(rdb.remove_session)
+            exists = name in optuna.get_all_study_names(rdb)
+            done = len(optuna.load_study(study_name=name, storage=rdb).trials) if exists else 0
+            study = optuna.create_study(
+                storage=rdb, study_name=name, load_if_exists=True, direction="maximize",
+                sampler=optuna.samplers.TPESampler(seed=seed + done),  # a continued study must not repeat its trials
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=5),
+            )  # fmt: skip
+        except (
+            sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError, ValueError,
+        ) as error:  # fmt: skip
+            reason = str(error).splitlines()[0]
+            raise FerError(
+                f"--storage {storage} can't be used ({reason}): give a URL such as sqlite:///study.db"
+            ) from error
+        yield study
 
 
 def _train_once(

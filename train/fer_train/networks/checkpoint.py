@@ -121,9 +121,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         if schema == ONE_HEAD_SCHEMA:
             values = _with_one_head(values)
-        if not all(isinstance(head["classes"], list | tuple) for head in values["heads"]):
+        stored = values["heads"]
+        if not isinstance(stored, list | tuple) or not all(isinstance(head, dict) for head in stored):
+            raise TypeError("its heads are not a list")
+        if not all(isinstance(head["classes"], list | tuple) for head in stored):
             raise TypeError("a head's classes are not a list")
-        heads = tuple(Head(**head | {"classes": tuple(head["classes"])}) for head in values["heads"])
+        heads = tuple(Head(**head | {"classes": tuple(head["classes"])}) for head in stored)
         checkpoint = Checkpoint(**values | {"heads": heads})
         with _named(path):
             _check(checkpoint)
