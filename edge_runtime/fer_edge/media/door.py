@@ -10,11 +10,12 @@ import numpy as np
 
 from fer_edge.framing import Image
 from fer_edge.guards.limits import MAX_DECODING_BYTES, MAX_PIXELS, Limit
-from fer_edge.media.formats import PLAIN, Layout, layout_of
+from fer_edge.media.formats import PLAIN, Layout, layout_of, pnm_levels
 from fer_edge.opencv import cv2
 
 CUT_SHORT = "the {} is cut short: copy or download it again"
 ENDS_EARLY = "premature end of data segment"  # libjpeg, where an end marker comes before the last pixels
+PLAIN_LEVELS = (255, 65535)  # which OpenCV scales rightly
 UNREAD_FORMATS = ("HEIC", "JPEG XL")
 # libjpeg can decode a half, a quarter or an eighth of the width and height, without ever holding all pixels. So large
 # photos are read. That takes time for each pixel of the file, so there is a bound: 200 million fit, as phones have.
@@ -73,6 +74,9 @@ def decode_image(
     from fer_edge.media.library_messages import library_messages  # a start without images is faster
 
     layout, reduction, _ = decoding_plan(data, memory, pixels)
+    levels = pnm_levels(data) if layout.format == "PNM" else PLAIN_LEVELS[0]
+    if levels not in PLAIN_LEVELS:
+        flags |= cv2.IMREAD_ANYDEPTH
     with library_messages() as messages:
         try:
             decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags | REDUCE_FLAG[reduction])
@@ -81,7 +85,10 @@ def decode_image(
     if ENDS_EARLY in messages():
         raise ValueError(CUT_SHORT.format(layout.format))
     if decoded is None:
-        raise ValueError(f"the {layout.format} is damaged")
+        kind = ", or of a kind that OpenCV can't read" if layout.format == "TIFF" else ""
+        raise ValueError(f"the {layout.format} is damaged{kind}")
+    if levels not in PLAIN_LEVELS:  # OpenCV takes 100 of 100 for 100 of 255
+        decoded = cv2.convertScaleAbs(decoded, alpha=PLAIN_LEVELS[0] / levels)
     image = np.asarray(decoded, dtype=np.uint8)
     if layout.format == "AVIF" and image.shape[0] * image.shape[1] < layout.width * layout.height // 2:
         raise ValueError("the AVIF consists of tiles, of which OpenCV reads one: convert it to JPEG")

@@ -164,6 +164,11 @@ class ProgressiveSource(CaptureSource):
             self._problem = INTERLACED
             self._first = self._first and _unreadable(self._first)
             return False
+        self._continue_with(capture)
+        return True
+
+    def _continue_with(self, capture: cv2.VideoCapture) -> None:
+        """Read on through FFmpeg's filters, which `capture` has; from the start if no frame was delivered yet."""
         plain = self._capture
         self._aspect = self._pixel_aspect()
         if plain.get(cv2.CAP_PROP_ORIENTATION_AUTO):
@@ -175,7 +180,6 @@ class ProgressiveSource(CaptureSource):
         elif not self.live:
             for _ in range(self._decoded - 1):
                 capture.grab()
-        return True
 
     def _look_failed(self) -> None:
         """Called when a look was not possible."""

@@ -38,6 +38,9 @@ class VideoFileSource(ProgressiveSource):
         self._second = self._next_frame()
         if self._second is None and self._decoded == 1 and not self._deinterlaces:
             self._look()
+        if self._second is None and self._decoded == 1 and not self._deinterlaces and _has_film(path):
+            self._continue_with(open_deinterlaced(path))
+            self._second = self._next_frame()
 
     def read(self) -> SourceFrame | None:
         """The next frame; None at the end, with `missing` set."""
@@ -78,6 +81,15 @@ class VideoFileSource(ProgressiveSource):
             return self._next_frame()
         self._capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * max(0.0, media_time_s))
         return self._next_frame()
+
+
+def _has_film(path: Path) -> bool:
+    """Whether a file whose first track is one image, such as a cover, has a film, too; FFmpeg's filters choose that."""
+    capture = open_deinterlaced(path)
+    try:
+        return capture.isOpened() and capture.grab() and capture.grab()
+    finally:
+        capture.release()
 
 
 def _advice(path: Path) -> str:

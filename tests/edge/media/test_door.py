@@ -111,3 +111,14 @@ def test_a_folder_reads_every_image_that_opencv_knows_and_names_the_others(
     assert "3 images are passed over, because OpenCV can't read them: x.heic, y.HEIF, z.jxl" in caplog.text
     source = open_source(tmp_path)
     assert all(frame.image is not None for frame in iter(source.read, None))
+
+
+@pytest.mark.parametrize("levels", [1, 15, 100, 255, 1023, 4095, 65535])
+@pytest.mark.parametrize("kind", [b"P2", b"P3", b"P5", b"P6"])
+def test_the_levels_of_a_pnm_are_scaled(kind: bytes, levels: int) -> None:
+    gray = np.tile(np.linspace(0, levels, 60).round().astype(">u2" if levels > 255 else np.uint8), (40, 1))
+    values = gray if kind in (b"P2", b"P5") else np.repeat(gray[:, :, None], 3, axis=2)
+    plain = values.tobytes() if kind in (b"P5", b"P6") else b" ".join(b"%d" % value for value in values.ravel()) + b"\n"
+    picture = decode_image(kind + b"\n60 40\n%d\n" % levels + plain)
+    assert picture.image.dtype == np.uint8
+    assert np.abs(picture.image[:, :, 1] - gray.astype(float) * 255 / levels).max() <= 1

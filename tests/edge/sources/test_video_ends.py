@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fer_edge import EmotionRecognizer
+from fer_edge.media.captures import open_filtered
 from fer_edge.sources.base import SourceFrame
 from fer_edge.sources.video import VideoFileSource
 
@@ -264,3 +265,18 @@ def test_a_stream_says_what_is_missing(make: Make, model: Path) -> None:
         assert (
             results.problem == f"{path}: {found} of {FRAMES} frames: the file is cut short: copy or download it again"
         )
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_cover_in_front_of_a_film_is_not_taken_for_it(make: Make, name: str, tmp_path: Path) -> None:
+    film = make("film.mp4", *H264)
+    cv2.imwrite(str(tmp_path / "cover.png"), np.full((90, 120, 3), 200, dtype=np.uint8))
+    inputs = ["-i", "film.mp4", "-i", "cover.png"]
+    path = make(name, "-map", "1", "-map", "0", "-c", "copy", "-disposition:v:0", "attached_pic", source=inputs)
+    if not open_filtered(film, "null").isOpened():
+        pytest.skip("this OpenCV's FFmpeg has no filters")
+    source, frames = read(path)
+    assert (len(frames), source.missing) == (FRAMES, 0)
+    assert {frame.image.shape for frame in frames if frame.image is not None} == {(120, 160, 3)}
+    times = [frame.media_time_s for frame in frames]
+    assert times == pytest.approx([number / 25 for number in range(FRAMES)], abs=0.005)
