@@ -347,8 +347,7 @@ def _exit_code(job: Callable[[], object], prog_name: str) -> int:
         if not isinstance(error, OSError):
             raise
         # A system error that no code expected, such as a folder that we may not list.
-        reason = error.strerror or str(error)
-        return _fail(prog_name, f"{error.filename}: {reason}" if error.filename else reason, FerError.exit_code)
+        return _fail(prog_name, _system_error(error), FerError.exit_code)
     except Stopped as stopped:
         return _stop(prog_name, stopped)
     return result if isinstance(result, int) else 0
@@ -362,6 +361,17 @@ def _broken_package(error: BaseException | None) -> str | None:
             return f"{package} can't be loaded ({error}): pip install --force-reinstall {package}"
         error = error.__cause__ or error.__context__
     return None
+
+
+def _system_error(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.filename:
+        return f"{error.filename}: {reason}"
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib takes 10 ms to import
+    except OSError:
+        return "the current folder does not exist any more: change to another one"
+    return reason
 
 
 def _stop(prog_name: str, stopped: Stopped) -> int:

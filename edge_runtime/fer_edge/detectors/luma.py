@@ -199,6 +199,9 @@ class LumaDetector:
     def _run(self, images: Image) -> Floats:
         """Outputs float32 [N, 5, cells] for uint8 [N, H, W], whose sides are multiples of the contract's."""
         outputs = run_in_batches(self._model, images[:, None], BATCH, [self._output])[0]
+        if outputs.dtype.kind != "f":
+            kind = "texts" if outputs.dtype.kind in "OU" else str(outputs.dtype)
+            raise ContractError(f"{self.path}: its output is of {kind}, not of float32: export it again")
         if outputs.size and not max(outputs.max(), -outputs.min()) < MAX_OUTPUT:  # of a NaN, too
             raise ModelError(f"{self.path} gives values that are not numbers (such as NaN): use another detector")
         return outputs

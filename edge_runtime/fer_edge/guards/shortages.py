@@ -6,12 +6,13 @@ _MEMORY = (  # of OpenCV, C++, onnxruntime, the loader of shared libraries, and 
     "insufficient memory", "failed to allocate", "bad_alloc", "bad alloc", "out of memory", "cannot allocate memory",
     "failed to map segment", "unable to allocate", "without exception set", "without setting an exception",
 )  # fmt: skip
+_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 _THREADS = ("start new thread", "pthread_create", "thread constructor failed", "failed to create thread")
 _TEMPORARILY = "resource temporarily unavailable"  # what C++ says where a thread can't be started
 
 
 def shortage(error: BaseException | None) -> str | None:
-    """A sentence if `error`, or what caused it, means that memory or threads are used up; None otherwise.
+    """A sentence if `error`, or what caused it, means that memory, threads or files are used up; or None.
 
     >>> shortage(MemoryError())
     'the memory is used up: end other programs, or raise the limit (ulimit -v, MemoryMax)'
@@ -22,6 +23,8 @@ def shortage(error: BaseException | None) -> str | None:
         text = str(error).lower()
         if _is_memory(error):
             return "the memory is used up: end other programs, or raise the limit (ulimit -v, MemoryMax)"
+        if isinstance(error, OSError) and error.errno in _FILES:
+            return "no more files can be opened: end other programs, or raise the limit (ulimit -n, LimitNOFILE)"
         of_runtime = isinstance(error, RuntimeError | OSError) and _TEMPORARILY in text
         if of_runtime or any(words in text for words in _THREADS):
             return "a thread can't be started: free memory, or raise the limit (ulimit -u, ulimit -v, TasksMax)"

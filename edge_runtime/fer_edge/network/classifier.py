@@ -94,13 +94,18 @@ class Classifier:
     def _check_numbers(self, probabilities: object, faces: int) -> None:
         """ContractError if a network's output is not a row of probabilities per face, as with a NaN."""
         labels = len(self.labels)
-        if isinstance(probabilities, np.ndarray) and probabilities.shape == (faces, labels):
+        if not isinstance(probabilities, np.ndarray):
+            shown = "(no array)"
+        elif probabilities.dtype.kind != "f":
+            kind = "texts" if probabilities.dtype.kind in "OU" else str(probabilities.dtype)
+            shown = f"is of {kind}, and"
+        elif probabilities.shape == (faces, labels):
             sums = probabilities.sum(axis=1)  # of a row with a NaN: NaN, which compares as false
             if (np.abs(sums - 1) <= MAX_SUM_ERROR).all() and probabilities.min() >= -MAX_SUM_ERROR:
                 return
             shown = "holds values that are not probabilities (such as NaN), and"
         else:
-            shown = f"{list(probabilities.shape)}" if isinstance(probabilities, np.ndarray) else "(no array)"
+            shown = f"{list(probabilities.shape)}"
         raise ContractError(
             f"{self.path}: its output {shown} is not a row of {labels} probabilities per face, "
             "as its contract says: export it again, or use another network"

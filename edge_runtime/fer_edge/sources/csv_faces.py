@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from fer_edge.sources.base import Source, SourceFrame
 
 COLUMN = "pixels"
 ADVICE = f"its first line must name a column {COLUMN!r}, with the gray levels of a square image in each row"
+PLAIN = re.compile(r"[0-9\s]*", re.ASCII)  # what gray levels are written with
 
 
 class CsvFacesSource(Source):
@@ -88,7 +90,7 @@ def parse_face(text: str) -> Image:
            [30, 40]], dtype=uint8)
     """
     try:
-        levels = bytes(map(int, text.split()))
+        levels = bytes(map(int, text.split() if PLAIN.fullmatch(text) else [""]))  # int reads 1_0 and other digits
     except ValueError:
         raise ValueError("it has a value that is not a whole number from 0 to 255") from None
     side = math.isqrt(len(levels))

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+import click
 import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from fer_edge.cli import commands as cli
+from fer_edge.console import run_main
 from fer_edge.errors import ModelError
 from fer_edge.guards.shortages import shortage
 from fer_edge.media import captures
@@ -84,6 +86,27 @@ def test_a_run_with_too_little_memory_ends_with_the_true_cause(tmp_path: Path, c
     assert all("memory" in line.lower() for line in ours)
     assert "Traceback" not in ran.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_used_up_files_are_named() -> None:
+    assert "no more files can be opened" in str(shortage(OSError(errno.EMFILE, "Too many open files", "a.json")))
+
+
+def test_a_current_folder_that_is_gone_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+    @click.command
+    def main() -> None:
+        Path.cwd()
+
+    with pytest.raises(SystemExit) as ended:
+        run_main(main, "fer-test", [])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == ("fer-test: the current folder does not exist any more: change to another one\n")
 
 
 def no_more_threads(allowed: int = 0) -> Callable[[threading.Thread], None]:

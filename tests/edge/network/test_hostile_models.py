@@ -397,3 +397,30 @@ def test_a_detectors_contract_with_absurd_measures_is_one_error(
 def test_a_box_without_bounds_takes_no_more_than_its_image() -> None:
     image = np.full((60, 80), 7, np.uint8)
     assert (crop(image, Square(40, 30, 1e9), (48, 48)) == 7).all()
+
+
+def _with_output_of(model: Path, kind: int, target: Path) -> Path:
+    """`model` with its output cast to another kind of values."""
+    changed = onnx.load(str(model))
+    output = changed.graph.output[0]
+    for node in changed.graph.node:
+        for names in (node.input, node.output):
+            for place, name in enumerate(names):
+                if name == output.name:
+                    names[place] = "uncast"
+    changed.graph.node.append(helper.make_node("Cast", ["uncast"], [output.name], to=kind))
+    output.type.tensor_type.elem_type = kind
+    onnx.save(changed, str(target))
+    return target
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"), [(TensorProto.STRING, "texts"), (TensorProto.INT64, "int64"), (TensorProto.BOOL, "bool")]
+)
+def test_a_network_that_answers_in_other_values_than_floats_is_refused(
+    model: Path, tmp_path: Path, kind: int, word: str
+) -> None:
+    with pytest.raises(ContractError, match=f"its output is of {word}, and is not a row of 7 probabilities per face"):
+        Classifier(_with_output_of(model, kind, tmp_path / "a.onnx"))
+    with pytest.raises(ContractError, match=f"its output is of {word}, not of float32: export it again"):
+        LumaDetector(_with_output_of(fer_models.detector_path(), kind, tmp_path / "b.onnx"))

@@ -60,6 +60,9 @@ def test_the_column_is_found_by_its_name(tmp_path: Path, header: str) -> None:
         ("1 2 3 -4", "not a whole number from 0 to 255"),
         ("1 2 3 x", "not a whole number from 0 to 255"),
         ("1 2 3 4.5", "not a whole number from 0 to 255"),
+        ("1_0 20 30 40", "not a whole number from 0 to 255"),
+        ("+1 20 30 40", "not a whole number from 0 to 255"),
+        ("٧ 20 30 40", "not a whole number from 0 to 255"),
     ],
 )
 def test_a_cell_that_holds_no_face_is_refused_with_the_reason(text: str, why: str) -> None:
