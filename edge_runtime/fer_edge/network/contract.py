@@ -256,6 +256,8 @@ def _parse_detector(values: Any) -> DetectorContract:
 
 def _validate(contract: Contract, file: str) -> None:
     """Raise ContractError for the first field of the wrong type or out of range."""
+    if contract.heads and (fault := _fault_of_heads(contract)):
+        raise ContractError(f"{file}: in its contract, {fault}: export the model again")
     for name, expected in _problems(contract):
         raise ContractError(
             f"{file}: its contract says {KEYS.get(name, name)} {getattr(contract, name)!r:.120}, not {expected}: "
@@ -291,8 +293,6 @@ def _problems(contract: Contract) -> Iterator[tuple[str, str]]:
         yield "framing_down", "a number from -1 to 1"
     if not _is_confidence(contract.min_confidence):
         yield "min_confidence", "a number from 0 to below 1"
-    if contract.heads and not _are_heads(contract):
-        yield "heads", "heads with different names and outputs, the first of which has the contract's labels"
     if contract.kind == "detector" and (contract.detector is None or not _is_valid_detector(contract.detector)):
         expected = "strides, side_in_strides, score_threshold between 0 and 1, smallest_face_px, framing"
         yield "detector", f"{expected} and, optionally, second_look"
@@ -341,28 +341,31 @@ def _is_confidence(value: object) -> bool:
     return type(value) in (int, float) and 0 <= value < 1  # type: ignore[operator]
 
 
-def _are_heads(contract: Contract) -> bool:
+def _fault_of_heads(contract: Contract) -> str | None:
+    """What is wrong with the heads, and with which; None if nothing is."""
     heads = contract.heads
-    return (
-        contract.kind == "classifier"
-        and all(_is_valid_head(head) for head in heads)
-        and len({head.name for head in heads}) == len({head.output for head in heads}) == len(heads)
-        and all(getattr(contract, name) == getattr(heads[0], name) for name in ("labels", "temperature"))
-    )
+    for head in heads:
+        if wrong := next((name for name, is_valid in _checks_of_head(head) if not is_valid), None):
+            return f"{wrong} of the head {head.name!r:.40} can't be {getattr(head, wrong)!r:.80}"
+    if not len({head.name for head in heads}) == len({head.output for head in heads}) == len(heads):
+        return "two heads have one name, or one output"
+    for name in ("labels", "temperature"):
+        if getattr(contract, name) != getattr(heads[0], name):
+            return f"{name} {getattr(contract, name)!r:.80} differ from those of the first head, {heads[0].name}"
+    return "a detector has heads" if contract.kind != "classifier" else None
 
 
-def _is_valid_head(head: Head) -> bool:
-    names = (head.name, head.output)
-    return (
-        all(isinstance(name, str) and HEAD_NAME.fullmatch(name) for name in names)
-        and _are_labels(head.labels, 2)
-        and _is_positive(head.temperature)
-        and _is_confidence(head.min_confidence)
-        and _is_text(head.dataset)
-        and _is_accuracy(head.accuracy)
-        and _is_mapping(head.class_mapping, head.labels)
-        and (head.confusion is None or _is_confusion(head.confusion, len(head.labels)))
-    )
+def _checks_of_head(head: Head) -> Iterator[tuple[str, bool]]:
+    """The fields of a head, and whether each can be used."""
+    for name in ("name", "output"):
+        yield name, isinstance(getattr(head, name), str) and HEAD_NAME.fullmatch(getattr(head, name)) is not None
+    yield "labels", _are_labels(head.labels, 2)
+    yield "temperature", _is_positive(head.temperature)
+    yield "min_confidence", _is_confidence(head.min_confidence)
+    yield "dataset", _is_text(head.dataset)
+    yield "accuracy", _is_accuracy(head.accuracy)
+    yield "class_mapping", _is_mapping(head.class_mapping, head.labels)
+    yield "confusion", head.confusion is None or _is_confusion(head.confusion, len(head.labels))
 
 
 def _is_confusion(rows: tuple[tuple[int, ...], ...], size: int) -> bool:

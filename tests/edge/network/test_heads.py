@@ -103,13 +103,21 @@ def test_something_else_in_place_of_heads_is_refused(contract: Contract, heads: 
 
 def test_two_heads_of_one_name_are_refused(contract: Contract) -> None:
     heads = [_good(contract.labels), _good(contract.labels)]
-    with pytest.raises(ContractError, match="heads with different names"):
+    with pytest.raises(ContractError, match="in its contract, two heads have one name"):
         parse_contract(json.dumps(json.loads(contract.to_json()) | {"heads": heads}), "m.onnx")
+
+
+def test_the_head_and_the_field_at_fault_are_named(contract: Contract) -> None:
+    votes = _good(contract.labels) | {"name": "votes", "output": "votes", "labels": ["sad", "calm"]}
+    for change, said in (({"confusion": [[1]]}, "confusion"), ({"temperature": -1}, "temperature")):
+        values = json.loads(contract.to_json()) | {"heads": [_good(contract.labels), votes | change]}
+        with pytest.raises(ContractError, match=f"m.onnx: in its contract, {said} of the head 'votes' can't be"):
+            parse_contract(json.dumps(values), "m.onnx")
 
 
 def test_a_first_head_with_other_labels_than_the_contract_is_refused(contract: Contract) -> None:
     heads = [_good(("calm", "sad"))]
-    with pytest.raises(ContractError, match="the first of which has the contract's labels"):
+    with pytest.raises(ContractError, match=r"labels .* differ from those of the first head, people"):
         parse_contract(json.dumps(json.loads(contract.to_json()) | {"heads": heads}), "m.onnx")
 
 
