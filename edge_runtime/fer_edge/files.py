@@ -21,7 +21,7 @@ from fer_edge.guards import portable
 from fer_edge.guards.locks import try_lock
 
 PRIVATE = 0o600  # of files about people; a stricter umask stays
-_TEMPORARY = re.compile(r"\.fer-[0-9a-f]{16}\.part(\.\w+)?")
+_TEMPORARY = r"\.fer-[0-9a-f]{16}\.part(\.\w+)?"
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | portable.O_NOFOLLOW | portable.O_CLOEXEC | portable.O_BINARY
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)  # of file systems without fsync
 _MAX_SUFFIX = 16  # characters of a suffix that a program chooses a format by
@@ -131,7 +131,7 @@ def remove_leftovers(folder: Path) -> None:
     """Delete our temporary files in `folder` that no process has locked: those of killed runs and of power cuts."""
     with contextlib.suppress(OSError):
         for entry in os.listdir(folder):  # noqa: PTH208 - names suffice
-            if _TEMPORARY.fullmatch(entry):
+            if re.fullmatch(_TEMPORARY, entry):
                 with contextlib.suppress(OSError):
                     _remove_leftover(folder / entry)
 

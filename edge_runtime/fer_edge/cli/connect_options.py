@@ -13,8 +13,8 @@ FILE = click.Path(path_type=Path)
 option = click.option
 
 LOOPBACK = "127.0.0.1"
-LISTEN = re.compile(r"(?:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):)?(\d{1,5})", re.ASCII)
-HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}", re.ASCII)
+LISTEN = r"(?:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):)?(\d{1,5})"
+HOST_NAME = r"[A-Za-z0-9._-]{1,253}"
 
 
 class Listen(click.ParamType):  # type: ignore[type-arg]
@@ -25,7 +25,7 @@ class Listen(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
         if isinstance(value, tuple):
             return value
-        match = LISTEN.fullmatch(str(value))
+        match = re.fullmatch(LISTEN, str(value), re.ASCII)
         if match is None or int(match[2]) > 65535:
             self.fail(f"{value!r} is not [HOST:]PORT, for example 8080 or 0.0.0.0:8080", param, ctx)
         return match[1] or LOOPBACK, int(match[2])
@@ -37,7 +37,7 @@ class HostName(click.ParamType):  # type: ignore[type-arg]
     name = "host"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not HOST_NAME.fullmatch(value):
+        if not re.fullmatch(HOST_NAME, value, re.ASCII):
             self.fail(f"{value!r} is not a host name, for example camera.example.org", param, ctx)
         return str(value)
 

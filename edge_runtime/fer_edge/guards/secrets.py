@@ -20,7 +20,7 @@ URL = re.compile(rf"({SCHEME}):(//?)(.*)", re.ASCII | re.DOTALL)
 FILE_URLS = ("file:///", "sqlite:///")  # they name files; there is no host and no password
 # An address without "://", such as user:password@host, host:80/token or host/video?token=1.
 ADDRESS = re.compile(r"@|%40|^[^/\\\s]+:\d+/|[?;#&][^/\\]*=", re.IGNORECASE)
-URL_IN_TEXT = re.compile(rf"{SCHEME}:/[^\s'\"<>]*[^\s'\"<>:,.;!)\]}}]|[^\s'\"<>:]+:[^\s'\"<>]*@[^\s'\"<>]+", re.ASCII)
+URL_IN_TEXT = rf"{SCHEME}:/[^\s'\"<>]*[^\s'\"<>:,.;!)\]}}]|[^\s'\"<>:]+:[^\s'\"<>]*@[^\s'\"<>]+"
 
 
 def redact(url: str) -> str:
@@ -69,7 +69,7 @@ def redact_text(text: str) -> str:
     """
     if ":/" not in text and "@" not in text:
         return text
-    return URL_IN_TEXT.sub(lambda found: shown_source(found[0]), text)
+    return re.sub(URL_IN_TEXT, lambda found: shown_source(found[0]), text, flags=re.ASCII)
 
 
 def given_source(option: str | None) -> str | None:

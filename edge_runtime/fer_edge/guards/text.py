@@ -7,8 +7,8 @@ from collections.abc import Iterable
 MAX_LABEL_CHARS = 64
 JOINERS = "\u200c\u200d"  # invisible, but words of some languages need them
 # A spreadsheet may skip the spaces before a formula.
-FORMULA = re.compile(r"'*\s*[=+\-@\t\r]")
-ESCAPE = re.compile(r"\\(?:\\|[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})", re.ASCII)
+FORMULA = r"'*\s*[=+\-@\t\r]"
+ESCAPE = r"\\(?:\\|[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})"
 
 
 def printable(text: str) -> str:
@@ -64,7 +64,7 @@ def text_cell(text: str) -> str:
     """
     plain = text.isprintable() and "\\" not in text
     safe = text if plain else "".join(map(_cell_char, text))
-    return f"'{safe}" if FORMULA.match(text) else safe
+    return f"'{safe}" if re.match(FORMULA, text) else safe
 
 
 def _cell_char(char: str) -> str:
@@ -78,8 +78,8 @@ def text_of_cell(cell: str) -> str:
     >>> text_of_cell("'=1+1"), text_of_cell("'quoted'"), text_of_cell(r"a\nb\\c")
     ('=1+1', "'quoted'", 'a\nb\\c')
     """
-    text = ESCAPE.sub(lambda found: found[0].encode("ascii").decode("unicode_escape"), cell)
-    return text[1:] if text.startswith("'") and FORMULA.match(text[1:]) else text
+    text = re.sub(ESCAPE, lambda found: found[0].encode("ascii").decode("unicode_escape"), cell)
+    return text[1:] if text.startswith("'") and re.match(FORMULA, text[1:]) else text
 
 
 def label_fault(label: str) -> str | None:

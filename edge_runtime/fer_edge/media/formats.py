@@ -8,14 +8,13 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # what ends entropy-coded data
+# Patterns are compiled when their format comes: that shortens the start.
+JPEG_MARKER = rb"\xff[^\x00\xd0-\xd7\xff]"  # what ends entropy-coded data
 JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 JPEG_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 JPEG_REDUCIBLE = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # libjpeg can decode a part of their size
-PNM_HEAD = re.compile(
-    rb"P([1-6])(?:\s+|#[^\n]*\n)+(\d{1,9})\s(?:\s|#[^\n]*\n)*(\d{1,9})(?:\s(?:\s|#[^\n]*\n)*(\d{1,5}))?\s"
-)
-JPEG_2000_SIZE = re.compile(rb"\xff\x4f\xff\x51")  # the start of a codestream
+PNM_HEAD = rb"P([1-6])(?:\s+|#[^\n]*\n)+(\d{1,9})\s(?:\s|#[^\n]*\n)*(\d{1,9})(?:\s(?:\s|#[^\n]*\n)*(\d{1,5}))?\s"
+JPEG_2000_SIZE = b"\xff\x4f\xff\x51"  # the start of a codestream
 MAX_STRIPS = 100_000  # of a TIFF; more are not looked at
 # Bytes of memory that OpenCV's decoder takes per pixel at most, as benchmarks.speed.limits measures: pixels in BGR, and
 # a copy of them for numpy. Others keep coefficients, wide integers or several canvases.
@@ -73,7 +72,7 @@ def _jpeg(data: bytes) -> Layout:
             scans += code == 0xDA
             place += 2 + _big(data, place + 2, 2)
             if code == 0xDA:
-                found = JPEG_MARKER.search(data, place)
+                found = re.compile(JPEG_MARKER).search(data, place)
                 place = found.start() if found else len(data)
     if complete is None:
         complete = data[place : place + 2] == b"\xff\xd9"
@@ -183,7 +182,7 @@ def _tiff_tags(read: Callable[[int, int], int], place: int) -> dict[int, list[in
 
 
 def _pnm(data: bytes) -> Layout:
-    found = PNM_HEAD.match(data)
+    found = re.match(PNM_HEAD, data)
     if found is None or (found[1] not in b"14" and found[4] is None):
         return Layout("PNM", complete=False)
     width, height = int(found[2]), int(found[3])
@@ -223,7 +222,7 @@ def _boxed(name: str) -> Callable[[bytes], Layout]:
 
 def _jpeg_2000(data: bytes, complete: bool) -> Layout:
     """By its codestream, which is what is decoded. Each component takes 4 bytes per pixel."""
-    found = JPEG_2000_SIZE.search(data)
+    found = re.search(JPEG_2000_SIZE, data)
     if found is None:
         return Layout("JPEG 2000", complete=False)
     at = found.start() + 8

@@ -1,6 +1,5 @@
 """Open the source that the user named: choose its class by the form of the name."""
 
-import glob
 import os
 import re
 from pathlib import Path
@@ -152,6 +151,8 @@ def _open_folder(folder: Path, recursive: bool, exclude: Path | None) -> Source:
 
 
 def _open_pattern(text: str) -> Source:
+    import glob
+
     from fer_edge.sources.images import ImagesSource
 
     if not glob.has_magic(text):
