@@ -63,12 +63,21 @@ def load_early() -> None:
 
 def _link() -> None:
     with contextlib.suppress(Exception):
+        import ctypes  # numpy imports it, too
         from importlib.machinery import PathFinder
 
-        found = PathFinder.find_spec("cv2")
-        folder = os.path.dirname(found.origin or "") if found is not None else ""  # noqa: PTH120 - pathlib takes longer
-        for name in os.listdir(folder) if folder else ():  # noqa: PTH208
-            if name.startswith("cv2.") and name.endswith(".so"):
-                import ctypes  # numpy imports it, too
+        link = ctypes.CDLL(None).dlopen
+        for module in ("cv2", "_hashlib"):  # and OpenSSL, which checks the shipped networks
+            found = PathFinder.find_spec(module)
+            if found is not None and found.origin:
+                for file in _libraries(module, found.origin):
+                    link(os.fsencode(file), os.RTLD_NOW)
 
-                ctypes.CDLL(None).dlopen(os.fsencode(os.path.join(folder, name)), os.RTLD_NOW)  # noqa: PTH118
+
+def _libraries(module: str, origin: str) -> list[str]:
+    """The libraries of a module with the file `origin`: a library itself, or a package that holds one of its name."""
+    if origin.endswith(".so"):
+        return [origin]
+    folder = os.path.dirname(origin)  # noqa: PTH120 - pathlib takes longer
+    names = os.listdir(folder)  # noqa: PTH208
+    return [f"{folder}/{name}" for name in names if name.startswith(f"{module}.") and name.endswith(".so")]
