@@ -9,7 +9,7 @@ This module loads neither cv2 nor onnxruntime: the command line lists the names 
 """
 
 import importlib
-import pkgutil
+import os
 from pathlib import Path
 
 from fer_edge.detectors.defaults import DEFAULT_DETECT_SIZE_PX, DEFAULT_MIN_FACE_PX, IMAGE_DETECT_SIZE_PX
@@ -25,12 +25,14 @@ __all__ = [
 ]  # fmt: skip
 
 _FIRST = ("luma", "yunet", "haar")  # the default first; added ones follow, sorted by name
-_OTHER_MODULES = {"base", "border", "boxes", "defaults", "filter", "lighting", "search"}
+_OTHER_MODULES = {"--init--", "base", "border", "boxes", "defaults", "filter", "lighting", "search"}
 
 
 def detector_names() -> tuple[str, ...]:
     """The detectors that `open_detector` knows: a name per module in this folder, the default first."""
-    names = {module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)} - _OTHER_MODULES
+    files = [file for folder in __path__ for file in os.listdir(folder)]  # noqa: PTH208 - names suffice
+    modules = {file.removesuffix(".py").replace("_", "-") for file in files if file.endswith(".py")}
+    names = modules - _OTHER_MODULES
     return tuple(name for name in _FIRST if name in names) + tuple(sorted(names.difference(_FIRST)))
 
 
