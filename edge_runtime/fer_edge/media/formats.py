@@ -194,7 +194,7 @@ def _pnm(data: bytes) -> Layout:
 
 def pnm_levels(data: bytes) -> int:
     """The brightest level of a PNM, 255 where OpenCV scales to that itself: up to 255 in text, and single bits."""
-    found = PNM_HEAD.match(data)
+    found = re.match(PNM_HEAD, data)
     levels = int(found[4]) if found is not None and found[1] not in b"14" and found[4] is not None else 255
     return 255 if found is not None and found[1] in b"23" and levels < 256 else levels
 
