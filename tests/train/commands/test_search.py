@@ -13,6 +13,7 @@ import pytest
 
 from fer_edge.errors import FerError
 from fer_train.commands.search import Range, _open_study, _sqlite_url, parse_range, with_values
+from fer_train.data import FERPLUS_COLUMNS
 from fer_train.networks.checkpoint import load_checkpoint
 
 from ..conftest import CsvWriter, face_rows, one_line
@@ -51,6 +52,24 @@ def test_a_study_is_kept_and_continued(
     assert fer_train(*words[1:]) == 0
     repeated = load_checkpoint(again / "best.pt")
     assert repeated.options == checkpoint.options and repeated.metrics == checkpoint.metrics
+
+
+def test_with_votes_the_score_is_said_to_be_a_mean_of_heads(
+    write_csv: CsvWriter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = face_rows(train=4, test=2)
+    names = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+    votes = [[usage, "", *(9 * (column == names[label]) for column in FERPLUS_COLUMNS)] for label, _, usage in rows]
+    data, ferplus = write_csv(rows), write_csv(votes, ",".join(["Usage", "Image name", *FERPLUS_COLUMNS]), "votes.csv")
+    out = tmp_path / "study"
+    arguments = ["--data", data, "--ferplus", ferplus, "--out", out, "--trials", "1", "--tune", "mixup=0:1", *QUICK]
+    assert fer_train("search", *arguments) == 0
+    (log,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Best of")]
+    metrics = json.loads((out / "best.json").read_text())
+    heads = load_checkpoint(out / "trial-0000" / "best.pt").heads
+    mean = sum(head.metrics["accuracy"] for head in heads) / 2
+    assert metrics["accuracy"] == pytest.approx(mean)
+    assert f"mean PublicTest accuracy of its heads {mean:.2%}" in log
 
 
 def test_a_diverging_trial_does_not_end_the_study(

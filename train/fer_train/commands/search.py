@@ -122,6 +122,7 @@ def search(
 ) -> None:  # fmt: skip
     """Train with many different settings, and report which gave the best PublicTest accuracy.
 
+    With --ferplus it is the mean of the heads' accuracies, by which fer-train chooses the best epoch, too.
     Trainings that fall behind are stopped early. Writes trials.csv, best.json, and each training's best.pt in
     DIR/trial-NNNN. The training options below are those of fer-train.
     """
@@ -148,7 +149,9 @@ def search(
         try:
             study.optimize(train, n_trials=trials, catch=(ModelError,))
         finally:
-            _write_results(study, out)
+            _write_results(
+                study, out, "PublicTest accuracy" if ferplus is None else "mean PublicTest accuracy of its heads"
+            )
 
 
 def _sqlite_url(path: Path) -> str:
@@ -225,8 +228,8 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _write_results(study: "optuna.Study", out: Path) -> None:
-    """Write trials.csv and best.json, and print the command that trains with the best settings."""
+def _write_results(study: "optuna.Study", out: Path, score: str) -> None:
+    """Write trials.csv and best.json, and print the command that trains with the best settings. score: in words."""
     import optuna
 
     trials = study.get_trials(deepcopy=False)
@@ -237,7 +240,7 @@ def _write_results(study: "optuna.Study", out: Path) -> None:
     command = best.user_attrs.get(COMMAND)
     found = {"trial": best.number, "accuracy": best.value, "settings": best.params}
     write_json(out / "best.json", found | ({"command": command} if command else {}))
-    text = f"Best of {len(trials)} trials: number {best.number}, PublicTest accuracy {best.value:.2%}"
+    text = f"Best of {len(trials)} trials: number {best.number}, {score} {best.value:.2%}"
     echo_line(f"{text}. This trains it again:" if command else text, err=True)
     if command:
         echo_line(f"  {command_line(command)}", err=True)
