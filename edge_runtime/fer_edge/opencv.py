@@ -49,7 +49,7 @@ def __getattr__(name: str) -> object:
 
 
 def load_early() -> None:
-    """Let a thread link OpenCV's library, so that the import of cv2 finds it ready. On Linux only.
+    """Let a thread link the libraries of OpenCV and OpenSSL, so that their imports find them ready. On Linux only.
 
     Python links libraries while it holds its lock, so an import of cv2 in a thread would only stop the other imports. A
     function called through ctypes does not hold it. Faults are left to the import.
