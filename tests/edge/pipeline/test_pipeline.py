@@ -3,8 +3,10 @@ import threading
 import numpy as np
 import pytest
 
+from fer_edge.pipeline import pipeline as pipeline_module
 from fer_edge.pipeline.options import StreamOptions
 from fer_edge.pipeline.pipeline import Frame, Pipeline
+from fer_edge.results import FrameResult
 from fer_edge.sources.base import Source, SourceFrame
 
 pytestmark = pytest.mark.usefixtures("no_threads_left")
@@ -130,3 +132,28 @@ def test_label_changes_are_counted_and_a_lost_face_is_none(fakes) -> None:
 
     pipeline = fakes.finish(fakes.pipeline(fakes.Source(50), fakes.Detector(faces=2), Changing()))
     assert pipeline.stats.label_changes == 2 * 4
+
+
+def test_the_next_large_frame_waits_until_the_outputs_have_written_the_last(
+    fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline_module, "IN_FLIGHT_BYTES", 1)
+    held, read_while_held = [0], []
+
+    def pending() -> int:
+        if held[0]:
+            held[0] -= 1  # looked at once more, and it is written
+            return 1
+        return 0
+
+    source = fakes.Source(3, before=lambda _number: read_while_held.append(held[0]))
+    running = fakes.pipeline(source, pending=pending)
+    publish = running._publish
+
+    def hold(frame: Frame, result: FrameResult) -> None:
+        publish(frame, result)
+        held[0] = 5
+
+    running._publish = hold
+    assert fakes.finish(running).stats.processed == 3
+    assert read_while_held == [0, 0, 0, 0]

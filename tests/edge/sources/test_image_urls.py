@@ -1,6 +1,7 @@
 """An image behind a URL goes through the same door as a file; streams and videos do not."""
 
 import contextlib
+import gzip
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -29,7 +30,9 @@ def serve() -> Iterator[Serve]:
     """Serve bytes at every path; the URL of `path`."""
     with contextlib.ExitStack() as stack:
 
-        def run(data: bytes, path: str = "/photo.jpg", kind: str = "image/jpeg", user: str = "") -> str:
+        def run(
+            data: bytes, path: str = "/photo.jpg", kind: str = "image/jpeg", user: str = "", encoding: str = ""
+        ) -> str:
             class Handler(BaseHTTPRequestHandler):
                 def do_GET(self) -> None:
                     if user and not self.headers.get("Authorization"):
@@ -40,6 +43,8 @@ def serve() -> Iterator[Serve]:
                         return
                     self.send_response(200)
                     self.send_header("Content-Type", kind)
+                    if encoding:
+                        self.send_header("Content-Encoding", encoding)
                     self.send_header("Content-Length", str(len(data)))
                     self.end_headers()
                     with contextlib.suppress(OSError):
@@ -64,6 +69,18 @@ def test_a_jpeg_behind_a_url_is_one_upright_image(serve: Serve, path: str) -> No
     assert [frame.image.shape for frame in frames if frame.image is not None] == [(60, 40, 3)]
     assert (source.live, source.image_count) == (False, 1)
     assert frames[0].file == source.name
+
+
+def test_an_image_that_a_server_compresses_is_one_image_within_the_limits(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bytes(cv2.imencode(".png", IMAGE)[1])
+    source = open_source(serve(gzip.compress(data), "/a.png", "image/png", encoding="gzip"))
+    assert (source.live, source.image_count) == (False, 1)
+    assert len(list(iter(source.read, None))) == 1
+    monkeypatch.setenv("FER_EDGE_MAX_IMAGE_BYTES", "100_000")
+    with pytest.raises(SourceError, match="it has more than 100,000 bytes: set FER_EDGE_MAX_IMAGE_BYTES"):
+        open_source(serve(gzip.compress(data + bytes(10_000_000)), "/a.png", "image/png", encoding="gzip"))
 
 
 def test_an_image_is_told_by_its_content(serve: Serve) -> None:

@@ -5,8 +5,9 @@ FFmpeg would decode an image, too, but without its Exif orientation, and whateve
 
 import time
 import urllib.parse
+import zlib
 from http.client import HTTPException
-from typing import IO
+from typing import IO, cast
 
 from fer_edge.guards.limits import MAX_IMAGE_BYTES
 from fer_edge.media.formats import layout_of
@@ -37,13 +38,23 @@ def fetch_image(url: str) -> bytes | None:
             kind = answer.headers.get("Content-Type", TYPES[0])
             if not kind.lower().startswith(TYPES):
                 return None
-            data = answer.read(HEAD_BYTES)
+            body = _unpacked(answer, answer.headers.get("Content-Encoding", ""))
+            data = body.read(HEAD_BYTES)
             layout = layout_of(data)
             if layout is None or layout.format == "GIF":
                 return None
-            return _rest(answer, data)
-    except (OSError, HTTPException):
+            return _rest(body, data)
+    except (OSError, HTTPException, EOFError, zlib.error):
         return None
+
+
+def _unpacked(answer: IO[bytes], encoding: str) -> IO[bytes]:
+    """The content of an answer, which some servers compress although nobody asked for it."""
+    if encoding.strip().lower() not in ("gzip", "x-gzip"):
+        return answer
+    import gzip  # few servers do
+
+    return cast(IO[bytes], gzip.GzipFile(fileobj=answer))
 
 
 def _rest(answer: IO[bytes], data: bytes) -> bytes:
