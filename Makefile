@@ -25,7 +25,7 @@ demo: .venv/installed
 
 # The whole suite without the tests marked slow.
 test: lint
-	@echo 'The suite takes about 7 minutes on two idle cores.'
+	@echo 'The suite takes about 9 minutes on two idle cores.'
 	$(DEV)/python -m pytest
 
 # Lint, types and the tests of what changed since this branch left main; BASE=COMMIT compares with another commit.
