@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_edge.framing import Image
+from fer_edge.framing import Image, iou
 from fer_edge.serve.web import uploads
 from tests.edge.serve.web.conftest import Answer, Server
 
@@ -77,6 +77,19 @@ def test_a_bomb_is_refused_before_it_is_decoded(server: Server, monkeypatch: pyt
 def test_an_image_of_as_many_pixels_as_are_allowed_is_decoded(suffix: str) -> None:
     data = encoded(np.zeros((4472, 4472), np.uint8), suffix)
     assert uploads.decoded(data).image.shape == (4472, 4472, 3)
+
+
+def test_a_large_photo_is_reduced_and_answered_in_its_own_pixels(
+    server: Server, face_image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = cv2.resize(face_image, (960, 720))
+    whole = send(server, encoded(photo, ".jpg")).json
+    monkeypatch.setenv("FER_EDGE_MAX_UPLOAD_PIXELS", "200_000")
+    reduced = send(server, encoded(photo, ".jpg")).json
+    assert (reduced["width"], reduced["height"]) == (whole["width"], whole["height"]) == (960, 720)
+    assert iou(reduced["faces"][0]["box"], whole["faces"][0]["box"]) > 0.85
+    monkeypatch.setenv("FER_EDGE_MAX_UPLOAD_PIXELS", "100_000")
+    assert "691,200 pixels, more than 600,000" in send(server, encoded(photo, ".jpg")).json["error"]
 
 
 def test_an_image_that_takes_too_much_memory_is_refused_with_what_the_client_can_do(
