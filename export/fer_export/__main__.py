@@ -3,11 +3,14 @@
 from typing import NoReturn
 
 from fer_edge.guards.early_signals import end_at_once
+from fer_edge.guards.shortages import lacking_threads
 
 
 def main() -> NoReturn:
     """Run `fer-export` with the process's arguments."""
     restore_signals = end_at_once("fer-export")
+    if (lacking := lacking_threads()) is not None:
+        raise SystemExit(f"fer-export: {lacking}")
     from fer_export import cli
 
     restore_signals()

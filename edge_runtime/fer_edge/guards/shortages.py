@@ -1,6 +1,7 @@
 """Errors of a machine that has no memory or no threads left: each library has its own words for them."""
 
 import errno
+import os
 
 _MEMORY = (  # of OpenCV, C++, onnxruntime, the loader of shared libraries, and imports of C modules
     "insufficient memory", "failed to allocate", "bad_alloc", "bad alloc", "out of memory", "cannot allocate memory",
@@ -8,7 +9,31 @@ _MEMORY = (  # of OpenCV, C++, onnxruntime, the loader of shared libraries, and 
 )  # fmt: skip
 _FILES = frozenset({errno.EMFILE, errno.ENFILE})
 _THREADS = ("start new thread", "pthread_create", "thread constructor failed", "failed to create thread")
+MAX_TRIED, OPENBLAS_COPIES = 64, 3  # threads of each; numpy, OpenCV and SciPy have their own
 _TEMPORARILY = "resource temporarily unavailable"  # what C++ says where a thread can't be started
+
+
+def lacking_threads() -> str | None:
+    """A sentence if the threads that OpenBLAS starts, while numpy and others are imported, can't be started; or None.
+
+    OpenBLAS would print lines of its own and interrupt the process as Ctrl-C does.
+    """
+    import threading
+
+    given = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or ""
+    end, started = threading.Event(), []
+    try:
+        for _ in range(OPENBLAS_COPIES * min(int(given) if given.isdecimal() else os.cpu_count() or 1, MAX_TRIED)):
+            thread = threading.Thread(target=end.wait, daemon=True)
+            thread.start()
+            started.append(thread)
+    except RuntimeError as error:
+        return shortage(error)
+    finally:
+        end.set()
+        for thread in started:
+            thread.join()
+    return None
 
 
 def shortage(error: BaseException | None) -> str | None:

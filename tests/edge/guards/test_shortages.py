@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from fer_edge.cli import commands as cli
 from fer_edge.console import run_main
 from fer_edge.errors import ModelError
-from fer_edge.guards.shortages import shortage
+from fer_edge.guards.shortages import lacking_threads, shortage
 from fer_edge.media import captures
 from fer_edge.network.classifier import Classifier
 from fer_edge.pipeline.pipeline import Pipeline
@@ -178,3 +178,12 @@ def test_a_head_that_a_shipped_network_lacks_names_no_option_that_was_not_given(
     assert "fer2013.int8.onnx has no head 'foo': choose one of people" in str(done.exception)
     done = CliRunner().invoke(cli.edge, ["demo:", "--headless", "--head", "foo", "--model", str(model)])
     assert str(done.exception).startswith(f"--model {model} has no head 'foo'")
+
+
+@pytest.mark.parametrize(("variable", "allowed", "lacks"), [("3", 9, False), ("3", 8, True), ("", 10_000, False)])
+def test_threads_that_numpy_would_lack_are_named_before_its_import(
+    variable: str, allowed: int, lacks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", variable)
+    monkeypatch.setattr(threading.Thread, "start", no_more_threads(allowed))
+    assert ("a thread can't be started" in str(lacking_threads())) == lacks
