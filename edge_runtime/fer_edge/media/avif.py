@@ -1,12 +1,14 @@
-"""The size of the pictures that an AVIF really holds: its boxes may claim less than its decoder then allocates.
+"""What OpenCV does not read of an AVIF: how its picture is turned, and the size of the pictures that it really holds.
 
-Every sequence header counts, of each part that an item or a track points to. Sources: ISO/IEC 14496-12 (iloc, stco)
-and the AV1 bitstream specification (5.3, 5.5).
+Its boxes may claim a smaller size than its decoder then allocates. Every sequence header counts, of each part that an
+item or a track points to. Sources: ISO/IEC 14496-12 (iloc, stco), ISO/IEC 23008-12 (ipma, irot, imir) and the AV1
+bitstream specification (5.3, 5.5).
 """
 
 import re
 from collections.abc import Iterator
 
+from fer_edge.media.containers import child_boxes, inner_box
 from fer_edge.media.parameters import Bits
 
 MAX_ITEMS = 1000
@@ -23,6 +25,35 @@ def coded_pixels(data: bytes) -> int:
             except IndexError:  # cut: the decoder refuses it, too
                 continue
     return most
+
+
+def turns(data: bytes) -> list[tuple[bytes, int]]:
+    """How the main picture of an AVIF is turned: (b"irot", quarter turns to the left) and (b"imir", axis), in order.
+
+    Phones and converters write these instead of an Exif orientation, which they take precedence over.
+    """
+    meta = inner_box(memoryview(data), b"meta")
+    main = None if meta is None else inner_box(meta[4:], b"pitm")
+    properties = None if meta is None else inner_box(meta[4:], b"iprp")
+    if not main or not properties:
+        return []
+    item = int.from_bytes(main[4 : 8 if main[0] else 6], "big")
+    boxes = list(child_boxes(inner_box(properties, b"ipco") or memoryview(b"")))
+    links = [bytes(box) for kind, box in child_boxes(properties) if kind == b"ipma"]
+    named = [boxes[index - 1] for box in links for index in _associated(box, item) if 0 < index <= len(boxes)]
+    return [(kind, box[0] & 3) for kind, box in named if kind in (b"irot", b"imir") and box]
+
+
+def _associated(box: bytes, item: int) -> list[int]:
+    """The numbers of an item's properties, by an ipma box."""
+    number = _Numbers(box, 0)
+    version, flags = number.take(1), number.take(3)
+    for _ in range(min(number.take(4), MAX_ITEMS)):
+        owner = number.take(4 if version else 2)
+        found = [number.take(2) & 0x7FFF if flags & 1 else number.take(1) & 0x7F for _ in range(number.take(1))]
+        if owner == item:
+            return found
+    return []
 
 
 def _parts(data: bytes) -> Iterator[bytes]:

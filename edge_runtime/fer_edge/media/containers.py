@@ -98,7 +98,8 @@ def _boxes(file: BinaryIO, start: int, size: int) -> Iterator[tuple[bytes, int, 
         start = end
 
 
-def _children(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+def child_boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Kind and content of the boxes in `data`, up to one that is not complete."""
     start = 0
     while start + 8 <= len(data):
         length, kind = int.from_bytes(data[start : start + 4], "big"), bytes(data[start + 4 : start + 8])
@@ -112,10 +113,10 @@ def _children(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         start = end
 
 
-def _box(data: memoryview, *path: bytes) -> memoryview | None:
+def inner_box(data: memoryview, *path: bytes) -> memoryview | None:
     """The content of the first box below `data` at `path`."""
     for kind in path:
-        found = next((content for name, content in _children(data) if name == kind), None)
+        found = next((content for name, content in child_boxes(data) if name == kind), None)
         if found is None:
             return None
         data = found
@@ -123,20 +124,20 @@ def _box(data: memoryview, *path: bytes) -> memoryview | None:
 
 
 def _owed(moov: memoryview) -> int | None:
-    header = _box(moov, b"mvhd")
-    if header is None or _box(moov, b"mvex") is not None:  # fragments have their own indexes
+    header = inner_box(moov, b"mvhd")
+    if header is None or inner_box(moov, b"mvex") is not None:  # fragments have their own indexes
         return None
     movie_scale = struct.unpack_from(">I", header, 20 if header[0] else 12)[0]
-    for kind, track in _children(moov):
-        handler = _box(track, b"mdia", b"hdlr") if kind == b"trak" else None
+    for kind, track in child_boxes(moov):
+        handler = inner_box(track, b"mdia", b"hdlr") if kind == b"trak" else None
         if handler is not None and bytes(handler[8:12]) == b"vide":
             return _track_frames(track, movie_scale)
     return None
 
 
 def _track_frames(track: memoryview, movie_scale: int) -> int | None:
-    header, table = _box(track, b"mdia", b"mdhd"), _box(track, b"mdia", b"minf", b"stbl")
-    durations = None if table is None else _box(table, b"stts")
+    header, table = inner_box(track, b"mdia", b"mdhd"), inner_box(track, b"mdia", b"minf", b"stbl")
+    durations = None if table is None else inner_box(table, b"stts")
     if header is None or table is None or durations is None:
         return None
     scale = struct.unpack_from(">I", header, 20 if header[0] else 12)[0]
@@ -144,10 +145,11 @@ def _track_frames(track: memoryview, movie_scale: int) -> int | None:
     total = sum(count for count, _ in runs)
     if total > MAX_FRAMES:
         return None
-    edits = _edits(_box(track, b"edts", b"elst"), scale / max(movie_scale, 1))
+    edits = _edits(inner_box(track, b"edts", b"elst"), scale / max(movie_scale, 1))
     if not edits:
         return total
-    offsets = [offset for count, offset in _runs(_box(table, b"ctts"))[:total] for _ in range(min(count, MAX_FRAMES))]
+    shifts = _runs(inner_box(table, b"ctts"))[:total]
+    offsets = [offset for count, offset in shifts for _ in range(min(count, MAX_FRAMES))]
     shown, time, index = 0, 0, 0
     for count, duration in runs:
         for _ in range(count):

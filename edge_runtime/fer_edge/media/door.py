@@ -65,7 +65,7 @@ def decoding_bytes(layout: Layout, file_bytes: int, reduction: int = 1) -> int:
 def decode_image(
     data: bytes, flags: int = cv2.IMREAD_COLOR, memory: Limit = MAX_DECODING_BYTES, pixels: Limit = MAX_PIXELS
 ) -> Picture:
-    """Decode an image file, turned upright by its Exif orientation; of several images in it, the first.
+    """Decode an image file, turned upright by its Exif orientation (AVIF: irot and imir); of several in it, the first.
 
     flags: of cv2.imdecode. memory, pixels: the most bytes that decoding may take, and the most pixels to decode. A JPEG
     of more is decoded at a part of its size. Raises ValueError, which says why, for a file that is not an image, is cut
@@ -77,6 +77,9 @@ def decode_image(
     levels = pnm_levels(data) if layout.format == "PNM" else PLAIN_LEVELS[0]
     if levels not in PLAIN_LEVELS:
         flags |= cv2.IMREAD_ANYDEPTH
+    steps = _steps_upright(data, layout)
+    if steps:
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION
     with library_messages() as messages:
         try:
             decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags | REDUCE_FLAG[reduction])
@@ -94,7 +97,23 @@ def decode_image(
         raise ValueError("the AVIF consists of tiles, of which OpenCV reads one: convert it to JPEG")
     if reduction > 1:
         return _reduced(image, layout, memory, pixels)
-    return Picture(image, f"the first of its {layout.images} images is used" if layout.images > 1 else "")
+    note = f"the first of its {layout.images} images is used" if layout.images > 1 else ""
+    return Picture(_turned(image, steps), note)
+
+
+def _steps_upright(data: bytes, layout: Layout) -> list[tuple[bytes, int]]:
+    if layout.format != "AVIF":
+        return []
+    from fer_edge.media.avif import turns  # few images are AVIF
+
+    return turns(data)
+
+
+def _turned(image: Image, steps: list[tuple[bytes, int]]) -> Image:
+    """`image` after the turns to the left and the mirroring that an AVIF asks for, which OpenCV leaves out."""
+    for kind, value in steps:
+        image = np.rot90(image, value) if kind == b"irot" else np.flip(image, value & 1)
+    return np.ascontiguousarray(image) if steps else image
 
 
 def _reduced(image: Image, layout: Layout, memory: Limit, pixels: Limit) -> Picture:

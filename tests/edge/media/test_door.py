@@ -76,6 +76,24 @@ def test_a_tiff_of_every_orientation_is_upright(orientation: int) -> None:
     assert decode_image(stream.getvalue()).image.shape == ((60, 40, 3) if orientation > 4 else (40, 60, 3))
 
 
+TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90", 7: "TRANSVERSE",
+         8: "ROTATE_270"}  # fmt: skip
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_an_avif_that_says_how_it_is_turned_is_upright(orientation: int) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    upright = np.repeat(np.repeat(np.uint8([[[0] * 3, [90] * 3], [[170] * 3, [250] * 3]]), 20, axis=0), 30, axis=1)
+    exif, stream = pillow.Exif(), io.BytesIO()
+    exif[274] = orientation  # Pillow writes it as irot and imir
+    stored = pillow.fromarray(upright).transpose(pillow.Transpose[TURNS[orientation]])
+    stored.save(stream, "AVIF", exif=exif, quality=90)
+    assert b"irot" in stream.getvalue() or b"imir" in stream.getvalue()
+    image = decode_image(stream.getvalue()).image
+    assert image.shape == upright.shape
+    assert np.abs(image.astype(int) - upright).mean() < 5
+
+
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
 def test_the_first_of_several_images_is_used_and_that_is_said(kind: str) -> None:
     pil = pytest.importorskip("PIL.Image")
