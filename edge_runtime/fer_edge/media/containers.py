@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from fer_edge.media.structure import ends_in_a_part, ts_packet, vint
+from fer_edge.media.formats import layout_of
+from fer_edge.media.structure import ASF, ASF_FILE, ebml_end, ends_in_a_part, ts_packet, vint
 
 MP4_FIRST = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp"}
-ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
-ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 MAX_INDEX_BYTES = 64_000_000  # a larger index is not read
 MAX_AVI_BYTES = 1_000_000_000  # larger files have an index of another kind
 MAX_BOXES = 1_000_000
@@ -32,12 +31,11 @@ def is_cut_short(path: Path) -> bool:
         if head[4:8] in MP4_FIRST:
             return any(end > size for _, _, end in _boxes(file, 0, size))
         if head.startswith(b"\x1aE\xdf\xa3"):
-            return _ebml_end(head) > size
+            return (_ebml_end(head) or ebml_end(file, size)) > size
         if head.startswith(b"RIFF"):
             return _riff_end(file, size) > size
         if head.startswith(b"GIF8"):
-            file.seek(max(0, size - 1024))
-            return not file.read().rstrip(b"\0").endswith(b";")
+            return _gif_is_cut(file, size)
         if head.startswith(b"FLV"):
             return _flv_is_cut(file, size)
         if head.startswith(ASF) and (place := head.find(ASF_FILE)) >= 0:
@@ -189,6 +187,16 @@ def _ebml_end(head: bytes) -> int:
         return 0
     size, place = vint(head, place + 4)
     return place + size if size >= 0 else 0
+
+
+def _gif_is_cut(file: BinaryIO, size: int) -> bool:
+    """By its chain of blocks, which ends where bytes are damaged, too; of a large file, by its last byte."""
+    if size <= MAX_INDEX_BYTES:
+        file.seek(0)
+        layout = layout_of(file.read())
+        return layout is not None and not layout.complete
+    file.seek(size - 1024)
+    return not file.read().rstrip(b"\0").endswith(b";")
 
 
 def _riff_end(file: BinaryIO, size: int) -> int:

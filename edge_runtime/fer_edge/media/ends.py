@@ -5,6 +5,7 @@ from pathlib import Path
 
 GAP = 1.5  # times the usual distance of two frames
 STEADY_SHARE = 0.8  # of the distances of a file of constant rate that are the usual one
+ANNOUNCED_TOO_MANY = 2  # frames by which an announced length may exceed the true one, as sound lasts a little longer
 COPY_AGAIN = "copy or download it again"
 
 
@@ -38,14 +39,22 @@ class FrameTimes:
     @property
     def lost(self) -> int:
         """How many frames fit into the gaps, if the others come at a constant rate; else 0."""
-        if not self._distances_ms:
+        if not self.is_steady:
             return 0
-        usual, distances = self._usual_ms(), self._distances_ms
-        near = {ms: count for ms, count in distances.items() if abs(ms - usual) <= 1 + usual / 10}
-        if usual <= 0 or sum(near.values()) < STEADY_SHARE * distances.total():
-            return 0
+        near = self._near()
         mean = sum(ms * count for ms, count in near.items()) / sum(near.values())
-        return sum(count * (round(ms / mean) - 1) for ms, count in distances.items() if ms > GAP * mean)
+        return sum(count * (round(ms / mean) - 1) for ms, count in self._distances_ms.items() if ms > GAP * mean)
+
+    @property
+    def is_steady(self) -> bool:
+        """True if the frames come at a constant rate, apart from gaps."""
+        near = self._near() if self._distances_ms else {}
+        return bool(near) and sum(near.values()) >= STEADY_SHARE * self._distances_ms.total()
+
+    def _near(self) -> dict[int, int]:
+        """The distances near the median, and how many there are of each; none if time stands still."""
+        usual = self._usual_ms()
+        return {ms: n for ms, n in self._distances_ms.items() if usual > 0 and abs(ms - usual) <= 1 + usual / 10}
 
     def _usual_ms(self) -> int:
         """The median distance."""
@@ -68,16 +77,17 @@ def missing_frames(path: Path, decoded: int, announced: int | None, times: Frame
     from fer_edge.media.structure import is_damaged
 
     is_cut, owed = is_cut_short(path), owed_frames(path)
+    unread = (announced or 0) - decoded if announces_length(path) else 0
     if owed is not None:
         missing = owed - decoded
     elif is_cut and announces_length(path):
-        missing = (announced or decoded + 1) - decoded
+        missing = unread if announced else 1
     elif is_cut:
         return 1, f"{decoded:,} frames, then the file is cut short: {COPY_AGAIN}"
-    elif breaks or (times.has_gap and is_damaged(path)):
-        if not times.lost:
+    elif breaks or ((times.has_gap or unread > ANNOUNCED_TOO_MANY) and is_damaged(path)):
+        missing = times.lost or (unread if times.is_steady and not times.has_gap else 0)
+        if missing <= 0:
             return max(breaks, 1), f"{decoded:,} frames, others are damaged: {COPY_AGAIN}"
-        missing = times.lost
     else:
         return 0, ""
     if missing <= 0:

@@ -169,6 +169,48 @@ def test_frames_that_damage_swallowed_are_counted(make: Make, name: str) -> None
     assert source.missing == FRAMES - len(frames)
 
 
+EMPTY_END = {
+    "a.mkv": H264, "a.webm": ["-c:v", "libvpx", "-deadline", "realtime"], "a.avi": ["-c:v", "mjpeg"],
+    "a.wmv": ["-c:v", "wmv2"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EMPTY_END)
+def test_a_file_of_full_size_whose_end_was_never_written_is_damaged(make: Make, name: str) -> None:
+    path = make(name, *EMPTY_END[name])
+    size = path.stat().st_size
+    cut(path).write_bytes(path.read_bytes().ljust(size, b"\0"))
+    source, frames = read(path)
+    assert 5 < len(frames) < FRAMES
+    assert len(frames) + source.missing == pytest.approx(FRAMES, abs=2)  # .wmv and .mkv state a little too much
+    assert "damaged" in source.missing_reason
+
+
+def test_damage_after_which_nothing_is_decoded_is_counted(make: Make) -> None:
+    path = make("a.webm", *LOSSY["a.webm"], "-g", "100")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : -1000] = bytes(len(data) - 1000 - len(data) // 2)
+    path.write_bytes(data)
+    source, frames = read(path)
+    assert len(frames) + source.missing == FRAMES
+    assert source.missing > 0
+
+
+@pytest.mark.parametrize(("name", "encoder"), [("a.gif", []), ("a.wmv", ["-c:v", "wmv2"])])
+def test_a_gif_and_a_wmv_with_a_damaged_middle_miss_frames(make: Make, name: str, encoder: list[str]) -> None:
+    path = make(name, *encoder)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : 6 * len(data) // 10] = bytes(6 * len(data) // 10 - len(data) // 2)
+    path.write_bytes(data)
+    assert read(path)[0].missing > 0
+
+
+def test_a_recording_of_unknown_length_that_ends_in_a_frame_is_cut_short(make: Make) -> None:
+    path = make("a.mkv", *H264, "-live", "1")
+    assert read(path)[0].missing == 0
+    assert read(cut(path))[0].missing == 1
+
+
 def test_frames_behind_a_damaged_part_are_read(make: Make) -> None:
     source, frames = read(damage(make("a.mp4", *H264, "-g", "5", "-bf", "0", "-movflags", "+faststart")))
     assert len(frames) + source.missing == FRAMES
@@ -192,6 +234,7 @@ def test_a_film_goes_on_after_a_long_pause_with_sound(make: Make) -> None:
     capture.release()
 
 
+LONG_SOUND = ["-filter_complex", "aevalsrc=0:d=5:s=8000[sound]", "-map", "0", "-map", "[sound]"]
 HEALTHY = {
     "b-frames.mp4": [*H264, "-preset", "medium", "-bf", "3"],
     "fragments.mp4": [*H264, "-movflags", "frag_keyframe+empty_moov"],
@@ -213,6 +256,10 @@ HEALTHY = {
         "-fps_mode",
         "vfr",
     ],
+    "long sound.mkv": [*H264, *LONG_SOUND],
+    "long sound.avi": ["-c:v", "mjpeg", *LONG_SOUND],
+    "long sound.wmv": ["-c:v", "wmv2", *LONG_SOUND],
+    "a.gif": [],
     "pause.ts": [*H264, "-vf", "setpts='if(lt(N,20),N,N+90)/25/TB'", "-fps_mode", "vfr"],
     "pause.flv": [*H264, "-vf", "setpts='if(lt(N,20),N,N+90)/25/TB'", "-fps_mode", "vfr"],
     "pause.mpg": ["-c:v", "mpeg2video", "-vf", "setpts='if(lt(N,20),N,N+9)/25/TB'", "-fps_mode", "vfr"],
