@@ -36,12 +36,12 @@ FILLERS = (
 SPLIT_NAME = re.compile(
     rf"(?:{FILLERS}|\d+)*?(?P<split>{'|'.join(sorted(SPLIT_FOLDERS, key=len, reverse=True))})(?:{FILLERS}|\d+)*"
 )
-# Folders that hold a kind of file, never one class.
+# Folders that hold a kind of file or a numbered part, never one class.
 NO_CLASSES = re.compile(
     r"(?:images?|imgs?|pics|pictures|photos|frames|videos|labels?|annotations?|masks?|landmarks|metadata|data|dataset|"
-    r"jpegimages|crops|raw|original|originals|aligned|processed)\d*"
+    r"jpegimages|crops|raw|original|originals|aligned|processed)\d*|(?:fold|part|batch|chunk|shard|subset|cv)\d+"
 )
-SPLIT_WORD = re.compile(r"(?:^|[^a-z])(?:train|training|val|valid|validation|test|testing|dev|eval)(?:[^a-z]|$)")
+SPLIT_WORD = re.compile(r"(?:^|[^a-z])(?:train|training|val|valid|validation|test|testing|dev|eval)(?:[^a-z]|[ab]?$)")
 
 
 @dataclass(frozen=True)
