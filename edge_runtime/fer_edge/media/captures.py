@@ -63,7 +63,7 @@ def stream(url: str, proxy: str | None = None) -> Stream:
     """
     scheme = url.partition("://")[0].lower()
     if scheme not in PROTOCOLS:
-        raise ValueError(f"{scheme}:// is not one of {', '.join(f'{name}://' for name in PROTOCOLS)}")
+        raise ValueError(f"the protocol {scheme} is not one of {', '.join(PROTOCOLS)}")
     formats = f"{FORMATS},rtsp,rtp"
     if proxy is None:
         limits = {"protocol_whitelist": PROTOCOLS[scheme], "format_whitelist": formats}

@@ -8,13 +8,12 @@ from fer_edge.errors import SourceError
 from fer_edge.guards.names import local_name
 from fer_edge.guards.regular_files import kind_of
 from fer_edge.guards.secrets import shown_source
-from fer_edge.media.suffixes import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from fer_edge.media.suffixes import IMAGE_SUFFIXES, UNREAD_SUFFIXES, VIDEO_SUFFIXES
 from fer_edge.sources.base import Source
 from fer_edge.sources.folder import chosen, find_images
 from fer_edge.sources.reconnect import LiveSource, ReconnectPolicy, open_with_timeout
 
 HEAD_BYTES = 64  # enough to tell a format
-VIDEO_SUFFIXES = frozenset({".gif", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mjpeg", ".mjpg", ".ts", ".mpg"})
 
 
 def open_source(

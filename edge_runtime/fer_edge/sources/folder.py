@@ -8,22 +8,22 @@ from pathlib import Path
 
 from fer_edge.errors import SourceError
 from fer_edge.guards.limits import MAX_FILES
-from fer_edge.guards.regular_files import kind_of
-from fer_edge.media.suffixes import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from fer_edge.guards.regular_files import kind_of, open_regular
+from fer_edge.media.suffixes import IMAGE_SUFFIXES, START_BYTES, UNREAD_SUFFIXES, VIDEO_SUFFIXES, starts_as_image
 
 log = logging.getLogger(__name__)
 
 MAX_NAMED = 5  # of those that are passed over
-SUFFIXES = tuple(IMAGE_SUFFIXES | UNREAD_SUFFIXES)
+NO_IMAGES = UNREAD_SUFFIXES | VIDEO_SUFFIXES | {".json", ".jsonl", ".csv", ".txt", ".md", ".xml", ".html"}
 
 
 def find_images(folder: Path, recursive: bool = True, exclude: Path | None = None) -> list[Path]:
     """The images in `folder`, and below it if `recursive`, in natural order; their paths start with `folder`.
 
-    Hidden files and folders are skipped, and so is the folder `exclude`. A folder that several links lead to is
-    searched once, so links in a circle are no danger. Logged: a folder below that can't be listed, images of formats
-    that can't be read, and what is not a file. OSError if `folder` itself can't be listed, SourceError for more images
-    than the limit allows.
+    Images are known by their suffix, or else by their first bytes. Hidden files and folders are skipped, and so is the
+    folder `exclude`. A folder that several links lead to is searched once, so links in a circle are no danger. Logged:
+    a folder below that can't be listed, images of formats that can't be read, and what is not a file. OSError if
+    `folder` itself can't be listed, SourceError for more images than the limit allows.
     """
     return chosen(_walk(folder, recursive, exclude), folder)
 
@@ -38,7 +38,7 @@ def chosen(paths: Iterable[Path], where: Path | str) -> list[Path]:
         suffix = path.suffix.lower()
         if not path.is_file():  # opening a pipe would wait for ever, and a device may have no end
             no_files.append(path)
-        elif suffix in IMAGE_SUFFIXES:
+        elif suffix in IMAGE_SUFFIXES or (suffix not in NO_IMAGES and _has_image_content(path)):
             found.append(path)
             if len(found) > MAX_FILES.value:
                 raise SourceError(
@@ -55,6 +55,14 @@ def chosen(paths: Iterable[Path], where: Path | str) -> list[Path]:
     if no_files:
         log.warning("%s: passed over, because no files: %d: %s", where, len(no_files), _named(no_files, where, True))
     return sorted(found, key=natural_order)
+
+
+def _has_image_content(path: Path) -> bool:
+    try:
+        with open_regular(path) as file:
+            return starts_as_image(file.read(START_BYTES))
+    except OSError:
+        return False
 
 
 def _named(paths: list[Path], where: Path | str, with_kind: bool = False) -> str:
@@ -79,7 +87,7 @@ def natural_order(path: Path) -> tuple[object, ...]:
 
 
 def _walk(folder: Path, recursive: bool, exclude: Path | None) -> Iterator[Path]:
-    """Every file below `folder` that may be an image, and what is neither file nor folder."""
+    """Every file below `folder`, and what is neither file nor folder."""
     pending, searched = [folder], set[tuple[int, int]]()
     if exclude is not None and exclude.is_dir():
         searched.add(_identity(exclude))
@@ -101,7 +109,7 @@ def _walk(folder: Path, recursive: bool, exclude: Path | None) -> Iterator[Path]
                     continue
                 if _is_folder(entry):
                     pending += [here / entry.name] * recursive
-                elif entry.name.lower().endswith(SUFFIXES) or not _is_file(entry):
+                else:
                     yield here / entry.name
 
 
@@ -109,13 +117,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link to itself
-        return False
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:
         return False
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from fer_edge import EmotionRecognizer, StreamOptions
 from fer_edge.errors import SourceError
+from fer_edge.media.suffixes import UNREAD_SUFFIXES
 from fer_edge.sources import open_source
 from fer_edge.sources.folder import find_images, natural_order
 
@@ -139,3 +140,16 @@ def test_a_folder_of_too_many_images_is_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("FER_EDGE_MAX_FILES", "3")
     with pytest.raises(SourceError, match="holds more than 3 images: name its folders one by one, or set FER_EDGE_MAX"):
         names(tmp_path)
+
+
+def test_images_of_other_names_are_read_by_their_content_and_videos_are_not(tmp_path: Path) -> None:
+    jpeg = cv2.imencode(".jpg", np.zeros((8, 8), np.uint8))[1].tobytes()
+    for name in ("photo", "a.jpg_large", "b.jpg.1", "c.mjpeg", "d.pfm"):
+        (tmp_path / name).write_bytes(jpeg)
+    (tmp_path / "notes").write_bytes(b"BM is short for bitmap, and this is text")
+    assert [path.name for path in find_images(tmp_path)] == ["a.jpg_large", "b.jpg.1", "photo"]
+
+
+def test_every_format_that_opencv_knows_is_read_or_named() -> None:
+    named = {".pfm", ".sr", ".ras", ".hdr", ".pic", ".exr", ".pxm", ".apng", ".pam"}  # cv2.imread's documentation
+    assert named <= UNREAD_SUFFIXES

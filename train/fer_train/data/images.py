@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,17 +18,13 @@ from fer_edge.guards.limits import MAX_DATA_DECODING_BYTES, MAX_IMAGE_BYTES, MAX
 from fer_edge.guards.regular_files import too_large
 from fer_edge.guards.text import printable
 from fer_edge.media.door import decode_image, decoding_plan
-from fer_edge.media.suffixes import IMAGE_SUFFIXES, PHONE_SUFFIXES
+from fer_edge.media.suffixes import IMAGE_SUFFIXES, PHONE_SUFFIXES, START_BYTES, starts_as_image
 from fer_edge.opencv import cv2
 from fer_train.data.containers import DAMAGED, Container
 from fer_train.data.faces import FACE_SIZE
 from fer_train.data.faults import Faults
 from fer_train.photos import Crop, FaceFinder
 
-# First bytes of image files, to know those without such a suffix. JPEG, PNG, GIF, BMP, TIFF, WebP, JPEG 2000, AVIF.
-STARTS = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM.{12}[\x0c\x28\x6c\x7c]\0\0\0|II\*\0|MM\0\*|RIFF....WEBP|"
-                    rb"\0\0\0\x0cjP  |....ftyp(?:avif|avis|heic|heix|mif1|msf1)", re.DOTALL)  # fmt: skip
-START_BYTES = 18
 IMAGES_PER_JOB = 64
 MAX_WORKERS = 8
 SMALL_BYTES = 4_000_000  # of a file that every thread may have read; larger ones go one at a time
@@ -48,7 +43,7 @@ def has_image_content(container: Container, name: PurePosixPath) -> bool:
     """Whether the file starts as an image does; False if it can't be read."""
     try:
         with container.open(name) as file:
-            return STARTS.match(file.read(START_BYTES)) is not None
+            return starts_as_image(file.read(START_BYTES))
     except DAMAGED:
         return False
 
