@@ -17,6 +17,7 @@ from fer_edge.console import CLEAR_LINE
 from fer_edge.errors import OutputError
 from fer_edge.files import PRIVATE, sync
 from fer_edge.guards import portable
+from fer_edge.guards.locks import try_lock
 from fer_edge.guards.text import printable, text_cell
 from fer_edge.results import BOX_DECIMALS, PROBABILITY_DECIMALS, FrameResult
 from fer_edge.sentences import image_line, left_out_line
@@ -73,8 +74,8 @@ class TextSink(Sink):
         if rotation is not None and not size:
             mode = rotation.rotate(path)
         self._is_new = not os.path.lexists(path)
-        flags = os.O_WRONLY | os.O_CREAT | portable.O_CLOEXEC | portable.O_BINARY | (0 if size else os.O_TRUNC)
-        self._descriptor = os.open(path, flags, PRIVATE)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | portable.O_CLOEXEC | portable.O_BINARY, PRIVATE)
+        self._take(path, is_emptied=not size)
         if size:
             self._size = self._results = size  # at least one result: the next one may begin a new piece
             os.lseek(self._descriptor, 0, os.SEEK_END)
@@ -84,6 +85,16 @@ class TextSink(Sink):
             if mode is not None:
                 portable.set_mode(self._descriptor, mode)
             rotation.begin(path)
+
+    def _take(self, path: Path, is_emptied: bool) -> None:
+        """Lock the opened file itself, which another process may write under the name of a hard link."""
+        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            return
+        if try_lock(self._descriptor) is False:
+            os.close(self._descriptor)
+            raise OutputError(f"{path} is being written under another name: name another file")
+        if is_emptied:
+            os.ftruncate(self._descriptor, 0)
 
     def _size_to_append_to(self, path: Path) -> int:
         """The size of a file in whole lines of this kind, with room for more; 0 for any other."""

@@ -356,3 +356,16 @@ def test_a_hanging_sink_does_not_block_the_end_of_a_file(
     assert (runners[1].lost, runners[1].written) == (0, pipeline.stats.processed)
     assert 250 < pipeline.stats.processed < 600
     stuck.released.set()
+
+
+def test_a_file_that_is_written_under_another_name_is_refused_and_kept(tmp_path: Path) -> None:
+    first = JsonSink(str(tmp_path / "a.jsonl"))
+    first.add_lines("{}\n")
+    first.flush()
+    (tmp_path / "b.jsonl").hardlink_to(tmp_path / "a.jsonl")
+    with pytest.raises(OutputError, match=r"b\.jsonl is being written under another name: name another file"):
+        JsonSink(str(tmp_path / "b.jsonl"))
+    first.close()
+    assert (tmp_path / "a.jsonl").read_text() == "{}\n"
+    JsonSink(str(tmp_path / "b.jsonl")).close()
+    assert (tmp_path / "a.jsonl").read_text() == ""
