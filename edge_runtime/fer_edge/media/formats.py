@@ -215,7 +215,9 @@ def _boxed(name: str) -> Callable[[bytes], Layout]:
             return _jpeg_2000(data, complete)
         sizes = [(_big(data, at.end() + 4), _big(data, at.end() + 8)) for at in re.finditer(b"ispe", data[:1_000_000])]
         width, height = max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
-        return Layout(name, width, height, complete, 1, AVIF_BYTES)
+        counts = re.finditer(b"stsz.{8}", data[:1_000_000] if b"avis" in data[:64] else b"", re.DOTALL)
+        images = max((_big(data, at.end()) for at in counts), default=1)  # of a sequence
+        return Layout(name, width, height, complete, max(1, images), AVIF_BYTES)
 
     return read
 

@@ -94,7 +94,7 @@ def test_an_avif_that_says_how_it_is_turned_is_upright(orientation: int) -> None
     assert np.abs(image.astype(int) - upright).mean() < 5
 
 
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_the_first_of_several_images_is_used_and_that_is_said(kind: str) -> None:
     pil = pytest.importorskip("PIL.Image")
     images = [pil.fromarray(np.full((40, 60, 3), value, dtype=np.uint8)) for value in (200, 100, 50)]
