@@ -38,7 +38,7 @@ def chosen(paths: Iterable[Path], where: Path | str) -> list[Path]:
         suffix = path.suffix.lower()
         if not path.is_file():  # opening a pipe would wait for ever, and a device may have no end
             no_files.append(path)
-        elif suffix in IMAGE_SUFFIXES or (suffix not in NO_IMAGES and _has_image_content(path)):
+        elif is_image(path):
             found.append(path)
             if len(found) > MAX_FILES.value:
                 raise SourceError(
@@ -57,7 +57,11 @@ def chosen(paths: Iterable[Path], where: Path | str) -> list[Path]:
     return sorted(found, key=natural_order)
 
 
-def _has_image_content(path: Path) -> bool:
+def is_image(path: Path) -> bool:
+    """Whether a file is an image that can be read, by its suffix or else by its first bytes."""
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES or suffix in NO_IMAGES:
+        return suffix in IMAGE_SUFFIXES
     try:
         with open_regular(path) as file:
             return starts_as_image(file.read(START_BYTES))

@@ -196,3 +196,30 @@ def test_a_damaged_photo_does_not_stop_the_others(
         "damaged.png can't be used: it is not an image, or is damaged; 1 of 6 sources could not be read"
     )
     assert len(table(tmp_path / "faces")) == 5
+
+
+def test_a_video_that_is_cut_short_gives_its_faces_and_says_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (320, 240))
+    for number in range(20):
+        writer.write(draw_scene(0.5 + number / 25, (320, 240)))
+    writer.release()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert run_fer_train("faces", path, "--out", tmp_path / "faces") == 1
+    assert "of 20 frames: the file is cut short" in one_line(capsys)
+    assert table(tmp_path / "faces")
+
+
+def test_photos_of_a_folder_are_known_by_their_content_and_unreadable_formats_are_named(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "photo").write_bytes((photos / "Ann_0001.png").read_bytes())
+    (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    (folder / "notes").write_text("no image")
+    assert run_fer_train("faces", folder, "--out", tmp_path / "faces") == 1
+    assert one_line(capsys).endswith("convert it to JPEG; name another image; 1 of 2 sources could not be read")
+    assert [row["person"] for row in table(tmp_path / "faces")] == ["photo"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fer_train.crops.folder import FacesFolder
     from fer_train.crops.labels import Labels
 
-VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".gif", ".mpg", ".mpeg", ".3gp"}
+MORE_VIDEOS = {".mpeg", ".3gp", ".wmv", ".flv", ".ogv", ".m2ts", ".mts", ".vob"}  # beside those that fer-edge expects
 MIN_FACE_PX = 40  # smaller faces are hard to label by eye
 
 
@@ -85,10 +85,11 @@ def faces(
 
 def _files(sources: Sequence[str]) -> list[tuple[str, str]]:
     """Every source, with folders as their photos and videos, and a name for its faces."""
-    from fer_edge.media.suffixes import IMAGE_SUFFIXES
-    from fer_edge.sources.folder import natural_order
+    from fer_edge.media.suffixes import UNREAD_SUFFIXES, VIDEO_SUFFIXES
+    from fer_edge.sources.folder import is_image, natural_order
     from fer_train.crops.cutting import is_tiles
 
+    others = UNREAD_SUFFIXES | VIDEO_SUFFIXES | MORE_VIDEOS  # photos that can't be read are counted and named
     found: list[tuple[str, str]] = []
     for source in sources:
         path = Path(source)
@@ -98,8 +99,8 @@ def _files(sources: Sequence[str]) -> list[tuple[str, str]]:
         inside = [
             file
             for file in path.rglob("*")
-            if file.suffix.casefold() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
-            and file.is_file()
+            if file.is_file()
+            and (file.suffix.casefold() in others or is_image(file))
             and not any(part.startswith(".") for part in file.relative_to(path).parts)
         ]
         if not inside:
@@ -132,8 +133,8 @@ def _cuts(
 def _cuts_of(source: str, name: str, cutter: "FaceCutter", every_s: float, labels: "Labels | None") -> Iterator["Cut"]:
     from tqdm import tqdm
 
-    from fer_edge.media.suffixes import IMAGE_SUFFIXES
     from fer_edge.sources import open_source
+    from fer_edge.sources.folder import is_image
     from fer_train.crops.cutting import read_tiles
 
     path = Path(source)
@@ -144,7 +145,7 @@ def _cuts_of(source: str, name: str, cutter: "FaceCutter", every_s: float, label
             cut = cutter.tile(tiles.images[tile], tile, tile)
             if cut is not None:
                 yield cut
-    elif path.is_file() and path.suffix.casefold() in IMAGE_SUFFIXES:
+    elif path.is_file() and is_image(path):
         yield from cutter.photo(path, name)
     else:
         opened = open_source(source)

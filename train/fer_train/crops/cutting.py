@@ -79,17 +79,18 @@ class FaceCutter:
     def video(self, source: Source, name: str, every_s: float, advance: Advance) -> Iterator[Cut]:
         """Each track's face with the highest score within every `every_s` seconds, in order of time.
 
-        Raises SourceError if the source is lost, ValueError if every_s is not positive.
+        Raises SourceError if the source is lost, and after its last face if frames are missing; ValueError if every_s
+        is not positive.
         """
         if not every_s > 0:
             raise ValueError(f"every_s={every_s} must be above 0")
         search, tracker, schedule = self._detector.for_stream(), FaceTracker(), Schedule(DETECT_HZ)
         best: dict[int, Cut] = {}
-        period, t = 0, 0.0
-        small = 0
+        period, t, small, unreadable, problem = 0, 0.0, 0, 0, ""
         while (frame := source.read()) is not None:
             advance()
             if frame.image is None:
+                unreadable, problem = unreadable + 1, frame.problem
                 continue
             t = t if frame.media_time_s is None else frame.media_time_s
             if int(t / every_s) != period:
@@ -110,6 +111,10 @@ class FaceCutter:
                     best[track.track_id] = self._cut(gray, face, full, source.name, f"{name}_{number}", t, number)
         self.small += small
         yield from best.values()
+        if source.missing:
+            raise SourceError(f"{source.name}: {source.missing_reason}")
+        if unreadable:
+            raise SourceError(f"{source.name}: {unreadable:,} frames can't be used: {problem}")
 
     def tile(self, tile: Image, name: str, source: str) -> Cut | None:
         """The face in the middle of a tile, uint8 [128, 128]; None if there is none."""
