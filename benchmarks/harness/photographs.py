@@ -70,7 +70,7 @@ def read_table(path: Path) -> list[tuple[int, str, str]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return [(int(row["tile"]), row["name"], canonical(row["emotion"])) for row in csv.DictReader(file)]
-    except (OSError, KeyError, ValueError, AttributeError) as error:
+    except (OSError, KeyError, ValueError, TypeError) as error:  # TypeError: a row with fewer cells
         raise DataError(f"{path} is not a CSV with the columns tile, name and emotion ({error})") from error
 
 

@@ -82,13 +82,9 @@ def test_a_pil_image_of_any_mode_shows_the_face(recognizer: EmotionRecognizer, p
     image = pil.open(photo)
     if mode in ("La", "RGBa", "PA"):  # Pillow makes these from their relatives only
         image = image.convert({"La": "LA", "RGBa": "RGBA", "PA": "P"}[mode])
-    faces = recognizer(_to_lab(image) if mode == "LAB" else image.convert(mode))
-    if mode == "1":  # black and white is too coarse for the detector
-        assert faces == []
-        return
-    (face,) = faces
+    (face,) = recognizer(_to_lab(image) if mode == "LAB" else image.convert(mode))
     (expected,) = recognizer(photo)
-    np.testing.assert_allclose(face.xyxy, expected.xyxy, atol=6)
+    np.testing.assert_allclose(face.xyxy, expected.xyxy, atol=12 if mode == "1" else 6)  # dots of black and white
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L"])

@@ -37,13 +37,13 @@ MAX_LABELED = 30
 MAX_UNLABELED = 0.25  # of the faces: if more have no room for their label, all have numbers
 
 
-@native_calls()
 def annotated(item: Published) -> Image:
     """The annotated frame of a result: `annotate` for sinks."""
     assert item.frame is not None
     return annotate(item.frame.image, item.frame.in_image(item.result).faces)
 
 
+@native_calls()
 def annotate(
     image: Image, faces: Sequence[Face], *, bars: bool = True, caption: str = "", blur: str | None = None
 ) -> Image:

@@ -62,7 +62,7 @@ class Capture:
             cv2.CAP_PROP_FRAME_WIDTH: SIZE[0],
             cv2.CAP_PROP_FRAME_HEIGHT: SIZE[1],
         }
-        return given[key]
+        return given.get(key, 0.0)  # as OpenCV answers what a backend does not know
 
     def grab(self) -> bool:
         self.grabbed += 1
