@@ -126,6 +126,11 @@ def _create(folder: Path, suffix: str, mode: int) -> tuple[int, Path]:
         os.close(descriptor)
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether the name is one of our temporary files', which nobody guesses and whoever made it has locked."""
+    return re.fullmatch(_TEMPORARY, path.name) is not None
+
+
 @functools.cache  # once per folder and process
 def remove_leftovers(folder: Path) -> None:
     """Delete our temporary files in `folder` that no process has locked: those of killed runs and of power cuts."""

@@ -154,6 +154,7 @@ def main() -> None:
 def _serve(source: io.FileIO, answers: io.FileIO) -> None:
     image: Image | None = None
     area: tuple[int, int] | None = None  # of the window's image on the screen: width and height
+    appeared = False
     while True:
         if select.select([source], [], [], POLL_S)[0]:
             image = _read_image(source)
@@ -171,9 +172,11 @@ def _serve(source: io.FileIO, answers: io.FileIO) -> None:
             answers.write(_ANSWER.pack(key))
         if image is None or area is None:
             continue
-        if cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
+        is_visible = cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) >= 1
+        if appeared and not is_visible:  # before, the screen has not shown it yet
             answers.write(_ANSWER.pack(CLOSED))
             return
+        appeared = appeared or is_visible
         if _area() != area:
             area = _show(image)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from fer_edge.console import CLEAR_LINE
 from fer_edge.errors import OutputError
-from fer_edge.files import PRIVATE, sync
+from fer_edge.files import PRIVATE, is_temporary, sync
 from fer_edge.guards import portable
 from fer_edge.guards.locks import try_lock
 from fer_edge.guards.text import printable, text_cell
@@ -90,7 +90,7 @@ class TextSink(Sink):
         """Lock the opened file itself, which another process may write under the name of a hard link."""
         if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
             return
-        if try_lock(self._descriptor) is False:
+        if not is_temporary(path) and try_lock(self._descriptor) is False:
             os.close(self._descriptor)
             raise OutputError(f"{path} is being written under another name: name another file")
         if is_emptied:

@@ -282,6 +282,11 @@ class ImagesView(View):
                 return self._go(1, self._next)
             return self._go(1, lambda: Action.NEXT)
 
+    @property
+    def is_pending(self) -> bool:
+        with self._changed:
+            return self._at != self._shown_at and self._at < self._offered
+
     def _go(self, step: int, beyond: Callable[[], Action]) -> Action:
         """Go to another image, or do what `beyond` says if there is none."""
         last = self._offered - 1 if self.complete else self._count - 1

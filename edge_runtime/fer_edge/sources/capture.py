@@ -20,7 +20,8 @@ from fer_edge.sources.base import Source, SourceFrame
 DEFAULT_FPS = 30.0  # of a file without a frame rate
 MAX_PIXEL_ASPECT = 8.0  # the widest pixels of a real format are 3:1; anything beyond this is a damaged header
 MIN_GRABS, MAX_GRABS = 16, 10_000  # tries for a further frame of a file of unknown length, and of any file
-SAMPLED_ROWS = 16  # every 16th row is compared: a whole frame more would take memory, and a needless look does no harm
+SAMPLED_ROWS = 16  # every 16th row is compared first; of a large frame, which would take memory, no more than that
+LARGE_BYTES = 8_000_000  # more than a frame of 1080p
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 UNDECODED = "it can't be decoded"
 INTERLACED = (
@@ -127,7 +128,7 @@ class ProgressiveSource(CaptureSource):
 
     def __init__(self, origin: Path | Stream, capture: cv2.VideoCapture, name: str, live: bool, advice: str) -> None:
         self._origin = origin
-        self._before: Image | None = None  # rows of the frame before, as it was delivered
+        self._before: Image | None = None  # the frame before, or rows of it, as it was delivered
         self._equal, self._looks = 0, 0  # frames that equal the one before; looks are made as it grows
         self._deinterlaces = False
         self._turn: int | None = None
@@ -139,9 +140,9 @@ class ProgressiveSource(CaptureSource):
         if self._deinterlaces:
             turned = retrieved if self._turn is None else np.asarray(cv2.rotate(retrieved, self._turn), dtype=np.uint8)
             return _with_square_pixels(turned, self._aspect)
-        rows = retrieved[::SAMPLED_ROWS].copy()
-        self._equal += self._before is not None and np.array_equal(rows, self._before)
-        self._before = rows
+        kept = retrieved[::SAMPLED_ROWS].copy() if retrieved.nbytes > LARGE_BYTES else retrieved
+        self._equal += self._before is not None and _are_equal(kept, self._before)
+        self._before = kept
         return super()._decode(retrieved)
 
     def _next_frame(self) -> SourceFrame | None:
@@ -212,3 +213,11 @@ def _with_square_pixels(image: Image, aspect: float) -> Image:
     if width == image.shape[1] or size_fault(width, image.shape[0]):
         return image
     return np.asarray(cv2.resize(image, (width, image.shape[0]), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def _are_equal(image: Image, other: Image) -> bool:
+    return (
+        image.shape == other.shape
+        and np.array_equal(image[::SAMPLED_ROWS], other[::SAMPLED_ROWS])
+        and np.array_equal(image, other)
+    )

@@ -1,5 +1,6 @@
 """Streams of real servers that die, stop sending, send garbage, change their size or end in the middle of a frame."""
 
+import contextlib
 import csv
 import itertools
 import json
@@ -106,19 +107,19 @@ def test_flipped_bytes_do_not_end_a_transport_stream(clip: Path, tmp_path: Path,
     subprocess.run(["ffmpeg", "-v", "quiet", "-i", str(clip), "-c:v", "mpeg2video", "-g", "5", str(stream)], check=True)
     rng, data = random.Random(2), stream.read_bytes()
 
+    def send(line: socket.socket) -> None:
+        with line, contextlib.suppress(OSError):
+            line.sendall(2 * data)  # intact, so that it opens
+            while True:
+                corrupted = bytearray(data)
+                for _ in range(len(data) // 500):
+                    corrupted[rng.randrange(len(data))] = rng.randrange(256)
+                line.sendall(corrupted)
+
     def serve(server: socket.socket) -> None:
-        while True:
-            try:
-                with server.accept()[0] as line:
-                    line.sendall(2 * data)  # intact, so that it opens
-                    while True:
-                        corrupted = bytearray(data)
-                        for _ in range(len(data) // 500):
-                            corrupted[rng.randrange(len(data))] = rng.randrange(256)
-                        line.sendall(corrupted)
-            except OSError:
-                if server.fileno() < 0:
-                    return
+        with contextlib.suppress(OSError):  # shut down
+            while True:
+                threading.Thread(target=send, args=(server.accept()[0],), daemon=True).start()
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, args=(server,), daemon=True).start()

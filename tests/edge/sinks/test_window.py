@@ -358,6 +358,17 @@ def number_shown(made: Window, screen: Screen) -> int:
     return int(screen.images[-1][0, -1, 0])
 
 
+@pytest.mark.parametrize("follow", [False, True])
+def test_an_image_is_pending_until_it_is_shown(shown: Window, screen: Screen, follow: bool) -> None:
+    view = images(shown, 2, follow)
+    assert not view.is_pending
+    for number in range(2):
+        shown.offer(*frame(number, file=str(number)))
+        assert view.is_pending is (number == 0 or follow)
+        assert number_shown(shown, screen) == (number if follow else 0)
+        assert not view.is_pending
+
+
 def test_images_wait_for_a_key_and_arrows_leaf_through_them(shown: Window, screen: Screen) -> None:
     view = images(shown, 4)
     for number in range(4):
