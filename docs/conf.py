@@ -21,6 +21,7 @@ myst_heading_anchors = 4
 highlight_language = "none"  # of blocks without a language: what commands print
 default_role = "code"
 autodoc_member_order = "bysource"
+smartquotes = False  # `--serve` in a table stays two hyphens
 html_theme = "furo"
 html_title = "fer-edge"
 html_static_path = ["_static"]

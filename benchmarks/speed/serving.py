@@ -159,7 +159,7 @@ def plot(results: Results) -> Any:
             axes.plot(item.target, row, "|", color="black", markersize=12)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_yticks(range(len(figures)), [f"{item.name}: {item.median:.3f}" for item in figures])
-    axes.set_xlabel("processor time per frame, ratio: median and quartiles; a bar is an aim")
+    axes.set_xlabel("ratio of processor time per frame; bars: aims")
     return canvas
 
 
