@@ -30,6 +30,9 @@ from fer_edge.errors import (
 # onnxruntime 1.29 and later would store an identifier of the device in the user's cache and send events to Microsoft.
 # It reads this when it is imported, by us or by a package that we use.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# `media.captures` sets this variable while threads of onnxruntime read theirs. Adding a name may move the environment,
+# and a thread that reads it at that moment crashes. So the name is there from the start, with OpenCV's own default.
+os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_flags;prefer_tcp")
 
 TYPE_CHECKING = False  # importing `typing` takes longer than the rest of this module
 if TYPE_CHECKING:

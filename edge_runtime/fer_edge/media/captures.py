@@ -20,6 +20,7 @@ from fer_edge.media.ffmpeg_memory import bound_ffmpeg
 from fer_edge.opencv import cv2
 
 VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"  # OpenCV reads it whenever it opens a video
+USUAL = "rtsp_flags;prefer_tcp"  # what OpenCV does without it, and what `fer_edge` sets it to
 OPEN_TIMEOUT_MS = 10_000
 READ_TIMEOUT_MS = 10_000
 AVFORMAT_WITH_MAX_REDIRECTS = 62  # of FFmpeg 8, in pip's OpenCV 4.13 and newer
@@ -158,7 +159,8 @@ def _escaped_option(text: str) -> str:
 
 def _own_options() -> dict[str, str]:
     """What the user has set in VARIABLE, such as rtsp_transport;udp."""
-    pairs = (pair.partition(";") for pair in _variable.users_value().split("|"))
+    given = _variable.users_value()
+    pairs = (pair.partition(";") for pair in given.split("|") if given != USUAL)
     return {key: value for key, _, value in pairs if key}
 
 
