@@ -127,7 +127,7 @@ def _create(folder: Path, suffix: str, mode: int) -> tuple[int, Path]:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether the name is one of our temporary files', which nobody guesses and whoever made it has locked."""
+    """Whether the name is one of our temporary files', which can't be guessed, and which its process has locked."""
     return re.fullmatch(_TEMPORARY, path.name) is not None
 
 

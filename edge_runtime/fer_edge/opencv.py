@@ -55,7 +55,7 @@ def load_early() -> None:
     function called through ctypes does not hold it. Faults are left to the import.
     """
     if sys.platform == "linux" and "cv2" not in sys.modules:
-        import _thread  # threading takes longer, and nobody waits for this thread
+        import _thread  # threading takes longer, and this thread is never joined
 
         with contextlib.suppress(RuntimeError):  # no thread is left
             _thread.start_new_thread(_link, ())

@@ -243,8 +243,8 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
 
 def test_a_network_that_was_loaded_for_a_recognizer_that_failed_is_not_kept() -> None:
-    with pytest.raises(ValueError, match="no detector is called 'nobody'"):
-        EmotionRecognizer(detector="nobody")
+    with pytest.raises(ValueError, match="no detector is called 'missing'"):
+        EmotionRecognizer(detector="missing")
     with pytest.raises(ModelError, match="is not a file"):
         EmotionRecognizer(model="missing.onnx")
     assert session._preloading == {}

@@ -144,7 +144,7 @@ def _background(size: tuple[int, int]) -> Image:
 def _noise(size: tuple[int, int]) -> Image:
     """Sensor noise, uint8 0 to _NOISE_LEVELS [H + 64, W + 64, 3], read-only; each frame takes another window of it.
 
-    It consists of four equal parts, which nobody sees, because the first frame waits for it.
+    It consists of four equal parts, which can't be seen. The first frame waits for it.
     """
     width, height = size
     rng = np.random.default_rng(1)

@@ -16,7 +16,7 @@ _TEMPORARILY = "resource temporarily unavailable"  # what C++ says where a threa
 def lacking_threads() -> str | None:
     """A sentence if the threads that OpenBLAS starts, while numpy and others are imported, can't be started; or None.
 
-    OpenBLAS would print lines of its own and interrupt the process as Ctrl-C does.
+    OpenBLAS would print its own lines and interrupt the process as Ctrl-C does.
     """
     import threading
 

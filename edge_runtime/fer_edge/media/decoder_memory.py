@@ -1,6 +1,6 @@
 """How much memory an opened video's decoder takes, and how many threads it may have for that.
 
-A decoder keeps frames that others refer to, or that wait for their turn. Each of its threads has frames of its own. All
+A decoder keeps frames that others refer to, or that wait for their turn. Each of its threads has its own frames. All
 of them are allocated while frames are read, so what the headers say is enough to refuse a video, or to open it with
 fewer threads. benchmarks.speed.limits measures what it takes in the end.
 """
@@ -52,10 +52,7 @@ def decoder_fault(capture: cv2.VideoCapture) -> str:
     if fitting_threads(capture, 1):
         return ""
     needed, limit = decoder_bytes(capture, 1), MAX_DECODING_BYTES
-    return (
-        f"its decoder keeps so many frames that it takes {needed / 1e6:,.0f} MB, more than {limit.value / 1e6:,.0f}: "
-        f"set {limit.variable}"
-    )
+    return f"its decoder's frames take {needed / 1e6:,.0f} MB, more than {limit.value / 1e6:,.0f}: set {limit.variable}"
 
 
 def fourcc_of(capture: cv2.VideoCapture) -> str:

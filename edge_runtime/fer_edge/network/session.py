@@ -132,7 +132,7 @@ def preload(path: Path, threads: int = 1) -> None:
 
 
 def forget_preloaded() -> None:
-    """Let `load_model` open every file anew: for a caller that fails before it has taken what it preloaded."""
+    """Let `load_model` open every file again: for a caller that fails before it has taken what it preloaded."""
     _preloading.clear()
 
 

@@ -80,7 +80,7 @@ def test_a_run_with_too_little_memory_ends_with_the_true_cause(tmp_path: Path, c
     )  # fmt: skip
     assert ran.returncode == 1
     lines = ran.stderr.splitlines()
-    # In 3 % of the runs with 160 MB, OpenBLAS ends the process itself while numpy is imported, with a line of its own.
+    # In 3 % of the runs with 160 MB, OpenBLAS ends the process itself while numpy is imported, with its own line.
     ours = [line for line in lines if line.startswith((f"{command[0].replace('_', '-')}: ", "OpenBLAS error: "))]
     assert ours
     assert all("memory" in line.lower() for line in ours)

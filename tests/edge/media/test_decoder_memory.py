@@ -82,7 +82,7 @@ def test_a_decoder_that_keeps_many_frames_has_fewer_threads_or_is_refused(
     source.close()
     monkeypatch.setenv("FER_EDGE_MAX_DECODING_BYTES", str(int(16 * frame)))
     assert fitting_threads(open_video(path), 4) == 0
-    with pytest.raises(SourceError, match="its decoder keeps so many frames that it takes 3 MB, more than 3: set "):
+    with pytest.raises(SourceError, match="its decoder's frames take 3 MB, more than 3: set "):
         open_source(path)
 
 

@@ -49,7 +49,7 @@ def fetch_image(url: str) -> bytes | None:
 
 
 def _unpacked(answer: IO[bytes], encoding: str) -> IO[bytes]:
-    """The content of an answer, which some servers compress although nobody asked for it."""
+    """The content of an answer, which some servers compress without being asked."""
     if encoding.strip().lower() not in ("gzip", "x-gzip"):
         return answer
     import gzip  # few servers do

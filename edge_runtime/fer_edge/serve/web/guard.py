@@ -117,7 +117,7 @@ class Guard:
 
 
 def client_of(scope: Scope) -> Client:
-    """Who sent a request. A proxy on this machine tells it last in X-Forwarded-For; nobody else is believed."""
+    """Who sent a request. A proxy on this machine tells it last in X-Forwarded-For; other senders are not believed."""
     address = str(scope["client"][0]) if scope["client"] else ""
     headers = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
     try:

@@ -33,7 +33,7 @@ class Link(Protocol):
     """A client's connection."""
 
     def keep_short(self) -> None:
-        """Hold little of what the client has not received yet: what it gets next shall be new."""
+        """Hold little of what the client has not received yet: what it gets next is new."""
 
     async def drained(self, timeout_s: float) -> None:
         """Wait until all has been handed to the network. TimeoutError if that takes longer than `timeout_s`."""

@@ -44,7 +44,7 @@ export async function login(token) {
 /**
  * Read what happens until the server ends the stream or `signal` aborts. Unlike EventSource, fetch tells why a request
  * was refused, and takes pictures too.
- * @param {number} pictures at most so many per second @param {AbortSignal} signal
+ * @param {number} pictures per second, at most @param {AbortSignal} signal
  * @param {(kind: string, data: any, picture: Picture|null) => void} onEvent
  * @param {() => void} onSign any bytes
  * @typedef {{width: number, height: number, blob: Blob}} Picture  a JPEG; size of the frame that boxes refer to
