@@ -239,10 +239,11 @@ class Job:
         paths = self._outputs.paths()
         if self._options.verbose or not self._one_image:
             write_stderr(render_report(report, paths, verbose=self._options.verbose, blocks=blocks_allowed()))
-        elif files := [printable(path) for path in paths.values() if path != STDOUT]:
-            write_stderr(f"written to {', '.join(files)}")  # the image's own line shows its faces
+            paths = {}
         if self._options.outputs.report is not None:
             write_json(self._options.outputs.report, report, private=True)
+        if files := [printable(path) for path in paths.values() if path != STDOUT]:
+            write_stderr(f"written to {', '.join(files)}")  # the image's own line shows its faces
         return report
 
     def build_report(self, exit_reason: str | None = None) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from fer_edge.detectors import open_detector
 from fer_edge.errors import Interrupted, OutputError, Stopped
 from fer_edge.guards.portable import SIGUSR1
 from fer_edge.guards.signals import last_words, signals_deferred
+from fer_edge.media.ffmpeg_memory import own_process
 from fer_edge.network.classifier import Classifier
 from fer_edge.opencv import cv2
 from fer_edge.pipeline.clock import is_future
@@ -65,7 +66,7 @@ def run(options: RunOptions) -> None:
     job = Job(options, detector, classifier, outputs)
     if connections is not None:
         connections.start(lambda: job.build_report(RUNNING))
-    with last_words(job.end_at_once):
+    with last_words(job.end_at_once), own_process():
         try:
             with _reports_on_request(job.report) as report_if_requested:
                 job.run_sources(report_if_requested)

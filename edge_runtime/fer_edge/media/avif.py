@@ -8,8 +8,8 @@ bitstream specification (5.3, 5.5).
 import re
 from collections.abc import Iterator
 
+from fer_edge.media.bitstream.parameters import Bits
 from fer_edge.media.containers import child_boxes, inner_box
-from fer_edge.media.parameters import Bits
 
 MAX_ITEMS = 1000
 SEQUENCE_HEADER = 1  # a kind of open bitstream unit (OBU)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from fer_edge.errors import OutputError, SourceError
 from fer_edge.guards.names import utf8_name
 from fer_edge.media.decoder_memory import decoder_threads, fitting_threads
-from fer_edge.media.ffmpeg_memory import bound_ffmpeg
+from fer_edge.media.ffmpeg_memory import WRITER_BYTES, bound_ffmpeg, lower_bound
 from fer_edge.opencv import cv2
 
 VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"  # OpenCV reads it whenever it opens a video
@@ -112,7 +112,10 @@ def open_writer(path: Path, fourcc: int, fps: float, size: tuple[int, int]) -> c
 
     try:
         with plain_name(path) as name, library_messages():  # OpenCV warns of every WebM
-            return cv2.VideoWriter(name, cv2.CAP_FFMPEG, fourcc, fps, size)
+            bound_ffmpeg()
+            writer = cv2.VideoWriter(name, cv2.CAP_FFMPEG, fourcc, fps, size)
+            lower_bound("writer", WRITER_BYTES * size[0] * size[1])
+            return writer
     except SourceError as error:
         raise OutputError(str(error)) from error
 

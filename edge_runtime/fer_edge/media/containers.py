@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from fer_edge.media.bitstream.structure import ASF, ASF_FILE, ebml_end, ends_in_a_part, ts_packet, vint
 from fer_edge.media.formats import layout_of
-from fer_edge.media.structure import ASF, ASF_FILE, ebml_end, ends_in_a_part, ts_packet, vint
 
 MP4_FIRST = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp"}
 MAX_INDEX_BYTES = 64_000_000  # a larger index is not read

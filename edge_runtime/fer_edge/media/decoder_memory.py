@@ -8,7 +8,7 @@ fewer threads. benchmarks.speed.limits measures what it takes in the end.
 import os
 
 from fer_edge.guards.limits import MAX_DECODING_BYTES
-from fer_edge.media.parameters import SAMPLES, Kept, kept_frames
+from fer_edge.media.bitstream.parameters import SAMPLES, Kept, kept_frames
 from fer_edge.opencv import cv2
 
 MAX_THREADS = 4
@@ -20,6 +20,7 @@ FORMATS = {  # bytes per pixel by FFmpeg's name of the format of pixels
     b"Y800": 1.0, b"I420": 1.5, b"YV12": 1.5, b"NV12": 1.5, b"Y42B": 2.0, b"422P": 2.0, b"YUY2": 2.0, b"UYVY": 2.0,
     b"444P": 3.0, b"RGB\x18": 3.0, b"BGR\x18": 3.0,
 }  # fmt: skip
+PLANAR = (b"I420", b"YV12", b"NV12", b"Y42B", b"422P", b"444P")
 WIDEST = 4.0  # of other formats with 8 bits
 CHROMA = {11: 1, 10: 2, 0: 3}  # format of chroma, by how often width and height are halved
 
@@ -53,6 +54,16 @@ def decoder_fault(capture: cv2.VideoCapture) -> str:
         return ""
     needed, limit = decoder_bytes(capture, 1), MAX_DECODING_BYTES
     return f"its decoder's frames take {needed / 1e6:,.0f} MB, more than {limit.value / 1e6:,.0f}: set {limit.variable}"
+
+
+def block_bytes(capture: cv2.VideoCapture) -> float:
+    """Bytes of the largest block that an opened video's decoder allocates after its first frame."""
+    code = _code(capture, cv2.CAP_PROP_CODEC_PIXEL_FORMAT)
+    is_planar = code[:1] == b"Y" or code in PLANAR
+    sample_bytes = 2 if code[:1] == b"Y" and 8 < code[3] <= 16 else 1
+    name = fourcc_of(capture).lower()
+    one_plane = is_planar and NAMES.get(name, name) in REFERENCES  # whose packets are smaller, too
+    return pixels_of(capture) * (sample_bytes if one_plane else max(bytes_of_pixel(code), 3.0))
 
 
 def fourcc_of(capture: cv2.VideoCapture) -> str:

@@ -2,10 +2,17 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from fer_edge.media.bitstream.parameters import Frames
 
 GAP = 1.5  # times the usual distance of two frames
 STEADY_SHARE = 0.8  # of the distances of a file of constant rate that are the usual one
 ANNOUNCED_TOO_MANY = 2  # frames by which an announced length may exceed the true one, as sound lasts a little longer
+BITS = 8  # of a sample
+MAX_SQUEEZE = 1.05  # of a face: networks read it as well
+ONE_SHAPE = "convert it to frames of one shape, as docs/watch.md says"
 COPY_AGAIN = "copy or download it again"
 
 
@@ -73,8 +80,8 @@ def missing_frames(path: Path, decoded: int, announced: int | None, times: Frame
     it only counts in a file that is cut short. breaks: how often frames followed on a failure to read. OSError if the
     file is gone.
     """
+    from fer_edge.media.bitstream.structure import is_damaged
     from fer_edge.media.containers import announces_length, is_cut_short, owed_frames  # not needed before the end
-    from fer_edge.media.structure import is_damaged
 
     is_cut, owed = is_cut_short(path), owed_frames(path)
     unread = (announced or 0) - decoded if announces_length(path) else 0
@@ -94,3 +101,71 @@ def missing_frames(path: Path, decoded: int, announced: int | None, times: Frame
         return 0, ""
     why = f"the file is cut short: {COPY_AGAIN}" if is_cut else "the others are damaged"
     return missing, f"{decoded:,} of {decoded + missing:,} frames: {why}"
+
+
+class Delivered(NamedTuple):
+    """How a video was read.
+
+    codec: FFmpeg's code. size: width and height of frames in pixels. aspect: width of a pixel by its height.
+    is_deinterlaced: by FFmpeg's filters.
+    """
+
+    codec: str
+    size: tuple[int, int]
+    aspect: float
+    is_deinterlaced: bool
+
+
+class Losses(NamedTuple):
+    """How many frames were not read, how many were read in a wrong shape, and why."""
+
+    missing: int = 0
+    misread: int = 0
+    why: str = ""
+
+
+def changed_frames(path: Path, decoded: int, delivered: Delivered) -> Losses:
+    """The frames of `path` that differ from the others in size or shape, so that they were not read rightly.
+
+    Known for files whose parameters lie between their frames (`media.bitstream.changes`). decoded: frames that were
+    read. OSError if the file is gone.
+    """
+    from fer_edge.media.bitstream.changes import parts_of  # not needed before the end
+
+    parts = parts_of(path, delivered.codec)
+    if len(parts) < 2:
+        return Losses()
+    total = sum(part.total for part in parts)
+    right = min(parts, key=lambda part: _difference(part.frames, delivered)).frames
+    grown = [part for part in parts if part.frames.width * part.frames.height > right.width * right.height]
+    if grown and total > decoded:
+        frames = grown[0].frames
+        why = (
+            f"{total - decoded:,} of {total:,} frames were not read: from byte {grown[0].place:,} on they grow to "
+            f"{frames.width} x {frames.height} pixels: {ONE_SHAPE}"
+        )
+        return Losses(total - decoded, 0, why)
+    wrong = [part for part in parts if delivered.is_deinterlaced and _is_garbled(right, part.frames)]
+    what = "the format of pixels"
+    if not wrong:
+        wrong, what = [part for part in parts if _is_squeezed(right, part.frames)], "the shape of frames or pixels"
+    count = min(sum(part.total for part in wrong), decoded)
+    if not count:
+        return Losses()
+    why = f"{count:,} of {total:,} frames are distorted, as {what} changes at byte {parts[1].place:,}: {ONE_SHAPE}"
+    return Losses(0, count, why)
+
+
+def _difference(frames: "Frames", delivered: Delivered) -> tuple[bool, float]:
+    return (frames.width, frames.height) != delivered.size, abs(frames.aspect - delivered.aspect)
+
+
+def _is_garbled(right: "Frames", other: "Frames") -> bool:
+    """True if FFmpeg's filters garble other frames: progressive ones of 8 bits, in another format of pixels."""
+    return other.is_progressive and other.samples[1] == BITS and other.samples != right.samples
+
+
+def _is_squeezed(right: "Frames", other: "Frames") -> bool:
+    """True if faces of other frames are squeezed, as these are scaled to the size of the right ones."""
+    squeeze = (other.width * other.aspect / other.height) / (right.width * right.aspect / right.height)
+    return not 1 / MAX_SQUEEZE <= squeeze <= MAX_SQUEEZE

@@ -242,9 +242,9 @@ class Pipeline:
 
     @property
     def unreadable(self) -> str:
-        """What could not be read of a source that is no live one, in one line; "" if everything could."""
+        """What of a source that is no live one could not be read, or not rightly, in one line; "" if all could."""
         errors, captured = self.stats.errors, self.stats.captured
-        if self.source.live or not errors:
+        if self.source.live or not (errors or self.source.misread):
             return ""
         if errors == self.source.missing:
             return f"{self.source.name}: {self.source.missing_reason}"

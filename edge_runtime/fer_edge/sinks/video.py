@@ -15,6 +15,7 @@ from fer_edge.errors import OutputError
 from fer_edge.files import atomic_write, remove_leftovers, sync_file
 from fer_edge.framing import Image
 from fer_edge.media.captures import open_video, open_writer
+from fer_edge.media.ffmpeg_memory import lower_bound
 from fer_edge.opencv import cv2
 from fer_edge.sinks import ffmpeg
 from fer_edge.sinks.base import Published, Sink
@@ -151,6 +152,7 @@ class _Video:
             self._encoder.finish()
             # OpenCV does not report a full disk, but then the file's index is missing or wrong.
             frames = open_video(self._part).get(cv2.CAP_PROP_FRAME_COUNT)
+            lower_bound()
             if frames < 0.99 * self.frames - 1:  # the count is computed from rounded times
                 raise OutputError(f"{self._path} could not be completed (is the disk full?) and is removed")
             if sound is not None:

@@ -42,7 +42,8 @@ class Source:
     is_cropped: True if each frame is one face, framed as in FER2013, so that there is nothing to detect.
     decoder_bytes: of memory that its decoder keeps; 0 if that is not known.
     properties: what the device or file delivers, as far as known: size [width, height], format (four letters), fps.
-    missing: after `read` returned None: how many frames the source owed and could not give. missing_reason: why.
+    missing: after `read` returned None: how many frames the source owed and could not give. misread: how many it gave
+        in a wrong shape. missing_reason: why.
     reconnecting: True while it is lost and opened again.
     reconnects: how many times it came back after a loss. gaps_s: the last outages, in seconds.
     """
@@ -58,6 +59,7 @@ class Source:
     decoder_bytes: int = 0
     properties: Mapping[str, Any] | None = None
     missing: int = 0
+    misread: int = 0
     missing_reason: str = ""
     reconnecting: bool = False
     reconnects: int = 0

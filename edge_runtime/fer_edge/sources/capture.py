@@ -11,8 +11,8 @@ from fer_edge.errors import SourceError
 from fer_edge.framing import Image
 from fer_edge.guards.limits import MAX_PART_BYTES
 from fer_edge.media.captures import Stream
-from fer_edge.media.decoder_memory import decoder_bytes, decoder_fault, fourcc_of
-from fer_edge.media.ffmpeg_memory import frame_fault, size_fault
+from fer_edge.media.decoder_memory import block_bytes, decoder_bytes, decoder_fault, fourcc_of
+from fer_edge.media.ffmpeg_memory import frame_fault, lower_bound, size_fault
 from fer_edge.media.interlaced import has_interlaced_frames, open_deinterlaced
 from fer_edge.opencv import cv2
 from fer_edge.sources.base import Source, SourceFrame
@@ -55,6 +55,11 @@ class CaptureSource(Source):
             capture.release()
             raise SourceError(f"{name} opens but gives no frame: {advice}{_on_parts() if live else ''}")
         self.properties = {"size": self._size(), "format": fourcc_of(capture), "fps": self.fps}
+        self._bound_memory()
+
+    def _bound_memory(self) -> None:
+        """From here on frames may not become much larger."""
+        lower_bound("source", block_bytes(self._capture))
 
     def _size(self) -> list[int] | None:
         if self._first is None or self._first.image is None:
@@ -156,12 +161,14 @@ class ProgressiveSource(CaptureSource):
         """Search for interlaced frames near `near_s`; if there are any, continue through FFmpeg's filters."""
         self._looks += 1
         found = has_interlaced_frames(self._origin, near_s - 1.0, self.look_frames)
+        self._bound_memory()
         if found is None:
             self._look_failed()
         if not found:
             return False
         capture = open_deinterlaced(self._origin)
         if not capture.isOpened():
+            self._bound_memory()
             self._problem = INTERLACED
             self._first = self._first and _unreadable(self._first)
             return False
@@ -181,6 +188,7 @@ class ProgressiveSource(CaptureSource):
         elif not self.live:
             for _ in range(self._decoded - 1):
                 capture.grab()
+        self._bound_memory()
 
     def _look_failed(self) -> None:
         """Called when a look was not possible."""

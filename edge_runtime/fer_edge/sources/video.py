@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from fer_edge.errors import SourceError
 from fer_edge.framing import Image
 from fer_edge.media.captures import open_video
 from fer_edge.media.decoder_memory import fourcc_of
-from fer_edge.media.ends import FrameTimes, missing_frames
+from fer_edge.media.ends import Delivered, FrameTimes, changed_frames, missing_frames
+from fer_edge.media.ffmpeg_memory import size_fault
 from fer_edge.media.interlaced import open_deinterlaced
 from fer_edge.media.playlists import HEAD_BYTES, is_playlist
 from fer_edge.opencv import cv2
@@ -32,7 +34,10 @@ class VideoFileSource(ProgressiveSource):
 
     def __init__(self, path: Path) -> None:
         self._path, self._sought, self._times = path, False, FrameTimes()
+        _check_size(path)
         super().__init__(path, open_video(path), str(path), False, _advice(path))
+        size = (int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+        self._delivered = Delivered(fourcc_of(self._capture).lower(), size, self._pixel_aspect(), False)
         # Without a length, as raw H.264 has none, OpenCV seeks to wrong frames.
         self.seekable = self.fps is not None and self._capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
         self._second = self._next_frame()
@@ -41,6 +46,7 @@ class VideoFileSource(ProgressiveSource):
         if self._second is None and self._decoded == 1 and not self._deinterlaces and _has_film(path):
             self._continue_with(open_deinterlaced(path))
             self._second = self._next_frame()
+        self._bound_memory()
 
     def read(self) -> SourceFrame | None:
         """The next frame; None at the end, with `missing` set."""
@@ -51,12 +57,21 @@ class VideoFileSource(ProgressiveSource):
             return frame
         if frame is None:
             with contextlib.suppress(OSError):  # the file is gone
-                self.missing, self.missing_reason = missing_frames(
-                    self._path, self._decoded, self.frame_count, self._times, self._breaks
-                )
+                self._count_missing()
         else:
             self._times.add(frame.media_time_s or 0.0)
         return frame
+
+    def _count_missing(self) -> None:
+        changed = changed_frames(
+            self._path, self._decoded, self._delivered._replace(is_deinterlaced=self._deinterlaces)
+        )
+        if changed.why:
+            self.missing, self.misread, self.missing_reason = changed
+        else:
+            self.missing, self.missing_reason = missing_frames(
+                self._path, self._decoded, self.frame_count, self._times, self._breaks
+            )
 
     def seek(self, media_time_s: float) -> None:
         """OpenCV seeks too far where frame durations vary: then try earlier, and read on from there."""
@@ -78,9 +93,23 @@ class VideoFileSource(ProgressiveSource):
         if self._deinterlaces:  # filters can't go back
             self._capture.release()
             self._capture = open_deinterlaced(self._path)
-            return self._next_frame()
+            frame = self._next_frame()
+            self._bound_memory()
+            return frame
         self._capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * max(0.0, media_time_s))
         return self._next_frame()
+
+
+def _check_size(path: Path) -> None:
+    """SourceError for frames that are too large, before FFmpeg decodes some of them to know a stream."""
+    with contextlib.suppress(OSError):
+        if path.suffix.lower() in (".mp4", ".mkv", ".avi", ".mov", ".webm"):  # state it in their headers
+            return
+        from fer_edge.media.bitstream.changes import first_frames  # few videos need it
+
+        frames = first_frames(path)
+        if frames is not None and (fault := size_fault(frames.width, frames.height)):
+            raise SourceError(f"{path} can't be used: {fault}")
 
 
 def _has_film(path: Path) -> bool:

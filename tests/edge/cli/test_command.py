@@ -332,6 +332,14 @@ def test_a_reader_that_closes_stdout_ends_the_run_without_an_error(tmp_path: Pat
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")  # noqa: PTH110
+def test_a_report_that_could_not_be_written_is_not_said_to_be(fer_edge: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.pgm").write_bytes(b"P5 48 48 255\n" + bytes(48 * 48))
+    done = fer_edge("a.pgm", "--report", "/dev/full")
+    assert done.returncode == 1
+    assert done.stderr == "fer-edge: /dev/full can't be written: No space left on device\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")  # noqa: PTH110
 def test_a_full_disk_ends_one_output_but_not_the_run(fer_edge: Run, tmp_path: Path) -> None:
     done = fer_edge(
         "--source", "demo:160x160", "--headless", "--max-frames", "8", "--json", "/dev/full", "--csv", "out.csv",

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from fer_edge.errors import SourceError
+from fer_edge.media.bitstream.parameters import kept_frames
 from fer_edge.media.captures import open_video
 from fer_edge.media.decoder_memory import bytes_of_pixel, decoder_bytes, decoder_threads, fitting_threads
-from fer_edge.media.parameters import kept_frames
 from fer_edge.sources import open_source
 
 Make = Callable[..., Path]

@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,17 @@ def test_a_tar_member_is_never_written_outside_of_the_folder(tmp_path: Path, tab
             tar.addfile(member, io.BytesIO(content))
     load_faces(path)
     assert not list(tmp_path.parent.glob("sprung.txt"))
+
+
+@pytest.mark.parametrize("pack", [zipfile.ZipFile, tarfile.open])
+def test_names_that_lead_out_of_an_archive_are_the_cause(tmp_path: Path, pack: Callable[..., Any]) -> None:
+    write_images(tmp_path / "faces", ("happy", "sad"), count=2)
+    with pack(tmp_path / "a", "w") as archive:
+        add = archive.write if isinstance(archive, zipfile.ZipFile) else archive.add
+        for file in sorted((tmp_path / "faces").rglob("*.png")):
+            add(file, f"../{file.parent.name}/{file.name}")
+    with pytest.raises(DataError, match=r"4 names such as \.\./happy/0.*\.png lead out of it: pack the folder again"):
+        load_faces(tmp_path / "a")
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, zipped, tarred])

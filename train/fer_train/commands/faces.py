@@ -133,6 +133,7 @@ def _cuts(
 def _cuts_of(source: str, name: str, cutter: "FaceCutter", every_s: float, labels: "Labels | None") -> Iterator["Cut"]:
     from tqdm import tqdm
 
+    from fer_edge.media.ffmpeg_memory import own_process
     from fer_edge.sources import open_source
     from fer_edge.sources.folder import is_image
     from fer_train.crops.cutting import read_tiles
@@ -148,8 +149,7 @@ def _cuts_of(source: str, name: str, cutter: "FaceCutter", every_s: float, label
     elif path.is_file() and is_image(path):
         yield from cutter.photo(path, name)
     else:
-        opened = open_source(source)
-        with contextlib.closing(opened):
+        with own_process(), contextlib.closing(open_source(source)) as opened:
             if opened.live or opened.image_count is not None or opened.is_cropped:
                 raise SourceError(
                     f"{source} is not a video, photo or folder: record a video first, for example with a phone or with "

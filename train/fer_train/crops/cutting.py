@@ -111,7 +111,7 @@ class FaceCutter:
                     best[track.track_id] = self._cut(gray, face, full, source.name, f"{name}_{number}", t, number)
         self.small += small
         yield from best.values()
-        if source.missing:
+        if source.missing or source.misread:
             raise SourceError(f"{source.name}: {source.missing_reason}")
         if unreadable:
             raise SourceError(f"{source.name}: {unreadable:,} frames can't be used: {problem}")

@@ -20,6 +20,7 @@ from fer_edge.guards.regular_files import open_regular
 from fer_train.archive_limits import BoundedStream, Growth, check_zip, too_many_members
 
 GZIP, BZIP2, XZ, ZIP = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"PK\x03\x04"
+OUTSIDE = ".."  # in a name that leads out of its archive
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".csv.xz", ".csv.zip")
 # Raised while reading a damaged archive or compressed file; RuntimeError comes from a zip with a password.
 DAMAGED = (EOFError, OSError, RuntimeError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
@@ -28,7 +29,8 @@ DAMAGED = (EOFError, OSError, RuntimeError, lzma.LZMAError, tarfile.TarError, zi
 class Container(Protocol):
     """Files by name. `files` and `folders` are sorted and relative to the container; hidden ones are left out.
 
-    passed_over: names that can't be opened: pipes, devices, links to nothing, second files of the same name.
+    passed_over: names that can't be opened: pipes, devices, links to nothing, second files of the same name, and names
+        of an archive with "..", which lead out of it.
     """
 
     path: Path
@@ -85,6 +87,9 @@ class _Zip:
         Growth(path).check(sum(member.file_size for member in archive.infolist()))
         for member in archive.infolist():
             name = member_name(member.filename)
+            if OUTSIDE in name.parts:
+                self.passed_over.append(name)
+                continue
             if any(map(_hidden, name.parts)):
                 continue
             folders |= {parent for parent in name.parents if parent.parts}
@@ -115,6 +120,9 @@ class _Tar:
             if number >= MAX_MEMBERS.value:
                 raise too_many_members(path)
             name = member_name(member.name)
+            if OUTSIDE in name.parts:
+                self.passed_over.append(name)
+                continue
             if any(map(_hidden, name.parts)):
                 continue
             folders |= {parent for parent in name.parents if parent.parts}

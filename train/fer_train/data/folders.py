@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -148,8 +148,8 @@ def _passed_over(container: Container, images: Sequence[PurePosixPath]) -> tuple
         notes.append(f"{what} not used ({counts}): {others[0]}")
     if container.passed_over:
         notes.append(
-            f"{len(container.passed_over):,} entries are not read, because they are pipes, devices, broken links or "
-            f"second files of one name: {container.passed_over[0]}"
+            f"{len(container.passed_over):,} entries are not read, because they are pipes, devices, broken links, "
+            f"second files of one name or names with ..: {container.passed_over[0]}"
         )
     return tuple(map(printable, notes))
 
@@ -164,6 +164,7 @@ def _check_classes(images: Sequence[PurePosixPath], level: int, path: Path) -> N
     wrong = [name for name in inner if NO_CLASSES.fullmatch(re.sub(r"[\W_]", "", name.casefold()))]
     if not level or not split_of(images[0].parts[level - 1]):
         wrong += [name for name in inner if SPLIT_WORD.search(name.casefold())]
+        wrong += _shares(inner)
     if wrong:
         raise DataError(
             f"{path} has the folders {_listed(inner)}, of which {_listed(wrong)} can't be a class: {ADVICE}"
@@ -179,6 +180,13 @@ def _check_classes(images: Sequence[PurePosixPath], level: int, path: Path) -> N
             f"{path} has the folders {_listed(inner)}, and in them {_listed(sorted(below & set(EMOTIONS)) or shared)}: "
             "these look like classes inside of people or parts; " + ADVICE
         )
+
+
+def _shares(names: Collection[str]) -> list[str]:
+    """The folders that are named by their shares of a split, such as 80 and 20; none if one has another name."""
+    numbers = [name.rstrip("% ") for name in names]
+    are_shares = len(names) in (2, 3) and all(re.fullmatch(r"[1-9]\d?", number, re.ASCII) for number in numbers)
+    return list(names) if are_shares and sum(map(int, numbers)) == 100 else []
 
 
 def _outer_depth(images: Sequence[PurePosixPath]) -> int:

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_edge.errors import DataError
+from fer_edge.guards.text import printable
 from fer_train.class_choice import ClassChoice
 from fer_train.data.classes import relabel, resolve_choice
-from fer_train.data.containers import Container, is_table, open_container
+from fer_train.data.containers import OUTSIDE, Container, is_table, open_container
 from fer_train.data.csv_faces import read_labeled, read_unlabeled
 from fer_train.data.csv_table import CsvTable
 from fer_train.data.faces import PUBLIC_TEST, TRAINING, FaceData, UnlabeledFaces, fingerprints
@@ -87,7 +88,7 @@ def load_unlabeled(path: Path, skip_bad: bool = False, crop: Crop = "auto") -> U
             return read_unlabeled(table, skip_bad)
         names = [name for name in container.files if is_image(name)]
         if not names:
-            raise DataError(f"{path} holds neither a CSV of faces nor images: {UNLABELED_HINT}")
+            raise _no_faces(container, path, UNLABELED_HINT)
         faults = Faults(path, "image")
         images, good, notes = read_images(container, names, faults, crop)
         notes += faults.raise_or_note(int(good.sum()), skip_bad)
@@ -125,8 +126,18 @@ def _read(path: Path, skip_bad: bool, crop: Crop) -> tuple[FaceData, npt.NDArray
                 data = data.with_notes(f"read {table.path.name}; the images beside it are not used")
             return replace(data, path=path), positions
         if not has_images:
-            raise DataError(f"{path} holds neither a CSV of faces nor images: {ADVICE}")
+            raise _no_faces(container, path, ADVICE)
         return replace(read_folders(container, skip_bad, crop), path=path), None
+
+
+def _no_faces(container: Container, path: Path, advice: str) -> DataError:
+    outside = [name for name in container.passed_over if OUTSIDE in name.parts]
+    if outside:
+        return DataError(
+            f"{path} has no faces that may be read: {len(outside):,} names such as {printable(str(outside[0]))} lead "
+            "out of it: pack the folder again, without .. in names"
+        )
+    return DataError(f"{path} holds neither a CSV of faces nor images: {advice}")
 
 
 def _find_table(

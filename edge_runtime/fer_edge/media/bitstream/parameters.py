@@ -1,7 +1,8 @@
-"""How many frames a video's decoder keeps, by the parameters that its stream begins with.
+"""What frames a video has and how many its decoder keeps, by the parameters of its stream.
 
-H.264 and HEVC say in their sequence parameter sets how many earlier frames a frame may refer to, and how many may wait
-for their turn. Sources: ITU-T H.264 (7.3.2.1.1, E.1.1), H.265 (7.3.2.2, 7.3.3) and ISO/IEC 14496-15 (avcC, hvcC).
+H.264 and HEVC say in their sequence parameter sets how large frames are, how many earlier ones a frame may refer to,
+and how many may wait for their turn. Sources: ITU-T H.264 (7.3.2.1.1, E.1.1, E.2.1), H.265 (7.3.2.2, 7.3.3) and ISO/IEC
+14496-15 (avcC, hvcC).
 """
 
 import re
@@ -16,6 +17,12 @@ H264_MOTION, HEVC_MOTION = 0.6, 0.8  # bytes per pixel that FFmpeg keeps of each
 MOST_KEPT = 16  # frames, in H.264 and HEVC
 MAX_CODE_BITS = 32  # of a number
 MAX_BYTES = 65_536  # of parameters; real ones are shorter
+SUBSAMPLING = {0: (1, 1), 1: (2, 2), 2: (2, 1), 3: (1, 1)}  # of chroma, horizontally and vertically
+ASPECTS = (  # of pixels, by their number in H.264
+    (1, 1), (1, 1), (12, 11), (10, 11), (16, 11), (40, 33), (24, 11), (20, 11), (32, 11), (80, 33), (18, 11), (15, 11),
+    (64, 33), (160, 99), (4, 3), (3, 2), (2, 1),
+)  # fmt: skip
+OWN_ASPECT = 255  # width and height of a pixel follow
 
 
 class Kept(NamedTuple):
@@ -23,6 +30,36 @@ class Kept(NamedTuple):
 
     frames: int
     pixel_bytes: float
+
+
+class Frames(NamedTuple):
+    """What frames a sequence parameter set stands for.
+
+    number: of the set, by which others refer to it. width, height: of a frame, in pixels. aspect: width of a pixel by
+    its height; 1 if not stated, and in HEVC. samples: the format of chroma and the bits of a sample.
+    is_progressive: no frame is interlaced; in HEVC not known.
+    """
+
+    number: int
+    width: int
+    height: int
+    aspect: float
+    samples: tuple[int, int]
+    is_progressive: bool
+    kept: Kept
+
+
+def read_set(codec: str, unit: bytes) -> Frames | None:
+    """What the NAL unit `unit` of h264 or hevc, a sequence parameter set, stands for; None if it is damaged."""
+    try:
+        return {"h264": _h264, "hevc": _hevc}[codec](unit_bits(unit))
+    except (IndexError, KeyError):
+        return None
+
+
+def unit_bits(unit: bytes) -> "Bits":
+    """The bits of a NAL unit, without the bytes that prevent start codes."""
+    return Bits(unit.replace(b"\0\0\3", b"\0\0"))
 
 
 def kept_frames(codec: str, parameters: bytes) -> Kept | None:
@@ -38,7 +75,7 @@ def kept_frames(codec: str, parameters: bytes) -> Kept | None:
     units = _start_coded(parameters) if parameters.startswith(b"\0\0") else boxed(parameters)
     found = []
     try:
-        found = [read(Bits(unit.replace(b"\0\0\3", b"\0\0"))) for unit in units if unit and kind_of(unit) == kind]
+        found = [read(unit_bits(unit)).kept for unit in units if unit and kind_of(unit) == kind]
     except (IndexError, KeyError):  # FFmpeg has to know what it makes of them
         return None
     return max(found, default=None)
@@ -102,11 +139,11 @@ def _hvcc_units(data: bytes) -> Iterator[bytes]:
             place = end
 
 
-def _h264(bits: Bits) -> Kept:
+def _h264(bits: Bits) -> Frames:
     bits.take(8)
     profile = bits.take(8)
     bits.take(16)
-    bits.golomb()
+    number = bits.golomb()
     chroma, depth = 1, 8
     if profile in HIGH_PROFILES:
         chroma = bits.golomb()
@@ -120,13 +157,23 @@ def _h264(bits: Bits) -> Kept:
     _skip_order(bits)
     references = bits.golomb()
     bits.take(1)
-    bits.skip(2)  # width and height
-    bits.take(1 if bits.take(1) else 2)
-    if bits.take(1):
-        bits.skip(4)
-    waiting = _h264_waiting(bits)
+    width, height = 16 * (bits.golomb() + 1), 16 * (bits.golomb() + 1)
+    halves = 1 if bits.take(1) else 2  # a row of macroblocks is that of a field
+    bits.take(halves)
+    width, height = _cropped(bits, width, halves * height, chroma, halves)
+    aspect, waiting = _h264_usability(bits) if bits.take(1) else (1.0, None)
     frames = min(references, MOST_KEPT) + min(references if waiting is None else waiting, MOST_KEPT)
-    return Kept(frames, SAMPLES[chroma] * (1 if depth == 8 else 2) + H264_MOTION)
+    kept = Kept(frames, SAMPLES[chroma] * (1 if depth == 8 else 2) + H264_MOTION)
+    return Frames(number, width, height, aspect, (chroma, depth), halves == 1, kept)
+
+
+def _cropped(bits: Bits, width: int, height: int, chroma: int, halves: int = 1) -> tuple[int, int]:
+    """The width and height of a frame without the margins that follow."""
+    if not bits.take(1):
+        return width, height
+    left, right, top, bottom = (bits.golomb() for _ in range(4))
+    across, down = SUBSAMPLING[chroma]
+    return max(0, width - across * (left + right)), max(0, height - halves * down * (top + bottom))
 
 
 def _skip_scaling(bits: Bits, lists: int) -> None:
@@ -150,12 +197,19 @@ def _skip_order(bits: Bits) -> None:
         bits.skip(min(bits.golomb(), 255))
 
 
+def _h264_usability(bits: Bits) -> tuple[float, int | None]:
+    """The shape of pixels, and how many frames may wait for their turn; None if the information doesn't say."""
+    wide, high = 1, 1
+    if bits.take(1):
+        known = bits.take(8)
+        if known == OWN_ASPECT:
+            wide, high = bits.take(16), bits.take(16)
+        elif known < len(ASPECTS):
+            wide, high = ASPECTS[known]
+    return (wide / high if wide and high else 1.0), _h264_waiting(bits)
+
+
 def _h264_waiting(bits: Bits) -> int | None:
-    """How many frames may wait for their turn, by the usability information; None if it doesn't say."""
-    if not bits.take(1):
-        return None
-    if bits.take(1) and bits.take(8) == 255:  # shape of pixels
-        bits.take(32)
     if bits.take(1):  # overscan
         bits.take(1)
     if bits.take(1):  # kind of signal
@@ -183,7 +237,7 @@ def _h264_waiting(bits: Bits) -> int | None:
     return bits.golomb()
 
 
-def _hevc(bits: Bits) -> Kept:
+def _hevc(bits: Bits) -> Frames:
     bits.take(16 + 4)
     layers = bits.take(3)  # below the highest
     bits.take(1 + 88 + 8)
@@ -191,16 +245,16 @@ def _hevc(bits: Bits) -> Kept:
     bits.take(2 * (8 - layers) if layers else 0)
     for has_profile, has_level in levels:
         bits.take(88 * has_profile + 8 * has_level)
-    bits.golomb()
+    number = bits.golomb()
     chroma = bits.golomb()
     bits.take(chroma == 3)
-    bits.skip(2)  # width and height
-    if bits.take(1):
-        bits.skip(4)
+    width, height = bits.golomb(), bits.golomb()
+    width, height = _cropped(bits, width, height, chroma)
     depth = 8 + bits.golomb()
     bits.skip(2)
     frames = 0
     for _ in range(layers + 1 if bits.take(1) else 1):
         frames = max(frames, bits.golomb() + 1)
         bits.skip(2)
-    return Kept(min(frames, MOST_KEPT), SAMPLES[chroma] * (1 if depth == 8 else 2) + HEVC_MOTION)
+    kept = Kept(min(frames, MOST_KEPT), SAMPLES[chroma] * (1 if depth == 8 else 2) + HEVC_MOTION)
+    return Frames(number, width, height, 1.0, (chroma, depth), False, kept)
