@@ -59,7 +59,11 @@ class CaptureSource(Source):
 
     def _bound_memory(self) -> None:
         """From here on frames may not become much larger."""
-        lower_bound("source", block_bytes(self._capture))
+        lower_bound("source", self._block_bytes())
+
+    def _block_bytes(self) -> float:
+        """Bytes of the largest block that FFmpeg needs for further frames."""
+        return block_bytes(self._capture)
 
     def _size(self) -> list[int] | None:
         if self._first is None or self._first.image is None:

@@ -27,6 +27,9 @@ CAMERA_ADVICE = {
     "win32": "allow desktop apps to use the camera (Settings, Privacy & security), or give another number",
 }
 SEEK_TRIES = 4
+FIRST_BYTES = 1 << 20  # in which the first parameters of a stream are
+STARTS = (b"\0\0\1", b"\0\0\0\1", b"\xff\xd8\xff")  # of raw H.264, HEVC and MJPEG
+INDEX_SHARE = 1 / 16  # of an mp4: FFmpeg's index, built from its fragments, has 32 bytes for a frame of 500 or more
 
 
 class VideoFileSource(ProgressiveSource):
@@ -34,7 +37,10 @@ class VideoFileSource(ProgressiveSource):
 
     def __init__(self, path: Path) -> None:
         self._path, self._sought, self._times = path, False, FrameTimes()
-        _check_size(path)
+        head = _first_bytes(path)
+        if _is_stream(head):
+            _check_size(path, head)
+        self._index_bytes = 0.0 if _is_stream(head) or not head else INDEX_SHARE * path.stat().st_size
         super().__init__(path, open_video(path), str(path), False, _advice(path))
         size = (int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
         self._delivered = Delivered(fourcc_of(self._capture).lower(), size, self._pixel_aspect(), False)
@@ -61,6 +67,9 @@ class VideoFileSource(ProgressiveSource):
         else:
             self._times.add(frame.media_time_s or 0.0)
         return frame
+
+    def _block_bytes(self) -> float:
+        return max(super()._block_bytes(), self._index_bytes)
 
     def _count_missing(self) -> None:
         changed = changed_frames(
@@ -100,16 +109,25 @@ class VideoFileSource(ProgressiveSource):
         return self._next_frame()
 
 
-def _check_size(path: Path) -> None:
-    """SourceError for frames that are too large, before FFmpeg decodes some of them to know a stream."""
+def _first_bytes(path: Path) -> bytes:
+    """The first bytes of the file; none of a pipe, which can be read only once."""
     with contextlib.suppress(OSError):
-        if path.suffix.lower() in (".mp4", ".mkv", ".avi", ".mov", ".webm"):  # state it in their headers
-            return
-        from fer_edge.media.bitstream.changes import first_frames  # few videos need it
+        return _head(path, FIRST_BYTES) if path.is_file() else b""
+    return b""
 
-        frames = first_frames(path)
-        if frames is not None and (fault := size_fault(frames.width, frames.height)):
-            raise SourceError(f"{path} can't be used: {fault}")
+
+def _is_stream(head: bytes) -> bool:
+    """Whether a file that begins so may be a transport stream or a raw one, which have no index."""
+    return head[:1] == b"G" or head[4:5] == b"G" or head.startswith(STARTS)
+
+
+def _check_size(path: Path, head: bytes) -> None:
+    """SourceError for frames that are too large, before FFmpeg decodes some of them to know a stream."""
+    from fer_edge.media.bitstream.changes import first_frames  # few videos need it
+
+    frames = first_frames(head)
+    if frames is not None and (fault := size_fault(frames.width, frames.height)):
+        raise SourceError(f"{path} can't be used: {fault}")
 
 
 def _has_film(path: Path) -> bool:
@@ -129,9 +147,9 @@ def _advice(path: Path) -> str:
     return "it is damaged, cut short or not a video: name a video (mp4, mkv, mov, avi, webm, gif) or an image"
 
 
-def _head(path: Path) -> bytes:
+def _head(path: Path, count: int = HEAD_BYTES) -> bytes:
     with path.open("rb") as file:
-        return file.read(HEAD_BYTES)
+        return file.read(count)
 
 
 def camera_name(camera: int | str) -> str:

@@ -29,6 +29,7 @@ H264_PICTURE, H264_KEY, H264_PICTURE_SET = 1, 5, 8  # kinds of NAL units
 HEVC_PICTURE_SET, HEVC_FIRST_KEY = 34, 16
 DISPLAY_ASPECTS = {2: 4 / 3, 3: 16 / 9, 4: 2.21}  # of a frame of MPEG-2, by their number
 FEW_KEPT = Kept(2, 1.5)
+FIELD, FRAME = 1, 2  # fields
 
 
 class Part(NamedTuple):
@@ -46,27 +47,27 @@ def parts_of(path: Path, codec: str) -> list[Part]:
     than MAX_FILE_BYTES. OSError if the file is gone.
     """
     codec = "mpg2" if codec == "mpg1" else codec
-    if path.stat().st_size > MAX_FILE_BYTES:
+    if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:  # a pipe has been read
         return []
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
         if codec == "mjpg" and head.startswith(START):
-            return _joined((at, _plain(*size), True) for at, *size in image_sizes(file))
+            return _joined((at, _plain(*size), FRAME) for at, *size in image_sizes(file))
         if codec in UNITS and (ts_packet(head) or head.startswith((b"\0\0\1", b"\0\0\0\1"))):
             return _joined(_Reader(codec).read(_units(file, head, codec)))
     return []
 
 
-def _joined(found: Iterable[tuple[int, Frames, bool]]) -> list[Part]:
-    """The parts from the places of units, the frames that they belong to, and whether one begins there."""
+def _joined(found: Iterable[tuple[int, Frames, int]]) -> list[Part]:
+    """The parts from the places of units, the frames that they belong to, and how many fields begin there."""
     parts: list[Part] = []
-    for place, frames, is_frame in found:
+    for place, frames, fields in found:
         last = parts[-1] if parts else None
         if last is None or frames[1:5] != last.frames[1:5]:
-            parts.append(Part(place, frames, int(is_frame)))
+            parts.append(Part(place, frames, fields))
         else:
-            parts[-1] = last._replace(total=last.total + is_frame)
-    return parts
+            parts[-1] = last._replace(total=last.total + fields)
+    return [part._replace(total=(part.total + 1) // FRAME) for part in parts if part.total]
 
 
 def _plain(width: int, height: int, aspect: float = 1.0) -> Frames:
@@ -74,10 +75,8 @@ def _plain(width: int, height: int, aspect: float = 1.0) -> Frames:
     return Frames(0, width, height, aspect, (1, 8), False, FEW_KEPT)
 
 
-def first_frames(path: Path) -> Frames | None:
-    """What frames a ts or raw file of H.264 or HEVC begins with; None for others. OSError if it can't be read."""
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+def first_frames(head: bytes) -> Frames | None:
+    """What frames a ts or raw file of H.264 or HEVC has that begins with the bytes `head`; None for others."""
     packet = ts_packet(head)
     if packet is None and not head.startswith((b"\0\0\1", b"\0\0\0\1")):
         return None
@@ -176,18 +175,18 @@ class _Reader:
         self._pictures: dict[int, int] = {}  # number of a picture's set, and of the sequence's that it refers to
         self._now: Frames | None = None
 
-    def read(self, units: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, Frames, bool]]:
-        """The place of each unit that belongs to a frame, what frames these are, and whether a frame begins there."""
+    def read(self, units: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, Frames, int]]:
+        """The place of each unit that belongs to a frame, what frames these are, and how many fields begin there."""
         read = {"h264": self._h264, "hevc": self._hevc, "mpg2": self._mpeg2}[self._codec]
         for place, unit in units:
             try:
-                is_frame = read(unit)
+                fields = read(unit)
             except IndexError:  # damaged
                 continue
-            if is_frame is not None and self._now is not None:
-                yield place, self._now, is_frame
+            if fields is not None and self._now is not None:
+                yield place, self._now, fields
 
-    def _h264(self, unit: bytes) -> bool | None:
+    def _h264(self, unit: bytes) -> int | None:
         kind, bits = unit[0] & 31, unit_bits(unit[1:64])
         if kind == H264_SET:
             self._keep_set(unit)
@@ -195,13 +194,21 @@ class _Reader:
             self._keep_picture_set(bits)
         elif kind in (H264_PICTURE, H264_KEY):
             is_first = bits.golomb() == 0
+            bits.golomb()  # kind of slice
+            pictures = bits.golomb()
             if kind == H264_KEY or self._now is None:
-                bits.golomb()
-                self._begin(bits)
-            return is_first
+                self._begin(pictures)
+            return self._fields(bits) if is_first else 0
         return None
 
-    def _hevc(self, unit: bytes) -> bool | None:
+    def _fields(self, bits: Bits) -> int:
+        """How many fields the frame's data holds whose number follows."""
+        if self._now is None or self._now.is_progressive:
+            return FRAME
+        bits.take(self._now.number_bits)
+        return FIELD if bits.take(1) else FRAME
+
+    def _hevc(self, unit: bytes) -> int | None:
         kind, bits = unit[0] >> 1, unit_bits(unit[2:64])
         if kind == HEVC_SET:
             self._keep_set(unit)
@@ -211,8 +218,8 @@ class _Reader:
             is_first = bits.take(1) == 1
             if kind >= HEVC_FIRST_KEY:
                 bits.take(1)
-                self._begin(bits)
-            return is_first
+                self._begin(bits.golomb())
+            return FRAME * is_first
         return None
 
     def _keep_set(self, unit: bytes) -> None:
@@ -224,14 +231,14 @@ class _Reader:
         number = bits.golomb()
         self._pictures[number] = bits.golomb()
 
-    def _begin(self, bits: Bits) -> None:
-        """A key frame begins, whose picture's set follows as a number."""
-        sequence = self._pictures.get(bits.golomb())
+    def _begin(self, pictures: int) -> None:
+        """A key frame begins that refers to the picture's set of that number."""
+        sequence = self._pictures.get(pictures)
         self._now = self._now if sequence is None else self._sets.get(sequence, self._now)
 
-    def _mpeg2(self, unit: bytes) -> bool | None:
+    def _mpeg2(self, unit: bytes) -> int | None:
         if unit[0] == 0:
-            return True
+            return FRAME
         bits = Bits(unit[1:9])
         width, height, shape = bits.take(12), bits.take(12), bits.take(4)
         if width and height and 0 < bits.take(4) < 9:  # a rate of frames that exists

@@ -37,7 +37,7 @@ class Frames(NamedTuple):
 
     number: of the set, by which others refer to it. width, height: of a frame, in pixels. aspect: width of a pixel by
     its height; 1 if not stated, and in HEVC. samples: the format of chroma and the bits of a sample.
-    is_progressive: no frame is interlaced; in HEVC not known.
+    is_progressive: no frame is interlaced; in HEVC not known. number_bits: of a frame's number, in H.264.
     """
 
     number: int
@@ -47,6 +47,7 @@ class Frames(NamedTuple):
     samples: tuple[int, int]
     is_progressive: bool
     kept: Kept
+    number_bits: int = 0
 
 
 def read_set(codec: str, unit: bytes) -> Frames | None:
@@ -153,7 +154,7 @@ def _h264(bits: Bits) -> Frames:
         bits.take(1)
         if bits.take(1):
             _skip_scaling(bits, 12 if chroma == 3 else 8)
-    bits.golomb()
+    number_bits = bits.golomb() + 4
     _skip_order(bits)
     references = bits.golomb()
     bits.take(1)
@@ -164,7 +165,7 @@ def _h264(bits: Bits) -> Frames:
     aspect, waiting = _h264_usability(bits) if bits.take(1) else (1.0, None)
     frames = min(references, MOST_KEPT) + min(references if waiting is None else waiting, MOST_KEPT)
     kept = Kept(frames, SAMPLES[chroma] * (1 if depth == 8 else 2) + H264_MOTION)
-    return Frames(number, width, height, aspect, (chroma, depth), halves == 1, kept)
+    return Frames(number, width, height, aspect, (chroma, depth), halves == 1, kept, number_bits)
 
 
 def _cropped(bits: Bits, width: int, height: int, chroma: int, halves: int = 1) -> tuple[int, int]:
