@@ -4,12 +4,14 @@ Sources: APPNOTE 6.3.10 (zip), POSIX.1-2001 (tar). The modules zipfile and tarfi
 of its directory, and of the headers that hold long names.
 """
 
+import contextlib
 import io
 import os
 import struct
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from fer_edge.errors import DataError
 from fer_edge.guards.limits import MAX_MEMBERS, MAX_RATIO, MAX_UNPACKED_BYTES
@@ -93,6 +95,36 @@ class BoundedStream(io.RawIOBase):
     def close(self) -> None:
         self._stream.close()
         super().close()
+
+
+class _Zip(zipfile.ZipFile):
+    """A zip whose damaged directory is always a BadZipFile: zipfile also raises what its bytes happen to cause."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        with _damage_told():
+            super().__init__(file)
+
+    def open(self, *args: Any, **options: Any) -> IO[bytes]:
+        with _damage_told():
+            return super().open(*args, **options)
+
+
+@contextlib.contextmanager
+def _damage_told() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, struct.error, OverflowError) as error:  # a name that is no UTF-8, a place before the start
+        raise zipfile.BadZipFile("its directory is damaged") from error
+
+
+def open_zip(file: IO[bytes], path: Path) -> zipfile.ZipFile:
+    """Open a zip whose directory is within the limits and can be read.
+
+    file: open for reading, with seek; the result reads from it and does not close it. path: for the message. Raises
+    DataError beyond the limits, zipfile.BadZipFile if the directory is missing or damaged.
+    """
+    check_zip(file, path)
+    return _Zip(file)
 
 
 def check_zip(file: IO[bytes], path: Path) -> None:

@@ -23,6 +23,7 @@ MIN_GRABS, MAX_GRABS = 16, 10_000  # tries for a further frame of a file of unkn
 SAMPLED_ROWS = 16  # every 16th row is compared first; of a large frame, which would take memory, no more than that
 LARGE_BYTES = 8_000_000  # more than a frame of 1080p
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+INDEX_FRAMES, INDEX_ENTRY_BYTES = 25_000, 32  # FFmpeg's index of a fragmented mp4 grows while a stream is read
 UNDECODED = "it can't be decoded"
 INTERLACED = (
     "it is interlaced, which this OpenCV can't convert: let the camera send progressive frames, or convert a file with "
@@ -31,7 +32,12 @@ INTERLACED = (
 
 
 class CaptureSource(Source):
-    """A VideoCapture whose first frame has been read, because some open and never give one."""
+    """A VideoCapture whose first frame has been read, because some open and never give one.
+
+    patience_s: how long further tries for a frame go on in a file that owes some.
+    """
+
+    patience_s = math.inf
 
     def __init__(self, capture: cv2.VideoCapture, name: str, live: bool, advice: str) -> None:
         self.name, self.live = name, live
@@ -63,7 +69,7 @@ class CaptureSource(Source):
 
     def _block_bytes(self) -> float:
         """Bytes of the largest block that FFmpeg needs for further frames."""
-        return block_bytes(self._capture)
+        return max(block_bytes(self._capture), INDEX_ENTRY_BYTES * (self._decoded + 2.0 * INDEX_FRAMES))
 
     def _size(self) -> list[int] | None:
         if self._first is None or self._first.image is None:
@@ -79,15 +85,20 @@ class CaptureSource(Source):
         ok, image = self._capture.retrieve()
         decoded = self._decode(np.asarray(image, dtype=np.uint8)) if ok else None
         self._decoded += 1
+        if self._decoded % INDEX_FRAMES == 0:
+            self._bound_memory()
         return SourceFrame(decoded, media_time_s, problem=self._problem, captured_at=captured_at)
 
     def _grab(self) -> bool:
         """Take the next frame. Good frames may follow a damaged one, so a file is read on while it owes frames."""
         owed = 0 if self.live else MIN_GRABS if self.frame_count is None else self.frame_count - self._decoded
+        started = time.monotonic()
         for failed in range(1 + min(max(owed, 0), MAX_GRABS)):
             if self._capture.grab():
                 self._breaks += failed > 0
                 return True
+            if time.monotonic() - started > self.patience_s:
+                break
         return False
 
     def _decode(self, retrieved: Image) -> Image | None:

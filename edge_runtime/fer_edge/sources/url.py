@@ -5,18 +5,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fer_edge.errors import SourceError
 from fer_edge.guards.secrets import shown_source
-from fer_edge.media.captures import Stream, ffmpeg_follows_redirects, open_stream, stream
+from fer_edge.media.captures import READ_TIMEOUT_MS, Stream, ffmpeg_follows_redirects, open_stream, stream
 from fer_edge.media.decoder_memory import fourcc_of
 from fer_edge.media.remote.redirects import is_http, target_of
 from fer_edge.opencv import cv2
 from fer_edge.sources.base import SourceFrame
-from fer_edge.sources.capture import ProgressiveSource
+from fer_edge.sources.capture import DEFAULT_FPS, ProgressiveSource
 
 if TYPE_CHECKING:
     from fer_edge.media.remote.gate import Gate
 
 log = logging.getLogger(__name__)
 
+SOUND_S = 1.0  # by which sound may outlast the frames: an announced length is that of the longer one
 ADVICE = "if it is interlaced, OpenCV can't convert it: let the camera send progressive frames"
 STILL_FORMATS = {"MJPG", "MPNG", "PNG", "WEBP", "BMP", "TIFF", "JP2K", "PPM", "PGM"}  # codecs of images
 
@@ -24,12 +25,15 @@ STILL_FORMATS = {"MJPG", "MPNG", "PNG", "WEBP", "BMP", "TIFF", "JP2K", "PPM", "P
 class UrlSource(ProgressiveSource):
     """An RTSP, HTTP or other network stream. One of known length is a file: every frame is read.
 
-    Each look for interlaced frames is one more connection and takes as long as its frames, so there are few.
+    Each look for interlaced frames is one more connection and takes as long as its frames, so there are few. Behind a
+    cut, FFmpeg may connect again and again until the time for a read is over.
     """
 
+    patience_s = 0.9 * READ_TIMEOUT_MS / 1000
     look_frames, look_factor, max_looks = 12, 8, 3
 
     def __init__(self, url: str) -> None:
+        self._end_s = 0.0  # of the last frame
         name = shown_source(url)
         try:
             origin, capture, self._gate = _connect(url)
@@ -67,9 +71,23 @@ class UrlSource(ProgressiveSource):
     def read(self) -> SourceFrame | None:
         """The next frame; None at a file's end, SourceError when a live source is lost."""
         if self._first is None and self._second is not None:
-            frame, self._second = self._second, None
-            return frame
-        return super().read()
+            self._first, self._second = self._second, None
+        frame = super().read()
+        if frame is None:
+            self._count_missing()
+        else:
+            self._end_s = (frame.media_time_s or 0.0) + 1 / (self.fps or DEFAULT_FPS)
+        return frame
+
+    def _count_missing(self) -> None:
+        """Tell what is missing at the end of a video of known length: a connection that is cut looks like an end."""
+        announced, fps = self.frame_count or 0, self.fps or DEFAULT_FPS
+        if announced > self._decoded and announced / fps > self._end_s + SOUND_S:
+            self.missing = announced - self._decoded
+            self.missing_reason = (
+                f"it ended after {self._end_s:.1f} of {announced / fps:.1f} s: the connection was cut, or the file is: "
+                f"run it again, or download it first"
+            )
 
     def close(self) -> None:
         """End the connection."""

@@ -129,6 +129,18 @@ def test_thumbnails_inside_of_images_are_no_frames(join: Join) -> None:
     assert [(part.frames.width, part.total) for part in parts_of(path, "mjpg")] == [(160, FRAMES)]
 
 
+def test_frames_that_state_no_size_are_damaged_not_of_another_shape(join: Join) -> None:
+    path = join("a.mjpeg", MJPEG, ("160x120", []))
+    header = bytes([0, 17, 8]) + (120).to_bytes(2, "big") + (160).to_bytes(2, "big")
+    data = path.read_bytes()
+    assert data.count(header) == FRAMES
+    last = data.rindex(header)
+    path.write_bytes(data[: last + 3] + bytes(2) + data[last + 5 :])
+    assert [(part.frames.width, part.total) for part in parts_of(path, "mjpg")] == [(160, FRAMES - 1)]
+    source, _ = read(path)
+    assert source.misread == 0
+
+
 def coded(bits: str) -> bytes:
     """Bits of a NAL unit, with its stop bit."""
     bits = bits.replace(" ", "") + "1"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fer_edge.errors import SourceError
-from fer_edge.sources import Source, open_source
+from fer_edge.sources import Source, capture, open_source
 from fer_edge.sources.base import SourceFrame
 from fer_edge.sources.reconnect import ReconnectPolicy
 
@@ -24,7 +24,7 @@ def read_all(source: Source) -> list[SourceFrame]:
 def write_video(path: Path, frames: int, fourcc: str = "MJPG", fps: float = 25.0) -> Path:
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*fourcc), fps, (64, 48))
     for number in range(frames):
-        writer.write(np.full((48, 64, 3), 10 * number, dtype=np.uint8))
+        writer.write(np.full((48, 64, 3), 10 * number % 256, dtype=np.uint8))
     writer.release()
     return path
 
@@ -191,6 +191,32 @@ def test_every_frame_of_a_video_url_is_read(server: str, tmp_path: Path) -> None
     source = open_source(f"{server}/v.mkv")
     assert not source.live
     assert len(read_all(source)) == 10
+
+
+@pytest.mark.parametrize("name", ["v.mkv", "v.avi"])
+def test_a_video_url_that_ends_before_its_time_is_not_read_in_silence(server: str, tmp_path: Path, name: str) -> None:
+    write_video(tmp_path / name, 120, "mp4v")
+    whole = open_source(f"{server}/{name}")
+    assert (len(read_all(whole)), whole.missing) == (120, 0)
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / f"cut{name}").write_bytes(data[: len(data) // 2])
+    source = open_source(f"{server}/cut{name}")
+    count = len(read_all(source))
+    assert source.missing == 120 - count > 40
+    assert source.missing_reason.startswith(f"it ended after {count / 25:.1f} of {120 / 25:.1f} s: the connection was")
+
+
+def test_the_bound_of_memory_leaves_room_for_an_index_that_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture, "INDEX_FRAMES", 10)
+    bounds: list[float] = []
+    monkeypatch.setattr(capture, "lower_bound", lambda _user, block_bytes: bounds.append(block_bytes))
+    monkeypatch.setattr(capture, "block_bytes", lambda _: 0.0)
+    write_video(tmp_path / "v.avi", 35, "mp4v")
+    monkeypatch.setattr("fer_edge.sources.video.INDEX_SHARE", 0.0)
+    assert len(read_all(open_source(str(tmp_path / "v.avi")))) == 35
+    assert sorted({bound / capture.INDEX_ENTRY_BYTES for bound in bounds} & {30.0, 40.0, 50.0}) == [30.0, 40.0, 50.0]
 
 
 def test_a_video_url_that_needs_seeking_is_refused_if_the_server_cannot_seek(server: str, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from fer_edge.errors import DataError
+from fer_edge.opencv import cv2
 from fer_train import archive_limits
 from fer_train.archive_limits import check_zip
 from fer_train.data import FER2013_CLASSES, load_faces, read_faces
@@ -144,6 +145,31 @@ def test_a_directory_of_a_zip_is_found_as_zipfile_finds_it(tmp_path: Path) -> No
     lying = plain[: at + 12] + struct.pack("<I", 30_000_000) + plain[at + 16 :]
     with pytest.raises(DataError, match="holds more than 100,000 files"):
         check_zip(io.BytesIO(bytes(30_000_000) + lying), tmp_path)
+
+
+def _flagged(data: bytes, signature: bytes, flags_at: int, name_at: int) -> bytes:
+    """`data` with a name that is called UTF-8 and is not, in its first record of this signature."""
+    changed, at = bytearray(data), data.index(signature)
+    changed[at + flags_at + 1] |= 0x08
+    changed[at + name_at] = 0xB4
+    return bytes(changed)
+
+
+def test_a_name_in_a_zip_that_is_no_utf8_is_damage(tmp_path: Path) -> None:
+    image = cv2.imencode(".png", np.full((48, 48), 90, np.uint8))[1].tobytes()
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w") as archive:
+        for index in range(4):
+            archive.writestr(f"train/{('happy', 'sad')[index % 2]}/{index}.png", image)
+    whole = (tmp_path / "whole.zip").read_bytes()
+    assert len(read_faces(tmp_path / "whole.zip")) == 4
+    path = tmp_path / "faces.zip"
+    path.write_bytes(_flagged(whole, b"PK\x01\x02", 8, 46))
+    with pytest.raises(DataError, match=r"faces.zip can't be read \(its directory is damaged\): it is damaged or"):
+        read_faces(path, skip_bad=True)
+    path.write_bytes(_flagged(whole, b"PK\x03\x04", 6, 30))  # only the copy of the name before the member's bytes
+    assert len(read_faces(path, skip_bad=True)) == 3
+    with pytest.raises(DataError, match=r"train/happy/0\.png"):
+        read_faces(path)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from typing import IO, Protocol, TextIO, cast
 from fer_edge.errors import DataError
 from fer_edge.guards.limits import MAX_MEMBERS
 from fer_edge.guards.regular_files import open_regular
-from fer_train.archive_limits import BoundedStream, Growth, check_zip, too_many_members
+from fer_train.archive_limits import BoundedStream, Growth, open_zip, too_many_members
 
 GZIP, BZIP2, XZ, ZIP = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"PK\x03\x04"
 OUTSIDE = ".."  # in a name that leads out of its archive
@@ -173,12 +173,12 @@ def open_container(path: Path, hint: str) -> Iterator[Container]:
 
 
 def _archive(path: Path, stack: contextlib.ExitStack) -> Container:
-    with open_regular(path) as file:
-        if file.read(len(ZIP)) == ZIP:
-            check_zip(file, path)
-            return _Zip(path, stack.enter_context(zipfile.ZipFile(path)))
+    file = stack.enter_context(open_regular(path))
+    if file.read(len(ZIP)) == ZIP:
+        return _Zip(path, stack.enter_context(open_zip(file, path)))
+    file.seek(0)
     growth = Growth(path)
-    stream = stack.enter_context(BoundedStream(_unpacked(stack.enter_context(open_regular(path))), growth))
+    stream = stack.enter_context(BoundedStream(_unpacked(file), growth))
     try:
         archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r:"))  # noqa: SIM115 - the stack closes it
     except (*DAMAGED, UnicodeError):
@@ -221,8 +221,7 @@ def _decompressed(stream: IO[bytes], stack: contextlib.ExitStack, path: Path) ->
     if start.startswith(XZ):
         return lzma.open(buffered)
     if start.startswith(ZIP):
-        check_zip(buffered, path)
-        archive = stack.enter_context(zipfile.ZipFile(buffered))
+        archive = stack.enter_context(open_zip(buffered, path))
         names = [name for name in archive.namelist() if is_table(PurePosixPath(name))]
         if len(names) != 1:
             raise zipfile.BadZipFile(f"it holds {len(names)} CSV files where one is expected")

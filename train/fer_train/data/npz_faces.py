@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fer_edge.errors import DataError
 from fer_edge.files import atomic_write
 from fer_edge.guards.regular_files import open_regular
-from fer_train.archive_limits import Growth, check_zip
+from fer_train.archive_limits import Growth, open_zip
 from fer_train.data import FACE_SIZE
 
 HINT = "--unlabeled names an .npz file with `images`, uint8 [N, 48, 48]"
@@ -24,8 +24,7 @@ def load_npz_faces(path: Path) -> npt.NDArray[np.uint8]:
         raise DataError(f"{path} is not a file: {HINT}")
     try:
         with open_regular(path) as file:
-            check_zip(file, path)
-            with zipfile.ZipFile(file) as archive:
+            with open_zip(file, path) as archive:
                 Growth(path).check(archive.getinfo("images.npy").file_size)
             file.seek(0)
             with np.load(file, allow_pickle=False) as arrays:

@@ -62,6 +62,8 @@ def _joined(found: Iterable[tuple[int, Frames, int]]) -> list[Part]:
     """The parts from the places of units, the frames that they belong to, and how many fields begin there."""
     parts: list[Part] = []
     for place, frames, fields in found:
+        if not frames.width * frames.height * frames.aspect:  # damaged
+            continue
         last = parts[-1] if parts else None
         if last is None or frames[1:5] != last.frames[1:5]:
             parts.append(Part(place, frames, fields))

@@ -6,7 +6,7 @@ from typing import BinaryIO
 START = b"\xff\xd8\xff"
 SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of a frame's header
 SCAN = 0xDA
-CHUNK_BYTES = 1 << 16
+CHUNK_BYTES, MAX_CHUNK_BYTES = 1 << 10, 1 << 18  # of the first read of a search, and of any
 MAX_SEGMENTS = 1000  # before the pixels of an image
 
 
@@ -23,12 +23,13 @@ def image_sizes(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
 def _find(file: BinaryIO, place: int) -> int:
     """Where the next image starts; -1 if there is none."""
     file.seek(place)
-    data = b""
-    while more := file.read(CHUNK_BYTES):
+    data, count = b"", CHUNK_BYTES
+    while more := file.read(count):
         data += more
         if (found := data.find(START)) >= 0:
             return place + found
         place, data = place + len(data) - 2, data[-2:]
+        count = min(2 * count, MAX_CHUNK_BYTES)
     return -1
 
 
