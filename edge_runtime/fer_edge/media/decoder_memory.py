@@ -16,11 +16,13 @@ FRAMES_PER_THREAD = 1.5  # beyond the first thread
 REFERENCES = {"vp90": 7, "av01": 7, "h264": 4, "hevc": 4}  # where no parameters say it; AV1 and VP9 have up to eight
 FEW_REFERENCES = 2  # of other codecs
 NAMES = {"avc1": "h264", "avc3": "h264", "x264": "h264", "hvc1": "hevc", "hev1": "hevc", "h265": "hevc", "vp09": "vp90"}
+PACKET_SHARE = 1.3  # of a frame's bytes that a packet may have: H.264 without loss grows where there is noise
+OTHER_BYTES = 4.0  # of a pixel in a block of another codec, as for a sample in JPEG 2000
+DEEP_RGB = {48: 6.0, 64: 8.0, 36: 6.0}  # bytes of a pixel by its bits, which begin or end the name of the format
 FORMATS = {  # bytes per pixel by FFmpeg's name of the format of pixels
     b"Y800": 1.0, b"I420": 1.5, b"YV12": 1.5, b"NV12": 1.5, b"Y42B": 2.0, b"422P": 2.0, b"YUY2": 2.0, b"UYVY": 2.0,
     b"444P": 3.0, b"RGB\x18": 3.0, b"BGR\x18": 3.0,
 }  # fmt: skip
-PLANAR = (b"I420", b"YV12", b"NV12", b"Y42B", b"422P", b"444P")
 WIDEST = 4.0  # of other formats with 8 bits
 CHROMA = {11: 1, 10: 2, 0: 3}  # format of chroma, by how often width and height are halved
 
@@ -58,12 +60,10 @@ def decoder_fault(capture: cv2.VideoCapture) -> str:
 
 def block_bytes(capture: cv2.VideoCapture) -> float:
     """Bytes of the largest block that an opened video's decoder allocates after its first frame."""
-    code = _code(capture, cv2.CAP_PROP_CODEC_PIXEL_FORMAT)
-    is_planar = code[:1] == b"Y" or code in PLANAR
-    sample_bytes = 2 if code[:1] == b"Y" and 8 < code[3] <= 16 else 1
     name = fourcc_of(capture).lower()
-    one_plane = is_planar and NAMES.get(name, name) in REFERENCES  # whose packets are smaller, too
-    return pixels_of(capture) * (sample_bytes if one_plane else max(bytes_of_pixel(code), 3.0))
+    least = 0.0 if NAMES.get(name, name) in REFERENCES else OTHER_BYTES
+    packet = PACKET_SHARE * bytes_of_pixel(_code(capture, cv2.CAP_PROP_CODEC_PIXEL_FORMAT))
+    return pixels_of(capture) * max(packet, least)
 
 
 def fourcc_of(capture: cv2.VideoCapture) -> str:
@@ -99,7 +99,7 @@ def bytes_of_pixel(code: bytes) -> float:
         count = int(planes)
         samples = float(count) if count < 3 else SAMPLES[CHROMA.get(code[2], 3)] + (count == 4)
         return samples * (1 if depth <= 8 else 2)
-    return FORMATS.get(code, WIDEST)
+    return FORMATS.get(code) or DEEP_RGB.get(depth) or DEEP_RGB.get(code[0], WIDEST)
 
 
 def _code(capture: cv2.VideoCapture, name: int) -> bytes:

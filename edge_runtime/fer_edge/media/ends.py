@@ -4,6 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from fer_edge.media.ffmpeg_memory import allows_frames
+
 if TYPE_CHECKING:
     from fer_edge.media.bitstream.parameters import Frames
 
@@ -137,7 +139,7 @@ def changed_frames(path: Path, decoded: int, delivered: Delivered) -> Losses:
         return Losses()
     total = sum(part.total for part in parts)
     right = min(parts, key=lambda part: _difference(part.frames, delivered)).frames
-    grown = [part for part in parts if part.frames.width * part.frames.height > right.width * right.height]
+    grown = [part for part in parts if _has_grown(right, part.frames)]
     lost, most = total - decoded, sum(part.total for part in grown)
     if grown and lost > min(most - 1, ANNOUNCED_TOO_MANY):  # FFmpeg may lose a frame at any change
         frames = grown[0].frames
@@ -159,6 +161,13 @@ def changed_frames(path: Path, decoded: int, delivered: Delivered) -> Losses:
 
 def _difference(frames: "Frames", delivered: Delivered) -> tuple[bool, float]:
     return (frames.width, frames.height) != delivered.size, abs(frames.aspect - delivered.aspect)
+
+
+def _has_grown(right: "Frames", other: "Frames") -> bool:
+    """True if frames are larger than the right ones, so large that FFmpeg may not decode them."""
+    pixels = other.width * other.height
+    plane_bytes = pixels * (1 if other.samples[1] <= BITS else 2)
+    return pixels > right.width * right.height and not allows_frames(plane_bytes)
 
 
 def _is_garbled(right: "Frames", other: "Frames") -> bool:

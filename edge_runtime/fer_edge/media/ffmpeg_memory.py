@@ -25,6 +25,7 @@ LEAST_BYTES = 5_000_000  # planes of 1920 x 1088 samples of 10 bits, so that a r
 SPARE = 1.25  # for margins around planes
 WRITER_BYTES = 12  # of a pixel, which FFmpeg's encoders may take at once
 
+_bound_bytes = 0  # that is in force
 _blocks: dict[str, int] = {}  # bytes of the largest block that each user of FFmpeg needs, in a process of ours
 
 
@@ -60,11 +61,18 @@ def lower_bound(user: str = "", block_bytes: float = 0.0) -> None:
         _bound(min(_most_bytes(), max(_blocks.values())))
 
 
+def allows_frames(plane_bytes: float) -> bool:
+    """Whether frames whose planes have so many bytes can be decoded now; False if that is not certain."""
+    return SPARE * plane_bytes <= (_bound_bytes or _most_bytes())
+
+
 def _most_bytes() -> int:
     return max(MAX_PART_BYTES.value, BGRA_BYTES * MAX_FRAME_PIXELS.value)
 
 
 def _bound(most: int) -> None:
+    global _bound_bytes  # as FFmpeg's own is one of the whole process
+    _bound_bytes = most
     for library in _libraries():
         library.av_max_alloc(ctypes.c_size_t(most))
 

@@ -9,7 +9,8 @@ import pytest
 
 from fer_edge.errors import SourceError
 from fer_edge.media import ffmpeg_memory
-from fer_edge.media.bitstream.changes import CHUNK_BYTES, first_frames, parts_of
+from fer_edge.media.bitstream.changes import first_frames, parts_of
+from fer_edge.media.bitstream.elementary import READ_BYTES
 from fer_edge.media.bitstream.parameters import read_set
 from fer_edge.media.ffmpeg_memory import own_process
 from fer_edge.sources.video import VideoFileSource
@@ -109,7 +110,7 @@ def test_sets_at_the_edge_of_what_is_read_at_once_are_found_once(join: Join) -> 
     data = path.read_bytes()
     middle = data.index(b"\0\0\1\x67", 100)
     for lead in (0, 1, 3, 4, 20):
-        path.write_bytes(data[:middle] + bytes(CHUNK_BYTES - middle - lead) + data[middle:])
+        path.write_bytes(data[:middle] + bytes(READ_BYTES - middle - lead) + data[middle:])
         assert [(part.frames.width, part.total) for part in parts_of(path, "h264")] == [(160, FRAMES), (120, FRAMES)]
 
 
@@ -158,6 +159,40 @@ def test_two_fields_are_one_frame(tmp_path: Path, is_field: str, frames: int) ->
     assert [(part.frames.width, part.frames.height, part.total) for part in parts] == [(160, 128, frames)]
 
 
+def test_two_fields_of_mpeg2_are_one_frame(tmp_path: Path) -> None:
+    sequence = b"\0\0\1\xb3\x0a\x00\x78\x13\0\0\0\0"  # 160 x 120
+    fields = [b"\0\0\1\0\0\0\0\0\0\0\1\xb5\x8f\xff" + bytes([0xF0 | structure, 0]) for structure in (1, 2)]
+    frame = fields[0].replace(b"\xf1", b"\xf3")
+    (tmp_path / "a.m2v").write_bytes(sequence + 5 * b"".join(fields) + 3 * frame)
+    assert [part.total for part in parts_of(tmp_path / "a.m2v", "mpg2")] == [8]
+
+
+def test_the_high_bits_of_a_size_in_mpeg2_are_read(join: Join) -> None:
+    parts = parts_of(join("a.m2v", MPEG2, ("4112x64", [])), "mpg2")
+    assert [(part.frames.width, part.frames.height, part.total) for part in parts] == [(4112, 64, FRAMES)]
+
+
+def test_shapes_of_pixels_in_mpeg1_are_its_own(join: Join) -> None:
+    path = join("a.m1v", ["-c:v", "mpeg1video"], ("160x120", aspect("59/54")), ("160x120", aspect("118/81")))
+    assert [round(part.frames.aspect, 2) for part in parts_of(path, "mpg1")] == [1.09, 1.48]
+
+
+def test_frames_that_ffmpeg_drops_at_changes_it_can_decode_are_no_fault(join: Join) -> None:
+    path = join("a.ts", MPEG2, *5 * [("160x120", []), ("320x240", [])])
+    source, count = read(path)
+    assert 10 * FRAMES - 10 < count < 10 * FRAMES - 3
+    assert (source.missing, source.misread) == (0, 0)
+
+
+def test_only_so_much_of_hostile_bytes_is_looked_at(join: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, images = join("a.h264", H264, ("160x120", [])), join("a.mjpeg", MJPEG, ("160x120", []))
+    assert sum(part.total for part in parts_of(path, "h264")) == sum(part.total for part in parts_of(images, "mjpg"))
+    monkeypatch.setattr("fer_edge.media.bitstream.changes.MAX_UNITS", 4)
+    monkeypatch.setattr("fer_edge.media.bitstream.jpegs.MAX_ALL_SEGMENTS", 4)
+    assert 0 < sum(part.total for part in parts_of(path, "h264")) < FRAMES
+    assert sum(part.total for part in parts_of(images, "mjpg")) == 1
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_is_not_read_again(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
@@ -186,6 +221,22 @@ def test_frames_that_grow_are_not_decoded_and_are_told(join: Join, name: str) ->
     assert count + source.missing == 30 + FRAMES
     assert source.missing >= FRAMES
     assert "on they grow to 1600 x 1200 pixels: convert it" in source.missing_reason
+
+
+@pytest.mark.parametrize(("name", "codec"), [
+    ("a.mkv", ["libx264", "-preset", "ultrafast", "-qp", "0", "-pix_fmt", "yuv444p"]),
+    ("a.mkv", ["libx264", "-preset", "ultrafast", "-qp", "0", "-pix_fmt", "yuv420p"]),
+    ("a.mov", ["png", "-compression_level", "1", "-pix_fmt", "rgba64be"]),
+])  # fmt: skip
+@pytest.mark.usefixtures("small_blocks")
+def test_large_packets_of_noise_and_of_deep_pixels_are_read(
+    ffmpeg_program: str, tmp_path: Path, name: str, codec: list[str]
+) -> None:
+    noise = "nullsrc=size=1280x960:rate=25,noise=alls=100:allf=t"
+    codec = ["-frames:v", "4", "-c:v", *codec]
+    subprocess.run([ffmpeg_program, "-v", "quiet", "-f", "lavfi", "-i", noise, *codec, tmp_path / name], check=True)
+    source, count = read(tmp_path / name)
+    assert (count, source.missing) == (4, 0)
 
 
 @pytest.mark.parametrize("size", ["320x240", "1600x1200"])

@@ -8,13 +8,15 @@ SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of a frame'
 SCAN = 0xDA
 CHUNK_BYTES, MAX_CHUNK_BYTES = 1 << 10, 1 << 18  # of the first read of a search, and of any
 MAX_SEGMENTS = 1000  # before the pixels of an image
+MAX_ALL_SEGMENTS = 5_000_000  # nothing is claimed of what follows; hostile bytes would take minutes
 
 
 def image_sizes(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
     """The place, width and height of each image in `file`, without thumbnails, up to bytes that are damaged."""
-    place = 0
-    while (place := _find(file, place)) >= 0:
-        size, end = _header(file, place)
+    place = segments = 0
+    while segments < MAX_ALL_SEGMENTS and (place := _find(file, place)) >= 0:
+        size, end, count = _header(file, place)
+        segments += 1 + count
         if size is not None:
             yield place, *size
         place = end
@@ -33,10 +35,12 @@ def _find(file: BinaryIO, place: int) -> int:
     return -1
 
 
-def _header(file: BinaryIO, place: int) -> tuple[tuple[int, int] | None, int]:
-    """The (width, height) of the image at `place`, None if it states none, and where its header ends."""
+def _header(file: BinaryIO, place: int) -> tuple[tuple[int, int] | None, int, int]:
+    """The (width, height) of the image at `place`, None if it states none, its header's end, its segments."""
     size, place = None, place + 2
-    for _ in range(MAX_SEGMENTS):
+    count = 0
+    while count < MAX_SEGMENTS:
+        count += 1
         file.seek(place)
         head = file.read(9)
         if len(head) < 9 or head[0] != 0xFF:
@@ -46,4 +50,4 @@ def _header(file: BinaryIO, place: int) -> tuple[tuple[int, int] | None, int]:
         place += 2 + max(2, int.from_bytes(head[2:4], "big"))
         if head[1] == SCAN:
             break
-    return size, place
+    return size, place, count
