@@ -25,29 +25,34 @@ EDIT_TOLERANCE = 2  # frames by which FFmpeg and we may disagree at the ends of 
 
 def is_cut_short(path: Path) -> bool:
     """True if the container says that it goes on behind the file's end."""
-    size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(65_536)
-        if head[4:8] in MP4_FIRST:
-            return any(end > size for _, _, end in _boxes(file, 0, size))
-        if head.startswith(b"\x1aE\xdf\xa3"):
-            return (_ebml_end(head) or ebml_end(file, size)) > size
-        if head.startswith(b"RIFF"):
-            return _riff_end(file, size) > size
-        if head.startswith(b"GIF8"):
-            return _gif_is_cut(file, size)
-        if head.startswith(b"FLV"):
-            return _flv_is_cut(file, size)
-        if head.startswith(ASF) and (place := head.find(ASF_FILE)) >= 0:
-            return int.from_bytes(head[place + 40 : place + 48], "little") > size
-        if packet := ts_packet(head):
-            return size % packet[0] != 0
-        if head.startswith(b"\x1f\x07\0"):
-            return size % DV_FRAME_BYTES[head[3] >> 7] != 0
-        if head.startswith(b"\xff\xd8\xff"):  # JPEG images, one behind the other
-            file.seek(max(0, size - 1024))
-            return b"\xff\xd9" not in file.read()
-    return ends_in_a_part(path)
+        return ends_early(file, path.stat().st_size)
+
+
+def ends_early(file: BinaryIO, size: int) -> bool:
+    """True if the container in a file of `size` bytes, open with seek, says that it goes on behind its end."""
+    file.seek(0)
+    head = file.read(65_536)
+    if head[4:8] in MP4_FIRST:
+        return any(end > size for _, _, end in _boxes(file, 0, size))
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        return (_ebml_end(head) or ebml_end(file, size)) > size
+    if head.startswith(b"RIFF"):
+        return _riff_end(file, size) > size
+    if head.startswith(b"GIF8"):
+        return _gif_is_cut(file, size)
+    if head.startswith(b"FLV"):
+        return _flv_is_cut(file, size)
+    if head.startswith(ASF) and (place := head.find(ASF_FILE)) >= 0:
+        return int.from_bytes(head[place + 40 : place + 48], "little") > size
+    if packet := ts_packet(head):
+        return size % packet[0] != 0
+    if head.startswith(b"\x1f\x07\0"):
+        return size % DV_FRAME_BYTES[head[3] >> 7] != 0
+    if head.startswith(b"\xff\xd8\xff"):  # JPEG images, one behind the other
+        file.seek(max(0, size - 1024))
+        return b"\xff\xd9" not in file.read()
+    return ends_in_a_part(file, size)
 
 
 def announces_length(path: Path) -> bool:

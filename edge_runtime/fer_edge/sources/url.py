@@ -1,6 +1,7 @@
 """Network streams: RTSP, HTTP and others, which lead nowhere but to their own host."""
 
 import logging
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from fer_edge.errors import SourceError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SOUND_S = 1.0  # by which sound may outlast the frames: an announced length is that of the longer one
+SOUND_S = 1.0  # by which sound may outlast the frames: an announced length is that of the longer one; more is looked at
 ADVICE = "if it is interlaced, OpenCV can't convert it: let the camera send progressive frames"
 STILL_FORMATS = {"MJPG", "MPNG", "PNG", "WEBP", "BMP", "TIFF", "JP2K", "PPM", "PGM"}  # codecs of images
 
@@ -82,12 +83,33 @@ class UrlSource(ProgressiveSource):
     def _count_missing(self) -> None:
         """Tell what is missing at the end of a video of known length: a connection that is cut looks like an end."""
         announced, fps = self.frame_count or 0, self.fps or DEFAULT_FPS
-        if announced > self._decoded and announced / fps > self._end_s + SOUND_S:
+        if announced > self._decoded and announced / fps > self._end_s + SOUND_S and not self._is_whole():
             self.missing = announced - self._decoded
             self.missing_reason = (
                 f"it ended after {self._end_s:.1f} of {announced / fps:.1f} s: the connection was cut, or the file is: "
                 f"run it again, or download it first"
             )
+
+    def _is_whole(self) -> bool:
+        """True if the video has no frames behind the last one: sound, subtitles or an edit list announced more."""
+        from fer_edge.media.remote.wholeness import is_whole  # few videos end before their time
+
+        if self._gate is not None or not is_http(self._origin.url):
+            return False
+        return is_whole(self._origin.url) and not self._goes_on()
+
+    def _goes_on(self) -> bool:
+        """Whether a new connection gives a frame behind the last one."""
+        capture, until = open_stream(self._origin), time.monotonic() + self.patience_s
+        try:
+            capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * self._end_s)
+            while capture.grab() and time.monotonic() < until:
+                if capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 + self._offset_s >= self._end_s:
+                    return True
+            return False
+        finally:
+            capture.release()
+            self._bound_memory()
 
     def close(self) -> None:
         """End the connection."""

@@ -37,22 +37,21 @@ def is_damaged(path: Path) -> bool:
         return walk is not None and walk(file, 0, size) < size
 
 
-def ends_in_a_part(path: Path) -> bool:
+def ends_in_a_part(file: BinaryIO, size: int) -> bool:
     """True if the last part of an mpg or ogg file is not complete."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        walk, start = _walker(file.read(4))
-        if walk is None:
-            return False
-        first = max(0, size - TAIL_BYTES)
-        file.seek(first)
-        tail = file.read()
-        place = tail.find(start)
-        while place >= 0:
-            end = walk(file, first + place, size)
-            if end >= size:
-                return end > size
-            place = tail.find(start, place + 1)
+    file.seek(0)
+    walk, start = _walker(file.read(4))
+    if walk is None:
+        return False
+    first = max(0, size - TAIL_BYTES)
+    file.seek(first)
+    tail = file.read()
+    place = tail.find(start)
+    while place >= 0:
+        end = walk(file, first + place, size)
+        if end >= size:
+            return end > size
+        place = tail.find(start, place + 1)
     return False
 
 

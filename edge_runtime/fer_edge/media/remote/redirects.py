@@ -40,14 +40,17 @@ def target_of(url: str) -> Target:
     return Target(url, False)
 
 
-def open_http(url: str) -> HTTPResponse:
+def open_http(url: str, part: str = "") -> HTTPResponse:
     """The answer to a GET of an HTTP URL, whose user name and password are sent where its server asks for them.
+
+    part: "bytes=0-99" asks for these alone, which servers may ignore.
 
     Raises RedirectError, OSError (of which URLError is one), HTTPException.
     """
     bare, opener = _opener(url)
     try:
-        answer: HTTPResponse = opener.open(bare, timeout=TIMEOUT_S)
+        request = urllib.request.Request(bare, headers={"Range": part} if part else {})
+        answer: HTTPResponse = opener.open(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         error.close()
         if 300 <= error.code < 400:
