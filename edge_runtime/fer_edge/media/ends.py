@@ -82,10 +82,11 @@ def missing_frames(path: Path, decoded: int, announced: int | None, times: Frame
     it only counts in a file that is cut short. breaks: how often frames followed on a failure to read. OSError if the
     file is gone.
     """
-    from fer_edge.media.bitstream.structure import is_damaged
+    from fer_edge.media.bitstream.structure import empty_packets, is_damaged
     from fer_edge.media.containers import announces_length, is_cut_short, owed_frames  # not needed before the end
 
     is_cut, owed = is_cut_short(path), owed_frames(path)
+    breaks = max(0, breaks - empty_packets(path)) if breaks else 0
     unread = (announced or 0) - decoded if announces_length(path) else 0
     if owed is not None:
         missing = owed - decoded

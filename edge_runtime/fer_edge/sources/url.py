@@ -40,6 +40,7 @@ class UrlSource(ProgressiveSource):
             origin, capture, self._gate = _connect(url)
         except ValueError as error:
             raise SourceError(f"{name} can't be opened: {error}") from error
+        self._stream = origin
         live = capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0
         is_still = fourcc_of(capture).upper() in STILL_FORMATS
         if is_still:  # never interlaced
@@ -94,13 +95,13 @@ class UrlSource(ProgressiveSource):
         """True if the video has no frames behind the last one: sound, subtitles or an edit list announced more."""
         from fer_edge.media.remote.wholeness import is_whole  # few videos end before their time
 
-        if self._gate is not None or not is_http(self._origin.url):
+        if self._gate is not None or not is_http(self._stream.url):
             return False
-        return is_whole(self._origin.url) and not self._goes_on()
+        return is_whole(self._stream.url) and not self._goes_on()
 
     def _goes_on(self) -> bool:
         """Whether a new connection gives a frame behind the last one."""
-        capture, until = open_stream(self._origin), time.monotonic() + self.patience_s
+        capture, until = open_stream(self._stream), time.monotonic() + self.patience_s
         try:
             capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * self._end_s)
             while capture.grab() and time.monotonic() < until:

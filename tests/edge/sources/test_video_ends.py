@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fer_edge import EmotionRecognizer
+from fer_edge.media.bitstream.structure import empty_packets
 from fer_edge.media.captures import open_filtered
 from fer_edge.sources.base import SourceFrame
 from fer_edge.sources.video import VideoFileSource
@@ -272,6 +273,15 @@ def test_a_healthy_file_is_never_called_cut_short(make: Make, name: str) -> None
     source, frames = read(make(name, *HEALTHY[name]))
     assert source.missing == 0
     assert len(frames) >= FRAMES - 2  # an .avi begins with two empty frames
+
+
+def test_empty_packets_of_a_still_film_are_no_damage(make: Make) -> None:
+    path = make("still.ogv", "-c:v", "libtheora", source=["-f", "lavfi", "-i", "color=gray:s=160x120:r=25:d=3"])
+    source, frames = read(path)
+    assert 1 < len(frames) < 75  # Theora repeats frames by empty packets
+    assert source.missing == 0
+    assert 75 - len(frames) <= empty_packets(path) <= 75
+    assert empty_packets(make("a.ts", *H264)) == 0
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "ts"])

@@ -172,6 +172,23 @@ def _program(file: BinaryIO, place: int, size: int) -> int:
     return place
 
 
+def empty_packets(path: Path) -> int:
+    """How many packets of an ogg file are empty, which in Theora repeats the frame before; 0 for other files."""
+    size, place, empty = path.stat().st_size, 0, 0
+    with path.open("rb") as file:
+        while place < size:
+            file.seek(place)
+            head = file.read(27 + 255)
+            if not head.startswith(b"OggS") or len(head) < 27:
+                break
+            lengths = head[27 : 27 + head[26]]  # a packet ends with a length below 255
+            continued = bool(head[5] & 1)
+            ends = [continued, *(length == 255 for length in lengths)] if 0 in lengths else []
+            empty += sum(not length and not open_before for length, open_before in zip(lengths, ends, strict=False))
+            place += 27 + len(lengths) + sum(lengths)
+    return empty
+
+
 def vint(data: bytes, place: int) -> tuple[int, int]:
     """An EBML size, -1 if it is unknown, and the place behind it."""
     first = data[place] if place < len(data) else 0
