@@ -280,7 +280,7 @@ def test_empty_packets_of_a_still_film_are_no_damage(make: Make) -> None:
     source, frames = read(path)
     assert 1 < len(frames) < 75  # Theora repeats frames by empty packets
     assert source.missing == 0
-    assert 75 - len(frames) <= empty_packets(path) <= 75
+    assert 60 < empty_packets(path) < 75
     assert empty_packets(make("a.ts", *H264)) == 0
 
 
