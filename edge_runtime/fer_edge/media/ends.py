@@ -15,6 +15,7 @@ ANNOUNCED_TOO_MANY = 2  # frames by which an announced length may exceed the tru
 BITS = 8  # of a sample
 MAX_SQUEEZE = 1.05  # of a face: networks read it as well
 ONE_SHAPE = "convert it to frames of one shape, as docs/watch.md says"
+MOVED = "the video goes on as another one (PID), as in joined recordings: name these one by one"
 COPY_AGAIN = "copy or download it again"
 
 
@@ -133,12 +134,14 @@ def changed_frames(path: Path, decoded: int, delivered: Delivered) -> Losses:
     Known for files whose parameters lie between their frames (`media.bitstream.changes`). decoded: frames that were
     read. OSError if the file is gone.
     """
-    from fer_edge.media.bitstream.changes import parts_of  # not needed before the end
+    from fer_edge.media.bitstream.changes import moved_frames, parts_of  # not needed before the end
 
-    parts = parts_of(path, delivered.codec)
+    parts, moved = parts_of(path, delivered.codec), moved_frames(path, delivered.codec)
+    total = sum(part.total for part in parts)
+    if moved and decoded <= total + moved // 2:  # else FFmpeg has read them
+        return Losses(moved, 0, f"{moved:,} of {decoded + moved:,} frames were not read: {MOVED}")
     if len(parts) < 2:
         return Losses()
-    total = sum(part.total for part in parts)
     right = min(parts, key=lambda part: _difference(part.frames, delivered)).frames
     grown = [part for part in parts if _has_grown(right, part.frames)]
     lost, most = total - decoded, sum(part.total for part in grown)

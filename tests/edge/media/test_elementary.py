@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from fer_edge.media.bitstream import elementary
-from fer_edge.media.bitstream.changes import parts_of
+from fer_edge.media.bitstream.changes import moved_frames, parts_of
 from fer_edge.media.bitstream.elementary import video_pieces
+from fer_edge.sources.video import VideoFileSource
 
 SECONDS = "1"
 VIDEO = ["-f", "lavfi", "-i", f"testsrc2=size=160x120:rate=25:duration={SECONDS}"]
@@ -88,6 +89,20 @@ def test_packets_of_a_program_stream_may_be_damaged_or_empty(make: Make, monkeyp
     assert pieces_of(path, "mpg2") == whole
     monkeypatch.setattr(elementary, "MAX_PACKETS", 10)
     assert len(pieces_of(path, "mpg2")) < len(whole)
+
+
+def test_a_video_that_goes_on_under_another_number_is_counted(make: Make, tmp_path: Path) -> None:
+    first, path = make("a.ts", *VIDEO, *H264), tmp_path / "joined.ts"
+    for number, more in enumerate([H264, MPEG2]):
+        second = make(f"{number}.ts", *VIDEO, *more, "-mpegts_start_pid", "0x300", "-mpegts_pmt_start_pid", "0x1100")
+        path.write_bytes(first.read_bytes() + second.read_bytes())
+        source = VideoFileSource(path)
+        assert len(list(iter(source.read, None))) == 25
+        assert (source.missing, source.misread) == (25, 0)
+        assert "25 of 50 frames were not read: the video goes on as another one" in source.missing_reason
+        source.close()
+    path.write_bytes(2 * first.read_bytes())
+    assert moved_frames(path, "h264") == moved_frames(make("a.mpg", *VIDEO, *MPEG2), "mpg2") == 0
 
 
 def test_a_codec_that_is_not_there_gives_nothing(make: Make) -> None:

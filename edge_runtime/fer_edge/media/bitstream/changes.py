@@ -13,7 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from fer_edge.media.bitstream.elementary import Piece, is_program, ts_layout, ts_videos, video_pieces
+from fer_edge.media.bitstream.elementary import Piece, is_program, moved_video, ts_layout, ts_videos, video_pieces
 from fer_edge.media.bitstream.jpegs import START, image_sizes
 from fer_edge.media.bitstream.parameters import H264_SET, HEVC_SET, Bits, Frames, Kept, read_set, unit_bits
 
@@ -61,6 +61,16 @@ def parts_of(path: Path, codec: str) -> list[Part]:
         if codec in UNITS:
             return _joined(_Reader(codec).read(_units(video_pieces(file, codec), codec)))
     return []
+
+
+def moved_frames(path: Path, codec: str) -> int:
+    """How many frames of a ts file follow under another number (PID); 0 for other files. OSError if it is gone."""
+    if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
+        return 0
+    with path.open("rb") as file:
+        moved = moved_video(file, path.stat().st_size, "mpg2" if codec == "mpg1" else codec)
+        parts = _joined(_Reader(moved[0]).read(_units(moved[1], moved[0]))) if moved else []
+    return sum(part.total for part in parts)
 
 
 def _joined(found: Iterable[tuple[int, Frames, int]]) -> list[Part]:

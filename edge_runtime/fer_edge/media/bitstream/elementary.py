@@ -62,25 +62,59 @@ def video_pieces(file: BinaryIO, codec: str) -> Iterator[Piece]:
 
 
 def ts_videos(head: bytes, layout: TsLayout) -> dict[str, int]:
-    """The number (PID) of the first video of each codec in an MPEG transport stream, in the order of its tables."""
-    tables, found = {0}, dict[str, int]()
-    for start in range(layout.start, len(head) - TS_BYTES + 1, layout.length):
-        packet = head[start : start + TS_BYTES]
-        if packet[0] != SYNC or _pid(packet[1:3]) not in tables or not packet[1] & 0x40:
+    """The number (PID) of the first video of each codec in an MPEG transport stream, of the first program with one."""
+    videos = next((videos for videos in _ts_programs(head, layout).values() if videos), {})
+    return {codec: pid for pid, codec in reversed(videos.items())}
+
+
+def moved_video(file: BinaryIO, size: int, codec: str) -> tuple[str, Iterator[Piece]] | None:
+    """The codec and the pieces of a video that has another number (PID) at the end of a transport stream; else None.
+
+    FFmpeg takes it for another video. Joined recordings are such files. codec: of the first video.
+    """
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    file.seek(max(0, size - HEAD_BYTES))
+    tail = file.read()
+    layout, last = ts_layout(head), ts_layout(tail)
+    if layout is None or last is None:
+        return None
+    later = _ts_programs(tail, last, latest=True)
+    for program, videos in _ts_programs(head, layout).items():
+        if videos:
+            others = later.get(program, {})
+            if codec not in videos.values() or not others or videos.keys() & others.keys():
+                return None
+            pid, its_codec = next(iter(others.items()))
+            return its_codec, _transport(file, layout, pid)
+    return None
+
+
+def _ts_programs(data: bytes, layout: TsLayout, latest: bool = False) -> dict[int, dict[int, str]]:
+    """The codecs of videos by their number (PID), by their program, as its first or `latest` table says."""
+    tables, found = {0}, dict[int, dict[int, str]]()
+    for start in range(layout.start, len(data) - TS_BYTES + 1, layout.length):
+        if data[start] != SYNC or not data[start + 1] & 0x40 or _pid(data[start + 1 : start + 3]) not in tables:
             continue
-        payload = _payload(packet)
+        payload = _payload(data[start : start + TS_BYTES])
         section = payload[1 + payload[0] :] if payload else b""
         end = min(3 + (int.from_bytes(section[1:3], "big") & 0xFFF) - 4, len(section))
         if section[:1] == b"\0":  # programs
             tables |= {_pid(section[at + 2 : at + 4]) for at in range(8, end - 3, 4)}
-        elif section[:1] == b"\2" and len(section) > 12:  # streams of a program
-            place = 12 + (int.from_bytes(section[10:12], "big") & 0xFFF)
-            while place + 5 <= end:
-                if section[place] in TS_CODECS:
-                    found.setdefault(TS_CODECS[section[place]], _pid(section[place + 1 : place + 3]))
-                place += 5 + (int.from_bytes(section[place + 3 : place + 5], "big") & 0xFFF)
-            if found:
-                break
+        elif section[:1] == b"\2" and len(section) > 12:
+            program = int.from_bytes(section[3:5], "big")
+            if latest or program not in found:
+                found[program] = _streams(section[:end])
+    return found
+
+
+def _streams(section: bytes) -> dict[int, str]:
+    """The codecs of a program's videos by their number (PID)."""
+    place, found = 12 + (int.from_bytes(section[10:12], "big") & 0xFFF), dict[int, str]()
+    while place + 5 <= len(section):
+        if section[place] in TS_CODECS:
+            found[_pid(section[place + 1 : place + 3])] = TS_CODECS[section[place]]
+        place += 5 + (int.from_bytes(section[place + 3 : place + 5], "big") & 0xFFF)
     return found
 
 
