@@ -17,6 +17,8 @@ REFERENCES = {"vp90": 7, "av01": 7, "h264": 4, "hevc": 4}  # where no parameters
 FEW_REFERENCES = 2  # of other codecs
 NAMES = {"avc1": "h264", "avc3": "h264", "x264": "h264", "hvc1": "hevc", "hev1": "hevc", "h265": "hevc", "vp09": "vp90"}
 PACKET_SHARE = 1.3  # of a frame's bytes that a packet may have: H.264 without loss grows where there is noise
+MAX_PACKET_BYTES = 12_000_000  # in a codec that keeps many frames: with a higher bound these could grow by more
+BITS = 8  # of a sample, in one byte
 OTHER_BYTES = 4.0  # of a pixel in a block of another codec, as for a sample in JPEG 2000
 DEEP_RGB = {48: 6.0, 64: 8.0, 36: 6.0}  # bytes of a pixel by its bits, which begin or end the name of the format
 FORMATS = {  # bytes per pixel by FFmpeg's name of the format of pixels
@@ -60,10 +62,13 @@ def decoder_fault(capture: cv2.VideoCapture) -> str:
 
 def block_bytes(capture: cv2.VideoCapture) -> float:
     """Bytes of the largest block that an opened video's decoder allocates after its first frame."""
+    code, pixels = _code(capture, cv2.CAP_PROP_CODEC_PIXEL_FORMAT), pixels_of(capture)
     name = fourcc_of(capture).lower()
-    least = 0.0 if NAMES.get(name, name) in REFERENCES else OTHER_BYTES
-    packet = PACKET_SHARE * bytes_of_pixel(_code(capture, cv2.CAP_PROP_CODEC_PIXEL_FORMAT))
-    return pixels_of(capture) * max(packet, least)
+    packet = PACKET_SHARE * bytes_of_pixel(code) * pixels
+    if NAMES.get(name, name) not in REFERENCES:
+        return max(packet, OTHER_BYTES * pixels)
+    sample_bytes = 2 if code[:1] in (b"Y", b"G") and BITS < code[3] <= 2 * BITS else 1
+    return max(sample_bytes * pixels, min(packet, MAX_PACKET_BYTES))
 
 
 def fourcc_of(capture: cv2.VideoCapture) -> str:
