@@ -233,3 +233,25 @@ def test_faces_in_an_npz_are_bounded_by_its_growth(tmp_path: Path) -> None:
     save_npz_faces(np.zeros((1000, 48, 48), dtype=np.uint8), tmp_path / "a.npz")
     with pytest.raises(DataError, match="grows to more than 100 times its size"):
         load_npz_faces(tmp_path / "a.npz")
+
+
+def test_damaged_npz_faces_are_one_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    save_npz_faces(np.random.default_rng(0).integers(0, 256, (2, 48, 48), dtype=np.uint8), path)
+    data = path.read_bytes()
+    directory = data.rindex(b"PK\x01\x02")
+    stream = data.index(b"images.npy") + len("images.npy")
+    damages = [
+        (directory + 8, b"\x01"),  # encrypted
+        (directory + 10, b"\x63"),  # another compression
+        (directory + 6, b"\xff"),  # a later version of zip
+        (stream + 20, b"\xff\xff\xff\xff"),  # not deflated
+    ]
+    for place, values in damages:
+        path.write_bytes(data[:place] + values + data[place + len(values) :])
+        with pytest.raises(DataError, match=r"a\.npz .*--unlabeled names an \.npz file"):
+            load_npz_faces(path)
+    with zipfile.ZipFile(path, "w") as archive:  # a header that does not end
+        archive.writestr("images.npy", b"\x93NUMPY\x01\x00\x10\x00" + b"{'descr': (((((\n")
+    with pytest.raises(DataError, match=r"is not a readable \.npz file"):
+        load_npz_faces(path)

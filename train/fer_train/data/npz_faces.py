@@ -1,6 +1,7 @@
 """Faces without labels in an .npz file, which a student learns from through its teachers' predictions."""
 
-import zipfile
+import struct
+import tokenize
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,14 @@ from fer_edge.files import atomic_write
 from fer_edge.guards.regular_files import open_regular
 from fer_train.archive_limits import Growth, open_zip
 from fer_train.data import FACE_SIZE
+from fer_train.data.containers import DAMAGED
 
 HINT = "--unlabeled names an .npz file with `images`, uint8 [N, 48, 48]"
+
+UNREADABLE = (  # what zipfile raises, and numpy, which parses a header as Python
+    *DAMAGED, ValueError, LookupError, MemoryError, TypeError, ArithmeticError, SyntaxError, tokenize.TokenError,
+    struct.error,
+)  # fmt: skip
 
 
 def load_npz_faces(path: Path) -> npt.NDArray[np.uint8]:
@@ -31,7 +38,7 @@ def load_npz_faces(path: Path) -> npt.NDArray[np.uint8]:
                 images = np.asarray(arrays["images"])
     except OSError as error:
         raise DataError(f"{path} can't be read ({error.strerror or error}): {HINT}") from error
-    except (ValueError, KeyError, MemoryError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path} is not a readable .npz file: {HINT}") from error
     if images.dtype != np.uint8 or images.shape[1:] != (FACE_SIZE, FACE_SIZE) or not len(images):
         raise DataError(f"{path} has images of {images.dtype} {list(images.shape)}: {HINT}")
