@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -25,6 +26,8 @@ OPEN_TIMEOUT_S = 15
 CLOSE_TIMEOUT_S = 2.0
 BAR_COLOR = (24, 24, 24)
 MAX_BAR_PX = 4096
+MAP_TIMEOUT_S, MAX_TRIES = 1.5, 8  # for the screen to show the window; how often it is opened
+QT_EVENTS, MAPPED = "qt.qpa.events=true", b"XCB_MAP_NOTIFY"  # in Qt's log on X11
 POLL_S = 0.01  # between looks at keyboard and mouse
 SHORT_SIDE_PX, LONG_SIDE_PX = 480, 1280  # of the window at first
 FULLSCREEN_KEYS = (ord("f"), ord("F"), 0xFFC8)  # F11
@@ -64,7 +67,10 @@ class Display:
         self.gone = self.closed = False
         self._busy = False  # a frame is on its way to the screen
         self._answers = b""
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "QT_LOGGING_RULES": QT_EVENTS,
+        }
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", "from fer_edge.sinks.display import main; main()"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
@@ -141,14 +147,64 @@ def main() -> None:
     source, answers = io.FileIO(0), io.FileIO(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
     cv2.setNumThreads(1)
-    cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL)
-    cv2.waitKey(1)
+    _open_window()
     answers.write(_ANSWER.pack(OPEN))
     try:
         _serve(source, answers)
     except (cv2.error, OSError):  # the window was closed in the middle of it, or the run has ended
         with contextlib.suppress(OSError):
             answers.write(_ANSWER.pack(CLOSED))
+
+
+def _open_window() -> None:
+    """Open the window, and again if Qt does not know that it is on the screen: then it would stay black.
+
+    Without a window manager, as in a kiosk, Qt 5.15 sometimes loses the first events of a window while the machine is
+    busy. Its log names those that arrive.
+    """
+    for tries_left in reversed(range(MAX_TRIES)):
+        with _qt_log() as log:
+            cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL)
+            cv2.waitKey(1)
+            if _is_mapped(log) or not tries_left:
+                return
+        cv2.destroyWindow(TITLE)
+
+
+def _is_mapped(log: io.FileIO) -> bool:
+    """Whether Qt's log says that the screen shows the window; True where the log does not say it."""
+    text, deadline = b"", time.monotonic() + MAP_TIMEOUT_S
+    while _logs_events() and MAPPED not in text:
+        if time.monotonic() > deadline:
+            return False
+        cv2.pollKey()
+        time.sleep(POLL_S)
+        text += log.read() or b""
+    return True
+
+
+def _logs_events() -> bool:
+    """Whether windows are Qt's on X11."""
+    is_x11 = sys.platform == "linux" and not os.environ.get("WAYLAND_DISPLAY")
+    is_xcb = os.environ.get("QT_QPA_PLATFORM", "xcb") == "xcb"
+    return is_x11 and is_xcb and cv2.currentUIFramework().startswith("QT")
+
+
+@contextlib.contextmanager
+def _qt_log() -> Iterator[io.FileIO]:
+    """What libraries write to standard error inside the block; reads give None while there is nothing."""
+    reader, writer = os.pipe()
+    before = os.dup(2)
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)  # what does not fit is lost
+    os.dup2(writer, 2)
+    try:
+        with io.FileIO(reader) as log:
+            yield log
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(writer)
 
 
 def _serve(source: io.FileIO, answers: io.FileIO) -> None:

@@ -554,6 +554,63 @@ def test_a_screen_that_vanishes_ends_the_window_and_not_the_run(server: Server, 
     assert json.loads((tmp_path / "r.json").read_text())["exit_reason"] == "end of source"
 
 
+class LosingWindows:
+    """Stands for cv2: Qt logs that a window is on the screen only after some were opened in vain."""
+
+    WINDOW_NORMAL = WINDOW_FREERATIO = WINDOW_GUI_NORMAL = 0
+
+    def __init__(self, lost: int, framework: str = "QT") -> None:
+        self.lost, self.framework = lost, framework
+        self.calls: list[str] = []
+
+    def namedWindow(self, _title: str, _flags: int) -> None:  # noqa: N802 - cv2's name
+        self.calls.append("open")
+        event = b"PROPERTY" if self.calls.count("open") <= self.lost else b"MAP"
+        os.write(2, b"qt.qpa.events: Event | XCB_%s_NOTIFY(19)\n" % event)
+
+    def destroyWindow(self, _title: str) -> None:  # noqa: N802 - cv2's name
+        self.calls.append("close")
+
+    def currentUIFramework(self) -> str:  # noqa: N802 - cv2's name
+        return self.framework
+
+    def waitKey(self, _ms: int) -> int:  # noqa: N802 - cv2's name
+        return -1
+
+    def pollKey(self) -> int:  # noqa: N802 - cv2's name
+        return -1
+
+
+@pytest.mark.parametrize(("lost", "framework", "calls"), [
+    (0, "QT", ["open"]), (2, "QT", ["open", "close", "open", "close", "open"]), (9, "GTK3", ["open"]),
+])  # fmt: skip
+def test_a_window_that_qt_takes_for_hidden_is_opened_again(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], lost: int, framework: str, calls: list[str]
+) -> None:
+    windows = LosingWindows(lost, framework)
+    for name in ("WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(display, "cv2", windows)
+    monkeypatch.setattr(display.sys, "platform", "linux")
+    monkeypatch.setattr(display, "MAP_TIMEOUT_S", 0.05)
+    display._open_window()
+    assert windows.calls == calls
+    os.write(2, b"after it\n")
+    assert capfd.readouterr().err == "after it\n"
+
+
+def test_a_window_that_never_appears_stays_open_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = LosingWindows(display.MAX_TRIES)
+    for name in ("WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(display, "cv2", windows)
+    monkeypatch.setattr(display.sys, "platform", "linux")
+    monkeypatch.setattr(display, "MAP_TIMEOUT_S", 0.01)
+    display._open_window()
+    assert windows.calls[-1] == "open"
+    assert windows.calls.count("open") == display.MAX_TRIES
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("xdotool") is None, reason="no xdotool: apt-get install xdotool")
 def test_a_photo_is_on_the_screen_until_a_key_and_s_saves_it(server: Server, model: Path, tmp_path: Path) -> None:
