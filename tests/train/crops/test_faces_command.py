@@ -1,6 +1,7 @@
 """fer-train faces: from photos, videos and tiles to folders of labeled faces."""
 
 import csv
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,30 @@ def test_an_earlier_folder_is_kept_unless_told_and_moved_faces_stay(
     assert run_fer_train("faces", photos / "Bob_0001.png", "--out", out, "--overwrite") == 0
     kept = {str(path.relative_to(out)) for path in out.rglob("*.*")}
     assert kept == {"happy/mine.png", "unsorted/Bob_0001.png", "faces.csv", "contact-sheet-001.png"}
+
+
+def test_a_full_disk_leaves_a_folder_of_whole_faces_that_can_be_replaced(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, write_bytes = tmp_path / "faces", Path.write_bytes
+
+    def filling_up(path: Path, content: bytes) -> int:
+        is_full = len(list(out.rglob("*.png"))) >= 2
+        written = write_bytes(path, content[:100] if is_full else content)
+        if is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return written
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "write_bytes", filling_up)
+        assert run_fer_train("faces", photos, "--out", out) == 1
+    assert "can't be written: No space left on device" in one_line(capsys)
+    written = list(out.rglob("*.png"))
+    assert len(written) == 2
+    assert all(cv2.imread(str(path)) is not None for path in written)
+    assert len(table(out)) >= 1
+    assert run_fer_train("faces", photos, "--out", out, "--overwrite") == 0
+    assert len(table(out)) > 2
 
 
 def test_a_folder_with_other_files_is_never_replaced(

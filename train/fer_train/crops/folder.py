@@ -31,7 +31,11 @@ class Row:
 
 
 class FacesFolder:
-    """A new folder of faces. `add` writes a face at once; `finish` splits them and writes faces.csv and the sheets."""
+    """A new folder of faces. `add` writes a face at once; `finish` writes the last sheet and faces.csv.
+
+    faces.csv is there from the first face on, and follows with each sheet: a folder is known as one of faces whatever
+    ends the run.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,6 +52,9 @@ class FacesFolder:
         self._sheet.append((str(len(self.rows)), thumbnail(cut.pixels)))
         if len(self._sheet) == FACES_PER_SHEET:
             self._write_sheet()
+            self._write_table()
+        elif len(self.rows) == 1:
+            self._write_table()
 
     def keep_aside(self, classes: tuple[str, ...], share: float, seed: int) -> None:
         """Move the faces to train/ and test/, a person's all to one of them. DataError if that is impossible."""
@@ -67,6 +74,9 @@ class FacesFolder:
         """Write the last sheet and faces.csv."""
         if self._sheet:
             self._write_sheet()
+        self._write_table()
+
+    def _write_table(self) -> None:
         with atomic_write(self.path / TABLE) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
@@ -99,6 +109,8 @@ class FacesFolder:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
         except OSError as error:
+            with contextlib.suppress(OSError):  # an image that is half written is of no use
+                path.unlink(missing_ok=True)
             raise OutputError(f"{path} can't be written: {error.strerror}") from error
 
     def _move(self, file: PurePosixPath, to: PurePosixPath) -> None:
