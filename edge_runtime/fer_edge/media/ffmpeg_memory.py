@@ -62,7 +62,7 @@ def lower_bound(user: str = "", block_bytes: float = 0.0) -> None:
 
 
 def allows_frames(plane_bytes: float) -> bool:
-    """Whether frames whose planes have so many bytes can be decoded now; False if that is not certain."""
+    """Whether frames whose planes have `plane_bytes` can be decoded now; False if that is not certain."""
     return SPARE * plane_bytes <= (_bound_bytes or _most_bytes())
 
 

@@ -21,7 +21,7 @@ HEVC = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=no
 MPEG2 = ["-c:v", "mpeg2video", "-pix_fmt", "yuv420p"]
 TFF = ["-flags", "+ildct+ilme", "-vf", "setfield=tff"]
 MJPEG = ["-c:v", "mjpeg", "-pix_fmt", "yuvj420p"]
-MORE = ["-frames:v", "30"]  # so many that FFmpeg opens the video by these alone
+MORE = ["-frames:v", "30"]  # enough that FFmpeg opens the video by these alone
 
 Join = Callable[..., Path]
 
@@ -208,7 +208,7 @@ def test_damaged_parameters_are_none() -> None:
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The bound of FFmpeg's blocks, for frames that a test makes quickly."""
     if not ffmpeg_memory._libraries():
-        pytest.skip("this OpenCV has no FFmpeg library of its own")
+        pytest.skip("this OpenCV brings no FFmpeg library")
     monkeypatch.setattr(ffmpeg_memory, "LEAST_BYTES", 1_000_000)
     with own_process():
         yield

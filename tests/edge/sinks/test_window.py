@@ -581,34 +581,39 @@ class LosingWindows:
         return -1
 
 
+@pytest.fixture
+def open_in_vain(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, str], list[str]]:
+    """Open the window on X11, where the first ones are lost; what was opened and closed."""
+
+    def run(lost: int, framework: str) -> list[str]:
+        windows = LosingWindows(lost, framework)
+        monkeypatch.setattr(display, "cv2", windows)
+        display._open_window()
+        return windows.calls
+
+    for name in ("WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(display.sys, "platform", "linux")
+    monkeypatch.setattr(display, "MAP_TIMEOUT_S", 0.05)
+    return run
+
+
 @pytest.mark.parametrize(("lost", "framework", "calls"), [
     (0, "QT", ["open"]), (2, "QT", ["open", "close", "open", "close", "open"]), (9, "GTK3", ["open"]),
 ])  # fmt: skip
 def test_a_window_that_qt_takes_for_hidden_is_opened_again(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], lost: int, framework: str, calls: list[str]
-) -> None:
-    windows = LosingWindows(lost, framework)
-    for name in ("WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(display, "cv2", windows)
-    monkeypatch.setattr(display.sys, "platform", "linux")
-    monkeypatch.setattr(display, "MAP_TIMEOUT_S", 0.05)
-    display._open_window()
-    assert windows.calls == calls
+    open_in_vain: Callable[[int, str], list[str]], capfd: pytest.CaptureFixture[str],
+    lost: int, framework: str, calls: list[str],
+) -> None:  # fmt: skip
+    assert open_in_vain(lost, framework) == calls
     os.write(2, b"after it\n")
     assert capfd.readouterr().err == "after it\n"
 
 
-def test_a_window_that_never_appears_stays_open_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    windows = LosingWindows(display.MAX_TRIES)
-    for name in ("WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(display, "cv2", windows)
-    monkeypatch.setattr(display.sys, "platform", "linux")
-    monkeypatch.setattr(display, "MAP_TIMEOUT_S", 0.01)
-    display._open_window()
-    assert windows.calls[-1] == "open"
-    assert windows.calls.count("open") == display.MAX_TRIES
+def test_a_window_that_never_appears_stays_open_in_the_end(open_in_vain: Callable[[int, str], list[str]]) -> None:
+    calls = open_in_vain(display.MAX_TRIES, "QT")
+    assert calls[-1] == "open"
+    assert calls.count("open") == display.MAX_TRIES
 
 
 @pytest.mark.slow
