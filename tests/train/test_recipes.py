@@ -24,7 +24,10 @@ from fer_train.data.npz_faces import load_npz_faces, save_npz_faces
 from fer_train.detection.synthesis.tiles import COLUMNS, LANDMARKS, load_tiles
 from fer_train.training.augment import parse_augmentation
 
+from .conftest import CsvWriter, face_rows
+
 SCRIPT = Path(__file__).parents[2] / "train" / "recipes" / "unlabeled_faces.py"
+MIXING = SCRIPT.with_name("mixing.py")
 # tile, x, y, w, h, score: kept; too small; too unsure; half outside its tile; kept
 BOXES = ["0,39,24,50,80,0.9", "1,40,40,10,20,0.9", "2,39,24,50,80,0.5", "3,100,24,50,80,0.9", "41,49,34,30,60,0.9"]
 
@@ -113,6 +116,47 @@ def test_fer_train_accepts_the_commands_of_the_record_recipe(part: str, runs: in
         assert options["data"] == data / "fer2013.csv"
         parse_augmentation(options["augment"])
         assert len(options["teachers"]) == (0 if part == "teachers" or log.stem == "plain" else 4)
+
+
+def test_the_gate_of_the_record_recipe_trains_a_teacher_and_mixes_it_with_the_shipped_network(tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "runs"
+    ran = subprocess.run(
+        ["sh", SCRIPT.with_name("record.sh"), data, out, "gate"], capture_output=True, text=True, check=False,
+        env=os.environ | {"FER_TRAIN": "echo", "PYTHON": "echo"},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    options = train.make_context("fer-train", shlex.split((out / "vgg11-0.log").read_text())).params
+    assert (options["model"], list(options["heads"]), options["epochs"]) == ("vgg11-bn", ["fer2013", "ferplus"], 120)
+    script, *words = shlex.split(ran.stdout.splitlines()[0])
+    assert Path(script).name == MIXING.name
+    mixing = runpy.run_path(str(MIXING))["main"]
+    shipped, trained, *_ = words
+    assert (shipped, trained) == ("models/checkpoints/fer2013.pt", str(options["out"] / "best.pt"))
+    assert {option for option in words if option.startswith("--")} <= {
+        name for each in mixing.params for name in each.opts
+    }
+
+
+def test_a_mix_can_be_right_where_one_of_its_networks_is_wrong() -> None:
+    first = np.array([[0.9, 0.1], [0.65, 0.35], [0.8, 0.2], [0.1, 0.9]])
+    second = np.array([[0.4, 0.6], [0.1, 0.9], [0.7, 0.3], [0.3, 0.7]])
+    truth = np.array([0, 1, 1, -1])  # the last face has no truth
+    row = runpy.run_path(str(MIXING))["mixed"](first, second, truth)
+    # Face 0 needs at most 0.8 of the second network, face 1 at least 0.27; face 2 is lost to both.
+    assert row == ("33.33%", "33.33%", "66.67%", "66.67%", "0.30", "33.33%", "66.67%", "3")
+
+
+def test_networks_are_mixed_head_by_head(write_csv: CsvWriter) -> None:
+    data = write_csv(face_rows(1, 2))
+    main = runpy.run_path(str(MIXING))["main"]
+    shipped = str(MIXING.parents[2] / "models" / "checkpoints" / "fer2013.pt")
+    ran = CliRunner().invoke(main, [shipped, shipped, "--data", str(data), "--head", "fer2013"])
+    assert ran.exit_code == 0, ran.output
+    head, first, second, half, best, share, agree, either, count = ran.output.splitlines()[-1].split()
+    assert (head, share, agree, count) == ("fer2013", "0.00", "100.00%", "14")
+    assert first == second == half == best == either
+    without = CliRunner().invoke(main, [shipped, shipped, "--data", str(data)])
+    assert isinstance(without.exception, DataError) and "give --ferplus, or --head fer2013" in str(without.exception)
 
 
 SHIPPED = SCRIPT.with_name("shipped.sh")
