@@ -21,13 +21,18 @@ def check_folder(out: Path, results: Sequence[str], resume: bool, overwrite: boo
             f"{out} already holds {present[0]}: pass --resume to continue, --overwrite to replace it, "
             "or name another --out"
         )
+    check_can_write(out)
+    hold_output(out)
+
+
+def check_can_write(out: Path) -> None:
+    """Raise OutputError if nothing can be written to the folder `out`, or to the folder that it will be made in."""
     nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     try:
         with tempfile.TemporaryFile(dir=nearest):
             pass
     except OSError as error:
         raise OutputError(f"{out} can't be written: {error.strerror}") from error
-    hold_output(out)
 
 
 def clear_folder(out: Path, results: Sequence[str]) -> None:

@@ -71,6 +71,22 @@ def test_metrics_json_has_the_documented_keys(finished: Path) -> None:
     assert metrics.keys() <= METRICS_SCHEMA["properties"].keys()
 
 
+@pytest.mark.parametrize(("arguments", "option"), [
+    (["--data", "", "--out", "run"], "--data"), (["--data", "faces.csv", "--out", ""], "--out"),
+    (["faces", "demo:", "--out", ""], "--out"), (["predict", "", "--data", "faces.csv"], "MODEL"),
+])  # fmt: skip
+def test_an_empty_path_is_not_the_current_folder(
+    arguments: list[str], option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert fer_train(*arguments) == 2
+    message = one_line(capsys)
+    assert option in message
+    assert "it is empty: name a file or folder" in message
+    assert not list(tmp_path.iterdir())
+
+
 def test_history_csv_has_a_row_for_each_epoch(finished: Path) -> None:
     with (finished / "history.csv").open(newline="") as file:
         reader = csv.DictReader(file)

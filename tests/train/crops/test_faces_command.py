@@ -2,7 +2,8 @@
 
 import csv
 import errno
-from pathlib import Path
+import os
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from fer_edge.demo.scene import draw_scene
 from fer_edge.detectors import open_detector
 from fer_edge.framing import crop, to_gray
+from fer_edge.guards.locks import OutputLock
 from fer_edge.opencv import cv2
 from fer_train.data import PUBLIC_TEST, TRAINING, load_faces, read_faces
+from fer_train.transfer.folds import person_of
 
 from ..conftest import encoded, one_line, run_fer_train
 
@@ -174,8 +177,11 @@ def test_a_folder_with_other_files_is_never_replaced(
     (["tile,emotion", "1,happy"], "it needs file (or name) and emotion"),
     (["file,emotion", "a.png,"], "holds no labels"),
     (["file,emotion", "a.png,happy", "a.png,sad"], "line 3: a.png is sad here and happy in line 2"),
-    (["file,emotion", "a.png,../x"], "line 2: the emotion '../x' can't be a folder's name"),
-    (["file,emotion", "a.png,test"], "line 2: the emotion 'test' can't be a folder's name"),
+    (["file,emotion", "a.png,../x"], "line 2: the emotion '../x' can't be the name of a class"),
+    (["file,emotion", "a.png,test"], "line 2: the emotion 'test' can't be the name of a class"),
+    (["file,emotion", "a.png,images"], "line 2: the emotion 'images' can't be the name of a class"),
+    (["file,emotion", "a.png,unsorted"], "line 2: the emotion 'unsorted' can't be the name of a class"),
+    (["file,emotion", "a.png,happy", "./a.png,sad"], "line 3: a.png is sad here and happy in line 2"),
     (["file,emotion", "other.png,sad"], "no row of --labels names one of the 5 faces that were found"),
 ])  # fmt: skip
 def test_labels_that_do_not_fit_are_refused(
@@ -248,3 +254,135 @@ def test_photos_of_a_folder_are_known_by_their_content_and_unreadable_formats_ar
     assert run_fer_train("faces", folder, "--out", tmp_path / "faces") == 1
     assert one_line(capsys).endswith("convert it to JPEG; name another image; 1 of 2 sources could not be read")
     assert [row["person"] for row in table(tmp_path / "faces")] == ["photo"]
+
+
+@pytest.fixture
+def twins(photos: Path, tmp_path: Path) -> Path:
+    """Ann's two photos, in the folders a and b, under one name."""
+    for folder, name in (("a", "Ann_0001"), ("b", "Ann_0002")):
+        (tmp_path / "twins" / folder).mkdir(parents=True)
+        (tmp_path / "twins" / folder / "me_1.png").write_bytes((photos / f"{name}.png").read_bytes())
+    return tmp_path / "twins"
+
+
+def test_files_of_one_name_stay_apart_and_a_file_that_is_named_twice_is_read_once(
+    twins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = twins / "a" / "me_1.png", twins / "b" / "me_1.png"
+    assert run_fer_train("faces", first, second, twins / "a", "--out", tmp_path / "faces") == 0
+    rows = table(tmp_path / "faces")
+    assert [(row["file"], row["person"]) for row in rows] == [
+        ("unsorted/me_1.png", "me"), ("unsorted/me-2_1.png", "me-2"),
+    ]  # fmt: skip
+    assert "note: 1 of the sources are named twice, and read once" in capsys.readouterr().err
+    assert [person_of(PurePosixPath(row["file"]).name) for row in rows] == ["me", "me-2"], "as the head takes them"
+
+
+@pytest.mark.parametrize(("rows", "emotions"), [
+    (["b/me_1.png,sad"], {"b": "sad"}),
+    (["b/me_1,sad"], {"a": "sad", "b": "sad"}),
+    (["elsewhere/me_1.png,sad"], {"a": "sad", "b": "sad"}),
+    (["b/me_1.png,sad", "me_1.png,happy"], {"a": "happy", "b": "sad"}),
+    (["me_1.png,happy", "me_1.mp4,sad"], {"a": "happy", "b": "happy"}),
+    (["{twins}/b/me_1.png,sad", "a\\me_1.png,happy"], {"a": "happy", "b": "sad"}),
+    (["x/me_1.jpg,sad", "y/me_1.jpg,happy"], {}),
+])  # fmt: skip
+def test_a_row_that_names_a_file_with_its_folder_is_about_that_file(
+    twins: Path, tmp_path: Path, rows: list[str], emotions: dict[str, str]
+) -> None:
+    labels = labels_file(tmp_path, "file,emotion", *(row.format(twins=twins) for row in rows))
+    code = run_fer_train("faces", twins, "--labels", labels, "--out", tmp_path / "faces")
+    assert code == (0 if emotions else 1)
+    found = {Path(row["source"]).parent.name: row["emotion"] for row in table(tmp_path / "faces")} if emotions else {}
+    assert found == emotions
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_the_table_of_the_faces_sorts_them_once_it_is_filled_in(photos: Path, tmp_path: Path, delimiter: str) -> None:
+    sources = [photos / "Ann_0001.png", photos / "Bob_0001.png", "demo:320x240"]
+    assert run_fer_train("faces", *sources, "--every", 9, "--out", tmp_path / "faces") == 0
+    rows = table(tmp_path / "faces")
+    for row, emotion in zip(rows, ("happy", "", "calm", "calm"), strict=True):
+        row["emotion"] = emotion
+    with (tmp_path / "filled.csv").open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(rows)
+    arguments = ["--every", 9, "--labels", tmp_path / "filled.csv", "--out", tmp_path / "sorted"]
+    assert run_fer_train("faces", *sources, *arguments) == 0
+    files = [row["file"] for row in table(tmp_path / "sorted")]
+    assert [PurePosixPath(file).parts[0] for file in files] == ["happy", "calm", "calm"]
+
+
+def test_names_of_any_kind_give_files_that_any_system_can_hold(photos: Path, tmp_path: Path) -> None:
+    content = (photos / "Ann_0001.png").read_bytes()
+    deep = Path(*["long folder name" * 3] * 8)
+    names = ["new\nline.png", "b\udce9.png", "Jörg: wer?.png", "=1+1.png", "contact-sheet-x.png", str(deep / "end.png")]
+    for name in names:
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(content)
+    assert run_fer_train("faces", tmp_path / "in", "--out", tmp_path / "out") == 0
+    rows = table(tmp_path / "out")
+    stems = {PurePosixPath(row["file"]).stem for row in rows}
+    assert {"new_line", "b_", "Jörg_ wer_", "=1+1", "_contact-sheet-x"} < stems
+    assert [len(stem) for stem in stems if stem.endswith("_end")] == [200]
+    sources = [row["source"] for row in rows]
+    assert all(source.isprintable() for source in sources)
+    assert any(source.endswith(r"new\nline.png") for source in sources), "as docs/formats.md says of text cells"
+    assert {row["person"] for row in rows if "1+1" in row["file"]} == {"'=1+1"}, "no formula"
+    assert run_fer_train("faces", photos / "Bob_0001.png", "--out", tmp_path / "out", "--overwrite") == 0
+    assert [path.name for path in (tmp_path / "out" / "unsorted").iterdir()] == ["Bob_0001.png"]
+
+
+def test_faces_that_were_cut_earlier_are_no_photos(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "Ann_0001.png").write_bytes((photos / "Ann_0001.png").read_bytes())
+    assert run_fer_train("faces", folder, "--out", folder / "faces") == 0
+    assert run_fer_train("faces", folder, "--out", folder / "faces", "--overwrite") == 0
+    assert f"note: {folder / 'faces'} holds faces that were cut earlier" in capsys.readouterr().err
+    assert run_fer_train("faces", folder, "--out", tmp_path / "other") == 0
+    assert len(table(tmp_path / "other")) == len(table(folder / "faces")) == 1
+    capsys.readouterr()
+    inside = folder / "faces" / "unsorted"
+    assert run_fer_train("faces", inside, "--out", folder / "faces", "--overwrite") == 1
+    assert one_line(capsys).endswith(f"{inside} is inside of --out {folder / 'faces'}: name another --out")
+    assert (inside / "Ann_0001.png").is_file()
+
+
+@pytest.mark.parametrize("content", [b"number,file\n1,unsorted/M\xfcller.png\n", b"a,b\n1,2\n", b'"' + b"x" * 200_000])
+def test_a_table_that_someone_changed_is_never_cleared_by(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    out = tmp_path / "faces"
+    assert run_fer_train("faces", photos / "Ann_0001.png", "--out", out) == 0
+    (out / "faces.csv").write_bytes(content)
+    before = {path: path.read_bytes() for path in out.rglob("*.*")}
+    capsys.readouterr()
+    assert run_fer_train("faces", photos / "Bob_0001.png", "--out", out, "--overwrite") == 1
+    assert "faces.csv can't be read: it is not as fer-train faces wrote it; name another --out" in one_line(capsys)
+    assert {path: path.read_bytes() for path in out.rglob("*.*")} == before
+
+
+def test_a_person_of_the_table_names_the_files(photos: Path, tmp_path: Path) -> None:
+    labels = labels_file(tmp_path, "file,emotion,person", "Ann_0001.png,happy,Zoë: 1", "Bob_0001.png,sad,Zoë: 1")
+    assert run_fer_train("faces", photos, "--labels", labels, "--out", tmp_path / "faces") == 0
+    assert [(row["file"], row["person"]) for row in table(tmp_path / "faces")] == [
+        ("happy/Zoë_ 1_00001.png", "Zoë: 1"), ("sad/Zoë_ 1_00002.png", "Zoë: 1"),
+    ]  # fmt: skip
+
+
+def test_what_can_not_be_written_or_read_is_said_before_anything_is_cut(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert run_fer_train("faces", photos, "--out", tmp_path / "file" / "faces") == 1
+    assert one_line(capsys).endswith("file/faces can't be written: Not a directory")
+    assert run_fer_train("faces", "", "--out", tmp_path / "faces") == 2
+    assert "a source is empty: give a video, a photo or a folder" in one_line(capsys)
+    lock = OutputLock(tmp_path / "faces")
+    assert run_fer_train("faces", photos, "--out", tmp_path / "faces") == 1
+    assert f"is being written by process {os.getpid()}" in one_line(capsys)
+    lock.release()

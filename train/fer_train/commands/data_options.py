@@ -1,13 +1,24 @@
 """Options that several commands share: what data to read, and how."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from fer_edge.console import echo_line
 from fer_train.class_choice import HELP, METAVAR, ClassesType
 
-PathType = click.Path(path_type=Path)
+
+class _GivenPath(click.Path):
+    """A path. An empty one, as of a shell variable that is not set, would mean the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("it is empty: name a file or folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PathType = _GivenPath(path_type=Path)
 SETTINGS = {"show_default": True, "max_content_width": 110}
 SPLITS = ("Training", "PublicTest", "PrivateTest")
 

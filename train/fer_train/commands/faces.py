@@ -13,14 +13,15 @@ import click
 from fer_edge.console import echo_line, extra_required
 from fer_edge.detectors import default_detector, detector_names, open_detector
 from fer_edge.errors import DataError, SourceError
+from fer_edge.guards.text import printable
 from fer_train.commands.data_options import SETTINGS, PathType, log_notes
 
 if TYPE_CHECKING:
     from fer_train.crops.cutting import Cut, FaceCutter
     from fer_train.crops.folder import FacesFolder
     from fer_train.crops.labels import Labels
+    from fer_train.crops.sources import NamedSource
 
-MORE_VIDEOS = {".mpeg", ".3gp", ".wmv", ".flv", ".ogv", ".m2ts", ".mts", ".vob"}  # beside those that fer-edge expects
 MIN_FACE_PX = 40  # smaller faces are hard to label by eye
 
 
@@ -59,10 +60,16 @@ def faces(
         from fer_train.crops.cutting import FaceCutter
         from fer_train.crops.folder import FacesFolder, check_new, remove_earlier
         from fer_train.crops.labels import read_labels
+        from fer_train.crops.sources import find_sources
 
+    if not all(sources):
+        raise click.UsageError("a source is empty: give a video, a photo or a folder")
     check_new(out, overwrite)
     table = None if labels is None else read_labels(labels)
-    files = _files(sources)
+    files, notes = find_sources(sources, out)
+    log_notes(notes)
+    if table is not None:
+        table = table.for_sources([file.path for file in files])
     name = detector or default_detector(detector_model)
     cutter = FaceCutter(open_detector(name, detector_model, min_face, threads=os.cpu_count() or 1), size)
     folder, unread = FacesFolder(out), list[str]()
@@ -83,46 +90,17 @@ def faces(
 # fmt: on
 
 
-def _files(sources: Sequence[str]) -> list[tuple[str, str]]:
-    """Every source, with folders as their photos and videos, and a name for its faces."""
-    from fer_edge.media.suffixes import UNREAD_SUFFIXES, VIDEO_SUFFIXES
-    from fer_edge.sources.folder import is_image, natural_order
-    from fer_train.crops.cutting import is_tiles
-
-    others = UNREAD_SUFFIXES | VIDEO_SUFFIXES | MORE_VIDEOS  # photos that can't be read are counted and named
-    found: list[tuple[str, str]] = []
-    for source in sources:
-        path = Path(source)
-        if not path.is_dir() or is_tiles(path):
-            found.append((source, path.stem if path.exists() else source.rstrip(":").partition(":")[0]))
-            continue
-        inside = [
-            file
-            for file in path.rglob("*")
-            if file.is_file()
-            and (file.suffix.casefold() in others or is_image(file))
-            and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        ]
-        if not inside:
-            raise SourceError(f"{path} holds no photos and no videos: name another folder")
-        found += [
-            (str(file), "_".join(file.relative_to(path).with_suffix("").parts))
-            for file in sorted(inside, key=natural_order)
-        ]
-    return found
-
-
 def _cuts(
-    files: Sequence[tuple[str, str]], cutter: "FaceCutter", every_s: float, labels: "Labels | None", unread: list[str]
+    files: "Sequence[NamedSource]", cutter: "FaceCutter", every_s: float, labels: "Labels | None", unread: list[str]
 ) -> Iterator["Cut"]:
     """The faces of all files. Those that can't be read are added to `unread`, and logged."""
     from tqdm import tqdm
 
     with tqdm(total=len(files), desc="Cutting", unit=" files", disable=None) as bar:
-        for source, name in files:
-            bar.set_postfix_str(Path(source).name)
+        for file in files:
+            bar.set_postfix_str(printable(Path(file.path).name))
             try:
-                yield from _cuts_of(source, name, cutter, every_s, labels)
+                yield from _cuts_of(file.path, file.name, cutter, every_s, labels)
             except SourceError as error:
                 unread.append(str(error))
                 if len(files) > 1:

@@ -1,7 +1,6 @@
 """Find the faces of videos, photos and face tiles, and cut them out as a detector frames them."""
 
 import csv
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,12 +16,12 @@ from fer_edge.pipeline.options import Schedule
 from fer_edge.sources.base import Source
 from fer_edge.sources.images import load_image
 from fer_edge.tracking.tracker import FaceTracker
+from fer_train.crops.names import person_of
 from fer_train.detection.synthesis.tiles import TILE_PX, load_tiles
 
 DETECT_HZ = 10.0  # in videos: often enough to track every face
 MIN_CUT_PX = 48  # smaller faces are enlarged to the size that networks see
 TILE_MIDDLE_PX = 30.0  # a tile's own face has its center this close to the tile's, in x and in y
-NUMBER = re.compile(r"_\d+$")
 Advance = Callable[[], object]
 """Called per frame or photo, for a progress bar."""
 
@@ -68,10 +67,9 @@ class FaceCutter:
         found = self._detector.search(self._searched(image))
         self.small += len(found.left_out.small)
         faces = sorted(found.faces, key=self._side, reverse=True)
-        person = NUMBER.sub("", name)
         cuts = [
             self._cut(image, face, f"{name}_face{number}" if number > 1 else name, str(file),
-                      f"{name}_face{number}" if number > 1 else person, is_main=number == 1)
+                      f"{name}_face{number}" if number > 1 else person_of(name), is_main=number == 1)
             for number, face in enumerate(faces, 1)
         ]  # fmt: skip
         return [replace(cut, box=scaled(cut.box, *picture.scale)) for cut in cuts]
@@ -128,7 +126,7 @@ class FaceCutter:
         if not faces:
             return None
         face = max(faces, key=lambda found: found.box[2] * found.box[3])
-        return self._cut(tile, face, name, source, NUMBER.sub("", name))
+        return self._cut(tile, face, name, source, person_of(name))
 
     def _searched(self, image: Image) -> Image:
         return image if self._detector.needs_color else to_gray(image)

@@ -5,16 +5,20 @@ import csv
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from fer_edge.console import hold_output
 from fer_edge.errors import OutputError
 from fer_edge.files import atomic_write
 from fer_edge.framing import Image
+from fer_edge.guards.text import text_cell, text_of_cell
 from fer_edge.opencv import cv2
 from fer_train.crops.cutting import Cut
+from fer_train.crops.names import safe_name
 from fer_train.crops.people import keep_aside
 from fer_train.crops.sheet import FACES_PER_SHEET, draw_sheet, thumbnail
-from fer_train.data.folders import CONTACT_SHEET, UNSORTED
+from fer_train.data.folders import CONTACT_SHEET, FACES_TABLE, UNSORTED
+from fer_train.result_folder import check_can_write, check_is_folder
 
-TABLE = "faces.csv"
+TABLE = FACES_TABLE
 SHEETS = CONTACT_SHEET + "{:03}.png"
 COLUMNS = ("number", "file", "source", "t", "track", "person", "x", "y", "w", "h", "score", "emotion")
 TRAIN, TEST = "train", "test"
@@ -46,8 +50,10 @@ class FacesFolder:
 
     def add(self, cut: Cut, emotion: str = "", person: str = "") -> None:
         """Write a face to the folder of its `emotion`, or to unsorted/. OutputError if that fails."""
-        file = PurePosixPath(emotion or UNSORTED) / f"{self._free(cut.name)}.png"
+        name = f"{safe_name(person)}_{len(self.rows) + 1:05}" if person else cut.name
+        file = PurePosixPath(emotion or UNSORTED) / f"{self._free(name)}.png"
         self._write(file, cut.pixels)
+        hold_output(self.path)
         self.rows.append(Row(file, emotion, person or cut.person, replace(cut, pixels=cut.pixels[:0])))
         self._sheet.append((str(len(self.rows)), thumbnail(cut.pixels)))
         if len(self._sheet) == FACES_PER_SHEET:
@@ -77,17 +83,16 @@ class FacesFolder:
         self._write_table()
 
     def _write_table(self) -> None:
-        with atomic_write(self.path / TABLE) as part, part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
+        with atomic_write(self.path / TABLE) as part, part.open("w", newline="", encoding="utf-8") as text:
+            writer = csv.writer(text, lineterminator="\n")
             writer.writerow(COLUMNS)
             for number, row in enumerate(self.rows, 1):
                 cut = row.cut
                 t = "" if cut.t is None else f"{cut.t:.3f}"
                 box = [f"{value:.1f}" for value in cut.box]
                 track = "" if cut.track is None else cut.track
-                writer.writerow(
-                    [number, row.file, cut.source, t, track, row.person, *box, f"{cut.score:.3f}", row.emotion]
-                )
+                file, source, person, emotion = map(text_cell, (str(row.file), cut.source, row.person, row.emotion))
+                writer.writerow([number, file, source, t, track, person, *box, f"{cut.score:.3f}", emotion])
 
     def _free(self, name: str) -> str:
         """`name`, or `name` with a number if another face has it."""
@@ -121,23 +126,39 @@ class FacesFolder:
             raise OutputError(f"{self.path / file} can't be moved to {to}: {error.strerror}") from error
 
 
+def is_faces_folder(path: Path) -> bool:
+    """Whether a folder holds faces that were cut earlier."""
+    return (path / TABLE).is_file() and (path / SHEETS.format(1)).is_file()
+
+
 def check_new(path: Path, overwrite: bool) -> None:
-    """Raise OutputError unless `path` is new or empty, or holds an earlier run's faces and `overwrite` is true."""
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path} is a file: --out names a folder")
+    """Lock `path`. OutputError unless it is new or empty, or holds an earlier run's faces and `overwrite` is true."""
+    check_is_folder(path)
+    check_can_write(path)
+    hold_output(path)
     if not path.exists() or not any(path.iterdir()):
         return
     if not (path / TABLE).is_file():
         raise OutputError(f"{path} holds other files: name a new folder")
     if not overwrite:
         raise OutputError(f"{path} already holds faces: name another --out, or pass --overwrite to cut them again")
+    _listed(path)
+
+
+def _listed(path: Path) -> list[str]:
+    """The files that faces.csv of the folder `path` lists. OutputError if it can't be read."""
+    try:
+        with (path / TABLE).open(newline="", encoding="utf-8-sig") as lines:
+            return [text_of_cell(row["file"] or "") for row in csv.DictReader(lines)]
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not as fer-train faces wrote it"
+        raise OutputError(f"{path / TABLE} can't be read: {reason}; name another --out") from error
 
 
 def remove_earlier(path: Path) -> None:
     """Delete an earlier run's faces, as its faces.csv lists them, and its sheets. Faces moved elsewhere stay."""
+    files = _listed(path)
     try:
-        with (path / TABLE).open(newline="", encoding="utf-8") as lines:
-            files = [row.get("file") or "" for row in csv.DictReader(lines)]
         for name in files:
             file = PurePosixPath(name)
             if name and not file.is_absolute() and ".." not in file.parts:

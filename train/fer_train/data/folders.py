@@ -66,6 +66,20 @@ def split_of(folder: str) -> str | None:
     return SPLIT_FOLDERS[found["split"]] if found else None
 
 
+def can_be_class(folder: str) -> bool:
+    """Whether a folder of that name, outermost or in a split, can hold a class.
+
+    >>> can_be_class("smile"), can_be_class("images"), can_be_class("test set"), can_be_class("unsorted")
+    (True, False, False, False)
+    """
+    plain = folder.casefold()
+    return plain != UNSORTED and not (_holds_other_things(folder) or split_of(folder) or SPLIT_WORD.search(plain))
+
+
+def _holds_other_things(folder: str) -> bool:
+    return NO_CLASSES.fullmatch(re.sub(r"[\W_]", "", folder.casefold())) is not None
+
+
 def find_layout(files: Sequence[PurePosixPath], folders: Sequence[PurePosixPath], path: Path) -> Layout:
     """Recognize splits and classes of the images `files` by folder names; DataError if that is impossible.
 
@@ -161,7 +175,7 @@ def _check_classes(images: Sequence[PurePosixPath], level: int, path: Path) -> N
         inner.setdefault(name.parts[level], set()).update(map(canonical, name.parts[level + 1 : -1][:1]))
     emotions = {canonical(name) for name in inner} & set(EMOTIONS)
     below = set().union(*inner.values())
-    wrong = [name for name in inner if NO_CLASSES.fullmatch(re.sub(r"[\W_]", "", name.casefold()))]
+    wrong = [name for name in inner if _holds_other_things(name)]
     if not level or not split_of(images[0].parts[level - 1]):
         wrong += [name for name in inner if SPLIT_WORD.search(name.casefold())]
         wrong += _shares(inner)
