@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.guards.text import printable
+from fer_edge.network.classifier import check_outputs
 from fer_edge.network.contract import METADATA_KEY, parse_contract
 from fer_edge.network.session import open_session
 from fer_export.graph.operators import running_operators, stored_operators
@@ -38,19 +39,23 @@ def describe(path: Path) -> str:
         ("running", _listed(running_operators(data))),
     ]
     lines = map(printable, [str(path), *(f"{name:10}{value}" for name, value in facts)])
-    return "\n".join([*lines, *_head_lines(contract, path.name), *_contract_lines(contract)])
+    return "\n".join([*lines, *_head_lines(contract, path, [item.name for item in session.get_outputs()]),
+                      *_contract_lines(contract)])  # fmt: skip
 
 
-def _head_lines(text: str | None, file: str) -> list[str]:
-    """A table of the heads; nothing for a file without, or with a contract that can't be used."""
-    try:
-        heads = () if text is None else parse_contract(text, file).heads
-    except ContractError:
+def _head_lines(text: str | None, path: Path, outputs: list[str]) -> list[str]:
+    """A table of the heads; nothing for a file without; what fer-edge says of a contract that can't be used."""
+    if text is None:
         return []
-    if not heads:
+    try:
+        contract = parse_contract(text, str(path))
+        check_outputs(contract, outputs, str(path))
+    except ContractError as error:
+        return [printable(f"REFUSED   {error}")]
+    if not contract.heads:
         return []
     rows: list[tuple[str, ...]] = [("head", "classes", "temperature", "unsure below", "accuracy", "against")]
-    for head in heads:
+    for head in contract.heads:
         measured = head.accuracy or {}
         accuracy = f"{measured['accuracy']:.2%} of {measured.get('images', '?')}" if "accuracy" in measured else "-"
         numbers = (f"{head.temperature:g}", f"{head.min_confidence:g}")

@@ -1,5 +1,7 @@
 """Third-party networks with several outputs: which become heads, what is left out, and what is refused."""
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from fer_edge.errors import ContractError
 from fer_edge.network.classifier import Classifier
+from fer_edge.network.contract import METADATA_KEY
 from fer_export.adopted_heads import AdoptedHead
 from fer_export.graph.onnx_file import drop_unused_nodes
 from fer_train.evaluation.metrics import softmax
@@ -107,6 +111,33 @@ def test_every_head_of_an_adopted_file_is_shown_and_scored(
     assert "on 18 PublicTest faces" in fer_export("evaluate", out, "--head", "calm", *kept).stdout
     refused = fer_export("evaluate", out, "--head", "smile", *kept)
     assert refused.code == 1 and "was trained on happy, other" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda heads: heads.reverse(), "is not what its first head, calm, has"),
+        (lambda heads: heads[1].update(output="best"), "its outputs are smile, calm, but its contract has the heads"),
+        (lambda heads: heads[1].update(temperature=-1), "temperature of the head 'calm' can't be -1"),
+    ],
+)
+def test_inspect_says_why_fer_edge_refuses_a_file_whose_heads_were_edited(
+    fer_export: Callable, source: Path, tmp_path: Path, change: Callable, words: str
+) -> None:
+    out = tmp_path / "ours.onnx"
+    assert fer_export(*adopting(source, out, SMILE, CALM)).code == 0
+    model = onnx.load(out)
+    (entry,) = (entry for entry in model.metadata_props if entry.key == METADATA_KEY)
+    values = json.loads(entry.value)
+    change(values["heads"])
+    entry.value = json.dumps(values)
+    onnx.save(model, out)
+    result = fer_export("inspect", out)
+    (refused,) = (line for line in result.stdout.splitlines() if line.startswith("REFUSED"))
+    assert result.code == 0
+    assert re.search(f"{re.escape(str(out))}: .*{words}", refused)
+    with pytest.raises(ContractError, match=words):
+        Classifier(out)
 
 
 @pytest.mark.parametrize(

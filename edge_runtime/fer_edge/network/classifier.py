@@ -13,6 +13,7 @@ from fer_edge import framing
 from fer_edge.errors import ContractError, ModelError
 from fer_edge.framing import Image, Square, crop, to_gray
 from fer_edge.network import timed
+from fer_edge.network.contract import Contract
 from fer_edge.network.session import IN_MEMORY, RunError, load_model, read_contract
 
 log = logging.getLogger(__name__)
@@ -52,15 +53,8 @@ class Classifier:
     def _output_name(self) -> str:
         """The ONNX output that answers; ContractError if the file's outputs are not those of its heads."""
         outputs: list[str] = [output.name for output in self._session.get_outputs()]
-        heads = self.contract.heads
-        if self._head is None:
-            return outputs[0]
-        if outputs != [head.output for head in heads]:
-            raise ContractError(
-                f"{self.path}: its outputs are {', '.join(outputs)}, but its contract has the heads "
-                f"{', '.join(head.output for head in heads)}: export it again"
-            )
-        return self._head.output
+        check_outputs(self.contract, outputs, str(self.path))
+        return outputs[0] if self._head is None else self._head.output
 
     @property
     def sha256(self) -> str:
@@ -187,3 +181,13 @@ class Classifier:
             if takes_gray and normalize_light:
                 framing.normalize_light(face)
         return faces
+
+
+def check_outputs(contract: Contract, outputs: list[str], file: str) -> None:
+    """Raise ContractError if the ONNX outputs of `file` are not those of its contract's heads, in their order."""
+    expected = [head.output for head in contract.heads]
+    if expected and outputs != expected:
+        raise ContractError(
+            f"{file}: its outputs are {', '.join(outputs)}, but its contract has the heads {', '.join(expected)}: "
+            "export it again"
+        )

@@ -232,12 +232,13 @@ def _parse_heads(values: Any) -> tuple[Head, ...]:
 
 
 def _parse_head(values: Mapping[str, Any]) -> Head:
+    if missing := {"name", "output", "labels"} - set(values):
+        raise TypeError(f"a head has no {min(missing)}")
     known = {one.name: values[one.name] for one in fields(Head) if one.name in values}
     if not isinstance(values["labels"], list):
         raise TypeError("a head's labels must be a list")
-    confusion = values.get("confusion")
-    if confusion is not None:
-        confusion = tuple(tuple(row) for row in confusion)
+    rows = values.get("confusion")
+    confusion = None if rows is None else tuple(map(tuple, rows))
     return Head(**known | {"labels": tuple(values["labels"]), "confusion": confusion})
 
 
@@ -346,12 +347,13 @@ def _fault_of_heads(contract: Contract) -> str | None:
     heads = contract.heads
     for head in heads:
         if wrong := next((name for name, is_valid in _checks_of_head(head) if not is_valid), None):
-            return f"{wrong} of the head {head.name!r:.40} can't be {getattr(head, wrong)!r:.80}"
+            fit = f" for its {len(head.labels)} labels" * (wrong == "confusion")
+            return f"{wrong} of the head {head.name!r:.40} can't be {getattr(head, wrong)!r:.80}{fit}"
     if not len({head.name for head in heads}) == len({head.output for head in heads}) == len(heads):
         return "two heads have one name, or one output"
     for name in ("labels", "temperature"):
         if getattr(contract, name) != getattr(heads[0], name):
-            return f"{name} {getattr(contract, name)!r:.80} differ from those of the first head, {heads[0].name}"
+            return f"{name} {getattr(contract, name)!r:.80} is not what its first head, {heads[0].name}, has"
     return "a detector has heads" if contract.kind != "classifier" else None
 
 

@@ -109,15 +109,22 @@ def test_two_heads_of_one_name_are_refused(contract: Contract) -> None:
 
 def test_the_head_and_the_field_at_fault_are_named(contract: Contract) -> None:
     votes = _good(contract.labels) | {"name": "votes", "output": "votes", "labels": ["sad", "calm"]}
-    for change, said in (({"confusion": [[1]]}, "confusion"), ({"temperature": -1}, "temperature")):
+    for change, said in (
+        ({"confusion": [[1]]}, r"confusion of the head 'votes' can't be \(\(1,\),\) for its 2 labels"),
+        ({"temperature": -1}, "temperature of the head 'votes' can't be -1"),
+    ):
         values = json.loads(contract.to_json()) | {"heads": [_good(contract.labels), votes | change]}
-        with pytest.raises(ContractError, match=f"m.onnx: in its contract, {said} of the head 'votes' can't be"):
+        with pytest.raises(ContractError, match=f"m.onnx: in its contract, {said}"):
             parse_contract(json.dumps(values), "m.onnx")
+    for missing in ("name", "output", "labels"):
+        heads = [_good(contract.labels), {key: value for key, value in votes.items() if key != missing}]
+        with pytest.raises(ContractError, match=rf"malformed \(a head has no {missing}\)"):
+            parse_contract(json.dumps(json.loads(contract.to_json()) | {"heads": heads}), "m.onnx")
 
 
 def test_a_first_head_with_other_labels_than_the_contract_is_refused(contract: Contract) -> None:
     heads = [_good(("calm", "sad"))]
-    with pytest.raises(ContractError, match=r"labels .* differ from those of the first head, people"):
+    with pytest.raises(ContractError, match=r"labels .* is not what its first head, people, has"):
         parse_contract(json.dumps(json.loads(contract.to_json()) | {"heads": heads}), "m.onnx")
 
 

@@ -186,6 +186,7 @@ def _with_head(trunk: "Checkpoint", name: str, faces: "FaceData", fitted: _Fitte
 
 
 def _log_result(metrics: dict[str, Any], seconds: float) -> None:
+    from fer_edge.sentences import counted
     from fer_train.evaluation.metrics import recall_text
 
     low, high = metrics["accuracy_interval"]
@@ -194,6 +195,8 @@ def _log_result(metrics: dict[str, Any], seconds: float) -> None:
         f"{metrics['split']}; {seconds:.0f} s",
         err=True,
     )
+    width = max(12, *map(len, metrics["per_class"]))
     for label, row in metrics["per_class"].items():
         few = "  few: this may be luck" if row["support"] < FEW_FACES else ""
-        echo_line(f"  {label:12} recall {recall_text(row):>6}  ({row['support']:,} faces){few}", err=True)
+        faces = counted(row["support"], "face")
+        echo_line(f"  {label:{width}} recall {recall_text(row):>6}  ({faces}){few}", err=True)

@@ -122,6 +122,7 @@ def log_early_stop(trainer: "Trainer") -> None:
 
 def log_result(trainer: "Trainer", given: Mapping[str, Any]) -> None:
     """Print the best epoch's metrics and the command that exports it. given: the values of the command line."""
+    from fer_edge.sentences import counted
     from fer_train.evaluation.metrics import recall_text
     from fer_train.networks.checkpoint import load_checkpoint
 
@@ -139,9 +140,10 @@ def log_result(trainer: "Trainer", given: Mapping[str, Any]) -> None:
         f"({metrics['accuracy_deduplicated']:.2%} on faces that are not in training), "
         f"macro-F1 {metrics['macro_f1']:.3f}, calibration error {metrics['ece']:.3f}"
     )
+    width = max(map(len, metrics["per_class"]))
     for label, row in metrics["per_class"].items():
-        recall = recall_text(row)
-        _log(f"  {label:10} precision {row['precision']:6.1%}  recall {recall:>6}  ({row['support']:,} faces)")
+        recall, faces = recall_text(row), counted(row["support"], "face")
+        _log(f"  {label:{width}}  precision {row['precision']:6.1%}  recall {recall:>6}  ({faces})")
     _log(f"Wrote {best} and its reports. Next:")
     _log(f"  {command_line(_export_words(out, given))}")
 
