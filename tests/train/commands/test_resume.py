@@ -1,7 +1,9 @@
 """fer-train --resume: the run's own options, from last.pt, and added epochs."""
 
 import json
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,37 @@ def test_a_run_from_before_last_pt_held_the_command_line_resumes(copy: Path, fac
     torch.save({name: value for name, value in state(copy).items() if name != "command"}, copy / "last.pt")
     words = ["--augment", "strong,flip=0", "--classes", MERGED]
     assert fer_train("--data", faces_csv, "--out", copy, "--resume", *words) == 0
+
+
+def test_the_data_may_have_another_name_and_the_first_head_keeps_its_own(
+    copy: Path, faces_csv: Path, tmp_path: Path
+) -> None:
+    moved = shutil.copy(faces_csv, tmp_path / "moved and renamed.csv")
+    assert fer_train("--data", moved, "--out", copy, "--resume", "--epochs", 3) == 0
+    assert list(state(copy)["heads"]) == [load_checkpoint(copy / "best.pt").heads[0].name] == ["faces"]
+    assert fer_train("--data", faces_csv, "--out", copy, "--resume") == 0
+
+
+@pytest.mark.parametrize("change", [
+    lambda text: text.replace("Training", "PublicTest", 1),  # another number of faces
+    lambda text: text.replace(" 99 ", " 98 ", 1),  # a pixel of a face
+    lambda text: "\n".join([text.splitlines()[0], *reversed(text.splitlines()[1:])]) + "\n",  # another order
+])  # fmt: skip
+def test_other_faces_are_refused(
+    copy: Path, faces_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Callable[[str], str]
+) -> None:
+    (tmp_path / "faces.csv").write_text(change(faces_csv.read_text()))
+    before = {file: file.read_bytes() for file in copy.iterdir()}
+    assert fer_train("--data", tmp_path / "faces.csv", "--out", copy, "--resume", "--epochs", 3) == 1
+    assert re.search(
+        r"last\.pt was trained on other (data|faces) \(.*\): give the same, or start over", one_line(capsys)
+    )
+    assert {file: file.read_bytes() for file in copy.iterdir()} == before
+
+
+def test_a_run_from_before_last_pt_held_a_hash_of_its_faces_resumes(copy: Path, faces_csv: Path) -> None:
+    torch.save({name: value for name, value in state(copy).items() if name != "faces"}, copy / "last.pt")
+    assert fer_train("--data", faces_csv, "--out", copy, "--resume") == 0
 
 
 def test_a_damaged_state_is_one_line(copy: Path, faces_csv: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -166,7 +166,9 @@ def plain_values(given: Given) -> Given:
             return str(value.absolute())
         return [plain(each) for each in value] if isinstance(value, tuple) else value
 
-    kept = {name: plain(value) for name, value in given.items() if name not in (*OF_ONE_CALL, "extended")}
+    kept = {
+        name: plain(value) for name, value in given.items() if name not in (*OF_ONE_CALL, "extended", "labels_head")
+    }
     if kept.get("init_weights") and Path(kept["init_weights"]).is_file():  # otherwise a URL
         kept["init_weights"] = str(Path(kept["init_weights"]).absolute())
     return kept
@@ -203,6 +205,7 @@ def continued(context: click.Context, given: Given) -> Given:
             f"the run in {given['out']} has {', '.join(differing)}: leave that out to continue the run, or start over "
             "with --overwrite"
         )
+    result["labels_head"] = stored["labels_head"]
     result["extended"] = tuple(stored.get("extended", ()))
     if result["epochs"] > stored["epochs"]:
         result["extended"] += (stored["epochs"],)
@@ -253,8 +256,9 @@ def make_trainer(
     from fer_train.training.trainer import Trainer
 
     lessons = training_set(
-        faces, options.heads, ferplus_weight=options.ferplus_weight, people=people, people_weight=options.people_weight
-    )
+        faces, options.heads, ferplus_weight=options.ferplus_weight, people=people,
+        people_weight=options.people_weight, labels_head=given.get("labels_head"),
+    )  # fmt: skip
     teachers = load_teachers(given["teachers"], lessons.heads)
     unlabeled = None if given["unlabeled"] is None else load_npz_faces(given["unlabeled"])
     options = replace(options, teachers=tuple(sha256_of(path) for path in given["teachers"]))

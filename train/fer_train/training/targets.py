@@ -5,6 +5,7 @@
 others     the data set's labels; a run has at most one such head
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -69,10 +70,22 @@ class TrainingSet:
         """All heads' targets side by side, float32 [N, columns]."""
         return np.concatenate([head.targets for head in self.heads], axis=1)
 
+    def fingerprint(self) -> str:
+        """A hash of all faces, their labels and the truths, by which a resumed run knows them again."""
+        content = hashlib.blake2b(digest_size=16)
+        for part in (self.images, self.labels, self.test_images):
+            content.update(np.ascontiguousarray(part).data)
+        for truth in (truth for head in self.heads for truth in head.truths):
+            content.update(truth.rows.astype(np.int64).tobytes() + truth.labels.astype(np.int64).tobytes())
+        return content.hexdigest()
 
-def default_heads(data: FaceData) -> tuple[str, ...]:
-    """The heads of a run that names none: the labels, and the votes if there are any."""
-    name = head_name(data.title)
+
+def default_heads(data: FaceData, labels_head: str | None = None) -> tuple[str, ...]:
+    """The heads of a run that names none: the labels, and the votes if there are any.
+
+    labels_head: the name of the first; by default the data set's.
+    """
+    name = labels_head or head_name(data.title)
     if data.votes is None:
         return (name,)
     return (name if name not in (PEOPLE, FERPLUS) else "labels", FERPLUS)
@@ -80,14 +93,15 @@ def default_heads(data: FaceData) -> tuple[str, ...]:
 
 def training_set(
     data: FaceData, heads: Mapping[str, float] | None = None, *, ferplus_weight: float = 1.0,
-    people: FaceData | None = None, people_weight: float = 0.3,
+    people: FaceData | None = None, people_weight: float = 0.3, labels_head: str | None = None,
 ) -> TrainingSet:  # fmt: skip
     """What `heads` (names and weights; by default default_heads) learn from `data` and from the faces `people`.
 
     people_weight: how much a face of `people` weighs, on average, where a face of `data` weighs 1.
+    labels_head: as of default_heads, for a run that was begun under another name of the data.
     Raises DataError if a head has nothing to learn or to be measured against, or a class of `people` is unknown.
     """
-    chosen = dict(heads) if heads else dict.fromkeys(default_heads(data), 1.0)
+    chosen = dict(heads) if heads else dict.fromkeys(default_heads(data, labels_head), 1.0)
     if not heads and FERPLUS in chosen:
         chosen[FERPLUS] = ferplus_weight
     training, test = data.split(TRAINING), data.split(PUBLIC_TEST)

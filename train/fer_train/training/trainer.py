@@ -65,7 +65,7 @@ class Trainer:
         torch.manual_seed(options.seed)
         self.options, self.out, self.rank = options, out, rank or Rank()
         device = torch.device(options.device)
-        self.heads, self.labels = data.heads, data.labels
+        self.heads, self.labels, self._fingerprint = data.heads, data.labels, data.fingerprint()
         self.columns = columns([_untrained(head) for head in data.heads])
         self.test_is_new = ~also_in(data.test_images, data.images)
         self._test_images = torch.from_numpy(data.test_images).to(device)
@@ -155,6 +155,7 @@ class Trainer:
             "heads": {head.name: list(head.classes) for head in self.heads},
             "images": len(self.labels),
             "unlabelled": self.batches.faces - len(self.labels),
+            "faces": self._fingerprint,
             "command": self.command,
         }
 
