@@ -94,6 +94,8 @@ def test_confusion_png_and_metrics_json_agree_to_the_face(
     save_checkpoint(replace(best, heads=(head,)), run / "best.pt")
     drawn: list[Any] = []
     monkeypatch.setattr("fer_train.plots.evaluation.plot_confusion", lambda found, _path: drawn.append(found))
+    figures: list[Any] = []
+    monkeypatch.setattr(plots, "save", lambda figure, _path: figures.append(figure))
     code = run_fer_train(
         "--data", trained / "faces.csv", "--out", run, "--classes", MERGED, "--epochs", 4,
         "--batch-size", 16, "--lr", 0.02, "--no-amp", "--resume",
@@ -102,6 +104,10 @@ def test_confusion_png_and_metrics_json_agree_to_the_face(
     stored = json.loads((run / "metrics.json").read_text())
     assert stored["confusion"] == confusion != metrics["confusion"]
     assert [found["confusion"] for found in drawn] == [confusion]
+    (reliability,) = figures
+    titles = [axes.get_title() for axes in reliability.axes[:2]]
+    assert titles[0] == f"without temperature: ECE {metrics['ece_uncalibrated']:.3f}"
+    assert titles[1] == f"with temperature {metrics['temperature']:g}: ECE {metrics['ece']:.3f}, cross-fitted"
 
 
 def test_the_plotted_matrix_shows_each_count_and_the_total(

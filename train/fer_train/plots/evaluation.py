@@ -18,14 +18,14 @@ MAX_NAME_SHOWN = 20  # characters
 def plot_evaluation(evaluation: Evaluation, folder: Path, metrics: dict[str, Any] | None = None) -> None:
     """Write EVALUATION_PLOTS to `folder`.
 
-    metrics: those whose confusion matrix is drawn, by default the evaluation's own. A training run gives those of
-    metrics.json, which another pass, in another numeric format, may miss by a face.
+    metrics: those whose confusion matrix and calibration errors are shown, by default the evaluation's own. A training
+    run gives those of metrics.json, which another pass, in another numeric format, may miss by a face.
     """
     accuracy = evaluation.accuracy
     plot_confusion(metrics or accuracy.metrics | {"split": accuracy.split}, folder / "confusion.png")
     plot_reliability(
         evaluation.uncalibrated, evaluation.probabilities, evaluation.faces.labels, evaluation.temperature,
-        folder / "reliability.png",
+        folder / "reliability.png", metrics,
     )  # fmt: skip
     plot_predictions(evaluation, folder / "predictions.png")
     plot_mistakes(evaluation, folder / "mistakes.png")

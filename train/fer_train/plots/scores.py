@@ -47,19 +47,23 @@ def plot_reliability(
     labels: npt.NDArray[np.int64],
     temperature: float,
     path: Path,
+    measured: dict[str, Any] | None = None,
 ) -> None:
     """Plot accuracy against confidence, before and after temperature scaling, and a histogram of confidence.
 
-    before, after: probabilities [N, classes]. labels: int64 [N].
+    before, after: probabilities [N, classes]. labels: int64 [N]. measured: metrics of a training run, whose calibration
+    errors are written into the titles; that of the temperature is cross-fitted, so it differs a little from the bars.
     """
+    errors = [f"ECE {expected_calibration_error(each, labels):.3f}" for each in (before, after)]
+    if measured is not None:
+        errors = [f"ECE {measured['ece_uncalibrated']:.3f}", f"ECE {measured['ece']:.3f}, cross-fitted"]
     figure = Figure(figsize=(9.5, 5.2), layout="constrained")
     above, below = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(3.2, 1))
     for column, (name, probabilities) in enumerate(
         (("without temperature", before), (f"with temperature {temperature:g}", after))
     ):
         _diagram(above[column], below[column], probabilities, labels)
-        error = expected_calibration_error(probabilities, labels)
-        above[column].set_title(f"{name}: ECE {error:.3f}")
+        above[column].set_title(f"{name}: {errors[column]}")
         below[column].set_xlabel("confidence")
     above[0].set_ylabel("accuracy")
     handles, names = above[0].get_legend_handles_labels()
