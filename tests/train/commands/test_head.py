@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 import torch
@@ -40,6 +41,9 @@ def test_the_new_head_comes_first_and_the_trunk_s_answers_stay(own: Path, traine
 
 def test_the_stored_accuracy_is_that_of_faces_that_were_not_learned(own: Path) -> None:
     metrics = json.loads((own / "run" / "metrics.json").read_text())
+    schema = json.loads((Path(__file__).parents[3] / "docs" / "schemas" / "metrics.schema.json").read_text())
+    jsonschema.validate(metrics, schema)
+    assert metrics.keys() <= schema["properties"].keys()
     assert (metrics["images"], metrics["split"], metrics["head"]) == (20, "cross-validation, 5 folds", "mine")
     assert sum(map(sum, metrics["confusion"])) == 20 and metrics["accuracy"] >= 0.9
     low, high = metrics["accuracy_interval"]

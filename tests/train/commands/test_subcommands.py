@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 import torch
@@ -24,6 +25,8 @@ from ..conftest import MERGED, CsvWriter, encoded, face_rows, make_face, one_lin
 
 MODELS = Path(__file__).parents[3] / "models"
 SHIPPED_CHECKPOINT, SHIPPED_ONNX = MODELS / "checkpoints" / "fer2013.pt", MODELS / "fer_models" / "fer2013.onnx"
+
+METRICS_SCHEMA = json.loads((MODELS.parent / "docs" / "schemas" / "metrics.schema.json").read_text())
 
 
 def test_a_checkpoint_records_its_classes_and_their_mapping(trained: Path) -> None:
@@ -112,11 +115,14 @@ def test_ferplus_adds_the_accuracy_against_the_majority(trained: Path, write_csv
     assert code == 0
     stored = json.loads((out / "metrics.json").read_text())
     assert stored["images"] == 28 and stored["ferplus_images"] == 27
+    jsonschema.validate(stored, METRICS_SCHEMA)
+    assert stored.keys() <= METRICS_SCHEMA["properties"].keys()
     predictor = open_predictor(trained / "run" / "best.pt")
     test = align_classes(faces.split("PublicTest"), predictor.classes, predictor.class_mapping, "best.pt")
     right = predictor.predict(test.images, "").argmax(axis=1) == test.labels
     assert stored["accuracy"] == right.mean()
     assert stored["ferplus_accuracy"] == right[:-1].mean()
+    assert "ferplus_majority_accuracy" not in stored, "`other` is no class of FER+"
 
 
 @pytest.mark.parametrize(("arguments", "problem"), [

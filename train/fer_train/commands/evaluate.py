@@ -42,7 +42,7 @@ def evaluate(
     """Score a checkpoint or an ONNX file on labeled faces.
 
     Prints accuracy, macro-F1, metrics per emotion and calibration errors. Accuracy is also given without the faces
-    that are in Training too and, with --ferplus, against the majority of votes. --out writes metrics.json and plots
+    that are in Training too and, with --ferplus, against the votes. --out writes metrics.json and plots
     (confusion matrix, reliability, predictions and the most confident mistakes), and report.html, which shows them.
     """
     with extra_required("fer-train", "train"):
