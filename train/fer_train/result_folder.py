@@ -1,8 +1,11 @@
 """Check and prepare the folder that --out names, before anything slow happens."""
 
+import contextlib
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+import click
 
 from fer_edge.console import hold_output
 from fer_edge.errors import OutputError
@@ -47,8 +50,14 @@ def clear_folder(out: Path, results: Sequence[str]) -> None:
 
 
 def create_folder(out: Path, results: Sequence[str] = (), overwrite: bool = False) -> None:
-    """Create `out`; raise OutputError if that fails or one of `results` exists there and `overwrite` is false."""
+    """Create `out`; raise OutputError if that fails or one of `results` exists there and `overwrite` is false.
+
+    A folder that the command leaves empty, because its other arguments are at fault, is removed again.
+    """
     check_is_folder(out)
+    new = [folder for folder in (out, *out.parents) if not folder.exists()]
+    if (context := click.get_current_context(silent=True)) is not None:
+        context.find_root().call_on_close(lambda: _remove_empty(new))
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -56,6 +65,12 @@ def create_folder(out: Path, results: Sequence[str] = (), overwrite: bool = Fals
     hold_output(out)
     for name in results:
         check_writable(out / name, overwrite)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def check_is_folder(out: Path) -> None:

@@ -47,3 +47,14 @@ def test_a_lock_ends_with_its_command_and_an_old_one_is_taken_over(data: Path) -
     assert (out / "summary.json").is_file()
     assert not list(data.parent.glob("**/.*"))
     OutputLock(out).release()
+
+
+@pytest.mark.parametrize("command", ["summary", "search", "head", "evaluate"])
+def test_a_command_that_can_not_work_leaves_no_folder(data: Path, command: str) -> None:
+    more = {"head": ["--name", "mine", "--checkpoint", "none.pt"], "evaluate": ["none.pt"]}.get(command, [])
+    new = data.parent / "new"
+    assert run_fer_train(command, *more, "--data", data.parent / "none.csv", "--out", new / "run") == 1
+    assert not new.exists()
+    (kept := data.parent / "kept").mkdir()
+    assert run_fer_train(command, *more, "--data", data.parent / "none.csv", "--out", kept) == 1
+    assert kept.is_dir()
