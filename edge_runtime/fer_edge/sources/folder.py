@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from fer_edge.errors import SourceError
@@ -25,7 +25,7 @@ def find_images(folder: Path, recursive: bool = True, exclude: Path | None = Non
     a folder below that can't be listed, images of formats that can't be read, and what is not a file. OSError if
     `folder` itself can't be listed, SourceError for more images than the limit allows.
     """
-    return chosen(_walk(folder, recursive, exclude), folder)
+    return chosen(walk(folder, recursive, exclude), folder)
 
 
 def chosen(paths: Iterable[Path], where: Path | str) -> list[Path]:
@@ -90,8 +90,14 @@ def natural_order(path: Path) -> tuple[object, ...]:
     return parts, path  # the path itself decides between names that differ only in case or leading zeros
 
 
-def _walk(folder: Path, recursive: bool, exclude: Path | None) -> Iterator[Path]:
-    """Every file below `folder`, and what is neither file nor folder."""
+def walk(
+    folder: Path, recursive: bool = True, exclude: Path | None = None, is_skipped: Callable[[Path], bool] | None = None
+) -> Iterator[Path]:
+    """Every file below `folder` that is not hidden, and what is neither file nor folder.
+
+    Links are followed, to each folder once. A folder below that can't be listed is logged; OSError for `folder` itself.
+    exclude: a folder that is left out. is_skipped: says whether a folder below is left out.
+    """
     pending, searched = [folder], set[tuple[int, int]]()
     if exclude is not None and exclude.is_dir():
         searched.add(_identity(exclude))
@@ -112,7 +118,8 @@ def _walk(folder: Path, recursive: bool, exclude: Path | None) -> Iterator[Path]
                 if entry.name.startswith("."):
                     continue
                 if _is_folder(entry):
-                    pending += [here / entry.name] * recursive
+                    below = here / entry.name
+                    pending += [below] * (recursive and not (is_skipped and is_skipped(below)))
                 else:
                     yield here / entry.name
 

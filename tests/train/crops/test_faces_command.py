@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fer_edge.demo.scene import draw_scene
 from fer_edge.detectors import open_detector
@@ -274,7 +275,7 @@ def test_files_of_one_name_stay_apart_and_a_file_that_is_named_twice_is_read_onc
     assert [(row["file"], row["person"]) for row in rows] == [
         ("unsorted/me_1.png", "me"), ("unsorted/me-2_1.png", "me-2"),
     ]  # fmt: skip
-    assert "note: 1 of the sources are named twice, and read once" in capsys.readouterr().err
+    assert "note: 1 source named twice: each is read once" in capsys.readouterr().err
     assert [person_of(PurePosixPath(row["file"]).name) for row in rows] == ["me", "me-2"], "as the head takes them"
 
 
@@ -386,3 +387,34 @@ def test_what_can_not_be_written_or_read_is_said_before_anything_is_cut(
     assert run_fer_train("faces", photos, "--out", tmp_path / "faces") == 1
     assert f"is being written by process {os.getpid()}" in one_line(capsys)
     lock.release()
+
+
+def test_every_frame_of_a_gif_counts_and_other_animations_say_that_theirs_do_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = [Image.fromarray(draw_scene(t, (320, 240))[..., ::-1].copy()) for t in (0.5, 2.0)]
+    for suffix in (".gif", ".webp"):
+        frames[0].save(tmp_path / f"clip{suffix}", save_all=True, append_images=frames[1:], duration=1000)
+    (tmp_path / "clip.gif").rename(tmp_path / "without-suffix")
+    assert run_fer_train("faces", tmp_path, "--out", tmp_path / "faces") == 0
+    rows = table(tmp_path / "faces")
+    assert [(row["file"].split("/")[1], row["t"]) for row in rows] == [
+        ("clip.png", ""), ("without-suffix_1_0000000.png", "0.000"), ("without-suffix_1_0001000.png", "1.000"),
+    ]  # fmt: skip
+    assert f"note: {tmp_path / 'clip.webp'}: the first of its 2 images is used" in capsys.readouterr().err
+
+
+def test_linked_folders_are_searched_once_and_what_is_no_file_is_named(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    (folder / "below").mkdir(parents=True)
+    (folder / "linked").symlink_to(photos)
+    (folder / "below" / "circle").symlink_to(folder)
+    (folder / "dead.jpg").symlink_to(tmp_path / "nothing")
+    os.mkfifo(folder / "pipe.mp4")
+    assert run_fer_train("faces", folder, "--out", tmp_path / "faces") == 0
+    assert len(table(tmp_path / "faces")) == len(SCENES)
+    said = capsys.readouterr().err
+    assert f"note: {folder / 'dead.jpg'} is a link to nothing, not a file: it is not read" in said
+    assert f"note: {folder / 'pipe.mp4'} is a pipe, not a file: it is not read" in said

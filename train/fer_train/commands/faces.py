@@ -113,8 +113,8 @@ def _cuts_of(source: str, name: str, cutter: "FaceCutter", every_s: float, label
 
     from fer_edge.media.ffmpeg_memory import own_process
     from fer_edge.sources import open_source
-    from fer_edge.sources.folder import is_image
     from fer_train.crops.cutting import read_tiles
+    from fer_train.crops.sources import is_photo
 
     path = Path(source)
     if path.is_dir():
@@ -124,7 +124,7 @@ def _cuts_of(source: str, name: str, cutter: "FaceCutter", every_s: float, label
             cut = cutter.tile(tiles.images[tile], tile, tile)
             if cut is not None:
                 yield cut
-    elif path.is_file() and is_image(path):
+    elif path.is_file() and is_photo(path):
         yield from cutter.photo(path, name)
     else:
         with own_process(), contextlib.closing(open_source(source)) as opened:
@@ -165,7 +165,7 @@ def _report(folder: "FacesFolder", cutter: "FaceCutter", left_out: int, labels: 
         if left_out:
             reason = f"no row of --labels names one of the {counted(left_out, 'face')} that were found"
         raise DataError(f"nothing to write to {folder.path}: {reason}")
-    notes = [small] * bool(cutter.small)
+    notes = cutter.notes + [small] * bool(cutter.small)
     if left_out:
         notes.append(f"{counted(left_out, 'face')} without a label left out")
     log_notes(tuple(notes))

@@ -50,12 +50,14 @@ class Cut:
 class FaceCutter:
     """Cuts faces with one detector; `small` counts the faces that were left out because they are small.
 
+    notes: what was done to a photo, such as reading it at a part of its size, one sentence each.
     size: longest side of a cut face in pixels; smaller faces keep their own size, but at least 48 pixels.
     """
 
     def __init__(self, detector: SourceDetector, size: int) -> None:
         self._detector, self._size = detector, size
         self.small = 0
+        self.notes: list[str] = []
 
     def photo(self, file: Path, name: str) -> list[Cut]:
         """The faces of a photo, the largest first; SourceError if the file can't be read."""
@@ -63,6 +65,7 @@ class FaceCutter:
             picture = load_image(file, MAX_DATA_DECODING_BYTES)
         except ValueError as error:
             raise SourceError(f"{file} can't be used: {error}") from error
+        self.notes += [f"{file}: {picture.note}"] * bool(picture.note)
         image = picture.image
         found = self._detector.search(self._searched(image))
         self.small += len(found.left_out.small)

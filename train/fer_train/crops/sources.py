@@ -1,19 +1,23 @@
 """The videos and photos that are named, alone or in folders, each with a name of its own for its faces."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fer_edge.errors import SourceError
-from fer_edge.media.suffixes import UNREAD_SUFFIXES, VIDEO_SUFFIXES
-from fer_edge.sources.folder import is_image, natural_order
+from fer_edge.guards.regular_files import kind_of
+from fer_edge.media.suffixes import IMAGE_SUFFIXES, UNREAD_SUFFIXES, VIDEO_SUFFIXES
+from fer_edge.sentences import counted
+from fer_edge.sources.folder import is_image, natural_order, walk
 from fer_train.crops.cutting import is_tiles
 from fer_train.crops.folder import is_faces_folder
 from fer_train.crops.names import person_of, safe_name
 
 MORE_VIDEOS = {".mpeg", ".3gp", ".wmv", ".flv", ".ogv", ".m2ts", ".mts", ".vob"}  # beside those that fer-edge expects
-WANTED = UNREAD_SUFFIXES | VIDEO_SUFFIXES | MORE_VIDEOS  # photos that can't be read are counted and named
+WANTED = (
+    IMAGE_SUFFIXES | UNREAD_SUFFIXES | VIDEO_SUFFIXES | MORE_VIDEOS
+)  # photos that can't be read are counted and named
 
 
 @dataclass(frozen=True)
@@ -32,40 +36,63 @@ def find_sources(given: Sequence[str], out: Path) -> tuple[list[NamedSource], tu
     `out`, and for a folder with nothing to read.
     """
     found: dict[str, NamedSource] = {}
-    taken, earlier, twice = set[str](), list[Path](), 0
+    taken, notes, twice = set[str](), list[str](), 0
     for source in given:
-        path = Path(source)
-        if path.exists() and _is_inside(path, out):
-            raise SourceError(f"{source} is inside of --out {out}: name another --out")
-        if not path.is_dir() or is_tiles(path):
-            files = [(source, path.stem if path.exists() else source.partition(":")[0])]
-        else:
-            inside = sorted(_files_below(path, out, earlier), key=natural_order)
-            if not inside:
-                raise SourceError(f"{path} holds no photos and no videos: name another folder")
-            files = [(str(file), "_".join(file.relative_to(path).with_suffix("").parts)) for file in inside]
-        for file, name in files:
+        for file, name in _expanded(source, out, notes):
             key = os.path.realpath(file) if Path(file).exists() else file
             if key in found:
                 twice += 1
             else:
                 found[key] = NamedSource(file, _free(safe_name(name), taken))
-    notes = [f"{folder} holds faces that were cut earlier: they are not cut again" for folder in earlier]
-    notes += [f"{twice:,} of the sources are named twice, and read once"] * bool(twice)
+    if twice:
+        notes.append(f"{counted(twice, 'source')} named twice: each is read once")
     return list(found.values()), tuple(notes)
 
 
-def _files_below(folder: Path, out: Path, earlier: list[Path]) -> Iterator[Path]:
-    """The photos and videos in and below `folder`; folders of faces are added to `earlier` instead."""
-    for here, folders, names in os.walk(folder):
-        below = [Path(here, name) for name in sorted(folders) if not name.startswith(".")]
-        cut = [each for each in below if is_faces_folder(each) or _is_inside(each, out)]
-        earlier += cut
-        folders[:] = [each.name for each in below if each not in cut]
-        for name in names:
-            file = Path(here, name)
-            if not name.startswith(".") and file.is_file() and (file.suffix.casefold() in WANTED or is_image(file)):
-                yield file
+def is_photo(path: Path) -> bool:
+    """Whether a file is read as a photo. A GIF is read as a video: of an animation every frame counts."""
+    if not is_image(path) or path.suffix.casefold() == ".gif":
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(4) != b"GIF8"
+    except OSError:  # who reads it as a photo says why that can't be
+        return True
+
+
+def _expanded(source: str, out: Path, notes: list[str]) -> list[tuple[str, str]]:
+    """The files of a source, with the names that their faces' files start with; `notes` grows."""
+    path = Path(source)
+    if path.exists() and _is_inside(path, out):
+        raise SourceError(f"{source} is inside of --out {out}: name another --out")
+    if not path.is_dir() or is_tiles(path):
+        return [(source, path.stem if path.exists() else source.partition(":")[0])]
+    earlier, no_files = list[Path](), list[Path]()
+
+    def is_skipped(folder: Path) -> bool:
+        if is_cut := is_faces_folder(folder):
+            earlier.append(folder)
+        return is_cut or _is_inside(folder, out)
+
+    try:
+        below = [file for file in walk(path, is_skipped=is_skipped) if _is_wanted(file, no_files)]
+    except OSError as error:
+        raise SourceError(f"{path} can't be listed: {error.strerror}") from error
+    if not below:
+        raise SourceError(f"{path} holds no photos and no videos: name another folder")
+    notes += [f"{folder} holds faces that were cut earlier: they are not cut again" for folder in sorted(earlier)]
+    notes += [f"{file} is {kind_of(file)}, not a file: it is not read" for file in sorted(no_files)]
+    files = sorted(below, key=natural_order)
+    return [(str(file), "_".join(file.relative_to(path).with_suffix("").parts)) for file in files]
+
+
+def _is_wanted(path: Path, no_files: list[Path]) -> bool:
+    """Whether `path` is a photo or video by its suffix or content; if it is no file, it is added to `no_files`."""
+    by_name = path.suffix.casefold() in WANTED
+    if path.is_file():
+        return by_name or is_image(path)
+    no_files += [path] * by_name
+    return False
 
 
 def _is_inside(path: Path, folder: Path) -> bool:
