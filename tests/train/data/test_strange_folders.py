@@ -12,9 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from fer_edge.errors import DataError
-from fer_train.data import PRIVATE_TEST, PUBLIC_TEST, TRAINING, load_faces, read_faces
+from fer_train.data import PRIVATE_TEST, PUBLIC_TEST, TRAINING, load_faces, load_unlabeled, read_faces
 from fer_train.data.folders import split_of
 
 from ..conftest import write_images
@@ -78,6 +79,36 @@ def test_images_without_a_known_suffix_are_read_and_other_files_are_named(tmp_pa
     data = read_faces(root)
     assert data.counts() == {"happy": 4, "sad": 4}
     assert "1 file is not an image and is not used (1 .mp4): sad/film.mp4" in data.notes
+
+
+def test_images_without_any_suffix_are_a_data_set_too(tmp_path: Path) -> None:
+    root = write_images(tmp_path, ("happy", "sad"), count=4, suffix=".png")
+    for file in list(root.rglob("*.png")):
+        file.rename(file.with_suffix(""))
+    assert read_faces(root).counts() == {"happy": 4, "sad": 4}
+    assert len(load_unlabeled(root).images) == 8
+    assert len(load_unlabeled(root / "happy" / "0").images) == 1
+
+
+def test_unlabeled_images_are_known_by_content_and_other_files_are_named(tmp_path: Path) -> None:
+    root = write_images(tmp_path, ("",), count=3)
+    (root / "0.png").rename(root / "photo")
+    (root / "film.mp4").write_bytes(b"no image")
+    (root / "contact-sheet-001.png").write_bytes((root / "1.png").read_bytes())
+    (root / "faces.csv").write_text("number,file")
+    found = load_unlabeled(root)
+    assert found.files is not None
+    assert found.files.tolist() == ["1.png", "2.png", "photo"]
+    assert found.notes == ("1 file is not an image and is not used (1 .mp4): film.mp4",)
+
+
+def test_animations_say_that_their_first_image_is_used(tmp_path: Path) -> None:
+    root = write_images(tmp_path, ("happy", "sad"), count=2)
+    frames = [Image.fromarray(np.full((48, 48), gray, np.uint8)) for gray in (40, 200)]
+    frames[0].save(root / "sad" / "blink.gif", save_all=True, append_images=frames[1:])
+    data = read_faces(root)
+    assert "1 of 5 images hold more than one: the first is used" in data.notes
+    assert data.images[-1].mean() == pytest.approx(40, abs=2)
 
 
 def test_an_image_that_nobody_can_decode_is_a_fault_and_not_passed_over(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def predict(
     emotion, confidence and a column per label. Predictions of image files also have the column file, at the end.
     """
     with extra_required("fer-train", "train"):
+        from fer_edge.sentences import counted
         from fer_train.data import load_unlabeled
         from fer_train.evaluation.predictors import open_predictor
 
@@ -62,7 +63,7 @@ def predict(
     save_csv(table, out)
     counts = table["emotion"].value_counts().reindex(list(map(text_cell, predictor.classes)), fill_value=0)
     found = ", ".join(f"{count:,} {label}" for label, count in counts.items())
-    echo_line(f"wrote {out}: {len(table):,} faces, {found}", err=True)
+    echo_line(f"wrote {out}: {counted(len(table), 'face')}, {found}", err=True)
 
 
 def _predictions(predictor: "Predictor", faces: "UnlabeledFaces") -> "pd.DataFrame":

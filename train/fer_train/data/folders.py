@@ -14,7 +14,7 @@ from fer_train.data.classes import SPELLINGS, canonical, ordered_classes
 from fer_train.data.containers import Container
 from fer_train.data.faces import PRIVATE_TEST, PUBLIC_TEST, TRAINING, FaceData
 from fer_train.data.faults import Faults
-from fer_train.data.images import has_image_content, is_image, read_images
+from fer_train.data.images import read_images
 from fer_train.photos import Crop
 
 TEST = "test"  # PublicTest or PrivateTest, which depends on the other folders
@@ -129,16 +129,18 @@ def find_layout(files: Sequence[PurePosixPath], folders: Sequence[PurePosixPath]
     )  # fmt: skip
 
 
-def read_folders(container: Container, skip_bad: bool, crop: Crop = "auto") -> FaceData:
-    """Read folders of images; usage is "" where there are no splits. Raises DataError for unreadable images."""
+def read_folders(container: Container, files: Sequence[PurePosixPath], skip_bad: bool, crop: Crop = "auto") -> FaceData:
+    """Read folders of images, the `files` of a container; usage is "" where there are no splits.
+
+    Raises DataError for unreadable images.
+    """
     path = container.path
-    files = [name for name in container.files if is_image(name) or has_image_content(container, name)]
     layout = find_layout(files, container.folders, path)
     faults = Faults(path, "image")
     images, good, notes = read_images(container, layout.images, faults, crop)
     if layout.stray:
         notes += (f"{layout.stray:,} images outside of class folders are not used",)
-    notes += _passed_over(container, files) + faults.raise_or_note(int(good.sum()), skip_bad)
+    notes += passed_over(container, files) + faults.raise_or_note(int(good.sum()), skip_bad)
     return FaceData(
         images,
         np.array(layout.labels, dtype=np.int64)[good],
@@ -150,7 +152,7 @@ def read_folders(container: Container, skip_bad: bool, crop: Crop = "auto") -> F
     )
 
 
-def _passed_over(container: Container, images: Sequence[PurePosixPath]) -> tuple[str, ...]:
+def passed_over(container: Container, images: Sequence[PurePosixPath]) -> tuple[str, ...]:
     """Notes that count and name what was not read: files that are not images, and what can't be opened."""
     beside = {name.parent / FACES_TABLE for name in container.files if name.name.startswith(CONTACT_SHEET)}
     others = sorted(set(container.files) - set(images) - beside)

@@ -28,7 +28,7 @@ from fer_train.photos import Crop, FaceFinder
 IMAGES_PER_JOB = 64
 MAX_WORKERS = 8
 SMALL_BYTES = 4_000_000  # of a file that every thread may have read; larger ones go one at a time
-SIZE, SHAPE, COLOR, REDUCED = "size", "shape", "color", "reduced"
+SIZE, SHAPE, COLOR, REDUCED, FIRST = "size", "shape", "color", "reduced", "first image"
 CUT, NO_FACE, SEVERAL = "cut", "no face", "several faces"  # what fer_train.photos finds
 
 Face = npt.NDArray[np.uint8]
@@ -37,6 +37,11 @@ Face = npt.NDArray[np.uint8]
 def is_image(name: PurePosixPath) -> bool:
     """Whether the name is that of an image file, also of one that can't be decoded."""
     return name.suffix.casefold() in IMAGE_SUFFIXES | PHONE_SUFFIXES
+
+
+def image_files(container: Container) -> list[PurePosixPath]:
+    """The images of a container, by their suffix or content, in its order."""
+    return [name for name in container.files if is_image(name) or has_image_content(container, name)]
 
 
 def has_image_content(container: Container, name: PurePosixPath) -> bool:
@@ -51,11 +56,14 @@ def has_image_content(container: Container, name: PurePosixPath) -> bool:
 def decode_face(data: bytes, finder: FaceFinder | None = None) -> tuple[Face, frozenset[str]]:
     """Decode an image file to a gray face, uint8 [48, 48], and say what was changed: SIZE, SHAPE, COLOR, REDUCED, CUT.
 
-    With a finder, the face of a photograph is cut out; NO_FACE and SEVERAL say why one is used whole. An image that is
-    used whole and not square is cropped to its middle square. Raises ValueError if it can't be decoded.
+    FIRST: the file holds more images, of which the first is used. With a finder, the face of a photograph is cut out;
+    NO_FACE and SEVERAL say why one is used whole. An image that is used whole and not square is cropped to its middle
+    square. Raises ValueError if it can't be decoded.
     """
     picture = decode_image(data, cv2.IMREAD_ANYCOLOR, MAX_DATA_DECODING_BYTES)  # 8 bits, one or three channels
     pixels, changes = picture.image, set() if picture.size is None else {REDUCED}
+    if picture.note and picture.size is None:
+        changes.add(FIRST)
     if pixels.ndim == 3 and not (np.ptp(pixels, axis=2) == 0).all():
         changes.add(COLOR)
     gray = to_gray(pixels)
@@ -148,6 +156,7 @@ def read_images(
 
 def _notes(changed: Counter[str], total: int) -> tuple[str, ...]:
     changes = [
+        (FIRST, "hold more than one: the first is used"),
         (REDUCED, f"are large photographs: they were decoded at a part of their size ({MAX_PIXELS.variable})"),
         (CUT, "are photographs: the face was found and cut out, --crop never uses them whole"),
         (NO_FACE, "are larger but show no face that the detector finds: they are used whole"),

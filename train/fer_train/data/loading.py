@@ -18,8 +18,8 @@ from fer_train.data.csv_table import CsvTable
 from fer_train.data.faces import PUBLIC_TEST, TRAINING, FaceData, UnlabeledFaces, fingerprints
 from fer_train.data.faults import Faults
 from fer_train.data.ferplus import with_majority_labels, with_votes
-from fer_train.data.folders import ADVICE, read_folders
-from fer_train.data.images import is_image, read_images
+from fer_train.data.folders import ADVICE, CONTACT_SHEET, passed_over, read_folders
+from fer_train.data.images import image_files, is_image, read_images
 from fer_train.data.kaggle import download, is_kaggle
 from fer_train.photos import Crop
 
@@ -86,11 +86,14 @@ def load_unlabeled(path: Path, skip_bad: bool = False, crop: Crop = "auto") -> U
         table = _find_table(container, UNLABELED_TABLES, ("pixels",), UNLABELED_HINT)
         if table is not None:
             return read_unlabeled(table, skip_bad)
-        names = [name for name in container.files if is_image(name)]
+        found = image_files(container)
+        names = [name for name in found if not name.name.startswith(CONTACT_SHEET)]
         if not names:
             raise _no_faces(container, path, UNLABELED_HINT)
         faults = Faults(path, "image")
         images, good, notes = read_images(container, names, faults, crop)
+        if path.is_dir() or len(container.files) > 1:
+            notes += passed_over(container, found)
         notes += faults.raise_or_note(int(good.sum()), skip_bad)
         files = np.array([str(name) for name in names], dtype=np.str_)[good]
         return UnlabeledFaces(images, np.flatnonzero(good) + 1, files, path, notes)
@@ -119,15 +122,15 @@ def _read(path: Path, skip_bad: bool, crop: Crop) -> tuple[FaceData, npt.NDArray
     """Return the faces as the source has them and, for a table, each face's position among its rows."""
     with open_container(download(path) if is_kaggle(path) else path, HINT) as container:
         table = _find_table(container, LABELED_TABLES, ("emotion", "pixels"), HINT)
-        has_images = any(map(is_image, container.files))
         if table is not None:
             data, positions = read_labeled(table, skip_bad)
-            if has_images:
+            if any(map(is_image, container.files)):
                 data = data.with_notes(f"read {table.path.name}; the images beside it are not used")
             return replace(data, path=path), positions
-        if not has_images:
+        images = image_files(container)
+        if not images:
             raise _no_faces(container, path, ADVICE)
-        return replace(read_folders(container, skip_bad, crop), path=path), None
+        return replace(read_folders(container, images, skip_bad, crop), path=path), None
 
 
 def _no_faces(container: Container, path: Path, advice: str) -> DataError:
@@ -143,9 +146,12 @@ def _no_faces(container: Container, path: Path, advice: str) -> DataError:
 def _find_table(
     container: Container, preferred: tuple[str, ...], needed: tuple[str, ...], hint: str
 ) -> CsvTable | None:
-    """Return the table to read, or None if there are only images. A single file is a table whatever its name."""
-    if len(container.files) == 1 and not container.folders and not is_image(container.files[0]):
-        return CsvTable(container, container.files[0], needed, hint)
+    """Return the table to read, or None if there are only images. A single file that is no image is a table
+    whatever its name."""
+    if len(container.files) == 1 and not container.folders:
+        (only,) = container.files
+        if is_table(only) or not image_files(container):
+            return CsvTable(container, only, needed, hint)
     tables = [CsvTable(container, name, needed, hint) for name in container.files if is_table(name)]
     tables = [table for table in tables if table.columns().issuperset(needed)]
     for wanted in preferred:
