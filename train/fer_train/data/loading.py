@@ -146,8 +146,10 @@ def _no_faces(container: Container, path: Path, advice: str) -> DataError:
 def _find_table(
     container: Container, preferred: tuple[str, ...], needed: tuple[str, ...], hint: str
 ) -> CsvTable | None:
-    """Return the table to read, or None if there are only images. A single file that is no image is a table
-    whatever its name."""
+    """Return the table to read, or None if there are only images.
+
+    A single file that is no image is a table whatever its name.
+    """
     if len(container.files) == 1 and not container.folders:
         (only,) = container.files
         if is_table(only) or not image_files(container):
