@@ -1,5 +1,6 @@
 """fer-train head: own labels on a trained trunk."""
 
+import html
 import json
 from pathlib import Path
 
@@ -73,6 +74,20 @@ def test_a_test_folder_measures_and_is_not_learned(trained: Path, tmp_path: Path
     assert run_fer_train("head", *arguments) == 0
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert (metrics["images"], metrics["split"], metrics["accuracy"]) == (6, "PublicTest", 0.0)
+
+
+def test_faces_of_one_person_are_noted_in_the_report_too(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_images(tmp_path / "own", ("calm", "glad"), count=4)
+    for file in list(root.rglob("*.png")):
+        file.rename(file.with_name(f"ann_{file.name}"))
+    checkpoint, out = trained / "run" / "best.pt", tmp_path / "run"
+    arguments = ["--data", root, "--name", "mine", "--checkpoint", checkpoint, "--out", out]
+    assert run_fer_train("head", *arguments) == 0
+    note = "a person's faces are on both sides of the cross-validation"
+    assert note in capsys.readouterr().err
+    assert note in html.unescape((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(("count", "options", "code", "message"), [

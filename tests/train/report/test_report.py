@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from fer_train.data import load_faces
 from fer_train.evaluation.metrics import score
+from fer_train.evaluation.predictors import open_predictor
+from fer_train.evaluation.scoring import evaluate_predictor
 from fer_train.networks.checkpoint import load_checkpoint, save_checkpoint
 from fer_train.networks.heads import Head
+from fer_train.plots import plot_predictions
 from fer_train.plots import scores as plots
 from fer_train.plots.style import save
 from fer_train.report.page import Html, element, safe, table
@@ -122,6 +126,19 @@ def test_the_plotted_matrix_shows_each_count_and_the_total(
     rows = [label.get_text().partition("\n")[2] for label in axes.get_yticklabels()]
     assert rows == [f"({sum(row)})" for row in metrics["confusion"]]
     assert f"{metrics['images']} images" in axes.get_title() and f"{100 * metrics['accuracy']:.2f}" in axes.get_title()
+
+
+def test_long_names_of_classes_do_not_run_into_their_neighbors(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr("fer_train.plots.evaluation.face_sheet", lambda _images, _columns, captions, _title: captions)
+    monkeypatch.setattr("fer_train.plots.evaluation.save", lambda captions, _path: shown.append(captions))
+    found = evaluate_predictor(open_predictor(trained / "run" / "best.pt"), load_faces(trained / "faces.csv"), "all")
+    long = replace(found.faces, classes=("happy", "neutral", "a name of sixty-four characters and more"))
+    plot_predictions(replace(found, faces=long), tmp_path / "predictions.png")
+    names = {lines[0][0].rsplit(" ", 2)[0] for lines in shown[0]}
+    assert names == {"happy", "neutral", "a name of s..."}
 
 
 def test_names_of_strangers_are_text(tmp_path: Path) -> None:

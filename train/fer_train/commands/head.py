@@ -78,7 +78,7 @@ def head(
     write_json(out / "metrics.json", fitted.metrics | {"model": trunk.model, "head": name})
     plot_confusion(fitted.metrics, out / "confusion.png")
     sections = [
-        ("Data", data_section(faces)), ("Confusion", pictures(out, ["confusion.png"])),
+        ("Data", data_section(faces.with_notes(*fitted.notes))), ("Confusion", pictures(out, ["confusion.png"])),
         ("Network", options_section({"network": trunk.model, "weight_decay": fitted.decay, "seed": seed})),
     ]  # fmt: skip
     write_report(out / "report.html", f"Head {name} on {faces.title}", scores_of(result.heads[:1]), sections)

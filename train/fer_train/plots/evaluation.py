@@ -13,6 +13,7 @@ from fer_train.plots.style import RIGHT, WRONG, face_sheet, save
 EVALUATION_PLOTS = ("confusion.png", "reliability.png", "predictions.png", "mistakes.png")
 COLUMNS, ROWS = 10, 5
 MAX_NAME_SHOWN = 20  # characters
+MAX_LABEL_SHOWN = 14  # characters: longer ones would run into their neighbors
 
 
 def plot_evaluation(evaluation: Evaluation, folder: Path, metrics: dict[str, Any] | None = None) -> None:
@@ -61,12 +62,17 @@ def _save_sheet(
     for row in chosen:
         answer, truth = int(evaluation.probabilities[row].argmax()), int(faces.labels[row])
         color = RIGHT if answer == truth else WRONG
-        lines = [(f"{faces.classes[answer]} {100 * evaluation.probabilities[row, answer]:.0f} %", color)]
-        lines.append((f"labeled {faces.classes[truth]}" if answer != truth else "", "black"))
+        named, labeled = _start(faces.classes[answer]), _start(faces.classes[truth])
+        lines = [(f"{named} {100 * evaluation.probabilities[row, answer]:.0f} %", color)]
+        lines.append((f"labeled {labeled}" if answer != truth else "", "black"))
         if show_names and faces.names is not None:
             lines.append((_shorten(str(faces.names[row])), "#777777"))
         captions.append(lines)
     save(face_sheet(faces.images[chosen], COLUMNS, captions, title), path)
+
+
+def _start(label: str) -> str:
+    return label if len(label) <= MAX_LABEL_SHOWN else f"{label[: MAX_LABEL_SHOWN - 3]}..."
 
 
 def _shorten(name: str) -> str:
