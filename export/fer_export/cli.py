@@ -14,7 +14,7 @@ from fer_export.int8.settings import AUTO, CALIBRATORS, MIN_CALIBRATION_IMAGES
 from fer_export.option_types import ADOPTED_HEAD, FACE_SIZE, FACTOR, LABELS, NUMBERS, ColorType, ThresholdsType
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options as shared
-from fer_train.commands.data_options import SETTINGS, PathType
+from fer_train.commands.data_options import SETTINGS, FiniteRange, PathType
 
 if TYPE_CHECKING:
     from fer_train.photos import Crop
@@ -271,7 +271,7 @@ def adopt(
 @out_option
 @click.option(
     "--score-threshold",
-    type=click.FloatRange(0.01, 0.99),
+    type=FiniteRange(0.01, 0.99),
     default=0.5,
     metavar="SCORE",
     help="Lowest score of a detection that counts as a face.",

@@ -9,10 +9,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 
 from fer_edge.errors import FerError
+from fer_export.cli import export
+from fer_train.cli import train
 from fer_train.data.npz_faces import save_npz_faces
 from fer_train.networks import build_network
 from fer_train.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -39,6 +42,21 @@ def teacher(faces_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("teacher")
     assert fer_train("--data", faces_csv, "--out", out, *QUICK) == 0
     return out / "best.pt"
+
+
+def float_options() -> Iterator[Any]:
+    for command in (train, *train.subcommands.values(), *export.subcommands.values()):
+        for param in command.params:
+            if isinstance(param.type, click.types.FloatParamType):
+                yield pytest.param(command, param.opts[0], id=f"{command.name} {param.opts[0]}")
+
+
+@pytest.mark.parametrize(("command", "option"), list(float_options()))
+@pytest.mark.parametrize("value", ["nan", "inf", "1e999"])
+def test_no_option_takes_what_is_no_finite_number(command: click.Command, option: str, value: str) -> None:
+    (param,) = (param for param in command.params if option in param.opts)
+    with click.Context(command) as context, pytest.raises(click.BadParameter):
+        param.type_cast_value(context, value)
 
 
 def test_augmentation_is_read_from_a_name_and_changes() -> None:

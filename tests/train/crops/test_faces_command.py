@@ -383,6 +383,9 @@ def test_what_can_not_be_written_or_read_is_said_before_anything_is_cut(
     assert one_line(capsys).endswith("file/faces can't be written: Not a directory")
     assert run_fer_train("faces", "", "--out", tmp_path / "faces") == 2
     assert "a source is empty: give a video, a photo or a folder" in one_line(capsys)
+    for every in ("nan", "inf"):
+        assert run_fer_train("faces", photos, "--every", every, "--out", tmp_path / "faces") == 2
+        assert f"'--every': '{every}' is not a finite number" in one_line(capsys)
     lock = OutputLock(tmp_path / "faces")
     assert run_fer_train("faces", photos, "--out", tmp_path / "faces") == 1
     assert f"is being written by process {os.getpid()}" in one_line(capsys)

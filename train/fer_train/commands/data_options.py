@@ -1,5 +1,6 @@
 """Options that several commands share: what data to read, and how."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,16 @@ class _GivenPath(click.Path):
         if not str(value):
             self.fail("it is empty: name a file or folder", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range. click's own takes nan for one, which lies in every range, and inf."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
 
 
 PathType = _GivenPath(path_type=Path)

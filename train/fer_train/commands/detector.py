@@ -8,7 +8,7 @@ import click
 from fer_edge.console import echo_line, extra_required
 from fer_edge.errors import FerError
 from fer_edge.guards.text import command_line
-from fer_train.commands.data_options import SETTINGS, PathType
+from fer_train.commands.data_options import SETTINGS, FiniteRange, PathType
 from fer_train.commands.training_options import resolve_device
 from fer_train.result_folder import check_folder, clear_folder
 from fer_train.tables import save_csv
@@ -29,7 +29,7 @@ RESULT_FILES = ("detector.pt", "last.pt", "history.csv")
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", default=16, help="Images per step.")
 @click.option("--size", type=click.IntRange(64, 640), metavar="PX", default=288,
               help="Side of the largest training images, a multiple of 32; each step draws a side from PX/2 to PX.")
-@click.option("--lr", type=click.FloatRange(0, min_open=True), metavar="RATE", default=2e-3, help="Peak learning rate.")
+@click.option("--lr", type=FiniteRange(0, min_open=True), metavar="RATE", default=2e-3, help="Peak learning rate.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N", default=0, help="Seed of all random numbers.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
               help="Where to train; auto uses a GPU if there is one.")

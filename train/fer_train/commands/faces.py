@@ -14,7 +14,7 @@ from fer_edge.console import echo_line, extra_required
 from fer_edge.detectors import default_detector, detector_names, open_detector
 from fer_edge.errors import DataError, SourceError
 from fer_edge.guards.text import printable
-from fer_train.commands.data_options import SETTINGS, PathType, log_notes
+from fer_train.commands.data_options import SETTINGS, FiniteRange, PathType, log_notes
 
 if TYPE_CHECKING:
     from fer_train.crops.cutting import Cut, FaceCutter
@@ -29,13 +29,13 @@ MIN_FACE_PX = 40  # smaller faces are hard to label by eye
 @click.command(short_help="Cut faces out of videos and photos, to label them.", context_settings=SETTINGS)
 @click.argument("sources", type=str, nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--out", type=PathType, required=True, metavar="DIR", help="Folder for the faces; created if missing.")
-@click.option("--every", type=click.FloatRange(0.04), metavar="SECONDS", default=1.0,
+@click.option("--every", type=FiniteRange(0.04), metavar="SECONDS", default=1.0,
               help="From a video, take one face per person in each period of this length: the clearest.")
 @click.option("--size", type=click.IntRange(48, 1024), metavar="PX", default=192,
               help="Longest side of a cut face. Training scales faces to 48 pixels; larger ones are easier to sort.")
 @click.option("--labels", type=PathType, metavar="CSV",
               help="Sort by this table: columns file (or name), emotion, and maybe person. Other faces are left out.")
-@click.option("--keep-aside", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="SHARE",
+@click.option("--keep-aside", type=FiniteRange(0, 1, min_open=True, max_open=True), metavar="SHARE",
               help="With --labels: split into train/ and test/, with this share of the people in test/.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", default=0, help="Who is kept aside.")
 @click.option("--detector", type=click.Choice(detector_names()), help="Face detector.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fer_edge.errors import DataError
-from fer_train.commands.data_options import PathType
+from fer_train.commands.data_options import FiniteRange, PathType
 
 if TYPE_CHECKING:
     from fer_train.data import FaceData
@@ -71,7 +71,7 @@ people = click.option(
     "test/<class>/ (kept aside, to choose the best epoch by), or any other data set.",
 )  # fmt: skip
 people_weight = click.option(
-    "--people-weight", type=click.FloatRange(0, min_open=True), metavar="X", default=0.3,
+    "--people-weight", type=FiniteRange(0, min_open=True), metavar="X", default=0.3,
     help="Mean weight of a face of --people, where a face of --data has 1.",
 )  # fmt: skip
 

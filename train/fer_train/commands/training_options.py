@@ -10,7 +10,7 @@ import click
 from fer_edge.console import RenamedOption, echo_line, extra_required
 from fer_edge.errors import FerError, ModelError
 from fer_train.class_choice import format_classes
-from fer_train.commands.data_options import PathType
+from fer_train.commands.data_options import FiniteRange, PathType
 from fer_train.network_names import network_names
 
 if TYPE_CHECKING:
@@ -43,26 +43,26 @@ OPTIONS = [
                  help="Where to train; auto uses a GPU if there is one."),
     click.option("--batch-size", type=click.IntRange(2), metavar="N", show_default="the network's own",
                  help="Faces per step, over all processes."),
-    click.option("--lr", type=click.FloatRange(0, min_open=True), metavar="RATE", show_default="the network's own",
+    click.option("--lr", type=FiniteRange(0, min_open=True), metavar="RATE", show_default="the network's own",
                  help="Peak learning rate."),
-    click.option("--weight-decay", type=click.FloatRange(0), metavar="X", show_default="the network's own",
+    click.option("--weight-decay", type=FiniteRange(0), metavar="X", show_default="the network's own",
                  help="Weight decay."),
-    click.option("--label-smoothing", type=click.FloatRange(0, 0.9), metavar="SHARE", default=0.1,
+    click.option("--label-smoothing", type=FiniteRange(0, 0.9), metavar="SHARE", default=0.1,
                  help="Fraction of each target that is spread over all classes, 0 to 0.9."),
     click.option("--augment", metavar="NAME[,CHANGES]", default="standard",
                  help="Augmentation: none, standard or strong, optionally with changes, as in strong,shift=0.1,flip=0 "
                       "(rotation_deg, scale, shift, flip, brightness, contrast, erase, aspect, shear_deg, blur, "
                       "noise)."),
-    click.option("--mixup", type=click.FloatRange(0), metavar="ALPHA", default=0.0,
+    click.option("--mixup", type=FiniteRange(0), metavar="ALPHA", default=0.0,
                  help="Mix pairs of faces and their targets with weights from Beta(ALPHA, ALPHA); 0 is off, 1 is "
                       "strong."),
-    click.option("--ferplus-weight", type=click.FloatRange(0), metavar="X", default=1.0,
+    click.option("--ferplus-weight", type=FiniteRange(0), metavar="X", default=1.0,
                  help="Weight of the loss on FER+ votes, with --ferplus and without --heads."),
     click.option("--teacher", "teachers", type=PathType, metavar="BEST.PT", multiple=True,
                  help="Also learn from this trained network. Repeat it to learn from the mean of several."),
-    click.option("--distill-weight", type=click.FloatRange(0, 1), metavar="SHARE", default=0.9,
+    click.option("--distill-weight", type=FiniteRange(0, 1), metavar="SHARE", default=0.9,
                  help="Weight of the teachers' loss in the heads they teach, 0 to 1; the targets' loss has the rest."),
-    click.option("--distill-temperature", type=click.FloatRange(0, min_open=True), metavar="T", default=3.0,
+    click.option("--distill-temperature", type=FiniteRange(0, min_open=True), metavar="T", default=3.0,
                  help="Temperature that softens the teachers' predictions."),
     click.option("--unlabeled", "unlabeled", type=PathType, metavar="NPZ", cls=RenamedOption, former=["--unlabelled"],
                  help="More faces to learn the teachers' predictions on (images, uint8 [N, 48, 48])."),
@@ -73,7 +73,7 @@ OPTIONS = [
     click.option("--class-weights", type=click.Choice(["none", "sqrt", "balanced"]), default="none",
                  help="Weight faces of rare classes higher in the loss; balanced gives all classes the same total."),
     click.option("--balanced-sampling", is_flag=True, help="Sample all classes equally often."),
-    click.option("--ema-decay", type=click.FloatRange(0, 1, max_open=True), metavar="X", default=0.999,
+    click.option("--ema-decay", type=FiniteRange(0, 1, max_open=True), metavar="X", default=0.999,
                  help="Decay of the moving average of the weights, which is tested and saved."),
     click.option("--patience", type=click.IntRange(0), metavar="N", default=0, show_default="never",
                  help="Stop after N epochs without improvement."),

@@ -81,10 +81,10 @@ class FaceCutter:
         """Each track's face with the highest score within every `every_s` seconds, in order of time.
 
         Raises SourceError if the source is lost, and after its last face if frames are missing; ValueError if every_s
-        is not positive.
+        is not positive and finite.
         """
-        if not every_s > 0:
-            raise ValueError(f"every_s={every_s} must be above 0")
+        if not 0 < every_s < float("inf"):
+            raise ValueError(f"every_s={every_s} must be above 0 and finite")
         search, tracker, schedule = self._detector.for_stream(), FaceTracker(), Schedule(DETECT_HZ)
         best: dict[int, Cut] = {}
         period, t, small, unreadable, problem = 0, 0.0, 0, 0, ""
