@@ -54,6 +54,25 @@ def test_a_study_is_kept_and_continued(
     assert repeated.options == checkpoint.options and repeated.metrics == checkpoint.metrics
 
 
+def test_a_study_is_not_continued_on_other_faces_or_with_ranges_of_another_kind(
+    write_csv: CsvWriter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, other = write_csv(face_rows(train=2, test=1)), write_csv(face_rows(train=2, test=1, seed=5), name="other.csv")
+    moved = write_csv(face_rows(train=2, test=1), name="moved.csv")
+    words = ["--out", tmp_path / "s", "--trials", 1, *QUICK]
+    assert fer_train("search", "--data", data, *words, "--tune", "lr=0.01:0.1", "--tune", "model=cnn4") == 0
+    capsys.readouterr()
+    assert fer_train("search", "--data", other, *words, "--tune", "lr=0.01:0.1") == 1
+    assert "the study fer-train was begun on other faces: give the same, or another --study" in one_line(capsys)
+    for changed, begun in (("lr=0.01:0.1:log", "lr=0.01:0.1"), ("model=cnn4,edgeresnet-small", "model=cnn4")):
+        assert fer_train("search", "--data", data, *words, "--tune", changed) == 1
+        assert f"the study fer-train was begun with --tune {begun}: give the same, or another --study" in one_line(
+            capsys
+        )
+    assert fer_train("search", "--data", moved, *words, "--tune", "lr=0.02:0.3") == 0
+    assert len(list((tmp_path / "s").glob("trial-*"))) == 2
+
+
 def test_with_votes_the_score_is_said_to_be_a_mean_of_heads(
     write_csv: CsvWriter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,12 +124,29 @@ def test_ranges_are_read(text: str, expected: Range) -> None:
         ("lr=3:1", "give LOW:HIGH"),
         ("lr=0:1:log", "with LOW above 0"),
         ("lr=a:b", "give LOW:HIGH"),
+        ("lr=0.1:inf", "give LOW:HIGH"),
         ("model=cnn4,vgg", "'vgg' is none of cnn4"),
     ],
 )
 def test_a_malformed_range_is_refused(text: str, problem: str) -> None:
     with pytest.raises(click.UsageError, match=problem):
         parse_range(text)
+
+
+@pytest.mark.parametrize(("ranges", "problem"), [
+    (["mixup=-1:2"], "--tune mixup=-1:2: -1.0 is not in the range x>=0"),
+    (["ema_decay=0.5:1.5"], "--tune ema_decay=0.5:1.5: 1.5 is not in the range 0<=x<1"),
+    (["scale=0:5"], "--tune scale=0:5: scale goes from 0 to 0.9"),
+    (["batch_size=1:8"], "--tune batch_size=1:8: 1 is not in the range x>=2"),
+    (["lr=0.1:0.2", "lr=0.2:0.3"], "--tune names lr twice"),
+])  # fmt: skip
+def test_a_setting_that_no_training_could_have_is_refused(
+    write_csv: CsvWriter, tmp_path: Path, capsys: pytest.CaptureFixture[str], ranges: list[str], problem: str
+) -> None:
+    data, words = write_csv(face_rows(train=2, test=1)), [word for text in ranges for word in ("--tune", text)]
+    assert fer_train("search", "--data", data, "--out", tmp_path / "s", *words, *QUICK) == 2
+    assert problem in one_line(capsys)
+    assert not (tmp_path / "s").exists()
 
 
 def test_found_values_replace_the_given_ones() -> None:

@@ -6,7 +6,7 @@ Several machines can work on one study: give each the same --study and a --stora
 import contextlib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fer_train.photos import Crop
 
 COMMAND = "command"  # a trial's attribute: the words that train it again
+FACES = "faces"  # a study's attribute: the hash of what it trains on
 CLASS_WEIGHTS = ("none", "sqrt", "balanced")
 AUGMENT = ("rotation_deg", "scale", "shift", "brightness", "contrast", "erase", "aspect", "shear_deg", "blur", "noise")
 NUMBERS = (
@@ -67,6 +68,16 @@ class Range:
             return trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
         return trial.suggest_float(self.name, self.low, self.high, log=self.log)
 
+    def distribution(self) -> "optuna.distributions.BaseDistribution":
+        """What `suggest` draws from."""
+        import optuna
+
+        if self.choices:
+            return optuna.distributions.CategoricalDistribution(self.choices)
+        if self.name == "batch_size":
+            return optuna.distributions.IntDistribution(int(self.low), int(self.high), log=self.log)
+        return optuna.distributions.FloatDistribution(self.low, self.high, log=self.log)
+
 
 def parse_range(text: str) -> Range:
     """Parse a --tune value such as "lr=0.01:0.3:log" or "model=edgeresnet,cnn4"; UsageError if it is malformed.
@@ -88,9 +99,31 @@ def parse_range(text: str) -> Range:
     except ValueError:
         low = high = math.nan
     log = bool(parts and parts[3])
-    if not (low < high) or (log and low <= 0):
+    if not -math.inf < low < high < math.inf or (log and low <= 0):
         raise click.UsageError(f"--tune {text}: give LOW:HIGH or, with LOW above 0, LOW:HIGH:log")
     return Range(name, low, high, log)
+
+
+def check_space(space: Sequence[Range], given: Given) -> None:
+    """UsageError for a setting that is varied twice, or beyond what its option takes: such trials can't be repeated."""
+    from fer_train.training.augment import parse_augmentation
+
+    context = click.get_current_context()
+    options = {str(param.name): param for param in context.command.params}
+    names = [item.name for item in space]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise click.UsageError(f"--tune names {twice[0]} twice")
+    for item in space:
+        for end in () if item.choices else (item.low, item.high):
+            try:
+                if item.name in AUGMENT:
+                    parse_augmentation(with_values(given, {item.name: end})["augment"])
+                else:
+                    value = int(end) if item.name == "batch_size" else end
+                    options[item.name].type.convert(value, options[item.name], context)
+            except (click.UsageError, FerError) as error:
+                reason = (error.message if isinstance(error, click.UsageError) else str(error)).rpartition(": ")[2]
+                raise click.UsageError(f"--tune {item.name}={item.low:g}:{item.high:g}: {reason}") from error
 
 
 def with_values(given: Given, values: Mapping[str, Any]) -> Given:
@@ -131,10 +164,12 @@ def search(
         import optuna
 
         from fer_train.data import check_trainable, load_faces
+        from fer_train.training.targets import training_set
     create_folder(out)
     faces = check_trainable(load_faces(data, ferplus, classes=classes, skip_bad=skip_bad_rows, crop=crop))
     data_options.log_notes(faces.notes)
     train_options(given)  # report a wrong command line now instead of in every trial
+    check_space(space, given)
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # we log one line per trial ourselves
     params = click.get_current_context().command.params
     source = {"data": data, "classes": classes, "ferplus": ferplus, "skip_bad_rows": skip_bad_rows, "crop": crop}
@@ -146,6 +181,7 @@ def search(
         return _train_once(trial, values, faces, settings, out)
 
     with _open_study(storage or _sqlite_url(out / "study.db"), name, given["seed"]) as study:
+        _check_continued(study, space, training_set(faces).fingerprint())
         try:
             study.optimize(train, n_trials=trials, catch=(ModelError,))
         finally:
@@ -187,6 +223,34 @@ def _open_study(storage: str, name: str, seed: int) -> "Iterator[optuna.Study]":
                 f"--storage {storage} can't be used ({reason}): give a URL such as sqlite:///study.db"
             ) from error
         yield study
+
+
+def _check_continued(study: "optuna.Study", space: Sequence[Range], faces: str) -> None:
+    """FerError if the study was begun on other faces, or has settings that vary in a way that can't be continued.
+
+    faces: TrainingSet.fingerprint.
+    """
+    import optuna
+
+    what = f"the study {study.study_name} was begun"
+    advice = "give the same, or another --study or --out"
+    if study.user_attrs.get(FACES, faces) != faces:
+        raise FerError(f"{what} on other faces: {advice}")
+    study.set_user_attr(FACES, faces)
+    known = {name: kind for trial in study.get_trials(deepcopy=False) for name, kind in trial.distributions.items()}
+    for item in space:
+        try:
+            if item.name in known:
+                optuna.distributions.check_distribution_compatibility(known[item.name], item.distribution())
+        except ValueError as error:
+            raise FerError(f"{what} with --tune {item.name}={_shown(known[item.name])}: {advice}") from error
+
+
+def _shown(kind: Any) -> str:
+    """An Optuna distribution as a --tune range."""
+    if hasattr(kind, "choices"):
+        return ",".join(map(str, kind.choices))
+    return f"{kind.low:g}:{kind.high:g}{':log' * kind.log}"
 
 
 def _train_once(
