@@ -76,6 +76,11 @@ def test_a_test_folder_measures_and_is_not_learned(trained: Path, tmp_path: Path
     assert (metrics["images"], metrics["split"], metrics["accuracy"]) == (6, "PublicTest", 0.0)
 
 
+def test_names_that_tell_of_nobody_are_noted(own: Path) -> None:
+    report = html.unescape((own / "run" / "report.html").read_text(encoding="utf-8"))
+    assert "names (PERSON_NUMBER) don't tell which faces are one person's: if some are, expect less on" in report
+
+
 def test_faces_of_one_person_are_noted_in_the_report_too(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 RESULTS = ("best.pt", "metrics.json", "confusion.png", "report.html")
 CHECKPOINT = Path("models/checkpoints/fer2013.pt")  # of the shipped network, in the repository
 MIN_FACES = 4  # of a class: two to learn from in each of two folds
+LESS = "expect less on people who are not in the data"
 FEW_FACES = 40  # below, the interval of the accuracy is wide
 
 
@@ -131,7 +132,7 @@ def _fit(trunk: "Checkpoint", faces: "FaceData", seed: int) -> _Fitted:
 
     from fer_train.data import PUBLIC_TEST
     from fer_train.networks.heads import CROSS_VALIDATION
-    from fer_train.transfer.folds import make_folds
+    from fer_train.transfer.folds import make_folds, tell_people
     from fer_train.transfer.linear_head import choose_decay, fit_head, trunk_features
 
     network = trunk.network()
@@ -145,11 +146,13 @@ def _fit(trunk: "Checkpoint", faces: "FaceData", seed: int) -> _Fitted:
     if len(test):
         logits = head.logits(trunk_features(network, test.images, seed)[0])
         return _Fitted(head, _metrics(logits, test, PUBLIC_TEST), decay, ())
-    notes = () if together else (
-        "a person's faces are on both sides of the cross-validation: expect less on people who are not in the data",
-    )  # fmt: skip
+    notes = []
+    if not together:
+        notes.append(f"a person's faces are on both sides of the cross-validation: {LESS}")
+    elif not tell_people(names):
+        notes.append(f"names (PERSON_NUMBER) don't tell which faces are one person's: if some are, {LESS}")
     split = f"{CROSS_VALIDATION}, {len(np.unique(folds))} folds"
-    return _Fitted(head, _metrics(logits, learned, split), decay, notes)
+    return _Fitted(head, _metrics(logits, learned, split), decay, tuple(notes))
 
 
 def _metrics(logits: "Logits", faces: "FaceData", split: str) -> dict[str, Any]:

@@ -17,6 +17,15 @@ def person_of(name: str) -> str:
     return NUMBER.sub("", PurePosixPath(name).with_suffix("").name)
 
 
+def tell_people(names: Sequence[str]) -> bool:
+    """Whether any of the names is PERSON_NUMBER, so that faces of one person can be known.
+
+    >>> tell_people(["ann_1.png", "bob_1.png"]), tell_people(["row 1", "row 2"])
+    (True, False)
+    """
+    return any(NUMBER.search(PurePosixPath(name).with_suffix("").name) for name in names)
+
+
 def make_folds(labels: Labels, names: Sequence[str]) -> tuple[Labels, bool]:
     """The fold of each face, and whether each person's faces are all in one fold.
 
