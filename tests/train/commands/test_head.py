@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from fer_train.commands.head import _names
+from fer_train.data import read_faces
 from fer_train.evaluation.metrics import softmax
 from fer_train.networks.checkpoint import load_checkpoint
 from fer_train.networks.inference import predict_logits
 from fer_train.transfer.folds import make_folds, person_of
 from fer_train.transfer.linear_head import fit_head
 
-from ..conftest import make_face, one_line, run_fer_train, write_images
+from ..conftest import encoded, make_face, one_line, run_fer_train, write_images
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,30 @@ def test_a_test_folder_measures_and_is_not_learned(trained: Path, tmp_path: Path
     assert run_fer_train("head", *arguments) == 0
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert (metrics["images"], metrics["split"], metrics["accuracy"]) == (6, "PublicTest", 0.0)
+
+
+def test_copies_are_in_one_fold_and_those_in_several_classes_are_noted(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A copied face would be its own test."""
+    root = tmp_path / "own"
+    noise = np.random.default_rng(0).integers(0, 255, (12, 48, 48), dtype=np.uint8)
+    for label in ("calm", "glad"):
+        (root / label).mkdir(parents=True)
+    for number, face in enumerate(noise):  # nothing to learn: only copies could be known again
+        for copy in "xy":
+            (root / ("calm", "glad")[number % 2] / f"{copy}{number}.png").write_bytes(encoded(face))
+    (root / "glad" / "z.png").write_bytes(encoded(noise[0]))
+    data = read_faces(root)
+    names = _names(data)
+    assert len(set(names)) == len(noise)
+    folds, together = make_folds(data.labels, names)
+    assert together
+    assert len(set(zip(folds.tolist(), names, strict=True))) == len(noise), "a fold per face and its copies"
+    checkpoint, out = trained / "run" / "best.pt", tmp_path / "run"
+    arguments = ["--data", root, "--name", "mine", "--checkpoint", checkpoint, "--out", out]
+    assert run_fer_train("head", *arguments) == 0
+    assert "note: 1 face is in more than one class: keep each in one" in capsys.readouterr().err
 
 
 def test_names_that_tell_of_nobody_are_noted(own: Path) -> None:

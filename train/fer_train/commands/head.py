@@ -138,21 +138,43 @@ def _fit(trunk: "Checkpoint", faces: "FaceData", seed: int) -> _Fitted:
     network = trunk.network()
     is_test = faces.usage == PUBLIC_TEST
     learned, test = faces.rows(~is_test), faces.rows(is_test)
-    names = [str(name) for name in (learned.names if learned.names is not None else range(len(learned)))]
+    names = _names(learned)
     folds, together = make_folds(learned.labels, names)
     features = trunk_features(network, learned.images, seed)
     decay, logits = choose_decay(features, learned.labels, folds, len(faces.classes))
     head = fit_head(features, learned.labels, len(faces.classes), decay)
     if len(test):
         logits = head.logits(trunk_features(network, test.images, seed)[0])
-        return _Fitted(head, _metrics(logits, test, PUBLIC_TEST), decay, ())
-    notes = []
+        return _Fitted(head, _metrics(logits, test, PUBLIC_TEST), decay, tuple(_twice(faces)))
+    notes = _twice(learned)
     if not together:
         notes.append(f"a person's faces are on both sides of the cross-validation: {LESS}")
     elif not tell_people(names):
         notes.append(f"names (PERSON_NUMBER) don't tell which faces are one person's: if some are, {LESS}")
     split = f"{CROSS_VALIDATION}, {len(np.unique(folds))} folds"
     return _Fitted(head, _metrics(logits, learned, split), decay, tuple(notes))
+
+
+def _names(faces: "FaceData") -> list[str]:
+    """The name of each face, for copies that of the first: so they are in one fold."""
+    from fer_train.data import fingerprints
+
+    names = map(str, faces.names if faces.names is not None else range(len(faces)))
+    first: dict[bytes, str] = {}
+    return [first.setdefault(mark, name) for mark, name in zip(fingerprints(faces.images), names, strict=True)]
+
+
+def _twice(faces: "FaceData") -> list[str]:
+    """A note if the same image has several labels, as after a copy where a move was meant."""
+    from fer_edge.sentences import counted
+    from fer_train.data import fingerprints
+
+    labels: dict[bytes, set[int]] = {}
+    for mark, label in zip(fingerprints(faces.images), faces.labels.tolist(), strict=True):
+        labels.setdefault(mark, set()).add(label)
+    several = sum(len(each) > 1 for each in labels.values())
+    verb = "is" if several == 1 else "are"
+    return [f"{counted(several, 'face')} {verb} in more than one class: keep each in one"] if several else []
 
 
 def _metrics(logits: "Logits", faces: "FaceData", split: str) -> dict[str, Any]:
@@ -194,8 +216,8 @@ def _log_result(metrics: dict[str, Any], seconds: float) -> None:
 
     low, high = metrics["accuracy_interval"]
     echo_line(
-        f"Accuracy {metrics['accuracy']:.1%} (95 % interval {low:.0%} to {high:.0%}) on {metrics['images']:,} faces, "
-        f"{metrics['split']}; {seconds:.0f} s",
+        f"Accuracy {metrics['accuracy']:.1%} (95 % interval {low:.0%} to {high:.0%}) on "
+        f"{counted(metrics['images'], 'face')}, {metrics['split']}; {seconds:.0f} s",
         err=True,
     )
     width = max(12, *map(len, metrics["per_class"]))
