@@ -244,6 +244,12 @@ def test_a_video_that_is_cut_short_gives_its_faces_and_says_what_is_missing(
     assert table(tmp_path / "faces")
 
 
+def test_sources_without_a_face_are_counted(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "gray.png").write_bytes(encoded(np.full((120, 160), 128, np.uint8)))
+    assert run_fer_train("faces", photos, tmp_path / "gray.png", "--out", tmp_path / "faces") == 0
+    assert f"note: no face was found in 1 of 6 sources, such as {tmp_path / 'gray.png'}" in capsys.readouterr().err
+
+
 def test_photos_of_a_folder_are_known_by_their_content_and_unreadable_formats_are_named(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

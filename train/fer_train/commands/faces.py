@@ -72,16 +72,18 @@ def faces(
         table = table.for_sources([file.path for file in files])
     name = detector or default_detector(detector_model)
     cutter = FaceCutter(open_detector(name, detector_model, min_face, threads=os.cpu_count() or 1), size)
-    folder, unread = FacesFolder(out), list[str]()
+    folder, unread, without = FacesFolder(out), list[str](), list[str]()
     try:
         replaced = overwrite and out.exists() and any(out.iterdir())
         before_first = functools.partial(remove_earlier, out) if replaced else None
-        left_out = _add_all(_cuts(files, cutter, every, table, unread), folder, table, before_first)
+        left_out = _add_all(_cuts(files, cutter, every, table, unread, without), folder, table, before_first)
         if table is not None and keep_aside is not None and folder.rows:
             folder.keep_aside(table.classes, keep_aside, seed)
     finally:
         if folder.rows:  # also of an interrupted run
             folder.finish()
+    if without and folder.rows:
+        log_notes((f"no face was found in {len(without):,} of {len(files):,} sources, such as {without[0]}",))
     if folder.rows or not unread:
         _report(folder, cutter, left_out, table)
     if unread:
@@ -91,16 +93,21 @@ def faces(
 
 
 def _cuts(
-    files: "Sequence[NamedSource]", cutter: "FaceCutter", every_s: float, labels: "Labels | None", unread: list[str]
-) -> Iterator["Cut"]:
-    """The faces of all files. Those that can't be read are added to `unread`, and logged."""
+    files: "Sequence[NamedSource]", cutter: "FaceCutter", every_s: float, labels: "Labels | None", unread: list[str],
+    without: list[str],
+) -> Iterator["Cut"]:  # fmt: skip
+    """The faces of all files. Those that can't be read go to `unread`, and into the log; those without to `without`."""
     from tqdm import tqdm
 
     with tqdm(total=len(files), desc="Cutting", unit=" files", disable=None) as bar:
         for file in files:
             bar.set_postfix_str(printable(Path(file.path).name))
+            has_face = False
             try:
-                yield from _cuts_of(file.path, file.name, cutter, every_s, labels)
+                for cut in _cuts_of(file.path, file.name, cutter, every_s, labels):
+                    has_face = True
+                    yield cut
+                without += [file.path] * (not has_face)
             except SourceError as error:
                 unread.append(str(error))
                 if len(files) > 1:

@@ -98,8 +98,8 @@ class Evaluation:
             voted = f"on the {more['ferplus_majority_images']} faces where one class has more than half of the votes"
             figures.append(("FER+ majority", f"{more['ferplus_majority_accuracy']:.2%} ({voted})"))
         if "ferplus_accuracy" in more:
-            voted = f"on the {more['ferplus_images']} faces where one class has the most votes"
-            figures.append(("FER+ top class", f"{more['ferplus_accuracy']:.2%} ({voted})"))
+            voted = f"on the {more['ferplus_images']} faces where one class alone has the most votes"
+            figures.append(("FER+ unique top", f"{more['ferplus_accuracy']:.2%} ({voted})"))
         return [
             *figures,
             ("macro-F1", f"{metrics['macro_f1']:.3f}"),
