@@ -104,6 +104,27 @@ def voted(faces: FaceData) -> FaceData:
     return replace(faces, votes=votes)
 
 
+@pytest.mark.parametrize("said", [{"truth": "FER+ majority labels of PublicTest"},
+                                  {"dataset": "faces.csv with FER+ majority labels"}])  # fmt: skip
+def test_a_head_on_majority_labels_is_measured_against_these(
+    checkpoint: Checkpoint, voted: FaceData, said: dict[str, str]
+) -> None:
+    head = replace(checkpoint.heads[0], **said)
+    relabeled = replace(checkpoint, heads=(head,))
+    votes = voted.votes.copy()
+    votes[-2:] = [[0, 9] + [0] * 8, [3, 3] + [0] * 8]  # happy where the label says otherwise, and a tie
+    data = replace(voted, votes=votes)
+    found, notes = find_truths(data, relabeled)
+    test = found[head.name].data.split("PublicTest")
+    expected = [*voted.split("PublicTest").labels[:-2], FER2013_CLASSES.index("happy")]
+    assert not notes
+    assert test.labels.tolist() == expected
+    assert found[head.name].description == "FER+ majority labels of PublicTest"
+    without = "accuracy of faces not measured: it learned FER+ majority labels: give "
+    assert find_truths(replace(data, votes=None), relabeled) == ({}, [f"{without}--ferplus"])
+    assert find_truths(replace(data, held_out=True), relabeled) == ({}, [f"{without}data with test faces"])
+
+
 def people_of(faces: FaceData, count: int) -> FaceData:
     """`count` test faces, all named happy, as another data set."""
     kept = faces.split("PublicTest").rows(np.arange(42) < count)

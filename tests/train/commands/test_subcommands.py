@@ -303,7 +303,10 @@ def test_training_on_ferplus_majorities_says_so_in_the_checkpoint(
     best = load_checkpoint(tmp_path / "run" / "best.pt")
     assert best.dataset == "faces.csv with FER+ majority labels"
     assert best.options["ferplus"] is False, "there is no second head"
-    assert "labels are FER+ majorities: 66 differ from the file's own" in capsys.readouterr().err
+    assert best.heads[0].truth == "FER+ majority labels of PublicTest"
+    shown = capsys.readouterr().err
+    assert "labels are FER+ majorities: 66 differ from the file's own" in shown
+    assert f"--ferplus {path}" in shown.splitlines()[-1], "the export measures against these labels, too"
 
 
 def test_resuming_with_other_classes_is_refused(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

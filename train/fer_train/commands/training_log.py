@@ -152,7 +152,7 @@ def _export_words(out: Path, given: Mapping[str, Any]) -> list[object]:
     """The words of the fer-export that calibrates and measures the run in `out` with what it was trained on."""
     words = ["fer-export", out / "best.pt", "--out", out / "model.onnx", "--quantize"]
     words += ["--calibration-data", given["data"]]
-    if given["ferplus"] is not None and given["ferplus_labels"] == "distribution":
+    if given["ferplus"] is not None:
         words += ["--ferplus", given["ferplus"]]
         words += ["--people", given["people"]] * (given["people"] is not None)
     crop = given["crop"]

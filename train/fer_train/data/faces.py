@@ -12,6 +12,7 @@ import numpy.typing as npt
 FER2013_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 FACE_SIZE = 48  # pixels per side
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"
+MAJORITY_LABELS = "FER+ majority labels"  # instead of the data set's own
 SPLITS = (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
 
 
@@ -52,7 +53,7 @@ class FaceData:
     def title(self) -> str:
         """The data set's name in checkpoints, tables and plots."""
         name = (self.path.name or self.path.resolve().name).removeprefix("kaggle:")
-        return f"{name} with FER+ majority labels" if self.relabeled else name
+        return f"{name} with {MAJORITY_LABELS}" if self.relabeled else name
 
     def rows(self, keep: npt.NDArray[np.bool_]) -> "FaceData":
         """Return the faces where `keep` (bool [N]) is true, in the same order."""

@@ -1,6 +1,7 @@
 """FER+ votes (Barsoum et al. 2016): how ten people labeled each face of FER2013."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -114,8 +115,17 @@ def _without_single_votes(votes: npt.NDArray[np.floating[Any]]) -> npt.NDArray[n
     return np.where(votes > 1, votes, 0)
 
 
-def with_majority_labels(data: FaceData) -> FaceData:
-    """Return `data` labeled by the majority of its votes, without the votes and without faces that have no majority."""
+def with_majority_labels(
+    data: FaceData, classes: Sequence[str], mapping: Mapping[str, str | None] | None = None
+) -> FaceData:
+    """Return `data` labeled by the majority of its votes, without the votes and without faces that have no majority.
+
+    classes, mapping: what the classes of `data` become, as in FaceData.class_mapping; votes for merged classes are
+    added. Without a mapping they stay.
+    """
+    if mapping:
+        index = [-1 if (to := mapping[name]) is None else classes.index(to) for name in data.classes]
+        data = replace(data, labels=np.array(index)[data.labels], classes=tuple(classes), class_mapping=dict(mapping))
     labels = majority_labels(data)
     changed, dropped = int(((labels != data.labels) & (labels >= 0)).sum()), int((labels < 0).sum())
     if dropped == len(data):

@@ -1,6 +1,5 @@
 """Load a data set in any form: recognize the form, read it, apply votes and classes, and hold out a test split."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -72,9 +71,9 @@ def read_faces(
     if classes is not None:
         mapping = resolve_choice(classes, data)
         if majority:  # votes may move a face out of a dropped class, so no face is dropped before they count
-            return with_majority_labels(_with_classes(data, tuple(classes), mapping))
+            return with_majority_labels(data, tuple(classes), mapping)
         return _note_dropped(data, relabel(data, tuple(classes), mapping))
-    return with_majority_labels(data) if majority else data
+    return with_majority_labels(data, data.classes) if majority else data
 
 
 def load_unlabeled(path: Path, skip_bad: bool = False, crop: Crop = "auto") -> UnlabeledFaces:
@@ -164,12 +163,6 @@ def _find_table(
         names = ", ".join(table.path.name for table in tables)
         raise DataError(f"{container.path} holds several CSV files of faces ({names}): name one of them")
     return tables[0] if tables else None
-
-
-def _with_classes(data: FaceData, classes: tuple[str, ...], mapping: Mapping[str, str | None]) -> FaceData:
-    """Return the same faces with new classes; their labels are invalid until votes replace them."""
-    index = [-1 if mapping[name] is None else classes.index(str(mapping[name])) for name in data.classes]
-    return replace(data, labels=np.array(index)[data.labels], classes=classes, class_mapping=dict(mapping))
 
 
 def _note_dropped(before: FaceData, after: FaceData) -> FaceData:

@@ -24,6 +24,7 @@ from fer_train.data import (
     majority_protocol,
     vote_distribution,
 )
+from fer_train.data.faces import MAJORITY_LABELS
 from fer_train.evaluation.truths import Truth
 from fer_train.networks.heads import head_name
 
@@ -146,7 +147,8 @@ def _labels_head(name: str, weight: float, data: FaceData, people: int) -> HeadT
     training, test = data.split(TRAINING), data.split(PUBLIC_TEST)
     targets = np.zeros((len(training) + people, len(data.classes)), np.float32)
     targets[np.arange(len(training)), training.labels] = 1
-    truth = Truth(f"labels of {PUBLIC_TEST}", np.arange(len(test)), test.labels)
+    labels = MAJORITY_LABELS if data.relabeled else "labels"
+    truth = Truth(f"{labels} of {PUBLIC_TEST}", np.arange(len(test)), test.labels)
     return HeadTargets(
         name, data.classes, targets, (truth,), weight, data.title, dict(data.class_mapping), is_labels=True
     )
