@@ -207,6 +207,8 @@ def test_one_person_can_not_be_split(photos: Path, tmp_path: Path, capsys: pytes
     ("damaged.png", "damaged.png can't be used: it is not an image, or is damaged"),
     ("gray.png", "nothing to write to"),
     ("empty", "empty holds no photos and no videos"),
+    ("0", "0 is a camera or another device, not a file: record a video first"),
+    ("/dev/null", "/dev/null is a camera or another device, not a file: record a video first"),
 ])  # fmt: skip
 def test_sources_without_faces_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, message: str
@@ -214,7 +216,8 @@ def test_sources_without_faces_are_refused(
     (tmp_path / "damaged.png").write_bytes(b"\x89PNG")
     (tmp_path / "gray.png").write_bytes(encoded(np.full((120, 160), 128, np.uint8)))
     (tmp_path / "empty").mkdir()
-    assert run_fer_train("faces", tmp_path / source, "--out", tmp_path / "faces") == 1
+    given = source if source == "0" else tmp_path / source
+    assert run_fer_train("faces", given, "--out", tmp_path / "faces") == 1
     assert message in one_line(capsys)
     assert not (tmp_path / "faces").exists()
 

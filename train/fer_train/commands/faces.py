@@ -121,7 +121,7 @@ def _cuts_of(source: str, name: str, cutter: "FaceCutter", every_s: float, label
     from fer_edge.media.ffmpeg_memory import own_process
     from fer_edge.sources import open_source
     from fer_train.crops.cutting import read_tiles
-    from fer_train.crops.sources import is_photo
+    from fer_train.crops.sources import RECORD_FIRST, is_photo
 
     path = Path(source)
     if path.is_dir():
@@ -136,10 +136,7 @@ def _cuts_of(source: str, name: str, cutter: "FaceCutter", every_s: float, label
     else:
         with own_process(), contextlib.closing(open_source(source)) as opened:
             if opened.live or opened.image_count is not None or opened.is_cropped:
-                raise SourceError(
-                    f"{source} is not a video, photo or folder: record a video first, for example with a phone or with "
-                    "fer-edge --camera 0 --output clip.mp4"
-                )
+                raise SourceError(f"{source} is not a video, photo or folder: {RECORD_FIRST}")
             with tqdm(total=opened.frame_count, desc=name, unit=" frames", leave=False, disable=None) as bar:
                 yield from cutter.video(opened, name, every_s, bar.update)
 

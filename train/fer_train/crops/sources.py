@@ -65,6 +65,8 @@ def _expanded(source: str, out: Path, notes: list[str]) -> list[tuple[str, str]]
     path = Path(source)
     if path.exists() and _is_inside(path, out):
         raise SourceError(f"{source} is inside of --out {out}: name another --out")
+    if kind_of(path) == "a device" or (source.isdecimal() and not path.exists()):  # never opened: cameras have a light
+        raise SourceError(f"{source} is a camera or another device, not a file: {RECORD_FIRST}")
     if not path.is_dir() or is_tiles(path):
         return [(source, path.stem if path.exists() else source.partition(":")[0])]
     earlier, no_files = list[Path](), list[Path]()
