@@ -15,9 +15,9 @@ from fer_train.crops.folder import is_faces_folder
 from fer_train.crops.names import person_of, safe_name
 
 MORE_VIDEOS = {".mpeg", ".3gp", ".wmv", ".flv", ".ogv", ".m2ts", ".mts", ".vob"}  # beside those that fer-edge expects
-WANTED = (
-    IMAGE_SUFFIXES | UNREAD_SUFFIXES | VIDEO_SUFFIXES | MORE_VIDEOS
-)  # photos that can't be read are counted and named
+# Photos that can't be read are wanted, too: they are counted and named.
+WANTED = IMAGE_SUFFIXES | UNREAD_SUFFIXES | VIDEO_SUFFIXES | MORE_VIDEOS
+RECORD_FIRST = "record a video first, for example with a phone or with fer-edge --camera 0 --output clip.mp4"
 
 
 @dataclass(frozen=True)
