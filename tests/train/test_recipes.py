@@ -258,7 +258,7 @@ def test_a_failed_run_fails_the_recipe(tmp_path: Path) -> None:
     assert failed.returncode == 1
     unknown = subprocess.run(["sh", script, tmp_path, tmp_path, "pupils"], capture_output=True, text=True, check=False)
     assert unknown.returncode == 2
-    assert "pupils is none of teachers, students, export" in unknown.stderr
+    assert "pupils is none of gate, teachers, students, export" in unknown.stderr
 
 
 LUMA = SCRIPT.with_name("luma.sh")
