@@ -14,6 +14,8 @@
 # are less noisy than FER2013's labels. The third run uses weaker augmentation, with the second network as the teacher.
 # It knows FER2013's labels; the run "heads" adds what people say, and keeps that by learning from the third network.
 # The last run has weaker augmentation again.
+# Each run keeps its last epoch: the best one of a run that starts from a trained network may be its first, by chance, and
+# then the rest is lost.
 set -eu
 stop() { # STATUS TEXT
     echo "shipped.sh: $2" >&2
@@ -49,7 +51,7 @@ train() { # NAME OPTIONS...: train, or resume
     elif [ ! -e "$run/$name/metrics.json" ]; then
         resume=--overwrite # what a first epoch left that was interrupted
     fi
-    fer-train --data "$data/fer2013.csv" --out "$run/$name" $resume "$@"
+    fer-train --data "$data/fer2013.csv" --out "$run/$name" --keep last $resume "$@"
 }
 extend() { # NAME FROM OPTIONS...: start from the weights of the run FROM, which is also the teacher
     name=$1 from=$run/$2/best.pt

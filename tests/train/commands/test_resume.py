@@ -72,6 +72,21 @@ def test_added_epochs_keep_the_options_and_tell_the_schedule(
     assert "All 3 epochs are trained" in capsys.readouterr().err
 
 
+def test_a_run_that_keeps_its_last_epoch_goes_on_doing_so(
+    faces_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    own = [*OWN, "--keep", "last", "--patience", 1]
+    assert fer_train("--data", faces_csv, "--out", out, *own, "--lr", 1e-9) == 0  # no epoch is better than the first
+    assert re.search(r"^Last epoch 2: ", capsys.readouterr().err, re.MULTILINE)
+    assert load_checkpoint(out / "best.pt").metrics["epoch"] == 2
+    assert fer_train("--data", faces_csv, "--out", out, "--resume", "--epochs", 4) == 0
+    ended = len(state(out)["history"])
+    assert load_checkpoint(out / "best.pt").metrics["epoch"] == ended > 2
+    assert fer_train("--data", faces_csv, "--out", out, "--resume", "--keep", "best") == 2
+    assert "has --keep last" in one_line(capsys)
+
+
 @pytest.mark.parametrize(("options", "named"), [
     (["--lr", 0.02], "--lr 0.013"),
     (["--epochs", 1], "--epochs 2, which may only grow"),

@@ -55,14 +55,20 @@ def test_a_resumed_run_equals_an_uninterrupted_one(uninterrupted: Trainer, data:
     assert best.metrics == expected.metrics
 
 
-def test_a_worse_epoch_does_not_replace_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("keep", "kept"), [("best", 2), ("last", 3)])
+def test_the_best_epoch_is_kept_or_the_last(
+    keep: str, kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = face_data(train=1, test=2)
     right = torch.eye(7).repeat(2, 1) * 5
     answers = [right.roll(1, 0), right, right.roll(2, 0)]  # all wrong, all right, all wrong
     monkeypatch.setattr(training, "predict_logits", lambda *_: answers.pop(0))
-    trainer = run(data, replace(OPTIONS, epochs=3), tmp_path)
+    trainer = run(data, replace(OPTIONS, epochs=3, keep=keep), tmp_path)
     assert [record.test_accuracy for record in trainer.history] == [0, 1, 0]
-    assert load_checkpoint(tmp_path / "best.pt").metrics["epoch"] == 2
+    assert trainer.best_accuracy == 1
+    best = load_checkpoint(tmp_path / "best.pt")
+    assert best.metrics["epoch"] == kept
+    assert same_tensors(best.state_dict, trainer.average.state_dict()) == (kept == 3)
 
 
 def test_every_epoch_has_every_face_once_in_a_different_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

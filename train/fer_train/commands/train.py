@@ -46,6 +46,8 @@ RESULT_FILES = ("best.pt", "last.pt", "metrics.json", "history.csv", "report.htm
 @data_options.skip_bad_rows
 @data_options.crop
 @add_training_options
+@click.option("--keep", type=click.Choice(["best", "last"]), default="best",
+              help="The epoch that best.pt holds: the best on the test faces, or the last, which no test face chooses.")
 @click.option("--save-every", type=click.IntRange(1), metavar="N", default=1,
               help="Save the state for --resume every N epochs.")
 @click.option("--tensorboard", is_flag=True, help="Also write DIR/tensorboard (needs the extra [tensorboard]).")

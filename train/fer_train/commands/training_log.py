@@ -106,10 +106,10 @@ def run_with_progress(trainer: "Trainer", board: "Board") -> None:
 
 def log_stop(trainer: "Trainer") -> None:
     """Print how far an interrupted run got, and where --resume continues."""
-    done, every = len(trainer.history), trainer.options.save_every
+    done, every, kept = len(trainer.history), trainer.options.save_every, trainer.options.keep
     saved = done - done % every
     _log(
-        f"Stopped after {done} of {trainer.options.epochs} epochs; {trainer.out} holds the best of them, "
+        f"Stopped after {done} of {trainer.options.epochs} epochs; {trainer.out} holds the {kept} of them, "
         + (f"--resume continues after epoch {saved}" if saved else "no state for --resume was saved yet")
     )
 
@@ -121,7 +121,7 @@ def log_early_stop(trainer: "Trainer") -> None:
 
 
 def log_result(trainer: "Trainer", given: Mapping[str, Any]) -> None:
-    """Print the best epoch's metrics and the command that exports it. given: the values of the command line."""
+    """Print the kept epoch's metrics and the command that exports it. given: the values of the command line."""
     from fer_edge.sentences import counted
     from fer_train.evaluation.metrics import recall_text
     from fer_train.networks.checkpoint import load_checkpoint
@@ -136,7 +136,8 @@ def log_result(trainer: "Trainer", given: Mapping[str, Any]) -> None:
                 f"calibration error {truth['ece']:.3f}"
             )
     _log(
-        f"Best epoch {metrics['epoch']}: {metrics['split']} accuracy {metrics['accuracy']:.2%} "
+        f"{trainer.options.keep.capitalize()} epoch {metrics['epoch']}: "
+        f"{metrics['split']} accuracy {metrics['accuracy']:.2%} "
         f"({metrics['accuracy_deduplicated']:.2%} on faces that are not in training), "
         f"macro-F1 {metrics['macro_f1']:.3f}, calibration error {metrics['ece']:.3f}"
     )

@@ -14,8 +14,8 @@ from fer_train.training.history import EpochRecord
 FEW_EPOCHS = 12  # up to this many, a dot marks every epoch
 
 
-def plot_curves(history: Sequence[EpochRecord], path: Path) -> None:
-    """Plot loss and accuracy per epoch, training and test, with the best epoch marked, to a PNG at `path`."""
+def plot_curves(history: Sequence[EpochRecord], kept: int, path: Path) -> None:
+    """Plot loss and accuracy per epoch, training and test, to a PNG at `path`; the epoch numbered `kept` is marked."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [record.epoch for record in history]
@@ -25,9 +25,9 @@ def plot_curves(history: Sequence[EpochRecord], path: Path) -> None:
     left.plot(epochs, [r.test_loss for r in history], label=f"{PUBLIC_TEST} (cross-entropy)", **test)
     right.plot(epochs, [100 * r.train_accuracy for r in history], label="training (augmented faces)", **train)
     right.plot(epochs, [100 * r.test_accuracy for r in history], label=PUBLIC_TEST, **test)
-    best = max(history, key=lambda record: record.test_accuracy)
-    label = f"best: {100 * best.test_accuracy:.2f} % in epoch {best.epoch}"
-    right.plot(best.epoch, 100 * best.test_accuracy, "*", color="black", markersize=11, linestyle="", label=label)
+    accuracy = 100 * next(record.test_accuracy for record in history if record.epoch == kept)
+    label = f"kept: {accuracy:.2f} % in epoch {kept}"
+    right.plot(kept, accuracy, "*", color="black", markersize=11, linestyle="", label=label)
     left.set(ylabel="loss", title="Loss")
     right.set(ylabel="accuracy (%)", title="Accuracy")
     for axes in (left, right):

@@ -32,7 +32,7 @@ def write_run(faces: FaceData, trainer: "Trainer") -> None:
         }
     write_json(out / "metrics.json", metrics)
     write_history(trainer.history, out / "history.csv")
-    plot_curves(trainer.history, out / "curves.png")
+    plot_curves(trainer.history, best.metrics["epoch"], out / "curves.png")
     plot_classes(faces, out / "classes.png")
     plot_samples(faces, out / "samples.png")
     predictor = CheckpointPredictor(out / "best.pt", device=trainer.options.device, amp=trainer.options.amp)

@@ -8,6 +8,7 @@ from fer_train.networks import Recipe
 from fer_train.training.augment import Augmentation
 
 STORED_NAMES = {"quantized": "quantised"}  # field -> its key in best.pt, last.pt and metrics.json
+ADDED = {"extended": (), "keep": "best"}  # fields that earlier files lack, with their defaults
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class TrainOptions:
     distill_weight: weight of the teachers' loss, 0 to 1; the labels' loss has the remaining weight. Used with teachers.
     distill_temperature: divides the logits of student and teachers (Hinton et al. 2015).
     patience: stop after this many epochs without a better one; 0: never.
+    keep: "best", the epoch that best.pt holds has the best test accuracy; "last": no test face chooses it.
     save_every: epochs between two versions of last.pt.
     quantized: train and test with int8's rounding (quantization-aware training).
     init: SHA-256 of the file that the initial weights came from, or "".
@@ -57,6 +59,7 @@ class TrainOptions:
     distill_weight: float = 0.9
     distill_temperature: float = 3.0
     patience: int = 0
+    keep: str = "best"
     save_every: int = 1
     quantized: bool = False
     init: str = ""
@@ -65,10 +68,10 @@ class TrainOptions:
     def to_dict(self) -> dict[str, Any]:
         """The options as files store them: nested dictionaries by field name, or by STORED_NAMES.
 
-        `extended` is left out where no epochs were added.
+        What was added later is left out where it has its default, so that runs from before it can be resumed.
         """
         stored = {STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
-        return {name: value for name, value in stored.items() if name != "extended" or value}
+        return {name: value for name, value in stored.items() if name not in ADDED or value != ADDED[name]}
 
     def with_epochs(self, epochs: int) -> "TrainOptions":
         """The options of the same run continued to `epochs`; ValueError if these are not more.

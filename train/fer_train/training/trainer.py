@@ -120,17 +120,16 @@ class Trainer:
         return 0 < self.options.patience <= len(accuracies) - 1 - since and len(accuracies) < self.options.epochs
 
     def run(self, on_step: StepCallback, on_epoch: EpochCallback) -> None:
-        """Train the remaining epochs. Writes best.pt after each best epoch, last.pt every `save_every` epochs.
+        """Train the remaining epochs. Writes best.pt after each epoch to keep, last.pt every `save_every` epochs.
 
         Raises ModelError if a loss is not finite, OutputError if a file can't be written.
         """
         while not self.is_done:
             record, test_logits = self._epoch(on_step)
             is_best = record.test_accuracy > self.best_accuracy
-            if is_best:
-                if self.rank.is_first:
-                    save_checkpoint(self._checkpoint(test_logits, record.epoch), self.out / "best.pt")
-                self.best_accuracy = record.test_accuracy
+            self.best_accuracy = max(self.best_accuracy, record.test_accuracy)
+            if self.rank.is_first and (is_best or self.options.keep == "last"):
+                save_checkpoint(self._checkpoint(test_logits, record.epoch), self.out / "best.pt")
             self.history.append(record)
             if self.rank.is_first and (self.is_done or record.epoch % self.options.save_every == 0):
                 save_state(self, self.out / "last.pt")
