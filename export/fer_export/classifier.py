@@ -94,10 +94,12 @@ class ClassifierExport(ExportJob):
         for name in options.min_confidence:
             self.checkpoint.head(name or None)
         self.network = self.checkpoint.network()
-        self.heads = head_figures(self.checkpoint)
+        self.heads = head_figures(self.checkpoint, names_heads := bool(options.heads))
         self.notes: list[str] = []
         self.data = None if options.data is None else self._load(options.data)
-        contract = classifier_contract(self.checkpoint, sha256_of(options.checkpoint), options.min_confidence)
+        contract = classifier_contract(
+            self.checkpoint, sha256_of(options.checkpoint), options.min_confidence, names_heads=names_heads
+        )
         self.contracts = dict.fromkeys(self.outputs.models, contract)
         self.calibration: Calibration | None = None
 

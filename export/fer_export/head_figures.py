@@ -19,10 +19,10 @@ from fer_train.networks.heads import Head
 class HeadFigures:
     """One head: where its answers are, what it is measured against, and what was measured.
 
-    name: None for a network with a single head, whose file does not know heads. place: among the heads. output: of
-    the graph, with these `columns` of the network's logits. truth: None if the data has none. scores: by precision,
-    accuracy and calibration against each part of the truth. agreement: of int8 with fp32. accuracy: by precision, over
-    all of the truth.
+    name: None for a network with a single head that nobody named, whose file lists no heads. place: among the heads.
+    output: of the graph, with these `columns` of the network's logits. truth: None if the data has none. scores: by
+    precision, accuracy and calibration against each part of the truth. agreement: of int8 with fp32. accuracy: by
+    precision, over all of the truth.
     """
 
     head: Head
@@ -76,10 +76,10 @@ class HeadFigures:
         }
 
 
-def head_figures(checkpoint: Checkpoint) -> Sequence[HeadFigures]:
-    """An empty entry per head of the checkpoint."""
-    heads, single = checkpoint.heads, len(checkpoint.heads) == 1
+def head_figures(checkpoint: Checkpoint, names_heads: bool = False) -> Sequence[HeadFigures]:
+    """An empty entry per head of the checkpoint. names_heads: as of classifier_contract."""
+    heads, has_names = checkpoint.heads, names_heads or len(checkpoint.heads) > 1
     return [
-        HeadFigures(head, None if single else head.name, place, output, checkpoint.columns(head.name))
+        HeadFigures(head, head.name if has_names else None, place, output, checkpoint.columns(head.name))
         for place, (head, output) in enumerate(zip(heads, output_names(heads), strict=True))
     ]

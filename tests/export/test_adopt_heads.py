@@ -116,7 +116,7 @@ def test_every_head_of_an_adopted_file_is_shown_and_scored(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda heads: heads.reverse(), "is not what its first head, calm, has"),
+        (lambda heads: heads.reverse(), "is not that of its first head, calm"),
         (lambda heads: heads[1].update(output="best"), "its outputs are smile, calm, but its contract has the heads"),
         (lambda heads: heads[1].update(temperature=-1), "temperature of the head 'calm' can't be -1"),
     ],

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from fer_edge.errors import DataError
+from fer_edge.errors import ContractError, DataError
 from fer_edge.network.classifier import Classifier
 from fer_export.checks.truths import find_truths, labeled_by_votes
 from fer_export.cli import ThresholdsType
@@ -70,6 +70,26 @@ def test_a_head_that_has_learned_from_all_faces_keeps_its_cross_validated_accura
     save_checkpoint(learned, tmp_path / "best.pt")
     assert fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx").code == 0
     assert Classifier(tmp_path / "m.onnx").contract.accuracy == metrics
+
+
+def test_a_file_knows_the_name_of_its_single_head_if_that_was_chosen(
+    several: Checkpoint, checkpoint: Checkpoint, faces_csv: Path, fer_export: Callable, tmp_path: Path
+) -> None:
+    for file, model, named in (("own", several, ["--head", "own"]), ("one", checkpoint, ["--head", "faces"]),
+                               ("plain", checkpoint, [])):  # fmt: skip
+        save_checkpoint(model, tmp_path / f"{file}.pt")
+        assert fer_export(tmp_path / f"{file}.pt", "--out", tmp_path / f"{file}.onnx", *named).code == 0
+    own, plain = (Classifier(tmp_path / f"{file}.onnx") for file in ("own", "plain"))
+    assert [(head.name, head.output) for head in own.contract.heads] == [("own", "probabilities")]
+    assert Classifier(tmp_path / "own.onnx", head="own").labels == own.labels == ("focused", "bored")
+    assert "heads" not in json.loads((tmp_path / "own.export.json").read_text())
+    with pytest.raises(ContractError, match="no head 'faces': choose one of own"):
+        Classifier(tmp_path / "own.onnx", head="faces")
+    assert plain.contract.heads == (), "files without --head stay as they were"
+    compared = fer_export("compare", tmp_path / "one.onnx", tmp_path / "plain.onnx", "--data", faces_csv)
+    assert compared.code == 0 and "100.00" in compared.stdout
+    scored = fer_export("evaluate", tmp_path / "one.onnx", "--head", "faces", "--data", faces_csv)
+    assert scored.code == 0, scored.stderr
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from fer_train.commands.faces import faces
 from fer_train.commands.head import head
 from fer_train.commands.predict import predict
 from fer_train.commands.scenes import scenes
-from fer_train.commands.search import search
+from fer_train.commands.search.command import search
 from fer_train.commands.summary import summary
 from fer_train.commands.train import train
 

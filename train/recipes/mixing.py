@@ -1,9 +1,9 @@
-"""How right are two networks together? Teachers are worth their training only if they know more than each alone.
+"""How accurate are two networks together? Teachers are worth training only if they beat each network alone.
 
     python train/recipes/mixing.py FIRST SECOND --data fer2013.csv --ferplus fer2013new.csv
 
 Each head that both have is measured on PublicTest: `fer2013` against the labels, the others against FER+'s majorities.
-The best share of SECOND is chosen on the same faces, so that its accuracy flatters a little; half and half does not.
+The best share of SECOND is chosen on the same faces, so its accuracy is optimistic; that of half and half is not.
 """
 
 from collections.abc import Sequence

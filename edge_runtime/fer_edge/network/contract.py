@@ -353,7 +353,7 @@ def _fault_of_heads(contract: Contract) -> str | None:
         return "two heads have one name, or one output"
     for name in ("labels", "temperature"):
         if getattr(contract, name) != getattr(heads[0], name):
-            return f"{name} {getattr(contract, name)!r:.80} is not what its first head, {heads[0].name}, has"
+            return f"{name} {getattr(contract, name)!r:.80} is not that of its first head, {heads[0].name}"
     return "a detector has heads" if contract.kind != "classifier" else None
 
 

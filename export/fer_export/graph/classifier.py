@@ -51,11 +51,16 @@ def head_output(name: str) -> str:
 
 
 def classifier_contract(
-    checkpoint: Checkpoint, checkpoint_sha256: str, min_confidence: Mapping[str, float] | None = None
+    checkpoint: Checkpoint,
+    checkpoint_sha256: str,
+    min_confidence: Mapping[str, float] | None = None,
+    *,
+    names_heads: bool = False,
 ) -> Contract:
     """The contract of a file made from `checkpoint`, without accuracies that are measured later.
 
     min_confidence: by head, "" for all others; the checkpoint's for a head that is not named.
+    names_heads: whether the contract lists a single head, too, so that fer-edge knows its name.
     """
     given = min_confidence or {}
     thresholds = [given.get(head.name, given.get("", head.min_confidence)) for head in checkpoint.heads]
@@ -70,7 +75,7 @@ def classifier_contract(
         checkpoint_sha256=checkpoint_sha256,
         class_mapping=dict(checkpoint.class_mapping),
     )
-    if len(checkpoint.heads) == 1:
+    if len(checkpoint.heads) == 1 and not names_heads:
         return replace(contract, accuracy=_cross_validated(checkpoint.heads[0]))
     heads = [
         contracts.Head(

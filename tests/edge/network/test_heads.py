@@ -124,7 +124,7 @@ def test_the_head_and_the_field_at_fault_are_named(contract: Contract) -> None:
 
 def test_a_first_head_with_other_labels_than_the_contract_is_refused(contract: Contract) -> None:
     heads = [_good(("calm", "sad"))]
-    with pytest.raises(ContractError, match=r"labels .* is not what its first head, people, has"):
+    with pytest.raises(ContractError, match=r"labels .* is not that of its first head, people"):
         parse_contract(json.dumps(json.loads(contract.to_json()) | {"heads": heads}), "m.onnx")
 
 

@@ -102,9 +102,9 @@ def test_copies_are_in_one_fold_and_those_in_several_classes_are_noted(
     assert "note: 1 face is in more than one class: keep each in one" in capsys.readouterr().err
 
 
-def test_names_that_tell_of_nobody_are_noted(own: Path) -> None:
+def test_names_without_people_are_noted(own: Path) -> None:
     report = html.unescape((own / "run" / "report.html").read_text(encoding="utf-8"))
-    assert "names (PERSON_NUMBER) don't tell which faces are one person's: if some are, expect less on" in report
+    assert "no file is named PERSON_NUMBER: if several faces are one person's, expect less on people" in report
 
 
 def test_faces_of_one_person_are_noted_in_the_report_too(
@@ -143,7 +143,8 @@ def test_a_person_is_in_one_fold() -> None:
     labels = np.repeat([0, 1], 22)
     folds, together = make_folds(labels, names)
     assert together and set(folds) == set(range(5))
-    folds_of = {person: {int(fold) for fold, name in zip(folds, names, strict=True) if person_of(name) == person}
+    owners = [person_of(Path(name).stem) for name in names]
+    folds_of = {person: {int(fold) for fold, owner in zip(folds, owners, strict=True) if owner == person}
                 for person in "pqrstuvwxyz"}  # fmt: skip
     assert all(len(each) == 1 for each in folds_of.values())
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -165,8 +166,30 @@ def test_other_faces_are_refused(
     assert {file: file.read_bytes() for file in copy.iterdir()} == before
 
 
-def test_a_run_from_before_last_pt_held_a_hash_of_its_faces_resumes(copy: Path, faces_csv: Path) -> None:
-    torch.save({name: value for name, value in state(copy).items() if name != "faces"}, copy / "last.pt")
+def test_other_unlabeled_faces_are_refused(
+    finished: Path, faces_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("some", "moved", "other"):
+        images = np.random.default_rng(name == "other").integers(0, 256, (4, 48, 48), dtype=np.uint8)
+        np.savez(tmp_path / f"{name}.npz", images=images)
+    words = ["--data", faces_csv, "--out", tmp_path / "run"]
+    teacher = ["--teacher", finished / "best.pt", "--unlabeled"]
+    assert fer_train(*words, *OWN, "--epochs", 1, *teacher, tmp_path / "some.npz") == 0
+    capsys.readouterr()
+    assert fer_train(*words, "--resume", "--epochs", 2, "--unlabeled", tmp_path / "other.npz") == 1
+    assert "was trained on other unlabeled faces (as many, but not the same ones" in one_line(capsys)
+    assert fer_train(*words, "--resume", "--epochs", 2, "--unlabeled", tmp_path / "moved.npz") == 0
+
+
+def test_a_state_without_heads_is_damaged(copy: Path, faces_csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(state(copy) | {"heads": {}}, copy / "last.pt")
+    assert fer_train("--data", faces_csv, "--out", copy, "--resume") == 1
+    assert "last.pt was trained with other heads" in one_line(capsys)
+
+
+def test_a_run_from_before_last_pt_held_hashes_of_its_faces_resumes(copy: Path, faces_csv: Path) -> None:
+    hashes = ("faces", "unlabelled_faces")
+    torch.save({name: value for name, value in state(copy).items() if name not in hashes}, copy / "last.pt")
     assert fer_train("--data", faces_csv, "--out", copy, "--resume") == 0
 
 

@@ -12,7 +12,8 @@ import click
 import pytest
 
 from fer_edge.errors import FerError
-from fer_train.commands.search import Range, _open_study, _sqlite_url, parse_range, with_values
+from fer_train.commands.search.space import Range, parse_range, with_values
+from fer_train.commands.search.study import open_study, sqlite_url
 from fer_train.data import FERPLUS_COLUMNS
 from fer_train.networks.checkpoint import load_checkpoint
 
@@ -171,7 +172,7 @@ def test_a_study_lies_in_its_folder_whatever_its_name(
     monkeypatch.chdir(tmp_path)
     for folder in (Path(name), tmp_path / f"{name}2"):
         folder.mkdir()
-        with _open_study(_sqlite_url(folder / "study.db"), "name", 0) as study:
+        with open_study(sqlite_url(folder / "study.db"), "name", 0) as study:
             study.add_trial(optuna.trial.create_trial(value=1.0))
         assert (folder / "study.db").is_file()
         if sys.platform == "linux":
@@ -182,4 +183,4 @@ def test_a_study_lies_in_its_folder_whatever_its_name(
 @pytest.mark.parametrize("name", ["a?b=c", "100%41", os.fsdecode(b"caf\xe9")])
 def test_a_study_lies_in_no_other_folder_than_its_own(name: str) -> None:
     with pytest.raises(FerError, match="can't hold a study: name an --out of UTF-8"):
-        _sqlite_url(Path(name, "study.db"))
+        sqlite_url(Path(name, "study.db"))

@@ -14,6 +14,7 @@ from fer_edge.detectors import open_detector
 from fer_edge.framing import crop, to_gray
 from fer_edge.guards.locks import OutputLock
 from fer_edge.opencv import cv2
+from fer_train.crops.sources import find_sources
 from fer_train.data import PUBLIC_TEST, TRAINING, load_faces, read_faces
 from fer_train.transfer.folds import person_of
 
@@ -285,7 +286,19 @@ def test_files_of_one_name_stay_apart_and_a_file_that_is_named_twice_is_read_onc
         ("unsorted/me_1.png", "me"), ("unsorted/me-2_1.png", "me-2"),
     ]  # fmt: skip
     assert "note: 1 source named twice: each is read once" in capsys.readouterr().err
-    assert [person_of(PurePosixPath(row["file"]).name) for row in rows] == ["me", "me-2"], "as the head takes them"
+    assert [person_of(PurePosixPath(row["file"]).stem) for row in rows] == ["me", "me-2"], "as the head takes them"
+
+
+def test_names_of_sources_are_unique_whatever_is_named(tmp_path: Path) -> None:
+    for folder in "abcd":
+        (tmp_path / folder).mkdir()
+    files = [tmp_path / name for name in ("a/me_1.mp4", "b/ME_1.mp4", "c/me-2_1.mp4", "d/me_1.mp4", "a/me.mp4")]
+    for file in files:
+        file.touch()
+    url = f"https://host/clip.mp4?token={'x' * 300}"
+    sources, notes = find_sources([*map(str, files), url], tmp_path / "out")
+    assert [source.name for source in sources] == ["me_1", "ME-2_1", "me-2-2_1", "me-3_1", "me", "https"]
+    assert notes == ()
 
 
 @pytest.mark.parametrize(("rows", "emotions"), [
@@ -414,6 +427,9 @@ def test_every_frame_of_a_gif_counts_and_other_animations_say_that_theirs_do_not
         ("clip.png", ""), ("without-suffix_1_0000000.png", "0.000"), ("without-suffix_1_0001000.png", "1.000"),
     ]  # fmt: skip
     assert f"note: {tmp_path / 'clip.webp'}: the first of its 2 images is used" in capsys.readouterr().err
+    (tmp_path / "clip-2.webp").write_bytes((tmp_path / "clip.webp").read_bytes())
+    assert run_fer_train("faces", *tmp_path.glob("*.webp"), "--out", tmp_path / "more") == 0
+    assert ".webp and 1 more: the first of its 2 images is used" in capsys.readouterr().err, "a line per kind"
 
 
 def test_linked_folders_are_searched_once_and_what_is_no_file_is_named(
@@ -424,9 +440,8 @@ def test_linked_folders_are_searched_once_and_what_is_no_file_is_named(
     (folder / "linked").symlink_to(photos)
     (folder / "below" / "circle").symlink_to(folder)
     (folder / "dead.jpg").symlink_to(tmp_path / "nothing")
-    os.mkfifo(folder / "pipe.mp4")
+    os.mkfifo(folder / "below" / "pipe.mp4")
     assert run_fer_train("faces", folder, "--out", tmp_path / "faces") == 0
     assert len(table(tmp_path / "faces")) == len(SCENES)
     said = capsys.readouterr().err
-    assert f"note: {folder / 'dead.jpg'} is a link to nothing, not a file: it is not read" in said
-    assert f"note: {folder / 'pipe.mp4'} is a pipe, not a file: it is not read" in said
+    assert f"note: 2 entries not read, such as {folder / 'below' / 'pipe.mp4'}: it is a pipe" in said

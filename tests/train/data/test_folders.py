@@ -66,11 +66,15 @@ def test_split_folders_are_recognized_by_name(
     }
 
 
-def test_a_note_says_that_test_chooses_the_epoch(tmp_path: Path) -> None:
+def test_a_note_says_that_test_chooses_the_epoch_of_a_training(tmp_path: Path) -> None:
     write_images(tmp_path / "train", ("happy", "sad"))
     write_images(tmp_path / "test", ("happy", "sad"), seed=1)
-    (note,) = load_faces(tmp_path).notes
-    assert note.startswith("test/ is used as PublicTest, which chooses the best epoch")
+    data = load_faces(tmp_path)
+    assert data.notes == ("test/ is used as PublicTest",), "commands that train nothing choose no epoch"
+    chooses = "test/ chooses the best epoch: add validation/ to keep test/ unseen"
+    assert check_trainable(data.rows(data.labels >= 0)).notes == (*data.notes, chooses)
+    write_images(tmp_path / "validation", ("happy", "sad"), seed=2)
+    assert check_trainable(load_faces(tmp_path)).notes == ()
 
 
 def test_custom_classes_keep_their_names_and_a_fifth_is_held_out(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The commands of fer-train, one file each. They parse options, call the other folders and log to stderr.
+"""The commands of fer-train, one file each, and a folder for search. They parse options, call others and log to stderr.
 
 train, faces, head, scenes, detector, evaluate, predict, summary, convert and search are commands. Shared by them:
 

@@ -11,7 +11,7 @@ from fer_train.class_choice import HELP, METAVAR, ClassesType
 
 
 class _GivenPath(click.Path):
-    """A path. An empty one, as of a shell variable that is not set, would mean the current folder."""
+    """A path that is not empty: an unset shell variable would otherwise name the current folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value):
@@ -20,7 +20,7 @@ class _GivenPath(click.Path):
 
 
 class FiniteRange(click.FloatRange):
-    """A number in a range. click's own takes nan for one, which lies in every range, and inf."""
+    """A finite number in a range. click's FloatRange takes nan in every range, and inf in open ones."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)

@@ -121,17 +121,17 @@ def _cuts_of(source: str, name: str, cutter: "FaceCutter", every_s: float, label
     from fer_edge.media.ffmpeg_memory import own_process
     from fer_edge.sources import open_source
     from fer_train.crops.cutting import read_tiles
-    from fer_train.crops.sources import RECORD_FIRST, is_photo
+    from fer_train.crops.sources import RECORD_FIRST, exists, is_photo
 
     path = Path(source)
-    if path.is_dir():
+    if exists(source) and path.is_dir():
         tiles = read_tiles(path)
         wanted = [tile for tile in tiles.images if labels is None or labels.knows(tile)]
         for tile in tqdm(wanted, desc="Tiles", unit=" tiles", leave=False, disable=None):
             cut = cutter.tile(tiles.images[tile], tile, tile)
             if cut is not None:
                 yield cut
-    elif path.is_file() and is_photo(path):
+    elif exists(source) and path.is_file() and is_photo(path):
         yield from cutter.photo(path, name)
     else:
         with own_process(), contextlib.closing(open_source(source)) as opened:
@@ -169,7 +169,11 @@ def _report(folder: "FacesFolder", cutter: "FaceCutter", left_out: int, labels: 
         if left_out:
             reason = f"no row of --labels names one of the {counted(left_out, 'face')} that were found"
         raise DataError(f"nothing to write to {folder.path}: {reason}")
-    notes = cutter.notes + [small] * bool(cutter.small)
+    notes = [
+        f"{files[0]}{f' and {len(files) - 1:,} more' if len(files) > 1 else ''}: {note}"
+        for note, files in cutter.notes.items()
+    ]
+    notes += [small] * bool(cutter.small)
     if left_out:
         notes.append(f"{counted(left_out, 'face')} without a label left out")
     log_notes(tuple(notes))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RESULTS = ("best.pt", "metrics.json", "confusion.png", "report.html")
 CHECKPOINT = Path("models/checkpoints/fer2013.pt")  # of the shipped network, in the repository
 MIN_FACES = 4  # of a class: two to learn from in each of two folds
-LESS = "expect less on people who are not in the data"
+EXPECT_LESS = "expect less on people who are not in the data"
 FEW_FACES = 40  # below, the interval of the accuracy is wide
 
 
@@ -132,7 +132,7 @@ def _fit(trunk: "Checkpoint", faces: "FaceData", seed: int) -> _Fitted:
 
     from fer_train.data import PUBLIC_TEST
     from fer_train.networks.heads import CROSS_VALIDATION
-    from fer_train.transfer.folds import make_folds, tell_people
+    from fer_train.transfer.folds import make_folds, name_people
     from fer_train.transfer.linear_head import choose_decay, fit_head, trunk_features
 
     network = trunk.network()
@@ -145,18 +145,18 @@ def _fit(trunk: "Checkpoint", faces: "FaceData", seed: int) -> _Fitted:
     head = fit_head(features, learned.labels, len(faces.classes), decay)
     if len(test):
         logits = head.logits(trunk_features(network, test.images, seed)[0])
-        return _Fitted(head, _metrics(logits, test, PUBLIC_TEST), decay, tuple(_twice(faces)))
-    notes = _twice(learned)
+        return _Fitted(head, _metrics(logits, test, PUBLIC_TEST), decay, tuple(_ambiguous(faces)))
+    notes = _ambiguous(learned)
     if not together:
-        notes.append(f"a person's faces are on both sides of the cross-validation: {LESS}")
-    elif not tell_people(names):
-        notes.append(f"names (PERSON_NUMBER) don't tell which faces are one person's: if some are, {LESS}")
+        notes.append(f"a person's faces are on both sides of the cross-validation: {EXPECT_LESS}")
+    elif not name_people(names):
+        notes.append(f"no file is named PERSON_NUMBER: if several faces are one person's, {EXPECT_LESS}")
     split = f"{CROSS_VALIDATION}, {len(np.unique(folds))} folds"
     return _Fitted(head, _metrics(logits, learned, split), decay, tuple(notes))
 
 
 def _names(faces: "FaceData") -> list[str]:
-    """The name of each face, for copies that of the first: so they are in one fold."""
+    """The name of each face. Copies get the name of the first, so that they are in one fold."""
     from fer_train.data import fingerprints
 
     names = map(str, faces.names if faces.names is not None else range(len(faces)))
@@ -164,8 +164,8 @@ def _names(faces: "FaceData") -> list[str]:
     return [first.setdefault(mark, name) for mark, name in zip(fingerprints(faces.images), names, strict=True)]
 
 
-def _twice(faces: "FaceData") -> list[str]:
-    """A note if the same image has several labels, as after a copy where a move was meant."""
+def _ambiguous(faces: "FaceData") -> list[str]:
+    """A note if the same image has several labels, for example because it was copied instead of moved."""
     from fer_edge.sentences import counted
     from fer_train.data import fingerprints
 

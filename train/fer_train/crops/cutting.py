@@ -16,8 +16,8 @@ from fer_edge.pipeline.options import Schedule
 from fer_edge.sources.base import Source
 from fer_edge.sources.images import load_image
 from fer_edge.tracking.tracker import FaceTracker
-from fer_train.crops.names import person_of
 from fer_train.detection.synthesis.tiles import TILE_PX, load_tiles
+from fer_train.transfer.folds import person_of
 
 DETECT_HZ = 10.0  # in videos: often enough to track every face
 MIN_CUT_PX = 48  # smaller faces are enlarged to the size that networks see
@@ -50,14 +50,14 @@ class Cut:
 class FaceCutter:
     """Cuts faces with one detector; `small` counts the faces that were left out because they are small.
 
-    notes: what was done to a photo, such as reading it at a part of its size, one sentence each.
+    notes: what was done to photos, such as reading one at a part of its size, and the photos it was done to.
     size: longest side of a cut face in pixels; smaller faces keep their own size, but at least 48 pixels.
     """
 
     def __init__(self, detector: SourceDetector, size: int) -> None:
         self._detector, self._size = detector, size
         self.small = 0
-        self.notes: list[str] = []
+        self.notes: dict[str, list[Path]] = {}
 
     def photo(self, file: Path, name: str) -> list[Cut]:
         """The faces of a photo, the largest first; SourceError if the file can't be read."""
@@ -65,7 +65,8 @@ class FaceCutter:
             picture = load_image(file, MAX_DATA_DECODING_BYTES)
         except ValueError as error:
             raise SourceError(f"{file} can't be used: {error}") from error
-        self.notes += [f"{file}: {picture.note}"] * bool(picture.note)
+        if picture.note:
+            self.notes.setdefault(picture.note, []).append(file)
         image = picture.image
         found = self._detector.search(self._searched(image))
         self.small += len(found.left_out.small)

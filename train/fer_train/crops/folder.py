@@ -15,10 +15,10 @@ from fer_train.crops.cutting import Cut
 from fer_train.crops.names import safe_name
 from fer_train.crops.people import keep_aside
 from fer_train.crops.sheet import FACES_PER_SHEET, draw_sheet, thumbnail
-from fer_train.data.folders import CONTACT_SHEET, FACES_TABLE, UNSORTED
+from fer_train.data.folders import CONTACT_SHEET, UNSORTED
+from fer_train.data.folders import FACES_TABLE as TABLE
 from fer_train.result_folder import check_can_write, check_is_folder
 
-TABLE = FACES_TABLE
 SHEETS = CONTACT_SHEET + "{:03}.png"
 COLUMNS = ("number", "file", "source", "t", "track", "person", "x", "y", "w", "h", "score", "emotion")
 TRAIN, TEST = "train", "test"

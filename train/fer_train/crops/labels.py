@@ -27,8 +27,8 @@ class Label:
 class Labels:
     """Labels by file or face; `of` finds a face's. classes: the emotions, FER2013's first.
 
-    A row names a file with or without folders and suffix. The row with the longest path that fits says the label, else
-    one with the same bare name, whatever its folders. placed: rows that say nothing about others of their bare name.
+    A row names a file with or without folders and suffix. The row with the longest matching path gives the label, or
+    else one with the same bare name, in any folder. placed: rows that only label the file at their path.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Labels:
         return len(self._rows)
 
     def for_sources(self, sources: Iterable[str]) -> "Labels":
-        """The same labels for `sources`: a row that is the path of one of them is about no other of that name."""
+        """The same labels for `sources`: a row that is the path of one of them labels no other file of that name."""
         placed = {tail for source in sources for tail in _tails(source) if tail in self._rows}
         return Labels(self._rows, self.classes, placed)
 

@@ -1,7 +1,7 @@
-"""The videos and photos that are named, alone or in folders, each with a name of its own for its faces."""
+"""Find the videos and photos that were named, alone or in folders, and give each a unique name for its faces."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from fer_edge.sentences import counted
 from fer_edge.sources.folder import is_image, natural_order, walk
 from fer_train.crops.cutting import is_tiles
 from fer_train.crops.folder import is_faces_folder
-from fer_train.crops.names import person_of, safe_name
+from fer_train.crops.names import safe_name
+from fer_train.transfer.folds import person_of
 
 MORE_VIDEOS = {".mpeg", ".3gp", ".wmv", ".flv", ".ogv", ".m2ts", ".mts", ".vob"}  # beside those that fer-edge expects
 # Photos that can't be read are wanted, too: they are counted and named.
@@ -31,22 +32,30 @@ class NamedSource:
 def find_sources(given: Sequence[str], out: Path) -> tuple[list[NamedSource], tuple[str, ...]]:
     """Every source, with folders as their photos and videos, and notes about what was left out.
 
-    A file that is named twice is one source, and folders of faces that were cut earlier, `out` among them, are not
-    searched. No two sources have one name: their faces would count as one person's. SourceError for a source inside of
-    `out`, and for a folder with nothing to read.
+    A file that is named twice is one source. Folders of faces that were cut earlier, `out` among them, are not
+    searched. Names are unique, because faces under the same name count as one person's. SourceError for a source
+    inside of `out`, and for a folder with nothing to read.
     """
     found: dict[str, NamedSource] = {}
-    taken, notes, twice = set[str](), list[str](), 0
+    names, notes, twice = _UniqueNames(), list[str](), 0
     for source in given:
         for file, name in _expanded(source, out, notes):
-            key = os.path.realpath(file) if Path(file).exists() else file
+            key = os.path.realpath(file) if exists(file) else file
             if key in found:
                 twice += 1
             else:
-                found[key] = NamedSource(file, _free(safe_name(name), taken))
+                found[key] = NamedSource(file, names.unique(safe_name(name)))
     if twice:
         notes.append(f"{counted(twice, 'source')} named twice: each is read once")
     return list(found.values()), tuple(notes)
+
+
+def exists(source: str) -> bool:
+    """Whether a source is a file, folder or device."""
+    try:
+        return Path(source).exists()
+    except OSError:  # a URL may be longer than any file's name
+        return False
 
 
 def is_photo(path: Path) -> bool:
@@ -56,57 +65,67 @@ def is_photo(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return file.read(4) != b"GIF8"
-    except OSError:  # who reads it as a photo says why that can't be
+    except OSError:  # reading it as a photo then reports why that is impossible
         return True
 
 
 def _expanded(source: str, out: Path, notes: list[str]) -> list[tuple[str, str]]:
     """The files of a source, with the names that their faces' files start with; `notes` grows."""
-    path = Path(source)
-    if path.exists() and _is_inside(path, out):
+    path, is_there = Path(source), exists(source)
+    if is_there and _is_inside(path, out):
         raise SourceError(f"{source} is inside of --out {out}: name another --out")
-    if kind_of(path) == "a device" or (source.isdecimal() and not path.exists()):  # never opened: cameras have a light
+    if kind_of(path) == "a device" if is_there else source.isdecimal():  # never opened: cameras have a light
         raise SourceError(f"{source} is a camera or another device, not a file: {RECORD_FIRST}")
+    if not is_there:
+        return [(source, source.partition(":")[0])]
     if not path.is_dir() or is_tiles(path):
-        return [(source, path.stem if path.exists() else source.partition(":")[0])]
-    earlier, no_files = list[Path](), list[Path]()
-
-    def is_skipped(folder: Path) -> bool:
-        if is_cut := is_faces_folder(folder):
-            earlier.append(folder)
-        return is_cut or _is_inside(folder, out)
-
+        return [(source, path.stem)]
     try:
-        below = [file for file in walk(path, is_skipped=is_skipped) if _is_wanted(file, no_files)]
+        files = sorted(_files_below(path, out, notes), key=natural_order)
     except OSError as error:
         raise SourceError(f"{path} can't be listed: {error.strerror}") from error
-    if not below:
+    if not files:
         raise SourceError(f"{path} holds no photos and no videos: name another folder")
-    notes += [f"{folder} holds faces that were cut earlier: they are not cut again" for folder in sorted(earlier)]
-    notes += [f"{file} is {kind_of(file)}, not a file: it is not read" for file in sorted(no_files)]
-    files = sorted(below, key=natural_order)
     return [(str(file), "_".join(file.relative_to(path).with_suffix("").parts)) for file in files]
 
 
-def _is_wanted(path: Path, no_files: list[Path]) -> bool:
-    """Whether `path` is a photo or video by its suffix or content; if it is no file, it is added to `no_files`."""
-    by_name = path.suffix.casefold() in WANTED
-    if path.is_file():
-        return by_name or is_image(path)
-    no_files += [path] * by_name
-    return False
+def _files_below(folder: Path, out: Path, notes: list[str]) -> Iterator[Path]:
+    """The photos and videos below `folder`, by suffix or content; `notes` grows at the end."""
+    earlier, no_files = list[Path](), list[Path]()
+
+    def is_skipped(below: Path) -> bool:
+        if is_cut := is_faces_folder(below):
+            earlier.append(below)
+        return is_cut or _is_inside(below, out)
+
+    for file in walk(folder, is_skipped=is_skipped):
+        is_named_so = file.suffix.casefold() in WANTED
+        if not file.is_file():
+            no_files += [file] * is_named_so
+        elif is_named_so or is_image(file):
+            yield file
+    notes += [f"{cut} holds faces that were cut earlier: they are not cut again" for cut in sorted(earlier)]
+    if no_files:
+        first = min(no_files)
+        notes.append(f"{counted(len(no_files), 'entry', 'entries')} not read, such as {first}: it is {kind_of(first)}")
 
 
 def _is_inside(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
-def _free(name: str, taken: set[str]) -> str:
-    """`name`, or with a number in it if it is taken: before its last _NUMBER, which is no part of a person's name."""
-    person, number = person_of(name), 1
-    free = name
-    while free.casefold() in taken:
-        number += 1
-        free = f"{person}-{number}{name[len(person) :]}"
-    taken.add(free.casefold())
-    return free
+class _UniqueNames:
+    """Makes names unique, upper and lower case alike, in constant time per name."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}  # by a name that is taken: the last number that was tried for it
+
+    def unique(self, name: str) -> str:
+        """`name` or, if it is taken, `name` with a number before its last _NUMBER: so it names another person."""
+        person, number, free = person_of(name), self._numbers.get(name.casefold(), 1), name
+        while free.casefold() in self._numbers:
+            number += 1
+            free = f"{person}-{number}{name[len(person) :]}"
+        self._numbers[free.casefold()] = 1
+        self._numbers[name.casefold()] = number
+        return free

@@ -31,6 +31,7 @@ class FaceData:
         empty if the classes are the source's.
     relabeled: whether the labels are the majority of FER+ votes instead of the source's own.
     held_out: whether the PublicTest faces are a part of the source's Training faces, because it has no others.
+    test_folder: the folder test/ whose faces are PublicTest because there is no folder validation/, or "".
     notes: what was changed or skipped while reading, one sentence each.
     """
 
@@ -44,6 +45,7 @@ class FaceData:
     class_mapping: Mapping[str, str | None] = field(default_factory=dict)
     relabeled: bool = False
     held_out: bool = False
+    test_folder: str = ""
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:

@@ -49,7 +49,7 @@ class Layout:
     """What the folders mean.
 
     images: in reading order. usages, labels: one per image; usage is "" where there are no splits. stray: how many
-    images are in no class folder.
+    images are in no class folder. test_folder: as of FaceData.
     """
 
     images: list[PurePosixPath]
@@ -57,6 +57,7 @@ class Layout:
     labels: list[int]
     classes: tuple[str, ...]
     stray: int
+    test_folder: str
     notes: tuple[str, ...]
 
 
@@ -116,16 +117,13 @@ def find_layout(files: Sequence[PurePosixPath], folders: Sequence[PurePosixPath]
         for name in members
     ]
     rows.sort()
-    notes = tuple(
-        f"{top}/ is used as PublicTest, which chooses the best epoch: add validation/ to keep {top}/ unseen"
-        for top, split in splits.items()
-        if split == TEST and usage_of[top] == PUBLIC_TEST
-    )
+    test = next((top for top, split in splits.items() if split == TEST and usage_of[top] == PUBLIC_TEST), "")
+    notes = (f"{test}/ is used as PublicTest",) * bool(test)
     if unsorted:
         notes += (f"not used: {unsorted:,} image{'s' * (unsorted > 1)} in {UNSORTED}/: move them into class folders",)
     return Layout(
         [name for _, _, name in rows], [order[usage] for usage, _, _ in rows], [label for _, label, _ in rows],
-        tuple(classes.values()), len(images) - len(members), notes,
+        tuple(classes.values()), len(images) - len(members), test, notes,
     )  # fmt: skip
 
 
@@ -148,6 +146,7 @@ def read_folders(container: Container, files: Sequence[PurePosixPath], skip_bad:
         layout.classes,
         path,
         names=np.array([printable(str(name)) for name in layout.images], dtype=np.str_)[good],
+        test_folder=printable(layout.test_folder),
         notes=layout.notes + notes,
     )
 

@@ -99,7 +99,10 @@ def load_unlabeled(path: Path, skip_bad: bool = False, crop: Crop = "auto") -> U
 
 
 def check_trainable(data: FaceData) -> FaceData:
-    """Return `data`; raise DataError if it has fewer than two classes or a class without Training faces."""
+    """Return `data`, with a note if choosing the best epoch uses up its test faces.
+
+    Raises DataError if it has fewer than two classes or a class without Training faces.
+    """
     training = data.split(TRAINING)
     if not len(training):
         raise DataError(
@@ -114,6 +117,8 @@ def check_trainable(data: FaceData) -> FaceData:
             f"{data.path} has no Training face of {', '.join(empty)}: add some, or drop "
             f"{'it' if len(empty) == 1 else 'them'} with --classes {','.join(present)}"
         )
+    if test := data.test_folder:
+        return data.with_notes(f"{test}/ chooses the best epoch: add validation/ to keep {test}/ unseen")
     return data
 
 

@@ -180,9 +180,9 @@ def _calibration(
 
 
 def _against_majorities(faces: FaceData, probabilities: Probabilities) -> dict[str, float | int]:
-    """Figures by the majority protocol of FER+'s paper; none for classes that its votes don't have.
+    """Figures by the majority protocol of FER+'s paper; none if the network has a class that FER+ lacks.
 
-    A majority for a class that the network lacks, as contempt, is an error, as in the paper.
+    A majority for a class that the network lacks, such as contempt, counts as an error, as in the paper.
     """
     assert faces.votes is not None
     names = [canonical(name) for name in faces.classes]

@@ -62,8 +62,8 @@ def _save_sheet(
     for row in chosen:
         answer, truth = int(evaluation.probabilities[row].argmax()), int(faces.labels[row])
         color = RIGHT if answer == truth else WRONG
-        named, labeled = _start(faces.classes[answer]), _start(faces.classes[truth])
-        lines = [(f"{named} {100 * evaluation.probabilities[row, answer]:.0f} %", color)]
+        given, labeled = _shorten_label(faces.classes[answer]), _shorten_label(faces.classes[truth])
+        lines = [(f"{given} {100 * evaluation.probabilities[row, answer]:.0f} %", color)]
         lines.append((f"labeled {labeled}" if answer != truth else "", "black"))
         if show_names and faces.names is not None:
             lines.append((_shorten(str(faces.names[row])), "#777777"))
@@ -71,7 +71,7 @@ def _save_sheet(
     save(face_sheet(faces.images[chosen], COLUMNS, captions, title), path)
 
 
-def _start(label: str) -> str:
+def _shorten_label(label: str) -> str:
     return label if len(label) <= MAX_LABEL_SHOWN else f"{label[: MAX_LABEL_SHOWN - 3]}..."
 
 

@@ -18,7 +18,8 @@ class Resumable(Protocol):
     """A run whose state can be saved.
 
     The state has the run's `options`, `heads` (the classes of each, by name), `images` and `unlabelled` (numbers of
-    training faces) and `faces` (TrainingSet.fingerprint), by which a run recognizes its own.
+    training faces), `faces` (TrainingSet.fingerprint) and `unlabelled_faces` (a hash, or None), by which a run
+    recognizes its own.
     """
 
     def state_dict(self) -> dict[str, Any]:
@@ -33,7 +34,7 @@ class Resumable(Protocol):
 def stored_values(path: Path) -> dict[str, Any]:
     """The values of the command line that the run in `path` has, by parameter name, with defaults resolved.
 
-    `labels_head` is beside them, the name that the first head got from the data's name, or None if --heads named it.
+    `labels_head` is beside them: the name that the data gave the first head, or None if --heads named it.
     Runs from before last.pt held them lack some, such as `augment` and paths. Raises ModelError if `path` is damaged.
     """
     state = _load(path)
@@ -46,7 +47,7 @@ def stored_values(path: Path) -> dict[str, Any]:
             "weight_decay": recipe["weight_decay"],
             "qat": options["quantised"],
         }
-        labels_head = None if options.get("heads") else next(iter(state["heads"]))
+        labels_head = None if options.get("heads") else next(iter(state["heads"]), None)
         return {**state.get("command", {}), **resolved, "labels_head": labels_head}
     except (KeyError, TypeError) as error:
         raise _damaged(path) from error
@@ -111,8 +112,9 @@ def _difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     for key, kind in (("images", "training"), ("unlabelled", "unlabeled")):
         if was[key] != now[key]:
             return f"on other data ({was[key]} {kind} faces, now {now[key]})"
-    if was.get("faces", now["faces"]) != now["faces"]:  # runs from before last.pt held it lack it
-        return "on other faces (as many, but not the same ones, or with other labels)"
+    for key, kind in (("faces", "other faces"), ("unlabelled_faces", "other unlabeled faces")):
+        if was.get(key, now[key]) != now[key]:  # runs from before last.pt held these hashes lack them
+            return f"on {kind} (as many, but not the same ones, or with other labels)"
     return None
 
 

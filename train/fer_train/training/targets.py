@@ -30,7 +30,7 @@ from fer_train.networks.heads import head_name
 
 PEOPLE, FERPLUS = "people", "ferplus"
 PEOPLE_VOTES = 0.6  # what the head people learns about a face of the data is this much votes, the rest its label
-TARGET_STEP = np.float32(1e-4)
+TARGET_STEP = np.float32(1e-4)  # of targets in a hash: machines may differ in the last bit
 PEOPLE_BALANCE = 0.5  # a class of people weighs (largest class / its faces) to this power
 FloatArray = npt.NDArray[np.float32]
 
@@ -73,9 +73,9 @@ class TrainingSet:
         return np.concatenate([head.targets for head in self.heads], axis=1)
 
     def fingerprint(self) -> str:
-        """A hash of all faces, targets and truths, by which a resumed run knows them again."""
+        """A hash of all faces, targets and truths, by which a resumed run recognizes them."""
         content = hashlib.blake2b(digest_size=16)
-        targets = (self.targets / TARGET_STEP).round().astype(np.int32)  # machines may differ in the last bit
+        targets = (self.targets / TARGET_STEP).round().astype(np.int32)
         for part in (self.images, self.labels, self.test_images, targets):
             content.update(np.ascontiguousarray(part).data)
         for truth in (truth for head in self.heads for truth in head.truths):

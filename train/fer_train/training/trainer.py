@@ -1,5 +1,6 @@
 """Train a network on a data set that lies on the device, and keep the epoch with the best score."""
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -65,7 +66,8 @@ class Trainer:
         torch.manual_seed(options.seed)
         self.options, self.out, self.rank = options, out, rank or Rank()
         device = torch.device(options.device)
-        self.heads, self.labels, self._fingerprint = data.heads, data.labels, data.fingerprint()
+        self.heads, self.labels = data.heads, data.labels
+        self._hashes = {"faces": data.fingerprint(), "unlabelled_faces": _hash(unlabeled)}
         self.columns = columns([_untrained(head) for head in data.heads])
         self.test_is_new = ~also_in(data.test_images, data.images)
         self._test_images = torch.from_numpy(data.test_images).to(device)
@@ -154,7 +156,7 @@ class Trainer:
             "heads": {head.name: list(head.classes) for head in self.heads},
             "images": len(self.labels),
             "unlabelled": self.batches.faces - len(self.labels),
-            "faces": self._fingerprint,
+            **self._hashes,
             "command": self.command,
         }
 
@@ -282,6 +284,10 @@ class Trainer:
 
 def _untrained(head: HeadTargets) -> Head:
     return Head(head.name, head.classes, dataset=head.dataset, class_mapping=dict(head.class_mapping))
+
+
+def _hash(faces: npt.NDArray[np.uint8] | None) -> str | None:
+    return None if faces is None else hashlib.blake2b(np.ascontiguousarray(faces).data, digest_size=16).hexdigest()
 
 
 def _class_weights(head: HeadTargets, kind: str) -> Tensor:

@@ -13,17 +13,25 @@ Labels = npt.NDArray[np.int64]
 
 
 def person_of(name: str) -> str:
-    """Whose face a file shows: its name up to the last _NUMBER, as `fer-train faces` names faces."""
-    return NUMBER.sub("", PurePosixPath(name).with_suffix("").name)
+    """The person that a file's name, without suffix, tells: all of it up to its last _NUMBER.
+
+    >>> person_of("clip_2_0001000"), person_of("anna")
+    ('clip_2', 'anna')
+    """
+    return NUMBER.sub("", name)
 
 
-def tell_people(names: Sequence[str]) -> bool:
-    """Whether any of the names is PERSON_NUMBER, so that faces of one person can be known.
+def name_people(names: Sequence[str]) -> bool:
+    """Whether any of the names is PERSON_NUMBER, so that we know which faces are one person's.
 
-    >>> tell_people(["ann_1.png", "bob_1.png"]), tell_people(["row 1", "row 2"])
+    >>> name_people(["ann_1.png", "bob_1.png"]), name_people(["row 1", "row 2"])
     (True, False)
     """
-    return any(NUMBER.search(PurePosixPath(name).with_suffix("").name) for name in names)
+    return any(NUMBER.search(_stem(name)) for name in names)
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).with_suffix("").name
 
 
 def make_folds(labels: Labels, names: Sequence[str]) -> tuple[Labels, bool]:
@@ -32,15 +40,15 @@ def make_folds(labels: Labels, names: Sequence[str]) -> tuple[Labels, bool]:
     Every fold leaves faces of each class to learn from. Where people can't be kept together (one person per class), a
     fold is a run of files in the order of their names, so that neighbors in a video stay together.
     """
-    people = np.array([person_of(name) for name in names])
+    people, owner = np.unique([person_of(_stem(name)) for name in names], return_inverse=True)
+    sizes = np.bincount(owner)
     count = min(MAX_FOLDS, int(np.bincount(labels)[np.unique(labels)].min()))
-    sizes = {person: int((people == person).sum()) for person in np.unique(people).tolist()}
-    folds, load = np.zeros(len(labels), np.int64), np.zeros(max(count, 1))
-    for person in sorted(sizes, key=lambda each: (-sizes[each], each)):
-        fold = int(load.argmin())
-        folds[people == person] = fold
-        load[fold] += sizes[person]
-    if len(sizes) >= 2 * count and _learnable(folds, labels):
+    fold_of, load = np.zeros(len(people), np.int64), np.zeros(max(count, 1))
+    for person in np.argsort(-sizes, kind="stable"):  # the largest first, each to the fold with the fewest faces
+        fold_of[person] = load.argmin()
+        load[fold_of[person]] += sizes[person]
+    folds: Labels = fold_of[owner]
+    if len(people) >= 2 * count and _learnable(folds, labels):
         return folds, True
     order = np.array(sorted(range(len(labels)), key=lambda row: names[row]))
     for label in np.unique(labels):
