@@ -201,18 +201,19 @@ def test_predict_and_evaluate_answer_with_the_head_that_is_named(
     assert refused.stderr.count("\n") == 1
 
 
-def test_a_network_with_one_head_is_a_file_without_heads(
+def test_one_head_of_several_is_the_graph_of_a_single_one_and_keeps_its_name(
     several: Checkpoint, fer_export: Callable, finished: Any, tmp_path: Path
 ) -> None:
     save_checkpoint(several, tmp_path / "best.pt")
     assert fer_export(tmp_path / "best.pt", "--out", tmp_path / "m.onnx", "--head", "faces").code == 0
     alone, plain = onnx.load(tmp_path / "m.onnx"), onnx.load(finished.folder / "m.onnx")
     assert alone.graph == plain.graph  # as of a checkpoint that never had others
-    assert "heads" not in json.loads(alone.metadata_props[0].value)
+    assert [head["name"] for head in json.loads(alone.metadata_props[0].value)["heads"]] == ["faces"]
+    assert "heads" not in json.loads(plain.metadata_props[0].value)
     assert "heads" not in json.loads((tmp_path / "m.export.json").read_text())
-    opened = Classifier(tmp_path / "m.onnx")
-    assert (opened.head, opened.labels) == (None, FER2013_CLASSES)
-    assert "unsure below" not in fer_export("inspect", tmp_path / "m.onnx").stdout
+    opened, unnamed = Classifier(tmp_path / "m.onnx"), Classifier(finished.folder / "m.onnx")
+    assert (opened.head, unnamed.head, opened.labels) == ("faces", None, FER2013_CLASSES)
+    assert "unsure below" in fer_export("inspect", tmp_path / "m.onnx").stdout
 
 
 @pytest.mark.usefixtures("ready_conversion")
