@@ -44,7 +44,7 @@ def describe(path: Path) -> str:
 
 
 def _head_lines(text: str | None, path: Path, outputs: list[str]) -> list[str]:
-    """A table of the heads; nothing for a file without; what fer-edge says of a contract that can't be used."""
+    """A table of the heads; nothing for a file without; the reason if fer-edge can't use the contract."""
     if text is None:
         return []
     try:

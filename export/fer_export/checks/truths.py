@@ -25,6 +25,7 @@ from fer_train.evaluation.metrics import expected_calibration_error
 from fer_train.evaluation.predictors import Probabilities, logits_from
 from fer_train.evaluation.truths import Truth, head_metrics
 from fer_train.networks.checkpoint import Checkpoint
+from fer_train.networks.heads import Head
 
 VOTES = "FER+ majorities"  # how fer-train begins the truth of a head that was trained on votes
 PEOPLE = "people"  # the head that is measured on people kept aside, too
@@ -89,43 +90,51 @@ def find_truths(
     """
     found: dict[str, HeadTruth] = {}
     notes = []
+    single = len(checkpoint.heads) == 1
     for head in checkpoint.heads:
-        if head.truth.startswith(VOTES):
-            if data.votes is None:
-                notes.append(f"accuracy of {head.name} not measured: it needs FER+'s votes: give --ferplus")
-            else:
-                truth = _truth(f"{VOTES} of {PUBLIC_TEST}", labeled_by_votes(data, head.classes))
-                if head.name == PEOPLE and people is not None:
-                    truth = with_people(truth, people)
-                elif head.name == PEOPLE:
-                    notes.append(f"{PEOPLE} is measured on {truth.description} alone: --people adds people kept aside")
-                found[head.name] = truth
-            continue
-        if head.learned_all and data.held_out:
-            notes.append(
-                f"accuracy of {head.name} not measured: it has learned from all faces; {head.metrics['split']}, found "
-                f"{head.metrics['accuracy']:.1%} of {head.metrics['images']:,}"
-            )
-            continue
-        is_relabeled = head.truth.startswith(MAJORITY_LABELS) or head.dataset.endswith(f" with {MAJORITY_LABELS}")
-        if is_relabeled and (data.votes is None or data.held_out):  # other faces were held out of relabeled data
-            needed = "give --ferplus" if data.votes is None else "give data with test faces"
-            notes.append(f"accuracy of {head.name} not measured: it learned {MAJORITY_LABELS}: {needed}")
-            continue
-        single = len(checkpoint.heads) == 1
-        owner = "the checkpoint" if single else f"the head {head.name}"
-        try:
-            aligned = align_classes(data, head.classes, head.class_mapping, owner)
-            if is_relabeled:
-                aligned = with_majority_labels(data, head.classes, aligned.class_mapping)
-        except DataError as error:
-            if single:
-                raise
-            notes.append(f"accuracy of {head.name} not measured: {error}")
+        if reason := _reason_against(head, data):
+            notes.append(f"accuracy of {head.name} not measured: {reason}")
+        elif head.truth.startswith(VOTES):
+            truth = _truth(f"{VOTES} of {PUBLIC_TEST}", labeled_by_votes(data, head.classes))
+            if head.name == PEOPLE and people is not None:
+                truth = with_people(truth, people)
+            elif head.name == PEOPLE:
+                notes.append(f"{PEOPLE} is measured on {truth.description} alone: --people adds people kept aside")
+            found[head.name] = truth
         else:
-            labels = MAJORITY_LABELS if is_relabeled else "labels"
-            found[head.name] = _truth(f"{labels} of {PUBLIC_TEST}", aligned)
+            try:
+                found[head.name] = _truth_of_labels(head, data, "the checkpoint" if single else f"the head {head.name}")
+            except DataError as error:
+                if single:
+                    raise
+                notes.append(f"accuracy of {head.name} not measured: {error}")
     return found, notes
+
+
+def _reason_against(head: Head, data: FaceData) -> str | None:
+    """Why `data` can't measure the head, or None."""
+    if head.truth.startswith(VOTES):
+        return None if data.votes is not None else "it needs FER+'s votes: give --ferplus"
+    if head.learned_all and data.held_out:
+        learned = f"it has learned from all faces; {head.metrics['split']}, found"
+        return f"{learned} {head.metrics['accuracy']:.1%} of {head.metrics['images']:,}"
+    if _is_relabeled(head) and data.votes is None:
+        return f"it learned {MAJORITY_LABELS}: give --ferplus"
+    if _is_relabeled(head) and data.held_out:  # other faces were held out of relabeled data
+        return f"it learned {MAJORITY_LABELS}: give data with test faces"
+    return None
+
+
+def _is_relabeled(head: Head) -> bool:
+    return head.truth.startswith(MAJORITY_LABELS) or head.dataset.endswith(f" with {MAJORITY_LABELS}")
+
+
+def _truth_of_labels(head: Head, data: FaceData, owner: str) -> HeadTruth:
+    """The labels of `data`, or its majorities if the head learned these. DataError for classes that don't fit."""
+    aligned = align_classes(data, head.classes, head.class_mapping, owner)
+    if _is_relabeled(head):
+        aligned = with_majority_labels(data, head.classes, aligned.class_mapping)
+    return _truth(f"{MAJORITY_LABELS if _is_relabeled(head) else 'labels'} of {PUBLIC_TEST}", aligned)
 
 
 def _truth(description: str, data: FaceData) -> HeadTruth:

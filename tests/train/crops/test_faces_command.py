@@ -3,6 +3,7 @@
 import csv
 import errno
 import os
+import weakref
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -14,6 +15,8 @@ from fer_edge.detectors import open_detector
 from fer_edge.framing import crop, to_gray
 from fer_edge.guards.locks import OutputLock
 from fer_edge.opencv import cv2
+from fer_train.crops.cutting import Cut
+from fer_train.crops.folder import FacesFolder
 from fer_train.crops.sources import find_sources
 from fer_train.data import PUBLIC_TEST, TRAINING, load_faces, read_faces
 from fer_train.transfer.folds import person_of
@@ -287,6 +290,15 @@ def test_files_of_one_name_stay_apart_and_a_file_that_is_named_twice_is_read_onc
     ]  # fmt: skip
     assert "note: 1 source named twice: each is read once" in capsys.readouterr().err
     assert [person_of(PurePosixPath(row["file"]).stem) for row in rows] == ["me", "me-2"], "as the head takes them"
+
+
+def test_a_written_face_does_not_stay_in_memory(tmp_path: Path) -> None:
+    folder, pixels = FacesFolder(tmp_path / "faces"), np.zeros((48, 48), np.uint8)
+    kept = weakref.ref(pixels)
+    folder.add(Cut("a", "a.png", "a", pixels, (0, 0, 9, 9), 0.9))
+    folder.finish()
+    del pixels
+    assert kept() is None
 
 
 def test_names_of_sources_are_unique_whatever_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from fer_edge.console import echo_line
 from fer_train.class_choice import HELP, METAVAR, ClassesType
 
 
-class _GivenPath(click.Path):
+class _NonEmptyPath(click.Path):
     """A path that is not empty: an unset shell variable would otherwise name the current folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -29,7 +29,7 @@ class FiniteRange(click.FloatRange):
         return number
 
 
-PathType = _GivenPath(path_type=Path)
+PathType = _NonEmptyPath(path_type=Path)
 SETTINGS = {"show_default": True, "max_content_width": 110}
 SPLITS = ("Training", "PublicTest", "PrivateTest")
 

@@ -96,7 +96,7 @@ def _cuts(
     files: "Sequence[NamedSource]", cutter: "FaceCutter", every_s: float, labels: "Labels | None", unread: list[str],
     without: list[str],
 ) -> Iterator["Cut"]:  # fmt: skip
-    """The faces of all files. Those that can't be read go to `unread`, and into the log; those without to `without`."""
+    """The faces of all files. Adds the errors of unreadable files to `unread`, files without a face to `without`."""
     from tqdm import tqdm
 
     with tqdm(total=len(files), desc="Cutting", unit=" files", disable=None) as bar:

@@ -5,6 +5,8 @@ import csv
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from fer_edge.console import hold_output
 from fer_edge.errors import OutputError
 from fer_edge.files import atomic_write
@@ -22,6 +24,7 @@ from fer_train.result_folder import check_can_write, check_is_folder
 SHEETS = CONTACT_SHEET + "{:03}.png"
 COLUMNS = ("number", "file", "source", "t", "track", "person", "x", "y", "w", "h", "score", "emotion")
 TRAIN, TEST = "train", "test"
+NO_PIXELS: Image = np.empty((0, 0), np.uint8)  # a slice of a face would keep all of it in memory
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class FacesFolder:
         file = PurePosixPath(emotion or UNSORTED) / f"{self._free(name)}.png"
         self._write(file, cut.pixels)
         hold_output(self.path)
-        self.rows.append(Row(file, emotion, person or cut.person, replace(cut, pixels=cut.pixels[:0])))
+        self.rows.append(Row(file, emotion, person or cut.person, replace(cut, pixels=NO_PIXELS)))
         self._sheet.append((str(len(self.rows)), thumbnail(cut.pixels)))
         if len(self._sheet) == FACES_PER_SHEET:
             self._write_sheet()

@@ -102,7 +102,7 @@ def read_labels(file: Path) -> Labels:
                 if place and emotion:
                     _add(found, _posix(place), (reader.line_num, emotion, cells.get(PERSON, "")), file)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"it is no CSV in UTF-8, {error}"
+        reason = error.strerror if isinstance(error, OSError) else f"it is not a CSV in UTF-8, {error}"
         raise DataError(f"{file} can't be read: {reason}") from error
     if not found:
         raise DataError(f"{file} holds no labels: give a row per file with file (or name) and emotion")

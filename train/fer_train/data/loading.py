@@ -152,7 +152,7 @@ def _find_table(
 ) -> CsvTable | None:
     """Return the table to read, or None if there are only images.
 
-    A single file that is no image is a table whatever its name.
+    A single file that is not an image counts as a table, whatever its name.
     """
     if len(container.files) == 1 and not container.folders:
         (only,) = container.files

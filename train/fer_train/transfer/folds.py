@@ -13,7 +13,7 @@ Labels = npt.NDArray[np.int64]
 
 
 def person_of(name: str) -> str:
-    """The person that a file's name, without suffix, tells: all of it up to its last _NUMBER.
+    """The person in a file's name without suffix: all of it up to its last _NUMBER.
 
     >>> person_of("clip_2_0001000"), person_of("anna")
     ('clip_2', 'anna')
