@@ -39,8 +39,8 @@ def describe(path: Path) -> str:
         ("running", _listed(running_operators(data))),
     ]
     lines = map(printable, [str(path), *(f"{name:10}{value}" for name, value in facts)])
-    return "\n".join([*lines, *_head_lines(contract, path, [item.name for item in session.get_outputs()]),
-                      *_contract_lines(contract)])  # fmt: skip
+    outputs = [item.name for item in session.get_outputs()]
+    return "\n".join([*lines, *_head_lines(contract, path, outputs), *_contract_lines(contract)])
 
 
 def _head_lines(text: str | None, path: Path, outputs: list[str]) -> list[str]:

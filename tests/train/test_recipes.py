@@ -157,6 +157,8 @@ def test_networks_are_mixed_head_by_head(write_csv: CsvWriter) -> None:
     assert first == second == half == best == either
     without = CliRunner().invoke(main, [shipped, shipped, "--data", str(data)])
     assert isinstance(without.exception, DataError) and "give --ferplus, or --head fer2013" in str(without.exception)
+    with pytest.raises(DataError, match=r"own\.pt has the class smile, which FER\+ lacks"):
+        runpy.run_path(str(MIXING))["places"](["Happiness", "smile"], "own.pt")
 
 
 SHIPPED = SCRIPT.with_name("shipped.sh")

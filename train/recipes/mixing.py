@@ -27,19 +27,27 @@ Truth = npt.NDArray[np.int64]
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
+def places(classes: Sequence[str], owner: str) -> list[int]:
+    """Where each class is in FERPLUS_CLASSES; DataError, which names the owner, for one that FER+ lacks."""
+    names = [canonical(name) for name in classes]
+    if unknown := [name for name in names if name not in FERPLUS_CLASSES]:
+        raise DataError(f"{owner} has the class {unknown[0]}, which FER+ lacks: name a network of FER2013's emotions")
+    return [FERPLUS_CLASSES.index(name) for name in names]
+
+
 def answers(path: Path, head: str, faces: FaceData) -> Answers:
     """Probabilities [N, 8] of FERPLUS_CLASSES that a head gives; 0 for classes that it doesn't have."""
     predictor = open_predictor(path, head=head)
     given = predictor.predict(faces.images, path.stem)
     found = np.zeros((len(faces), len(FERPLUS_CLASSES)))
-    found[:, [FERPLUS_CLASSES.index(canonical(name)) for name in predictor.classes]] = given
+    found[:, places(predictor.classes, str(path))] = given
     return found
 
 
 def truth_of(head: str, faces: FaceData) -> Truth:
     """What a face shows, as an index into FERPLUS_CLASSES; -1 without a majority. DataError without the votes."""
     if head == LABELS_HEAD:
-        return np.array([FERPLUS_CLASSES.index(canonical(name)) for name in faces.classes])[faces.labels]
+        return np.array(places(faces.classes, str(faces.path)))[faces.labels]
     if faces.votes is None:
         raise DataError(f"the head {head} is measured against FER+'s votes: give --ferplus, or --head {LABELS_HEAD}")
     return majority_protocol(faces.votes)

@@ -6,7 +6,7 @@
 #   DATA  a folder with fer2013.csv, FER+'s fer2013new.csv and faces.npz (python train/recipes/unlabeled_faces.py)
 #   RUNS  a folder for the runs; each resumes where it stopped when this is started again
 #
-# gate comes first, and takes about five hours of two CPU cores: does one vgg11-bn know what the shipped network doesn't?
+# gate comes first. It takes about five hours on two CPU cores: does a vgg11-bn know what the shipped network doesn't?
 # Go on only if it is right on 71 % of PublicTest's labels, and the best mix of both on 71.3 %.
 #
 # The rest is for one large GPU (H100, H200). The estimate is ten minutes for the teachers and ten for the students; it

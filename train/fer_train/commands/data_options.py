@@ -1,4 +1,4 @@
-"""Options that several commands share: what data to read, and how."""
+"""Options that several commands share: what data to read, and how. Types of paths and numbers for all options."""
 
 import math
 from pathlib import Path

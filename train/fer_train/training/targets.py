@@ -1,6 +1,6 @@
 """What each head learns and is measured against: soft targets per head, and truths.
 
-`people`   what a person would say, 7 classes: half the votes, half the labels, and labels of `--people`
+`people`   what a person would say, 7 classes: 60 % votes, 40 % labels, and labels of `--people`
 `ferplus`  FER+'s votes, 8 classes with contempt, and labels of `--people`
 others     the data set's labels; a run has at most one such head
 """
