@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from fer_edge.errors import FerError, ModelError
 from fer_edge.files import atomic_write, check_writable
 from fer_edge.network import timed
 from fer_edge.network.classifier import Classifier
-from fer_edge.network.contract import Contract, Head
+from fer_edge.network.contract import MAX_TEXT_CHARS, METADATA_KEY, Contract, Head
 from fer_edge.network.session import IN_MEMORY, RunError, load_model
 from fer_export.adopted_heads import AdoptedHead, check_heads
 from fer_export.graph.classifier import INPUT, OUTPUT, head_output
@@ -58,11 +58,14 @@ class Adoption:
 
     def __post_init__(self) -> None:
         for name, values in (("mean", self.mean), ("std", self.std)):
-            if len(values) not in (1, self.channels) or not all(map(math.isfinite, values)):
+            if len(values) not in (1, self.channels) or not np.isfinite(as_float32(values)).all():
                 color = "gray" if self.color == "grey" else self.color
-                raise ValueError(f"{name} must be 1 or {self.channels} finite numbers, for --color {color}")
-        if min(self.std) <= 0:
-            raise ValueError("std must be above 0")
+                counts = "one finite number" if self.channels == 1 else f"1 or {self.channels} finite numbers"
+                raise ValueError(f"{name} must be {counts} that float32 can hold, for --color {color}")
+        if as_float32(self.std).min() <= 0:
+            raise ValueError("std must be above 0, also in float32")
+        if len(self.dataset) > MAX_TEXT_CHARS or not self.dataset.isprintable():
+            raise ValueError(f"dataset must be a text of at most {MAX_TEXT_CHARS} printable characters")
         check_heads(self.heads)
         known = [head.name for head in self.heads if head.name]
         for name in self.min_confidence:
@@ -133,9 +136,10 @@ def adopt(source: Path, adoption: Adoption, out: Path, overwrite: bool = False) 
     with _named(source):
         load_model(to_bytes(model))  # its error says what is wrong with a file that is not a usable model
     changes = [*read, "uint8 input with normalization"]
+    has_contract = METADATA_KEY in {entry.key for entry in model.metadata_props}
     strip_metadata(model)
     model = onnx.compose.add_prefix(model, PREFIX)
-    keep_one_input(model, source, adoption)
+    keep_one_input(model, source, adoption, has_contract)
     left_out = keep_outputs(model, source, adoption)
     if free_batch(model):
         changes.append("free batch size")
@@ -168,8 +172,11 @@ def _named(source: Path, what: str = "") -> Iterator[None]:
         raise ModelError(f"{source} {what}{text}" if what else text) from error
 
 
-def keep_one_input(model: onnx.ModelProto, source: Path, adoption: Adoption) -> None:
-    """Make the face the graph's only input; ModelError if its shape is not what `adoption` says."""
+def keep_one_input(model: onnx.ModelProto, source: Path, adoption: Adoption, has_contract: bool = False) -> None:
+    """Make the face the graph's only input; ModelError if its shape is not what `adoption` says.
+
+    has_contract: whether `source` has one, and so needs no adoption.
+    """
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     if len(inputs) != 1:
@@ -179,6 +186,8 @@ def keep_one_input(model: onnx.ModelProto, source: Path, adoption: Adoption) -> 
     kind, sides = inputs[0].type.tensor_type, _sides(inputs[0])
     if kind.elem_type != TensorProto.FLOAT:
         name = TensorProto.DataType.Name(kind.elem_type).lower()
+        if has_contract:
+            raise ModelError(f"{source} takes {name} faces and has a contract already: fer-edge runs it as it is")
         raise ModelError(f"{source} takes {name} values, but only float networks can be adopted: convert it to float32")
     fits = len(sides) == 4 and all(side in (0, wanted) for side, wanted in zip(sides[1:], adoption.shape, strict=True))
     if not fits:
@@ -274,8 +283,8 @@ def accept_faces(model: onnx.ModelProto, adoption: Adoption) -> None:
     """Put nodes before the graph that turn uint8 faces [N, C, H, W], RGB or gray, into what the network takes."""
     graph, channels = model.graph, adoption.channels
     constants = {
-        "face.mean": np.broadcast_to(np.array(adoption.mean, dtype=np.float32), channels).reshape(1, channels, 1, 1),
-        "face.std": np.broadcast_to(np.array(adoption.std, dtype=np.float32), channels).reshape(1, channels, 1, 1),
+        "face.mean": np.broadcast_to(as_float32(adoption.mean), channels).reshape(1, channels, 1, 1),
+        "face.std": np.broadcast_to(as_float32(adoption.std), channels).reshape(1, channels, 1, 1),
     }
     steps: list[tuple[str, list[str], dict[str, Any]]] = [("Cast", [], {"to": TensorProto.FLOAT})]
     if adoption.color == "bgr":
@@ -350,8 +359,14 @@ def probe(model: onnx.ModelProto, source: Path, adoption: Adoption) -> list[npt.
 
 
 def _are_close(together: npt.NDArray[np.float32], alone: npt.NDArray[np.float32]) -> bool:
-    scale = max(1.0, float(np.abs(alone).max()))
+    scale = max(1.0, float(np.abs(alone).max(initial=0)))
     return together.shape == alone.shape and np.allclose(together, alone, rtol=0, atol=MAX_BATCH_DELTA * scale)
+
+
+def as_float32(values: Sequence[float]) -> npt.NDArray[np.float32]:
+    """The values as the graph holds them; too large ones become infinite, too small ones 0."""
+    with np.errstate(over="ignore", under="ignore"):
+        return np.array(values, dtype=np.float32)
 
 
 def are_probabilities(rows: npt.NDArray[np.float32]) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fer_edge.guards.text import label_fault, same_label
-from fer_edge.network.contract import HEAD_NAME
+from fer_edge.network.contract import HEAD_NAME, MAX_LABELS
 
 HEAD_FORM = "NAME=OUTPUT:LABEL,LABEL,..."
 
@@ -31,6 +31,8 @@ class AdoptedHead:
             raise ValueError(f"{self.name!r} can't be a head's name: use up to 32 of a to z, 0 to 9, - and _")
         if len(self.labels) < 2 or len(set(map(same_label, self.labels))) < len(self.labels) or "" in self.labels:
             raise ValueError(f"{','.join(self.labels)!r} must be two or more different names")
+        if len(self.labels) > MAX_LABELS:
+            raise ValueError(f"it names {len(self.labels):,} labels, more than {MAX_LABELS:,}")
         for label in self.labels:
             if fault := label_fault(label):
                 raise ValueError(f"{label!r} can't be a label: {fault}")

@@ -74,7 +74,10 @@ def load_data(
 ) -> FaceData:
     """The faces in `path`; DataError if they are not of the checkpoint's size."""
     log(f"Reading {path} ...")
-    data = load_faces(path, ferplus, skip_bad=skip_bad, crop=crop)
+    try:
+        data = load_faces(path, ferplus, skip_bad=skip_bad, crop=crop)
+    except DataError as error:
+        raise DataError(str(error).replace("--data names", "--calibration-data names")) from error
     for note in data.notes:
         log(f"note: {note}")
     if data.images.shape[1] != checkpoint.input_size:

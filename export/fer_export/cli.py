@@ -1,7 +1,7 @@
 """The command `fer-export`."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
@@ -12,6 +12,7 @@ from fer_edge.files import check_writable, write_json
 from fer_export.adopted_heads import HEAD_FORM, AdoptedHead
 from fer_export.int8.settings import AUTO, CALIBRATORS, MIN_CALIBRATION_IMAGES
 from fer_export.option_types import ADOPTED_HEAD, FACE_SIZE, FACTOR, LABELS, NUMBERS, ColorType, ThresholdsType
+from fer_export.outputs import Outputs
 from fer_train.class_choice import ClassChoice
 from fer_train.commands import data_options as shared
 from fer_train.commands.data_options import SETTINGS, FiniteRange, PathType
@@ -82,6 +83,7 @@ def export(
         raise click.UsageError("--ferplus are votes for the faces of --calibration-data: give both")
     if people is not None and ferplus is None:
         raise click.UsageError("--people measures the head people beside FER+'s votes: give --ferplus, too")
+    _keep_inputs("--out", Outputs.named_after(out, quantize).paths, checkpoint, calibration_data, ferplus, people)
     with extra_required("fer-export", "export"):
         import onnxscript  # noqa: F401 - torch's exporter needs it, and its own message is less clear
 
@@ -150,6 +152,7 @@ def evaluate(
     `fer-train evaluate` also scores checkpoints, and draws plots.
     """
     if json_file is not None:
+        _keep_inputs("--json", [json_file], file, data)
         check_writable(json_file, overwrite)
     with extra_required("fer-export", "export"):
         from fer_train.data import load_faces
@@ -183,6 +186,7 @@ def compare(
     that both have, and the rest is about the first that the data's labels fit.
     """
     if json_file is not None:
+        _keep_inputs("--json", [json_file], first, second, data)
         check_writable(json_file, overwrite)
     with extra_required("fer-export", "export"):
         from fer_export.compare import compare as compare_files
@@ -240,6 +244,8 @@ def adopt(
         raise click.UsageError(
             "--labels names the emotions of a network with one answer, --head those of each: give one"
         )
+    _check_onnx_name(out)
+    _keep_inputs("--out", [out], file)
     with extra_required("fer-export", "export"):
         from fer_export.adopt import Adoption
         from fer_export.adopt import adopt as adopt_file
@@ -285,6 +291,7 @@ def detector(checkpoint: Path, scenes: Path, out: Path, score_threshold: float, 
     with PyTorch, convolutions left in float, boxes that differ, size), unless --force is given.
     """
     _check_onnx_name(out)
+    _keep_inputs("--out", Outputs.named_after(out, quantize=True).paths, checkpoint)
     with extra_required("fer-export", "export"):
         import onnxscript  # noqa: F401 - torch's exporter needs it, and its own message is less clear
 
@@ -309,6 +316,13 @@ for command in (inspect, evaluate, compare, adopt, detector):
 def _check_onnx_name(out: Path) -> None:
     if out.suffix != ".onnx":
         raise click.BadParameter(f"{out} must end in .onnx", param_hint="--out")
+
+
+def _keep_inputs(option: str, outputs: Iterable[Path], *inputs: Path | None) -> None:
+    """click.UsageError if an output would replace a file that the command reads."""
+    for path in outputs:
+        if any(given is not None and path.exists() and given.exists() and path.samefile(given) for given in inputs):
+            raise click.UsageError(f"{option} would replace {path}, which is read: name another file")
 
 
 def _log(line: str) -> None:

@@ -14,6 +14,7 @@ from fer_edge.system import machine_info
 from fer_export.checks.measure import Latency, agreement, measure_latency, predict
 from fer_train.class_choice import ClassChoice
 from fer_train.data import FaceData, align_classes, load_faces
+from fer_train.evaluation.metrics import recall_text
 from fer_train.evaluation.predictors import Probabilities, onnx_probabilities
 from fer_train.evaluation.scoring import Accuracy, faces_of_split, measure_accuracy
 from fer_train.photos import Crop
@@ -180,9 +181,8 @@ class Comparison:
         a, b = (accuracy.metrics["per_class"] for accuracy in self.scores.accuracy)
         rows: list[tuple[str, ...]] = [("accuracy by class", "A", "B", "B - A", "faces")]
         for label in self.scores.labels:
-            first, second = a[label]["recall"], b[label]["recall"]
-            gap = f"{(second - first) * 100:+.1f} pt"
-            rows.append((label, f"{first:.1%}", f"{second:.1%}", gap, str(a[label]["support"])))
+            gap = f"{(b[label]['recall'] - a[label]['recall']) * 100:+.1f} pt" if a[label]["support"] else "-"
+            rows.append((label, recall_text(a[label]), recall_text(b[label]), gap, str(a[label]["support"])))
         return rows
 
     def _change_lines(self) -> list[str]:

@@ -1,11 +1,13 @@
 """Types of fer-export's options: from the text of a command line to a value, or a message that says what is wrong."""
 
-import math
 from collections.abc import Callable, Mapping
 
 import click
 
+from fer_edge.network.contract import MAX_FACTOR, MAX_INPUT_PX, MIN_FACTOR
 from fer_export.adopted_heads import AdoptedHead, split_labels
+
+MAX_DIGITS = 9  # of a side in pixels
 
 
 class ColorType(click.Choice[str]):
@@ -60,8 +62,11 @@ class ParsedType(click.ParamType):  # type: ignore[type-arg]
 def face_size(text: str) -> tuple[int, int]:
     """(height, width) of "112" or "64x48"."""
     sides = text.lower().split("x")
-    if not (len(sides) <= 2 and all(side.isascii() and side.isdigit() and int(side) > 0 for side in sides)):
+    if not (len(sides) <= 2 and all(side.isascii() and side.isdigit() for side in sides)):
         raise ValueError(f"{text!r} is neither a number of pixels nor HEIGHTxWIDTH")
+    most = MAX_INPUT_PX["classifier"]
+    if not all(len(side) <= MAX_DIGITS and 0 < int(side) <= most for side in sides):
+        raise ValueError(f"{text:.40} must be from 1 to {most} pixels")
     return int(sides[0]), int(sides[-1])
 
 
@@ -74,10 +79,10 @@ def numbers(text: str) -> tuple[float, ...]:
 
 
 def factor(text: str) -> float:
-    """A finite number above 0."""
+    """A number that a contract's framing can be."""
     (value, *more) = numbers(text)
-    if more or not 0 < value < math.inf:
-        raise ValueError(f"{text} must be a number above 0")
+    if more or not MIN_FACTOR <= value <= MAX_FACTOR:
+        raise ValueError(f"{text} must be a number from {MIN_FACTOR:g} to {MAX_FACTOR:g}")
     return value
 
 

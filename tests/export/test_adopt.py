@@ -144,6 +144,37 @@ def test_a_network_that_needs_a_softmax_and_must_not_get_one_is_refused(fer_expo
     refused(fer_export(*adopting(source, out), "--no-softmax"), 1, "is not a row of 3 probabilities", out)
 
 
+def test_a_network_without_values_is_refused(fer_export, tmp_path: Path) -> None:
+    source, out = network(tmp_path, ["n", 3, 112, 112]), tmp_path / "ours.onnx"
+    model = onnx.load(source)
+    weights = next(each for each in model.graph.initializer if each.name == "weights")
+    weights.CopyFrom(numpy_helper.from_array(np.zeros((3, 0), np.float32), "weights"))
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 0
+    onnx.save(model, source)
+    refused(fer_export(*adopting(source, out)), 1, "gives [?, 0], but --labels names 3 emotions", out)
+
+
+def test_a_file_that_has_a_contract_needs_no_adoption(fer_export, tmp_path: Path) -> None:
+    source, out = network(tmp_path, ["n", 3, 112, 112]), tmp_path / "ours.onnx"
+    assert fer_export(*adopting(source, tmp_path / "first.onnx")).code == 0
+    refused(fer_export(*adopting(tmp_path / "first.onnx", out)), 1, "has a contract already", out)
+
+
+@pytest.mark.parametrize("name", ["theirs.onnx", "link.onnx"])
+def test_the_network_that_is_adopted_is_never_replaced(fer_export, tmp_path: Path, name: str) -> None:
+    source = network(tmp_path, ["n", 3, 112, 112])
+    (tmp_path / "link.onnx").symlink_to("theirs.onnx")
+    before = source.read_bytes()
+    result = fer_export(*adopting(source, tmp_path / name), "--overwrite")
+    assert (result.code, result.stderr.count("\n")) == (2, 1) and "which is read" in result.stderr
+    assert source.read_bytes() == before
+
+
+def test_an_adopted_file_must_end_in_onnx(fer_export, tmp_path: Path) -> None:
+    source, out = network(tmp_path, ["n", 3, 112, 112]), tmp_path / "ours.onnx.data"
+    refused(fer_export(*adopting(source, out)), 2, "must end in .onnx", out)
+
+
 def test_a_graph_made_for_one_face_is_refused(fer_export, tmp_path: Path) -> None:
     # Its Reshape to [3] fits one face only.
     source, out = network(tmp_path, [1, 3, 112, 112], flatten=[3]), tmp_path / "ours.onnx"
@@ -175,6 +206,16 @@ def test_a_network_that_does_not_take_floats_is_refused(fer_export, tmp_path: Pa
         ({"std": "x"}, "--std"),
         ({"std": "0"}, "--std must be above 0"),
         ({"framing": "0"}, "--framing"),
+        ({"framing": "1001"}, "1001 must be a number from 0.001 to 1000"),
+        ({"mean": "1e39"}, "--mean must be 1 or 3 finite numbers that float32 can hold"),
+        ({"mean": "1,2", "color": "gray"}, "--mean must be one finite number"),
+        ({"std": "1e39"}, "--std must be 1 or 3 finite numbers that float32 can hold"),
+        ({"std": "1e-50"}, "--std must be above 0"),
+        ({"input-size": "513"}, "513 must be from 1 to 512 pixels"),
+        ({"input-size": "9" * 5000}, "must be from 1 to 512 pixels"),
+        ({"dataset": "a" * 1001}, "--dataset must be a text of at most 1000 printable characters"),
+        ({"dataset": "a\udcff"}, "--dataset must be a text"),
+        ({"labels": ",".join(map(str, range(1001)))}, "it names 1,001 labels, more than 1,000"),
         ({"color": "hsv"}, "--color"),
         ({"layout": "chw"}, "--layout"),
     ],

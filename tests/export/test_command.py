@@ -117,6 +117,37 @@ def test_few_faces_calibrate_with_a_note(
     assert (tmp_path / "m.int8.onnx").exists()
 
 
+def test_a_detector_is_not_a_classifier(fer_export, tmp_path: Path) -> None:
+    torch.save({"detector": "luma", "schema": 1, "state_dict": {}}, tmp_path / "detector.pt")
+    result = fer_export(tmp_path / "detector.pt", "--out", tmp_path / "m.onnx")
+    one_line(result, 1, "detector.pt is a face detector, which fer-export detector exports")
+
+
+@pytest.mark.parametrize("output", ["m.onnx", "m.int8.onnx", "m.export.json"])
+@pytest.mark.parametrize("option", ["", "--calibration-data", "--ferplus", "--people"])
+def test_what_an_export_reads_is_never_replaced(
+    fer_export, checkpoint_file: Path, tmp_path: Path, option: str, output: str
+) -> None:
+    mine = tmp_path / output
+    mine.write_text("mine")
+    inputs: dict[str, object] = {"--calibration-data": "d.csv", "--ferplus": "votes.csv", "--people": "p.csv"}
+    more = [word for name, path in (inputs | {option: mine}).items() if name for word in (name, path)]
+    checkpoint = checkpoint_file if option else mine
+    result = fer_export(checkpoint, "--out", tmp_path / "m.onnx", "--quantize", "--overwrite", *more)
+    one_line(result, 2, f"--out would replace {mine}, which is read")
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare"])
+def test_scores_never_replace_what_was_scored(fer_export, tmp_path: Path, command: str) -> None:
+    files = [tmp_path / name for name in ("a.onnx", "b.onnx")[: 1 + (command == "compare")]]
+    for mine in [*files, tmp_path / "faces.csv"]:
+        mine.write_text("mine")
+        result = fer_export(command, *files, "--data", tmp_path / "faces.csv", "--json", mine, "--overwrite")
+        one_line(result, 2, f"--json would replace {mine}, which is read")
+        assert mine.read_text() == "mine"
+
+
 def test_a_missing_folder_is_one_line(fer_export, checkpoint_file: Path, tmp_path: Path) -> None:
     one_line(fer_export(checkpoint_file, "--out", tmp_path / "no" / "m.onnx"), 1, "is not a folder")
 
@@ -158,7 +189,8 @@ def test_too_few_calibration_images_are_a_usage_error(fer_export, good, number: 
 
 
 def test_missing_calibration_data_is_one_line(fer_export, good, tmp_path: Path) -> None:
-    one_line(fer_export(*good, "--quantize", "--calibration-data", tmp_path / "no.csv"), 1, "no.csv is not a file")
+    result = fer_export(*good, "--quantize", "--calibration-data", tmp_path / "no.csv")
+    one_line(result, 1, "no.csv is not a file or folder: --calibration-data names a CSV")
 
 
 def test_garbled_calibration_data_is_one_line(fer_export, good, tmp_path: Path) -> None:

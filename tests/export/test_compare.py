@@ -105,3 +105,14 @@ def test_the_face_of_a_photograph_is_found_first(
         shown[crop] = result.stderr, (stored["a"] if command == "compare" else stored)["ece"]
     assert shown["auto"] == shown["always"] and CUT in shown["auto"][0]
     assert shown["never"][1] != shown["auto"][1] and "cut out" not in shown["never"][0]
+
+
+def test_a_class_without_faces_has_no_accuracy(fer_export, finished, tmp_path: Path) -> None:
+    rows = [f"{label},{' '.join([str(40 + label)] * 2304)},PublicTest\n" for label in (0, 3)]
+    (tmp_path / "two.csv").write_text("emotion,pixels,Usage\n" + "".join(rows))
+    files = [finished.folder / "m.onnx", finished.folder / "m.int8.onnx"]
+    result = fer_export("compare", *files, "--data", tmp_path / "two.csv")
+    assert result.code == 0, result.stderr
+    lines = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if line}
+    assert lines["disgust"] == lines["neutral"] == ["-", "-", "-", "0"]
+    assert lines["angry"][-1] == lines["happy"][-1] == "1" and "-" not in lines["angry"]

@@ -113,6 +113,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     hint = "name the best.pt that fer-train wrote"
     values = load_tensors(path, hint)
+    if "detector" in values:
+        raise ModelError(f"{path} is a face detector, which fer-export detector exports: {hint}")
     if "schema" not in values:
         raise ModelError(f"{path} is not a checkpoint of fer-train: {hint}")
     schema = values.pop("schema")
