@@ -387,7 +387,9 @@ def test_faces_that_were_cut_earlier_are_no_photos(
     assert (inside / "Ann_0001.png").is_file()
 
 
-@pytest.mark.parametrize("content", [b"number,file\n1,unsorted/M\xfcller.png\n", b"a,b\n1,2\n", b'"' + b"x" * 200_000])
+@pytest.mark.parametrize(
+    "content", [b"number,file\n1,unsorted/M\xfcller.png\n", b"a,b\n1,2\n", b"a,b\n", b"", b'"' + b"x" * 200_000]
+)
 def test_a_table_that_someone_changed_is_never_cleared_by(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
 ) -> None:

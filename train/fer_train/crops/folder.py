@@ -152,7 +152,10 @@ def _listed(path: Path) -> list[str]:
     """The files that faces.csv of the folder `path` lists. OutputError if it can't be read."""
     try:
         with (path / TABLE).open(newline="", encoding="utf-8-sig") as lines:
-            return [text_of_cell(row["file"] or "") for row in csv.DictReader(lines)]
+            rows = csv.DictReader(lines)
+            if "file" not in (rows.fieldnames or ()):
+                raise KeyError("file")  # also of a table without rows
+            return [text_of_cell(row["file"] or "") for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not as fer-train faces wrote it"
         raise OutputError(f"{path / TABLE} can't be read: {reason}; name another --out") from error
