@@ -28,6 +28,7 @@ from fer_export.graph.third_party import read_third_party
 PREFIX = "adopted_"  # of all names in the third-party graph, so that they can't clash with ours
 BATCH = "batch"
 PROBE_FACES = 4
+UNUSABLE = "is not a usable ONNX file"  # as fer_edge's session says
 MAX_SUM_ERROR = 1e-3  # as fer_edge's Classifier allows
 MAX_BATCH_DELTA = 1e-4  # of a probability; other graphs may have layers whose rounding depends on the batch
 
@@ -338,9 +339,10 @@ def probe(model: onnx.ModelProto, source: Path, adoption: Adoption) -> list[npt.
             runs = timed.first_run(lambda: [opened.run(None, {INPUT: face[None]}) for face in faces], str(source))
         alone: list[npt.NDArray[np.float32]] = [np.concatenate(rows) for rows in zip(*runs, strict=True)]
     except Exception as error:  # the onnx package has many kinds
-        if isinstance(error, ModelError) and not isinstance(error, RunError):
+        is_misfit = isinstance(error, RunError) or UNUSABLE in str(error)  # it was usable without the options
+        if isinstance(error, ModelError) and not is_misfit:
             raise
-        reason = " ".join(str(getattr(error, "reason", error)).split())[:160]
+        reason = _reason(error)
         raise ModelError(f"{source} can't be run on uint8 faces ({reason}): check the options against it") from error
     if not all(np.isfinite(rows).all() for rows in alone):
         raise ModelError(f"{source} gives values that are not numbers (such as NaN): check --mean and --std")
@@ -348,9 +350,14 @@ def probe(model: onnx.ModelProto, source: Path, adoption: Adoption) -> list[npt.
         together: list[npt.NDArray[np.float32]] = opened.run(None, {INPUT: faces})
     except RunError:  # one face works, so the batch is the cause
         together = [np.empty(0, np.float32)] * len(alone)
-    if not all(map(_are_close, together, alone)):
+    if [rows.shape for rows in together] != [rows.shape for rows in alone]:
         raise ModelError(
             f"{source} takes one face at a time, and can't be made to take several: export it with a free batch size"
+        )
+    if not all(map(_are_close, together, alone)):
+        raise ModelError(
+            f"{source} gives a face other values in a batch than alone, as layers do that draw random numbers or mix "
+            "the faces of a batch: export it in evaluation mode, with a free batch size"
         )
     for head, rows in zip(adoption.heads, together, strict=True):
         if rows.shape[1] != len(head.labels):  # the graph did not say how many values it gives
@@ -358,9 +365,16 @@ def probe(model: onnx.ModelProto, source: Path, adoption: Adoption) -> list[npt.
     return together
 
 
+def _reason(error: BaseException) -> str:
+    """What was wrong in the words of the package that said so first, short."""
+    while not hasattr(error, "reason") and error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(getattr(error, "reason", error)).split())[:160]
+
+
 def _are_close(together: npt.NDArray[np.float32], alone: npt.NDArray[np.float32]) -> bool:
     scale = max(1.0, float(np.abs(alone).max(initial=0)))
-    return together.shape == alone.shape and np.allclose(together, alone, rtol=0, atol=MAX_BATCH_DELTA * scale)
+    return np.allclose(together, alone, rtol=0, atol=MAX_BATCH_DELTA * scale)
 
 
 def as_float32(values: Sequence[float]) -> npt.NDArray[np.float32]:

@@ -231,7 +231,7 @@ class ClassifierExport(ExportJob):
 
     def _measured(self) -> dict[str, Any]:
         first, ratio = self.heads[0].to_json(), self.latency.ratio
-        several = {"heads": [head.to_json() for head in self.heads]} if len(self.heads) > 1 else {}
+        named = {"heads": [head.to_json() for head in self.heads]} if self.heads[0].name is not None else {}
         return {
             "parity": first["parity"],
             "agreement": first["agreement"],
@@ -243,5 +243,5 @@ class ClassifierExport(ExportJob):
             "latency_ratio": ratio and asdict(ratio),
             "fused_operators": {"convolutions": self.convolutions, **self.operators},
             "notes": self.notes,
-            **several,
+            **named,
         }

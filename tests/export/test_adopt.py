@@ -181,6 +181,35 @@ def test_a_graph_made_for_one_face_is_refused(fer_export, tmp_path: Path) -> Non
     refused(fer_export(*adopting(source, out)), 1, "takes one face at a time", out)
 
 
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [helper.make_node("Softmax", ["faces"], ["answer"], axis=0)],
+        [helper.make_node("RandomNormalLike", ["faces"], ["r"]), helper.make_node("Add", ["faces", "r"], ["answer"])],
+    ],
+)
+def test_a_network_whose_answers_depend_on_the_batch_is_refused(fer_export, tmp_path: Path, nodes: list) -> None:
+    source, out = network(tmp_path, ["n", 3, 112, 112]), tmp_path / "ours.onnx"
+    model = onnx.load(source)
+    model.graph.node.extend(nodes)
+    model.graph.output[0].name = "answer"
+    onnx.save(model, source)
+    refused(fer_export(*adopting(source, out)), 1, "gives a face other values in a batch than alone", out)
+
+
+def test_a_free_size_that_the_network_does_not_take_is_the_options_fault(fer_export, tmp_path: Path) -> None:
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, "h", "w"])
+    graph = helper.make_graph(
+        [helper.make_node("Flatten", ["image"], ["flat"]), helper.make_node("MatMul", ["flat", "weights"], ["answer"])],
+        "theirs", [image], [helper.make_tensor_value_info("answer", TensorProto.FLOAT, ["n", 3])],
+        [numpy_helper.from_array(np.ones((3 * 48 * 48, 3), np.float32), "weights")],
+    )  # fmt: skip
+    source, out = tmp_path / "theirs.onnx", tmp_path / "ours.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), source)
+    refused(fer_export(*adopting(source, out)), 1, "check the options against it", out)
+    assert fer_export(*adopting(source, out, **{"input-size": "48"})).code == 0
+
+
 def test_a_network_that_does_not_take_floats_is_refused(fer_export, tmp_path: Path) -> None:
     graph = helper.make_graph(
         [helper.make_node("Identity", ["image"], ["answer"])], "theirs",

@@ -82,7 +82,8 @@ def test_a_file_knows_the_name_of_its_single_head_if_that_was_chosen(
     own, plain = (Classifier(tmp_path / f"{file}.onnx") for file in ("own", "plain"))
     assert [(head.name, head.output) for head in own.contract.heads] == [("own", "probabilities")]
     assert Classifier(tmp_path / "own.onnx", head="own").labels == own.labels == ("focused", "bored")
-    assert "heads" not in json.loads((tmp_path / "own.export.json").read_text())
+    reports = {file: json.loads((tmp_path / f"{file}.export.json").read_text()) for file in ("own", "plain")}
+    assert [head["name"] for head in reports["own"]["heads"]] == ["own"] and "heads" not in reports["plain"]
     with pytest.raises(ContractError, match="no head 'faces': choose one of own"):
         Classifier(tmp_path / "own.onnx", head="faces")
     assert plain.contract.heads == (), "files without --head stay as they were"
@@ -219,5 +220,7 @@ def test_evaluate_and_compare_take_a_head(
     assert "no head 'votes': choose one of own, faces" in fer_export(
         "compare", model, plain, "--head", "votes", "--data", faces_csv
     ).stderr  # fmt: skip
+    other = fer_export("evaluate", model, "--head", "own", "--data", faces_csv)
+    assert other.code == 1 and f"but the head own of {model} was trained on focused, bored" in other.stderr
     refused = fer_export("compare", plain, plain, "--head", "faces", "--data", faces_csv)
     assert refused.code == 1 and "has heads: leave --head out" in refused.stderr

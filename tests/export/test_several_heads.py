@@ -210,7 +210,8 @@ def test_one_head_of_several_is_the_graph_of_a_single_one_and_keeps_its_name(
     assert alone.graph == plain.graph  # as of a checkpoint that never had others
     assert [head["name"] for head in json.loads(alone.metadata_props[0].value)["heads"]] == ["faces"]
     assert "heads" not in json.loads(plain.metadata_props[0].value)
-    assert "heads" not in json.loads((tmp_path / "m.export.json").read_text())
+    (told,) = json.loads((tmp_path / "m.export.json").read_text())["heads"]
+    assert (told["name"], told["agreement"]) == ("faces", None)
     opened, unnamed = Classifier(tmp_path / "m.onnx"), Classifier(finished.folder / "m.onnx")
     assert (opened.head, unnamed.head, opened.labels) == ("faces", None, FER2013_CLASSES)
     assert "unsure below" in fer_export("inspect", tmp_path / "m.onnx").stdout

@@ -116,7 +116,8 @@ def evaluate_predictor(predictor: Predictor, data: FaceData, split: str) -> Eval
 
     The data's classes are aligned with the network's. Raises DataError if that is impossible or the split is empty.
     """
-    aligned_data = align_classes(data, predictor.classes, predictor.class_mapping, str(predictor.path))
+    owner = f"the head {predictor.head} of {predictor.path}" if predictor.head else str(predictor.path)
+    aligned_data = align_classes(data, predictor.classes, predictor.class_mapping, owner)
     chosen = aligned_data if split == ALL else faces_of_split(aligned_data, split)
     probabilities = predictor.predict(chosen.images, "evaluating")
     before_scaling = uncalibrated(probabilities, predictor.temperature)
