@@ -102,7 +102,11 @@ class Adoption:
 
     def _head(self, head: AdoptedHead) -> Head:
         threshold = self._threshold(head)
-        return Head(head.name, output_of(head), head.labels, min_confidence=threshold, dataset=self.dataset)
+        return Head(head.name, self.output_of(head), head.labels, min_confidence=threshold, dataset=self.dataset)
+
+    def output_of(self, head: AdoptedHead) -> str:
+        """The output of a head in the adopted file."""
+        return head_output(head.name, [each.name for each in self.heads]) if head.name else OUTPUT
 
     def _threshold(self, head: AdoptedHead) -> float:
         return self.min_confidence.get(head.name, self.min_confidence.get("", 0.0))
@@ -118,11 +122,6 @@ class Changes:
     def __str__(self) -> str:
         outputs = f"output{'s' * (len(self.left_out) > 1)} {', '.join(self.left_out)}"
         return f"with {', '.join(self.made)} and a contract{f', without its {outputs}' if self.left_out else ''}"
-
-
-def output_of(head: AdoptedHead) -> str:
-    """The output of a head in the adopted file."""
-    return head_output(head.name) if head.name else OUTPUT
 
 
 def adopt(source: Path, adoption: Adoption, out: Path, overwrite: bool = False) -> Changes:
@@ -147,7 +146,7 @@ def adopt(source: Path, adoption: Adoption, out: Path, overwrite: bool = False) 
     accept_faces(model, adoption)
     bare = without_softmax(model, source, adoption)
     for head in bare:
-        add_softmax(model, output_of(head))
+        add_softmax(model, adoption.output_of(head))
     if bare:
         some = f" of {', '.join(head.name for head in bare)}" if len(bare) < len(adoption.heads) else ""
         changes.append(f"softmax{some}")
@@ -209,7 +208,7 @@ def keep_outputs(model: onnx.ModelProto, source: Path, adoption: Adoption) -> tu
     chosen = [_output_for(head, given, source) for head in adoption.heads]
     del model.graph.output[:]
     for head, name in zip(adoption.heads, chosen, strict=True):
-        output = output_of(head)
+        output = adoption.output_of(head)
         model.graph.node.append(
             helper.make_node("Flatten", [PREFIX + name], [output], axis=1, name=f"flatten.{output}")
         )

@@ -85,6 +85,14 @@ def test_a_head_may_have_the_name_of_any_tensor(fer_export: Callable, source: Pa
     assert Classifier(out, head=name).predict(FACES).shape == (4, 3)
 
 
+def test_two_heads_never_share_an_output(fer_export: Callable, source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "ours.onnx"
+    taken = CALM.replace("calm", "faces", 1), SMILE.replace("smile", "faces_probabilities", 1)
+    assert fer_export(*adopting(source, out, *taken)).code == 0
+    outputs = [head.output for head in Classifier(out).contract.heads]
+    assert outputs == ["faces_probabilities_", "faces_probabilities"]
+
+
 def test_a_single_head_keeps_its_name(fer_export: Callable, source: Path, tmp_path: Path) -> None:
     out = tmp_path / "ours.onnx"
     assert fer_export(*adopting(source, out, CALM)).code == 0

@@ -15,6 +15,7 @@ from fer_edge.network.classifier import Classifier
 from fer_edge.network.contract import Contract
 from fer_edge.network.contract import Head as ContractHead
 from fer_export.classifier import ClassifierExport, ClassifierExportOptions
+from fer_export.graph.classifier import classifier_contract, classifier_to_onnx
 from fer_export.graph.onnx_file import save, with_contract
 from fer_train.cli import train
 from fer_train.data import FER2013_CLASSES, FERPLUS_CLASSES, FERPLUS_COLUMNS, FaceData
@@ -260,3 +261,19 @@ def test_votes_for_the_rows_of_other_data_are_refused(
     result = fer_export(exported / "best.pt", "--out", out, "--calibration-data", faces_csv, "--ferplus", votes)
     assert (result.code, result.stdout, result.stderr.count("\n")) == (1, "", 1), result.stderr
     assert "votes.csv" in result.stderr and [path.name for path in tmp_path.iterdir()] == ["votes.csv"]
+
+
+@pytest.mark.parametrize(
+    "names", [("linear", "softmax", "mean", "div"), ("faces", "faces_probabilities", "input_scale", "normalised_faces")]
+)
+def test_a_head_may_have_the_name_that_torch_gives_a_tensor(
+    several: Checkpoint, faces: FaceData, names: tuple[str, ...]
+) -> None:
+    heads = tuple(replace(head, name=name) for head, name in zip(several.heads, names, strict=True))
+    named = replace(several, heads=heads)
+    data = with_contract(classifier_to_onnx(named.network(), named), classifier_contract(named, "")).SerializeToString()
+    images = faces.images[:6]
+    logits = predict_logits(several.network(), torch.from_numpy(images)).numpy()
+    for head in heads:
+        expected = softmax(logits[:, named.columns(head.name)], head.temperature)
+        np.testing.assert_allclose(Classifier(data, head=head.name).predict(images[:, None]), expected, atol=1e-5)

@@ -70,11 +70,16 @@ def load_tensors(path: Path, hint: str) -> dict[str, Any]:
 
 
 def _check_archive(path: Path, size: int) -> None:
-    """ValueError if `path` is a zip archive that holds more than itself: torch stores without compression."""
+    """ValueError if `path` is a zip archive that holds more than itself, or other bytes than its checksums say.
+
+    torch stores without compression, and doesn't look at the checksums: a weight that a disk has changed stays unseen.
+    """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > size:
                 raise ValueError("it is compressed")
+            if archive.testzip() is not None:
+                raise ValueError("its bytes have changed")
 
 
 def _check_values(values: object, most_bytes: int) -> None:

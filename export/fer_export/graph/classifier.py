@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from fer_edge.errors import ModelError
 from fer_edge.network import contract as contracts
 from fer_edge.network.contract import Contract
-from fer_export.graph.trace import finish, trace
+from fer_export.graph.trace import NORMALIZED, SCALE, ZERO_POINT, finish, trace
 from fer_train.networks import Network
 from fer_train.networks.checkpoint import Checkpoint
 from fer_train.networks.heads import Head, columns
 
 INPUT, OUTPUT = "faces", "probabilities"
+RESERVED = (INPUT, NORMALIZED, SCALE, ZERO_POINT)  # names of tensors that every file has
 EXAMPLE_BATCH = 2  # torch.export would treat a batch of 1 as a constant
 
 
@@ -42,12 +43,22 @@ def output_names(heads: Sequence[Head]) -> tuple[str, ...]:
     """The name of each head's output: its own, or "probabilities" for a single head."""
     if len(heads) == 1:
         return (OUTPUT,)
-    return tuple(head_output(head.name) for head in heads)
+    names = [head.name for head in heads]
+    return tuple(head_output(name, names) for name in names)
 
 
-def head_output(name: str) -> str:
-    """The output of the head called `name` in a file with several: a graph's input and output can't share a name."""
-    return f"{INPUT}_{OUTPUT}" if name == INPUT else name
+def head_output(name: str, heads: Sequence[str]) -> str:
+    """The output of the head called `name` among `heads`: its name, unless `finish` gives that to another tensor.
+
+    >>> head_output("people", ["people", "faces"]), head_output("faces", ["people", "faces"])
+    ('people', 'faces_probabilities')
+    """
+    if name not in RESERVED:
+        return name
+    output = f"{name}_{OUTPUT}"
+    while output in heads:
+        output += "_"
+    return output
 
 
 def classifier_contract(

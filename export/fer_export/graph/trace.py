@@ -1,5 +1,6 @@
 """Trace a PyTorch network into an ONNX graph that takes uint8 images."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from fer_export.graph.quiet import quiet
 
 OPSET = 18  # has DequantizeLinear and all else that these networks need, and old runtimes read it
 NORMALIZED = "normalised_faces"  # stored in every file: exports must keep their bytes
+SCALE, ZERO_POINT = "input_scale", "input_zero_point"
+OUTER, INNER = "output.{}", "{}.inner"  # no head's name has a dot
 
 
 def trace(
@@ -31,7 +34,7 @@ def trace(
                 module.eval(),
                 (example,),
                 input_names=[names[0]],
-                output_names=list(names[1:]),
+                output_names=[OUTER.format(place) for place in range(len(names) - 1)],
                 dynamic_shapes=(dynamic_shapes,),
                 opset_version=OPSET,
                 dynamo=True,
@@ -44,7 +47,24 @@ def trace(
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"torch can't export this network ({reason}): change its layers") from error
     assert program is not None  # only the old exporter returns None
-    return program.model_proto
+    model = program.model_proto  # a copy, each time
+    rename_outputs(model, names[1:])
+    return model
+
+
+def rename_outputs(model: onnx.ModelProto, names: Sequence[str]) -> None:
+    """Give the graph's outputs these names, in place; a tensor inside of it that has one of them gets another.
+
+    torch calls tensors by their operators, such as "linear" and "mean", which are good names for a head, too.
+    """
+    graph = model.graph
+    renamed = {name: INNER.format(name) for name in names}
+    renamed |= {OUTER.format(place): name for place, name in enumerate(names)}
+    for node in graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+    for value in (*graph.output, *graph.value_info, *graph.initializer):
+        value.name = renamed.get(value.name, value.name)
 
 
 def _interruption(error: BaseException) -> BaseException | None:
@@ -73,7 +93,7 @@ def accept_uint8(model: onnx.ModelProto, mean: float, std: float) -> None:
     (x - 128) / 64 is then computed exactly as in training. onnxruntime fuses the node with the first int8
     convolution, so that fp32 and int8 share one interface at no cost.
     """
-    graph, inputs = model.graph, [model.graph.input[0].name, "input_scale", "input_zero_point"]
+    graph, inputs = model.graph, [model.graph.input[0].name, SCALE, ZERO_POINT]
     for node in graph.node:
         node.input[:] = [NORMALIZED if name == inputs[0] else name for name in node.input]
     graph.initializer.extend(

@@ -212,6 +212,17 @@ def test_a_file_that_is_made_to_harm_is_refused(make: Callable[[Path], None], tm
         load_tensors(tmp_path / "x.pt", "name another")
 
 
+def test_a_weight_that_has_changed_on_the_disk_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "best.pt"
+    torch.save(VALUES, path)
+    data = bytearray(path.read_bytes())
+    place = data.index(VALUES["state_dict"]["classifier.weight"].numpy().tobytes())
+    data[place] ^= 1  # the last bit of a float
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match=r"best\.pt is not a checkpoint, or is damaged"):
+        load_checkpoint(path)
+
+
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save(VALUES, tmp_path / "best.pt")
     monkeypatch.setenv("FER_TRAIN_MAX_CHECKPOINT_BYTES", "1_000")
