@@ -5,7 +5,7 @@
 | `cli`, `option_types` | the command `fer-export` |
 | `classifier`, `detector` | the two kinds of export: what each traces, calibrates on and measures |
 | `job`, `outputs`, `report` | what both share: the order of steps, the files, `export.json` and its table |
-| `adopt`, `adopted_heads` | turn a third-party network into a file that fer-edge runs |
+| `adopt`, `adoption/` | turn a third-party network into a file that fer-edge runs |
 | `compare`, `inspection` | the commands `compare` and `inspect` |
 | `release` | copy an export into the package `fer_models` |
 | `int8/` | quantize an ONNX graph |

@@ -9,7 +9,7 @@ import click
 
 from fer_edge.console import MainCommand, RenamedOption, echo_line, echo_lines, extra_required, run_main
 from fer_edge.files import check_writable, write_json
-from fer_export.adopted_heads import HEAD_FORM, AdoptedHead
+from fer_export.adoption.heads import HEAD_FORM, AdoptedHead
 from fer_export.int8.settings import AUTO, CALIBRATORS, MIN_CALIBRATION_IMAGES
 from fer_export.option_types import ADOPTED_HEAD, FACE_SIZE, FACTOR, LABELS, NUMBERS, ColorType, ThresholdsType
 from fer_export.outputs import Outputs
@@ -217,7 +217,9 @@ def compare(
 )  # fmt: skip
 @click.option("--layout", type=click.Choice(["nchw", "nhwc"]), default="nchw", help="Order of the network's input.")
 @click.option(
-    "--softmax/--no-softmax", default=None, help="Whether to add a softmax.  [default: if an output needs one]"
+    "--softmax/--no-softmax",
+    default=None,
+    help="Whether to add a softmax.  [default: to logits; shares, as of a sigmoid, are divided by their sum]",
 )
 @click.option(
     "--framing", type=FACTOR, default=1.0, metavar="FACTOR",
@@ -237,7 +239,7 @@ def adopt(
 ) -> None:  # fmt: skip
     """Turn a third-party emotion network into a file that fer-edge runs.
 
-    Adds normalization of uint8 faces before the network, a softmax behind it if it has none, and a contract. For
+    Adds normalization of uint8 faces before the network, what turns its outputs into probabilities, and a contract. For
     pixels / 255 use --mean 0 --std 255, for -1 to 1 use --mean 127.5 --std 127.5.
     """
     if (labels is None) == (not heads):
@@ -247,8 +249,8 @@ def adopt(
     _check_onnx_name(out)
     _keep_inputs("--out", [out], file)
     with extra_required("fer-export", "export"):
-        from fer_export.adopt import Adoption
         from fer_export.adopt import adopt as adopt_file
+        from fer_export.adoption.options import Adoption
 
     try:
         adoption = Adoption(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import click
 
 from fer_edge.network.contract import MAX_FACTOR, MAX_INPUT_PX, MIN_FACTOR
-from fer_export.adopted_heads import AdoptedHead, split_labels
+from fer_export.adoption.heads import AdoptedHead, split_labels
 
 MAX_DIGITS = 9  # of a side in pixels
 

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from fer_edge.framing import Square
 from fer_edge.network.classifier import Classifier
 from fer_edge.network.contract import Contract
+from fer_export.adoption.probe import Kind, kind_of
 from fer_train.evaluation.metrics import softmax
 
 LABELS = ("happy", "sad", "neutral")
@@ -137,6 +138,32 @@ def test_a_network_that_does_not_fit_the_options_is_refused(
 ) -> None:
     source, out = network(tmp_path, ["n", 3, 112, 112]), tmp_path / "ours.onnx"
     refused(fer_export(*adopting(source, out, **changes)), 1, words, out)
+
+
+def test_shares_as_of_a_sigmoid_become_probabilities_by_their_sum(fer_export, tmp_path: Path) -> None:
+    source, out = network(tmp_path, ["N", 3, 112, 112], ending="Sigmoid"), tmp_path / "ours.onnx"
+    result = fer_export(*adopting(source, out))
+    assert result.code == 0, result.stderr
+    assert "division by the sum (shares, as of a sigmoid or in percent)" in result.stdout
+    assert "softmax" not in result.stdout
+    images = np.random.default_rng(5).integers(0, 256, (3, 3, 112, 112), dtype=np.uint8)
+    shares = 1 / (1 + np.exp(-logits(images, [0], [255])))
+    expected = shares / shares.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(Classifier(out).predict(images), expected, atol=1e-5)
+    assert fer_export(*adopting(source, out), "--softmax", "--overwrite").code == 0  # the user knows better
+    np.testing.assert_allclose(Classifier(out).predict(images), softmax(shares), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind"),
+    [
+        ([[0.2, 0.8], [0.5, 0.5]], Kind.PROBABILITIES), ([[0.2, 0.9], [0.5, 0.5]], Kind.SHARES),
+        ([[20, 80], [50, 50.01]], Kind.SHARES), ([[0, 0], [0, 0]], Kind.LOGITS), ([[-0.1, 1.1]], Kind.LOGITS),
+        ([[3, 1.5], [2, 7]], Kind.LOGITS), ([[-0.2, -1.7]], Kind.LOGITS),
+    ],
+)  # fmt: skip
+def test_outputs_are_known_by_their_values(rows: list[list[float]], kind: Kind) -> None:
+    assert kind_of(np.array(rows, np.float32)) is kind
 
 
 def test_a_network_that_needs_a_softmax_and_must_not_get_one_is_refused(fer_export, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from fer_edge.errors import ContractError
 from fer_edge.network.classifier import Classifier
 from fer_edge.network.contract import METADATA_KEY
-from fer_export.adopted_heads import AdoptedHead
+from fer_export.adoption.heads import AdoptedHead
 from fer_export.graph.onnx_file import drop_unused_nodes
 from fer_train.evaluation.metrics import softmax
 

@@ -39,7 +39,7 @@ ORDER = {
         "*", "__init__", "data", "networks", "evaluation", "training", "transfer", "detection.synthesis", "detection",
         "crops", "plots", "report", "commands", "cli", "__main__",
     ],
-    "fer_export": ["graph", "checks", "int8", "*", "__init__", "cli", "__main__"],
+    "fer_export": ["graph", "checks", "int8", "adoption", "*", "__init__", "cli", "__main__"],
     "benchmarks": [
         "__init__", "peers", "harness", "accuracy", "detector", "speed", "raspberry_pi", "scorecard", "*", "run_all",
         "report",
