@@ -19,7 +19,7 @@ from fer_train.networks.heads import Head
 class HeadFigures:
     """One head: where its answers are, what it is measured against, and what was measured.
 
-    name: None for a network with a single head that nobody named, whose file lists no heads. place: among the heads.
+    name: None for a network with a single head without --head, whose file lists no heads. place: among the heads.
     output: of the graph, with these `columns` of the network's logits. truth: None if the data has none. scores: by
     precision, accuracy and calibration against each part of the truth. agreement: of int8 with fp32. accuracy: by
     precision, over all of the truth.

@@ -137,6 +137,17 @@ def test_the_gate_of_the_record_recipe_trains_a_teacher_and_mixes_it_with_the_sh
     }
 
 
+def test_the_gate_says_why_its_training_ended_and_mixes_nothing_then(tmp_path: Path) -> None:
+    trainer = tmp_path / "trainer"
+    trainer.write_text("#!/bin/sh\necho 'fer-train: no such data' >&2\nexit 1\n")
+    trainer.chmod(0o700)
+    ran = subprocess.run(
+        ["sh", SCRIPT.with_name("record.sh"), tmp_path, tmp_path / "runs", "gate"], capture_output=True, text=True,
+        check=False, env=os.environ | {"FER_TRAIN": str(trainer), "PYTHON": "echo"},
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "fer-train: no such data\n")
+
+
 def test_a_mix_can_be_right_where_one_of_its_networks_is_wrong() -> None:
     first = np.array([[0.9, 0.1], [0.65, 0.35], [0.8, 0.2], [0.1, 0.9]])
     second = np.array([[0.4, 0.6], [0.1, 0.9], [0.7, 0.3], [0.3, 0.7]])

@@ -31,8 +31,8 @@ case $part in
 gate)
     compile=no
     run vgg11-0 --model vgg11-bn --heads fer2013,ferplus --seed 0 --epochs "${TEACHER_EPOCHS:-120}" --augment strong \
-        --mixup 0.4 --lr 0.05
-    wait
+        --mixup 0.4 --lr 0.05 --save-every 1
+    wait $pids || { tail -n 1 "$runs/vgg11-0.log" >&2; exit 1; }
     ${PYTHON:-python3} train/recipes/mixing.py models/checkpoints/fer2013.pt "$runs/vgg11-0/best.pt" \
         --data "$data/fer2013.csv" --ferplus "$data/fer2013new.csv"
     ;;
