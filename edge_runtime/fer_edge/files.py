@@ -169,13 +169,24 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
+def json_text(value: Any) -> str:
+    """`value` as indented JSON that ends in a line break; ValueError for NaN and infinity.
+
+    >>> print(json_text({"faces": 3}), end="")
+    {
+      "faces": 3
+    }
+    """
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, value: Any, private: bool = False) -> None:
     """Write `value` to `path` as indented JSON, atomically; ValueError for NaN and infinity.
 
     private: as in `atomic_write`.
     """
     with atomic_write(path, private) as part:
-        part.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        part.write_text(json_text(value), encoding="utf-8")
         if part.is_file():
             sync_file(part)
 

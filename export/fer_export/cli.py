@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import click
 
 from fer_edge.console import MainCommand, RenamedOption, echo_line, echo_lines, extra_required, run_main
-from fer_edge.files import check_writable, write_json
+from fer_edge.files import check_writable, json_text, write_json
 from fer_export.adoption.heads import HEAD_FORM, AdoptedHead
 from fer_export.int8.settings import AUTO, CALIBRATORS, MIN_CALIBRATION_IMAGES
 from fer_export.option_types import ADOPTED_HEAD, FACE_SIZE, FACTOR, LABELS, NUMBERS, ColorType, ThresholdsType
@@ -18,10 +18,13 @@ from fer_train.commands import data_options as shared
 from fer_train.commands.data_options import SETTINGS, FiniteRange, PathType
 
 if TYPE_CHECKING:
+    from fer_export.compare import Comparison
+    from fer_train.evaluation.scoring import Evaluation
     from fer_train.photos import Crop
 
 SPLITS = click.Choice(shared.SPLITS)
 Command = TypeVar("Command", bound=Callable[..., None])
+STDOUT = Path("-")
 FILE_NAMES_OTHERS = "The fp32 file; the other files get their names from it."
 DATA_HELP = "fer2013.csv, or any data that fer-train takes: Training faces calibrate int8, PublicTest faces measure."
 FORCE_HELP = "Write even if a gate fails; the files are marked as failed."
@@ -127,7 +130,13 @@ def scoring_options(command: Command) -> Command:
     """The options of what scores ONNX files on labeled faces."""
     for option in (
         click.option("--overwrite", is_flag=True, help="Replace the --json file if it exists."),
-        click.option("--json", "json_file", type=PathType, metavar="FILE", help="Write the scores to FILE, too."),
+        click.option(
+            "--json",
+            "json_file",
+            type=PathType,
+            metavar="FILE",
+            help="Write the scores to FILE, too; - prints only them.",
+        ),
         shared.threads,
         shared.crop,
         click.option("--split", type=SPLITS, default="PublicTest", help="Rows to score."),
@@ -151,9 +160,7 @@ def evaluate(
 
     `fer-train evaluate` also scores checkpoints, and draws plots.
     """
-    if json_file is not None:
-        _keep_inputs("--json", [json_file], file, data)
-        check_writable(json_file, overwrite)
+    _check_json_file(json_file, overwrite, file, data)
     with extra_required("fer-export", "export"):
         from fer_train.data import load_faces
         from fer_train.evaluation.predictors import OnnxPredictor
@@ -164,9 +171,7 @@ def evaluate(
     shared.log_notes(faces.notes)
     shared.log_notes(caveats(predictor, faces))
     evaluation = evaluate_predictor(predictor, faces, split)
-    echo_lines(str(evaluation))
-    if json_file is not None:
-        write_json(json_file, evaluation.to_json())
+    _give(evaluation, json_file)
 
 
 @click.command(context_settings=SETTINGS)
@@ -185,17 +190,13 @@ def compare(
     Times both in turns, in this process, on one face at a time. If both have several heads, a table compares those
     that both have, and the rest is about the first that the data's labels fit.
     """
-    if json_file is not None:
-        _keep_inputs("--json", [json_file], first, second, data)
-        check_writable(json_file, overwrite)
+    _check_json_file(json_file, overwrite, first, second, data)
     with extra_required("fer-export", "export"):
         from fer_export.compare import compare as compare_files
 
     comparison = compare_files(first, second, data, split, threads, classes, skip_bad_rows, head, crop)
     shared.log_notes(comparison.notes)
-    echo_lines(str(comparison))
-    if json_file is not None:
-        write_json(json_file, comparison.to_json())
+    _give(comparison, json_file)
 
 
 @click.command(context_settings=SETTINGS)
@@ -325,6 +326,23 @@ def _keep_inputs(option: str, outputs: Iterable[Path], *inputs: Path | None) -> 
     for path in outputs:
         if any(given is not None and path.exists() and given.exists() and path.samefile(given) for given in inputs):
             raise click.UsageError(f"{option} would replace {path}, which is read: name another file")
+
+
+def _check_json_file(file: Path | None, overwrite: bool, *inputs: Path) -> None:
+    """click.UsageError if --json would replace an input, OutputError if it can't be written."""
+    if file not in (None, STDOUT):
+        _keep_inputs("--json", [file], *inputs)
+        check_writable(file, overwrite)
+
+
+def _give(scores: "Evaluation | Comparison", json_file: Path | None) -> None:
+    """Print the scores, as JSON if that goes to stdout, and write the file of --json."""
+    if json_file == STDOUT:
+        click.echo(json_text(scores.to_json()), nl=False)
+        return
+    echo_lines(str(scores))
+    if json_file is not None:
+        write_json(json_file, scores.to_json())
 
 
 def _log(line: str) -> None:

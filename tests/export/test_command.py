@@ -278,3 +278,15 @@ def test_evaluate_keeps_an_existing_json_file(fer_export, finished, faces_csv: P
         1, "exists",
     )  # fmt: skip
     assert (tmp_path / "s.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare"])
+def test_json_on_stdout_is_all_that_is_printed(
+    fer_export, finished, faces_csv: Path, tmp_path: Path, command: str, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = [finished.folder / "m.onnx", finished.folder / "m.int8.onnx"][: 1 + (command == "compare")]
+    result = fer_export(command, *files, "--data", faces_csv, "--json", "-")
+    assert result.code == 0
+    json.loads(result.stdout)
+    assert not (tmp_path / "-").exists()
