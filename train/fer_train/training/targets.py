@@ -1,6 +1,6 @@
 """What each head learns and is measured against: soft targets per head, and truths.
 
-`people`   what a person would say, 7 classes: 60 % votes, 40 % labels, and labels of `--people`
+`people`   what a person would say, 7 classes: 80 % votes, 20 % labels, and labels of `--people`
 `ferplus`  FER+'s votes, 8 classes with contempt, and labels of `--people`
 others     the data set's labels; a run has at most one such head
 """
@@ -29,7 +29,7 @@ from fer_train.evaluation.truths import Truth
 from fer_train.networks.heads import head_name
 
 PEOPLE, FERPLUS = "people", "ferplus"
-PEOPLE_VOTES = 0.6  # what the head people learns about a face of the data is this much votes, the rest its label
+PEOPLE_VOTES = 0.8  # what the head people learns about a face of the data is this much votes, the rest its label
 TARGET_STEP = np.float32(1e-4)  # of targets in a hash: machines may differ in the last bit
 PEOPLE_BALANCE = 0.5  # a class of people weighs (largest class / its faces) to this power
 FloatArray = npt.NDArray[np.float32]
