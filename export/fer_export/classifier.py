@@ -10,6 +10,7 @@ import onnx
 from fer_edge.errors import DataError
 from fer_edge.files import sha256_of
 from fer_edge.network.classifier import Classifier
+from fer_edge.sentences import counted
 from fer_export.checks.gates import (
     MIN_IMAGES_FOR_ACCURACY_DROP,
     Gate,
@@ -140,7 +141,7 @@ class ClassifierExport(ExportJob):
         assert self.data is not None  # ClassifierExportOptions has checked it
         options = self.options
         faces, tuning, mirrored = choose_faces(self.data, options.calibration_images, TUNING_IMAGES, options.seed)
-        self.log(f"Quantizing on {len(faces)} training faces, measuring on {len(tuning)} others ...")
+        self.log(f"Quantizing on {counted(len(faces), 'training face')}, measuring on {len(tuning)} others ...")
         if mirrored:
             self.notes.append(
                 f"calibrated on {len(faces) // 2} training faces and their mirror images: {MIN_CALIBRATION_IMAGES} and "
@@ -150,8 +151,8 @@ class ClassifierExport(ExportJob):
         found = search_for_classifier(fp32, faces.images, tuning.images, options.calibrator, self.log, outputs)
         if found.chosen.agreement is None:
             self.notes.append(
-                f"calibrator not chosen by agreement and biases not corrected: {len(tuning)} training faces are left "
-                f"for that, and {MIN_TUNING_IMAGES} are needed"
+                f"calibrator not chosen by agreement and biases not corrected: {counted(len(tuning), 'training face')} "
+                f"left for that, and {MIN_TUNING_IMAGES} are needed"
             )
         self.calibration = Calibration(
             len(faces), faces.counts(), options.seed, len(tuning), found.chosen, found.candidates
@@ -170,7 +171,7 @@ class ClassifierExport(ExportJob):
             self.notes.append("accuracy not measured: no --calibration-data was given")
         else:
             images = self.data.split(PUBLIC_TEST).images
-            self.log(f"Measuring on {len(images)} test faces ...")
+            self.log(f"Measuring on {counted(len(images), 'test face')} ...")
             for head in self.heads:
                 self._score(head, {name: Classifier(data, head=head.name) for name, data in stamped.items()}, images)
         self.log("Timing ...")
@@ -183,7 +184,7 @@ class ClassifierExport(ExportJob):
             return
         test = head.truth.data.split(PUBLIC_TEST)
         if len(test) < MIN_IMAGES:
-            few = f"temperature not refitted for int8: {len(test)} test faces, and {MIN_IMAGES} are needed"
+            few = f"temperature not refitted for int8: {counted(len(test), 'test face')}, and {MIN_IMAGES} are needed"
             self.notes.append(head.told(few))
             return
         before, weights = head.head.temperature, head.truth.weights
@@ -211,7 +212,7 @@ class ClassifierExport(ExportJob):
         if "int8" in classifiers:
             self.check(*accuracy_gates(head.accuracy["fp32"], head.accuracy["int8"], head.name))
             if len(test) < MIN_IMAGES_FOR_ACCURACY_DROP:
-                few = f"accuracy drop not checked: {len(test)} test faces are too few to measure it"
+                few = f"accuracy drop not checked: {counted(len(test), 'test face')}, too few to measure it"
                 self.notes.append(head.told(f"{few} ({MIN_IMAGES_FOR_ACCURACY_DROP} are needed)"))
 
     def report(self, written: Mapping[str, WrittenFile]) -> Report:

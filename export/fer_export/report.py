@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_edge.guards.text import printable
+from fer_edge.sentences import counted
 from fer_edge.system import dot_product_flag, machine_info
 from fer_export.checks.gates import Gate
 from fer_export.checks.measure import Latency
@@ -85,7 +86,7 @@ class Calibration:
 
     def __str__(self) -> str:
         if self.chosen.agreement is None:
-            return f"calibrator {self.chosen.calibrator}, on {self.images} training faces"
+            return f"calibrator {self.chosen.calibrator}, on {counted(self.images, 'training face')}"
         others = ", ".join(str(candidate) for candidate in self.candidates if candidate != self.chosen)
         return (
             f"calibrator {self.chosen} agreement on {self.tuning_images} other training faces"

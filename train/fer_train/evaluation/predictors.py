@@ -15,7 +15,7 @@ from fer_edge.framing import Square
 from fer_edge.network.classifier import Classifier
 from fer_train.evaluation.metrics import softmax
 from fer_train.networks.checkpoint import load_checkpoint
-from fer_train.networks.heads import CROSS_VALIDATION
+from fer_train.networks.heads import CROSS_VALIDATION, find_head
 from fer_train.networks.inference import predict_logits
 
 BATCH_SIZE = 64
@@ -81,13 +81,14 @@ class CheckpointPredictor:
         self, path: Path, threads: int | None = None, device: str = "cpu", head: str | None = None, amp: bool = False
     ) -> None:
         stored = load_checkpoint(path)
-        checkpoint = stored.only([stored.head(head).name])
+        answering = find_head(stored.heads, head, str(path))
+        checkpoint = stored.only([answering.name])
         if threads is not None:
             torch.set_num_threads(threads)
         self.path, self.sha256 = path, sha256_of(path)
-        self.head = stored.head(head).name if len(stored.heads) > 1 else None
+        self.head = answering.name if len(stored.heads) > 1 else None
         self.classes, self.class_mapping = checkpoint.classes, checkpoint.class_mapping
-        self.temperature, self.learned_all = checkpoint.temperature, stored.head(head).learned_all
+        self.temperature, self.learned_all = checkpoint.temperature, answering.learned_all
         self._device, self._amp = torch.device(device), amp
         self._network = checkpoint.network().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
