@@ -171,7 +171,7 @@ def evaluate(
     shared.log_notes(faces.notes)
     shared.log_notes(caveats(predictor, faces))
     evaluation = evaluate_predictor(predictor, faces, split)
-    _give(evaluation, json_file)
+    _print_scores(evaluation, json_file)
 
 
 @click.command(context_settings=SETTINGS)
@@ -196,7 +196,7 @@ def compare(
 
     comparison = compare_files(first, second, data, split, threads, classes, skip_bad_rows, head, crop)
     shared.log_notes(comparison.notes)
-    _give(comparison, json_file)
+    _print_scores(comparison, json_file)
 
 
 @click.command(context_settings=SETTINGS)
@@ -335,7 +335,7 @@ def _check_json_file(file: Path | None, overwrite: bool, *inputs: Path) -> None:
         check_writable(file, overwrite)
 
 
-def _give(scores: "Evaluation | Comparison", json_file: Path | None) -> None:
+def _print_scores(scores: "Evaluation | Comparison", json_file: Path | None) -> None:
     """Print the scores, as JSON if that goes to stdout, and write the file of --json."""
     if json_file == STDOUT:
         click.echo(json_text(scores.to_json()), nl=False)
