@@ -99,14 +99,31 @@ def test_what_holds_no_faces_is_refused(tmp_path: Path) -> None:
         load_npz_faces(path)
 
 
+RECORD = SCRIPT.with_name("record.sh")
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Runs the record recipe on tmp_path/data with results in tmp_path/runs; keywords are environment variables."""
+    (tmp_path / "data").mkdir()
+    for name in ("fer2013.csv", "fer2013new.csv"):
+        (tmp_path / "data" / name).touch()
+
+    def run(part: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["sh", RECORD, tmp_path / "data", tmp_path / "runs", part], capture_output=True, text=True, check=False,
+            env=os.environ | environment,
+        )  # fmt: skip
+
+    return run
+
+
 @pytest.mark.parametrize(("part", "runs"), [("teachers", 4), ("students", 4)])
-def test_fer_train_accepts_the_commands_of_the_record_recipe(part: str, runs: int, tmp_path: Path) -> None:
-    script = SCRIPT.with_name("record.sh")
+def test_fer_train_accepts_the_commands_of_the_record_recipe(
+    record: Callable[..., Any], part: str, runs: int, tmp_path: Path
+) -> None:
     data, out = tmp_path / "data", tmp_path / "runs"
-    ran = subprocess.run(
-        ["sh", script, data, out, part], env=os.environ | {"FER_TRAIN": "echo"}, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    ran = record(part, FER_TRAIN="echo")
     assert ran.returncode == 0, ran.stderr
     logs = sorted(out.glob("*.log"))
     assert len(logs) == runs
@@ -118,12 +135,11 @@ def test_fer_train_accepts_the_commands_of_the_record_recipe(part: str, runs: in
         assert len(options["teachers"]) == (0 if part == "teachers" or log.stem == "plain" else 4)
 
 
-def test_the_gate_of_the_record_recipe_trains_a_teacher_and_mixes_it_with_the_shipped_network(tmp_path: Path) -> None:
-    data, out = tmp_path / "data", tmp_path / "runs"
-    ran = subprocess.run(
-        ["sh", SCRIPT.with_name("record.sh"), data, out, "gate"], capture_output=True, text=True, check=False,
-        env=os.environ | {"FER_TRAIN": "echo", "PYTHON": "echo"},
-    )  # fmt: skip
+def test_the_gate_of_the_record_recipe_trains_a_teacher_and_mixes_it_with_the_shipped_network(
+    record: Callable[..., Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "runs"
+    ran = record("gate", FER_TRAIN="echo", PYTHON="echo")
     assert ran.returncode == 0, ran.stderr
     options = train.make_context("fer-train", shlex.split((out / "vgg11-0.log").read_text())).params
     assert (options["model"], list(options["heads"]), options["epochs"]) == ("vgg11-bn", ["fer2013", "ferplus"], 120)
@@ -137,14 +153,13 @@ def test_the_gate_of_the_record_recipe_trains_a_teacher_and_mixes_it_with_the_sh
     }
 
 
-def test_the_gate_says_why_its_training_ended_and_mixes_nothing_then(tmp_path: Path) -> None:
+def test_the_gate_says_why_its_training_ended_and_mixes_nothing_then(
+    record: Callable[..., Any], tmp_path: Path
+) -> None:
     trainer = tmp_path / "trainer"
     trainer.write_text("#!/bin/sh\necho 'fer-train: no such data' >&2\nexit 1\n")
     trainer.chmod(0o700)
-    ran = subprocess.run(
-        ["sh", SCRIPT.with_name("record.sh"), tmp_path, tmp_path / "runs", "gate"], capture_output=True, text=True,
-        check=False, env=os.environ | {"FER_TRAIN": str(trainer), "PYTHON": "echo"},
-    )  # fmt: skip
+    ran = record("gate", FER_TRAIN=str(trainer), PYTHON="echo")
     assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "fer-train: no such data\n")
 
 
@@ -265,14 +280,21 @@ def test_the_shipped_recipe_says_at_once_what_is_missing(
     assert not (tmp_path / "log").exists()
 
 
-def test_a_failed_run_fails_the_recipe(tmp_path: Path) -> None:
-    script = SCRIPT.with_name("record.sh")
-    environment = os.environ | {"FER_TRAIN": "false"}
-    failed = subprocess.run(["sh", script, tmp_path, tmp_path / "runs", "teachers"], env=environment, check=False)
-    assert failed.returncode == 1
-    unknown = subprocess.run(["sh", script, tmp_path, tmp_path, "pupils"], capture_output=True, text=True, check=False)
-    assert unknown.returncode == 2
-    assert "pupils is none of gate, teachers, students, export" in unknown.stderr
+def test_a_failed_run_fails_the_recipe(record: Callable[..., Any]) -> None:
+    assert record("teachers", FER_TRAIN="false").returncode == 1
+
+
+def test_the_record_recipe_says_what_is_wrong_with_its_arguments(record: Callable[..., Any], tmp_path: Path) -> None:
+    unknown = record("pupils")
+    assert (unknown.returncode, unknown.stderr) == (
+        2, "record.sh: pupils is none of gate, teachers, students, export\n",
+    )  # fmt: skip
+    alone = subprocess.run(["sh", RECORD], capture_output=True, text=True, check=False)
+    assert alone.returncode == 2 and alone.stderr.startswith("record.sh: usage: sh train/recipes/record.sh DATA RUNS")
+    (tmp_path / "data" / "fer2013new.csv").unlink()
+    missing = record("gate", FER_TRAIN="echo", PYTHON="echo")
+    assert missing.returncode == 1 and "fer2013new.csv is missing: DATA holds" in missing.stderr
+    assert not (tmp_path / "runs").exists()
 
 
 LUMA = SCRIPT.with_name("luma.sh")

@@ -14,7 +14,19 @@
 # TEACHER_EPOCHS, STUDENT_EPOCHS and COMPILE override the settings below; FER_TRAIN="python3 -m fer_train.cli" runs a
 # source tree that is not installed.
 set -eu
+stop() { # STATUS TEXT
+    echo "record.sh: $2" >&2
+    exit "$1"
+}
+[ $# -eq 3 ] || stop 2 "usage: sh train/recipes/record.sh DATA RUNS gate|teachers|students|export, explained at the top of the file"
 data=$1 runs=$2 part=$3
+case $part in
+gate | teachers | students | export) ;;
+*) stop 2 "$part is none of gate, teachers, students, export" ;;
+esac
+for file in "$data/fer2013.csv" "$data/fer2013new.csv"; do
+    [ -r "$file" ] || stop 1 "$file is missing: DATA holds fer2013.csv and FER+'s fer2013new.csv"
+done
 teacher_epochs=${TEACHER_EPOCHS:-120} student_epochs=${STUDENT_EPOCHS:-400} compile=${COMPILE:-default} pids=""
 mkdir -p "$runs"
 
@@ -58,10 +70,6 @@ students)
 export)
     fer-export "$runs/distilled-unlabelled/best.pt" --out "$runs/record.onnx" --quantize \
         --calibration-data "$data/fer2013.csv" --overwrite
-    ;;
-*)
-    echo "record.sh: $part is none of gate, teachers, students, export" >&2
-    exit 2
     ;;
 esac
 failed=0
