@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from fer_edge.errors import FerError, Interrupted, MissingExtraError, Stopped
+from fer_edge.files import json_text
 from fer_edge.guards.early_signals import ENDINGS, handled
 from fer_edge.guards.names import expand_home
 from fer_edge.guards.secrets import redact_text
@@ -48,6 +49,11 @@ def echo_lines(text: str, err: bool = False) -> None:
     A name with a line break in it would still become two lines: names that may have one go to `echo_line`.
     """
     click.echo("\n".join(map(printable, text.split("\n"))), err=err)
+
+
+def echo_json(value: Any) -> None:
+    """Print `value` as JSON, in which names from strangers are escaped; ValueError for NaN and infinity."""
+    click.echo(json_text(value), nl=False)
 
 
 class _StdoutClosed(BaseException):

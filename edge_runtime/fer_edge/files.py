@@ -170,14 +170,16 @@ def sync_file(path: Path) -> None:
 
 
 def json_text(value: Any) -> str:
-    """`value` as indented JSON that ends in a line break; ValueError for NaN and infinity.
+    """`value` as indented JSON that ends in a line break, safe for terminals; ValueError for NaN and infinity.
+
+    Everything but printable ASCII is an escape, DEL, too, which JSON itself would let through.
 
     >>> print(json_text({"faces": 3}), end="")
     {
       "faces": 3
     }
     """
-    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+    return json.dumps(value, indent=2, allow_nan=False).replace("\x7f", "\\u007f") + "\n"
 
 
 def write_json(path: Path, value: Any, private: bool = False) -> None:

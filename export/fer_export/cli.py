@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
-from fer_edge.console import MainCommand, RenamedOption, echo_line, echo_lines, extra_required, run_main
-from fer_edge.files import check_writable, json_text, write_json
+from fer_edge.console import MainCommand, RenamedOption, echo_json, echo_line, echo_lines, extra_required, run_main
+from fer_edge.files import check_writable, write_json
 from fer_export.adoption.heads import HEAD_FORM, AdoptedHead
 from fer_export.int8.settings import AUTO, CALIBRATORS, MIN_CALIBRATION_IMAGES
 from fer_export.option_types import ADOPTED_HEAD, FACE_SIZE, FACTOR, LABELS, NUMBERS, ColorType, ThresholdsType
@@ -338,7 +338,7 @@ def _check_json_file(file: Path | None, overwrite: bool, *inputs: Path) -> None:
 def _print_scores(scores: "Evaluation | Comparison", json_file: Path | None) -> None:
     """Print the scores, as JSON if that goes to stdout, and write the file of --json."""
     if json_file == STDOUT:
-        click.echo(json_text(scores.to_json()), nl=False)
+        echo_json(scores.to_json())
         return
     echo_lines(str(scores))
     if json_file is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fer_edge.errors import OutputError
-from fer_edge.files import atomic_write, check_writable, remove_leftovers, write_json
+from fer_edge.files import atomic_write, check_writable, json_text, remove_leftovers, write_json
 
 
 def test_an_existing_file_is_refused_unless_overwritten(tmp_path: Path) -> None:
@@ -60,6 +60,12 @@ def test_a_device_is_written_and_not_replaced() -> None:
     check_writable(device)
     write_json(device, {"a": 1})
     assert device.is_char_device()
+
+
+def test_json_holds_nothing_that_a_terminal_would_obey() -> None:
+    name = "a\x1b[31m\x7f\x9b\u202e\udcff"
+    assert json.loads(json_text({name: name})) == {name: name}
+    assert json_text(name).removesuffix("\n").isprintable()
 
 
 def test_json_is_indented_and_refuses_nan(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The job of `fer-edge analyze`: read results, then write the report, the table or the summary."""
 
 import csv
-import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from fer_edge.analysis.provenance import RunReport
 from fer_edge.analysis.results import Results, load_results
 from fer_edge.analysis.words import lines
 from fer_edge.errors import DataError
-from fer_edge.files import atomic_write, write_json
+from fer_edge.files import atomic_write, json_text, write_json
 from fer_edge.guards.text import printable, text_cell
 
 log = logging.getLogger(__name__)
@@ -110,7 +109,7 @@ def print_lines(text: Sequence[str]) -> None:
 
 def _write_json(value: dict[str, Any], target: str | None) -> None:
     if target == STDOUT:
-        print_lines([json.dumps(value, indent=2, allow_nan=False)])
+        print_lines(json_text(value).splitlines())
     elif target is not None:
         write_json(Path(target), value, private=True)
 
