@@ -105,6 +105,13 @@ def test_labels_sort_and_split_by_person(photos: Path, tmp_path: Path) -> None:
     assert {len(data.split(TRAINING)), len(data.split(PUBLIC_TEST))} == {2, 3}
 
 
+def test_people_whose_names_differ_in_what_a_file_name_lacks_stay_two(photos: Path, tmp_path: Path) -> None:
+    rows = ("name,emotion,person", "Ann_0001,happy,a:b", "Ann_0002,sad,a:b", "Bob_0001,sad,a?b", "Bob_0002,happy,A_b")
+    assert run_fer_train("faces", photos, "--labels", labels_file(tmp_path, *rows), "--out", tmp_path / "faces") == 0
+    found = [(row["person"], person_of(Path(row["file"]).stem)) for row in table(tmp_path / "faces")]
+    assert found == [("a:b", "a_b"), ("a:b", "a_b"), ("a?b", "a_b-2"), ("A_b", "A_b-3")]
+
+
 def test_tiles_give_the_face_in_their_middle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiles = tmp_path / "tiles"
     tiles.mkdir()

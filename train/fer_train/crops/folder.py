@@ -14,7 +14,7 @@ from fer_edge.framing import Image
 from fer_edge.guards.text import text_cell, text_of_cell
 from fer_edge.opencv import cv2
 from fer_train.crops.cutting import Cut
-from fer_train.crops.names import safe_name
+from fer_train.crops.names import UniqueNames, safe_name
 from fer_train.crops.people import keep_aside
 from fer_train.crops.sheet import FACES_PER_SHEET, draw_sheet, thumbnail
 from fer_train.data.folders import CONTACT_SHEET, UNSORTED
@@ -48,12 +48,14 @@ class FacesFolder:
         self.path = path
         self.rows: list[Row] = []
         self._taken: set[str] = set()
+        self._stems: dict[str, str] = {}  # by a person who was named: how the names of their faces' files begin
+        self._unique_stems = UniqueNames()
         self._sheet: list[tuple[str, Image]] = []
         self._sheets = 0
 
     def add(self, cut: Cut, emotion: str = "", person: str = "") -> None:
         """Write a face to the folder of its `emotion`, or to unsorted/. OutputError if that fails."""
-        name = f"{safe_name(person)}_{len(self.rows) + 1:05}" if person else cut.name
+        name = f"{self._stem(person)}_{len(self.rows) + 1:05}" if person else cut.name
         file = PurePosixPath(emotion or UNSORTED) / f"{self._free(name)}.png"
         self._write(file, cut.pixels)
         hold_output(self.path)
@@ -96,6 +98,12 @@ class FacesFolder:
                 track = "" if cut.track is None else cut.track
                 file, source, person, emotion = map(text_cell, (str(row.file), cut.source, row.person, row.emotion))
                 writer.writerow([number, file, source, t, track, person, *box, f"{cut.score:.3f}", emotion])
+
+    def _stem(self, person: str) -> str:
+        """A start of file names that no other person has, though a file's name can't have all of a person's name."""
+        if person not in self._stems:
+            self._stems[person] = self._unique_stems.unique(safe_name(person))
+        return self._stems[person]
 
     def _free(self, name: str) -> str:
         """`name`, or `name` with a number if another face has it."""

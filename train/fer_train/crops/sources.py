@@ -12,8 +12,7 @@ from fer_edge.sentences import counted
 from fer_edge.sources.folder import is_image, natural_order, walk
 from fer_train.crops.cutting import is_tiles
 from fer_train.crops.folder import is_faces_folder
-from fer_train.crops.names import safe_name
-from fer_train.transfer.folds import person_of
+from fer_train.crops.names import UniqueNames, safe_name
 
 MORE_VIDEOS = {".mpeg", ".3gp", ".wmv", ".flv", ".ogv", ".m2ts", ".mts", ".vob"}  # beside those that fer-edge expects
 # Photos that can't be read are wanted, too: they are counted and named.
@@ -37,7 +36,7 @@ def find_sources(given: Sequence[str], out: Path) -> tuple[list[NamedSource], tu
     inside of `out`, and for a folder with nothing to read.
     """
     found: dict[str, NamedSource] = {}
-    names, notes, twice = _UniqueNames(), list[str](), 0
+    names, notes, twice = UniqueNames(), list[str](), 0
     for source in given:
         for file, name in _expanded(source, out, notes):
             key = os.path.realpath(file) if exists(file) else file
@@ -112,20 +111,3 @@ def _files_below(folder: Path, out: Path, notes: list[str]) -> Iterator[Path]:
 
 def _is_inside(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
-
-
-class _UniqueNames:
-    """Makes names unique, upper and lower case alike, in constant time per name."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}  # by a name that is taken: the last number that was tried for it
-
-    def unique(self, name: str) -> str:
-        """`name` or, if it is taken, `name` with a number before its last _NUMBER: so it names another person."""
-        person, number, free = person_of(name), self._numbers.get(name.casefold(), 1), name
-        while free.casefold() in self._numbers:
-            number += 1
-            free = f"{person}-{number}{name[len(person) :]}"
-        self._numbers[free.casefold()] = 1
-        self._numbers[name.casefold()] = number
-        return free
