@@ -95,8 +95,10 @@ class Streams:
             events = [("status", json.dumps(self._status())), *(("interval", line) for line in self._hub.intervals)]
             yield b"".join(form(name, data, None) for name, data in events)
             self._hub.catch_up(mailbox)
-            while not mailbox.closed:
+            closed = False
+            while not closed:
                 await mailbox.wait()  # the state comes every STATUS_S, so a client is never left without a sign
+                closed = mailbox.closed  # what came before the end is told, also if it came while the client was busy
                 tick, notes, status = mailbox.take()
                 parts = [] if tick is None else [form("result", tick.line, tick.picture)]
                 parts += [form(name, data, None) for name, data in notes]

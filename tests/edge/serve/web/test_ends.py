@@ -30,6 +30,7 @@ from fer_edge.recognizer import EmotionRecognizer
 from fer_edge.results import Face
 from fer_edge.serve.web.live.hub import Hub
 from fer_edge.serve.web.live.pace import TICK_S, Pace
+from fer_edge.serve.web.streams import Streams
 from fer_edge.sinks.base import Published
 from fer_edge.sources.iterable import IterableSource
 from tests.edge.serve.web.conftest import TOKEN, Server
@@ -184,6 +185,34 @@ def test_no_more_than_ten_ticks_a_second_are_made_and_none_for_a_client_that_tak
     reading, stuck = asyncio.run(run())
     assert len(reading) == 30
     assert len(stuck - reading) <= 1
+
+
+def test_a_client_that_comes_with_an_interval_gets_it_once() -> None:
+    async def run() -> list[str]:
+        hub = Hub()
+        hub.publish_interval("0")
+        hub.attach(asyncio.get_running_loop())
+        hub.publish_interval("1")  # as from the pipeline's thread: the event loop does not know it yet
+        with hub.watch("result") as mailbox:
+            first = list(hub.intervals)
+            await asyncio.sleep(0)
+            return first + [line for _, line in mailbox.take()[1]]
+
+    assert asyncio.run(run()) == ["0", "1"]
+
+
+def test_a_busy_client_still_gets_what_came_before_the_end(server: Server) -> None:
+    async def run() -> bytes:
+        hub = Hub()
+        hub.attach(asyncio.get_running_loop())
+        parts = Streams(hub, server.state, dict)._messages(lambda name, data, _: f"{name} {data};".encode(), "result")
+        seen = await anext(parts)
+        hub.publish_interval("9")
+        await asyncio.sleep(0)
+        hub.close()  # before the client asks for more
+        return seen + b"".join([part async for part in parts])
+
+    assert asyncio.run(run()) == b"status {};interval 9;status {};"
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.0])

@@ -80,8 +80,10 @@ class Hub:
 
     def publish_interval(self, line: str) -> None:
         """The JSON of the next complete interval of --aggregate."""
-        self.intervals.append(line)
-        self._post(lambda: self._deliver(notes=[("interval", line)]))
+        if self._loop is None:  # there are no clients yet
+            self.intervals.append(line)
+        else:
+            self._post(lambda: self._add_interval(line))
 
     def _post(self, call: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the server has ended
@@ -89,6 +91,11 @@ class Hub:
                 self._loop.call_soon_threadsafe(call)
 
     # In the event loop
+
+    def _add_interval(self, line: str) -> None:
+        """Keep and deliver it at once: a client that comes now gets it with the others or as a note, not as both."""
+        self.intervals.append(line)
+        self._deliver(notes=[("interval", line)])
 
     def _next_tick(self) -> None:
         self._tick_comes = False
@@ -135,7 +142,8 @@ class Hub:
     def watch(self, wants: str, pictures_per_s: float = math.inf, viewer: bool = False) -> Iterator[Mailbox]:
         """A mailbox that is filled during the block. pictures_per_s: as in Mailbox. viewer: it counts as one."""
         mailbox = Mailbox(wants, pictures_per_s)
-        mailbox.closed = self.closed
+        if self.closed:
+            mailbox.close()
         self._mailboxes.add(mailbox)
         self._viewers += viewer
         try:
