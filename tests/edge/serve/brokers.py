@@ -1,6 +1,7 @@
 """Debian's mosquitto on a free port, and a client that keeps what it hears."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -51,6 +52,11 @@ class Broker:
     def _answers(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def pause(self) -> None:
+        """Neither read nor answer, with all connections kept, until `kill`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         if self._process is not None:

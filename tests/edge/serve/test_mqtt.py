@@ -248,6 +248,17 @@ def test_an_end_without_a_broker_is_no_failure_and_counts_what_is_lost(tmp_path,
     assert (sink.written, sink.lost_records) == (0, 1)
 
 
+def test_what_the_broker_has_not_confirmed_is_lost(broker, open_sink, show) -> None:
+    sink = open_sink(broker)
+    wait_for(lambda: connected(sink), "the connection")
+    show(sink, 0, "happy")
+    wait_for(lambda: not sink._client.unconfirmed, "the confirmation")
+    broker.pause()
+    show(sink, 1, "sad")
+    sink.close()
+    assert (sink.written, sink.lost_records) == (1, 1)
+
+
 def test_two_devices_with_one_id_are_told_and_stay_online(
     broker, listen, open_sink, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

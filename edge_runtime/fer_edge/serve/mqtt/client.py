@@ -108,6 +108,11 @@ class BrokerClient:
             sent.append(message)
         return True
 
+    @property
+    def unconfirmed(self) -> int:
+        """How many messages with qos 1 were handed over and not confirmed: after `stop` they may be lost."""
+        return sum(not message.is_published() for message in self._unacknowledged)
+
     def stop(self) -> None:
         """Say offline and leave, within a few seconds."""
         if self._thread is None:

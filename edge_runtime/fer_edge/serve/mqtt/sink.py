@@ -28,7 +28,8 @@ class MqttSink(Sink):
 
     It connects when the first source is open. Records (changes or intervals) that the broker can't take wait for it,
     the newest MAX_WAITING; a state does not wait.
-    written, lost_records: records that were handed to the broker, and those that were not.
+    written, lost_records: records that were handed to the broker, and those that were not; after `close`, those that
+    the broker has confirmed, and all others.
     """
 
     name, needs_image = "mqtt", False
@@ -98,4 +99,6 @@ class MqttSink(Sink):
             self._client.wait()
         self._send()
         self._client.stop()
-        self.lost_records += len(self._waiting)
+        unconfirmed = self._client.unconfirmed
+        self.written -= unconfirmed
+        self.lost_records += unconfirmed + len(self._waiting)
